@@ -1,0 +1,562 @@
+/*
+ * penstock.h - one writer for one SQLite database
+ *
+ * Every thread of a program submits statements; one writer thread runs whatever is queued as one transaction; each
+ * caller sees its own autocommit statement with its own outcome, and nobody meets "database is locked".
+ *
+ * QUICK START
+ *
+ *     penstock *db;
+ *     if (penstock_open("app.db", NULL, &db) != PENSTOCK_OK)
+ *         errx(1, "%s", penstock_error_message());
+ *     penstock_value values[] = { penstock_int64(7), penstock_text("seven") };
+ *     penstock_submission insert = { .struct_size = sizeof insert, .sql = "INSERT INTO t VALUES(?,?)",
+ *                                    .values = values, .value_count = 2 };
+ *     penstock_handle *handle;
+ *     if (penstock_execute(db, &insert, PENSTOCK_DEFAULT_TIMEOUT, &handle) != PENSTOCK_OK)
+ *         warnx("%s", penstock_error_message());
+ *     penstock_handle_release(handle);
+ *     penstock_close(db, PENSTOCK_FOREVER);
+ *
+ * TERMS
+ *   engine      one database file, one ring, one writer thread, one long-lived write connection (`penstock *`)
+ *   producer    any thread that submits
+ *   submission  one statement with its bound values
+ *   ticket      the position a submission got in the ring; ticket order is execution order, and one thread's submissions
+ *               keep their order
+ *   outcome     what a submission came to: exactly one for an accepted submission, none for a refused one
+ *
+ * WHICH CALLS MAY OVERLAP (on one engine)
+ *
+ *                                     producers   control verbs   close     in a callback (a)   after fork, in the child
+ *     submit, try_submit, execute        yes           yes        yes (b)   never blocks (c)       FORKED
+ *     statement_register                 yes           yes        yes (b)   yes                    FORKED
+ *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
+ *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
+ *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
+ *     close                              yes           yes        no        MISUSE                 FORKED
+ *     counters, queue_depth, is_stopped  yes           yes        yes (b)   yes                    FORKED or 0
+ *
+ *   (a) completion callbacks, the error callback, the log callback, the connect hook and SQL functions, on any engine's
+ *       writer thread (or the thread that runs them)
+ *   (b) until close returns: once close has begun, submit answers STOPPED; after close has returned the pointer is gone
+ *   (c) a submit that would wait for room answers FULL; execute is MISUSE
+ *   (d) they take turns
+ *
+ * CAVEATS
+ *   - A statement may run twice before its outcome is known (a failing neighbour makes the batch replay). SQL functions
+ *     with side effects need PENSTOCK_RUN_ALONE; random() and the clock functions give another value on the second run.
+ *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. vfork and a bare clone()
+ *     that bypass pthread_atfork are not seen.
+ *   - Asynchronous thread cancellation is not supported; deferred cancellation is (no call here is a cancellation point
+ *     between taking a ticket and publishing it).
+ *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
+ *     full, and the control verbs take a mutex among themselves.
+ */
+#ifndef PENSTOCK_H
+#define PENSTOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PENSTOCK_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define PENSTOCK_API __attribute__((visibility("default")))
+#else
+#define PENSTOCK_API
+#endif
+
+/* ---- statuses ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * One list for what a call returns and what a submission came to: X(name, number, sentence). The numbers are ABI.
+ * The first four are outcomes; the following ones up to FORKED are refusals: nothing entered the ring.
+ */
+#define PENSTOCK_STATUS_LIST(X)                                                                                        \
+	X(OK, 0, "done; for a submission: committed, at the acknowledgement level asked for")                          \
+	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")             \
+	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")            \
+	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened")  \
+	X(FULL, 4, "the ring is full")                                                                                 \
+	X(TIMEOUT, 5, "the deadline passed")                                                                           \
+	X(PAUSED, 6, "the engine is paused")                                                                           \
+	X(STOPPED, 7, "the engine is stopped, stopping or closing")                                                    \
+	X(FAILED, 8, "the engine failed; penstock_failure gives the reason")                                           \
+	X(TOOBIG, 9, "the statement or a value is larger than SQLite can hold")                                        \
+	X(NOMEM, 10, "out of memory")                                                                                  \
+	X(MISUSE, 11, "the call is not allowed here or its arguments are wrong")                                       \
+	X(FORKED, 12, "this is a forked child; the engine belongs to the parent")                                      \
+	X(CONFIG, 13, "a configuration key is unknown or its value is out of range")                                   \
+	X(CANTOPEN, 14, "the database or its configuration file cannot be opened or used")
+
+typedef enum penstock_status {
+#define PENSTOCK_STATUS_ENUM(name, number, sentence) PENSTOCK_##name = number,
+	PENSTOCK_STATUS_LIST(PENSTOCK_STATUS_ENUM)
+#undef PENSTOCK_STATUS_ENUM
+} penstock_status;
+
+#define PENSTOCK_STATUS_COUNT 15
+
+/* "PENSTOCK_FULL"; "PENSTOCK_?" for a number that is none. Static. Any thread. */
+PENSTOCK_API const char *penstock_status_name(int status);
+/* The sentence of the list above. Static. Any thread. */
+PENSTOCK_API const char *penstock_status_text(int status);
+/*
+ * What went wrong in the last call on this thread that did not return PENSTOCK_OK: what, where, and what to do. Never
+ * NULL. It belongs to the library and lasts until the next failing call on this thread.
+ */
+PENSTOCK_API const char *penstock_error_message(void);
+/* "SQLITE_CONSTRAINT_UNIQUE" for an SQLite primary or extended result code, NULL for an unknown one. Static. */
+PENSTOCK_API const char *penstock_code_name(int sqlite_code);
+
+/* The version of the linked library, PENSTOCK_VERSION of its build. Static. */
+PENSTOCK_API const char *penstock_version(void);
+/*
+ * Non-zero when the linked SQLite has the WAL-reset bug (sqlite.org/wal.html#walresetbug: 3.7.0 to 3.51.2, except 3.44.6
+ * and later 3.44, 3.50.7 and later 3.50). Penstock is not exposed to it as long as nobody else checkpoints the file: only
+ * the writer's connection does, and readers are opened so that they never do.
+ */
+PENSTOCK_API int penstock_wal_reset_bug(void);
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+/* Timeouts are microseconds on the monotonic clock. 0 tries once and does not wait. */
+#define PENSTOCK_FOREVER ((int64_t)-1)
+/* The key results_timeout_ms of the engine (for ever unless set). */
+#define PENSTOCK_DEFAULT_TIMEOUT ((int64_t)-2)
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+/* The numbers are SQLite's own (SQLITE_INTEGER and so on). */
+typedef enum penstock_type {
+	PENSTOCK_INTEGER = 1,
+	PENSTOCK_FLOAT = 2,
+	PENSTOCK_TEXT = 3,
+	PENSTOCK_BLOB = 4,
+	PENSTOCK_NULL = 5
+} penstock_type;
+
+/* A value to bind, or a cell of a result. Text is UTF-8, may hold NUL bytes and is stored as SQLite would store it. */
+typedef struct penstock_value {
+	penstock_type type;
+	union {
+		int64_t integer;
+		double real;
+		const void *data; /* text and blobs; in a submission: yours again when submit returns */
+	} as;
+	size_t bytes; /* of text and blobs, without any terminator */
+} penstock_value;
+
+static inline penstock_value penstock_null(void)
+{
+	penstock_value value;
+	memset(&value, 0, sizeof value);
+	value.type = PENSTOCK_NULL;
+	return value;
+}
+
+static inline penstock_value penstock_int64(int64_t integer)
+{
+	penstock_value value;
+	memset(&value, 0, sizeof value);
+	value.type = PENSTOCK_INTEGER;
+	value.as.integer = integer;
+	return value;
+}
+
+static inline penstock_value penstock_double(double real)
+{
+	penstock_value value;
+	memset(&value, 0, sizeof value);
+	value.type = PENSTOCK_FLOAT;
+	value.as.real = real;
+	return value;
+}
+
+static inline penstock_value penstock_text_bytes(const char *text, size_t bytes)
+{
+	penstock_value value;
+	memset(&value, 0, sizeof value);
+	value.type = PENSTOCK_TEXT;
+	value.as.data = text;
+	value.bytes = bytes;
+	return value;
+}
+
+static inline penstock_value penstock_text(const char *text)
+{
+	return penstock_text_bytes(text, strlen(text));
+}
+
+static inline penstock_value penstock_blob(const void *data, size_t bytes)
+{
+	penstock_value value;
+	memset(&value, 0, sizeof value);
+	value.type = PENSTOCK_BLOB;
+	value.as.data = data;
+	value.bytes = bytes;
+	return value;
+}
+
+/* ---- outcomes ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * What a submission came to. Read-only. From a handle it lives until the handle is released, after close too; in a
+ * callback it lives until the callback returns. The library allocates it, so later versions may append fields.
+ */
+typedef struct penstock_result {
+	penstock_status status; /* OK, ERROR, SHUTDOWN or UNKNOWN */
+	int code;               /* SQLite's primary result code; SQLITE_OK when status is OK */
+	int extended_code;      /* SQLite's extended result code */
+	const char *message;    /* SQLite's message or Penstock's; "" when status is OK; never NULL */
+	int64_t changes;        /* rows changed by this INSERT, UPDATE or DELETE; 0 for any other statement */
+	int64_t last_insert_rowid; /* of this statement; 0 when it inserted nothing */
+	uint64_t ticket;
+	void *arg; /* penstock_submission.arg */
+	/* Rows of RETURNING, SELECT and PRAGMA. Text cells have a terminator behind their bytes. */
+	size_t column_count;
+	size_t row_count;
+	const char *const *column_names; /* column_count of them */
+	const penstock_value *cells;     /* row_count * column_count of them, row by row */
+} penstock_result;
+
+/* The cell of a row and a column, or NULL when there is no such cell. */
+static inline const penstock_value *penstock_result_cell(const penstock_result *result, size_t row, size_t column)
+{
+	if (row >= result->row_count || column >= result->column_count)
+		return NULL;
+	return &result->cells[row * result->column_count + column];
+}
+
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
+
+/* A key that was not set: the configuration file decides, and then the default. */
+#define PENSTOCK_UNSET INT64_MIN
+
+enum penstock_when_full { PENSTOCK_WHEN_FULL_BLOCK = 0, PENSTOCK_WHEN_FULL_FAIL = 1 };
+enum penstock_when_away { PENSTOCK_REFUSE = 0, PENSTOCK_HOLD = 1 };
+enum penstock_synchronous {
+	PENSTOCK_SYNCHRONOUS_OFF = 0,
+	PENSTOCK_SYNCHRONOUS_NORMAL = 1,
+	PENSTOCK_SYNCHRONOUS_FULL = 2,
+	PENSTOCK_SYNCHRONOUS_EXTRA = 3
+};
+
+enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENSTOCK_LOG_INFO = 2 };
+
+typedef struct penstock_pragma {
+	const char *name;
+	const char *value;
+} penstock_pragma;
+
+/*
+ * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
+ * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
+ * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer of the writer's connection belongs to the engine.
+ */
+typedef int penstock_connect_hook(sqlite3 *connection, void *arg);
+/* Runs on the writer thread (at close, for submissions that were held: on the closing thread). Must not block for long. */
+typedef void penstock_completion(void *arg, const penstock_result *result);
+/* Runs on any thread that has something to say, never with a lock held. The message ends when the call returns. */
+typedef void penstock_log(void *arg, enum penstock_log_level level, const char *message);
+
+/*
+ * How an engine works. penstock_config_init sets every key to PENSTOCK_UNSET and everything else to zero; set what you
+ * need. `penstock config` on the command line, or penstock_config_key_at, lists each key with its default and range.
+ * Everything here is copied by penstock_open and yours again when it returns.
+ */
+typedef struct penstock_config {
+	size_t struct_size;      /* sizeof(penstock_config), set by penstock_config_init */
+	const char *config_file; /* INI file to read, or NULL; a key set in this struct wins over the file */
+
+	int64_t ring_slots;         /* slots of the ring, 2 to 2^24, rounded up to a power of two */
+	int64_t ring_bytes;         /* payload bytes outside the slots that may be queued; one larger submission may enter
+	                             * when nothing else is */
+	int64_t batch_max;          /* most statements in one transaction */
+	int64_t batch_bytes;        /* a transaction ends after this many payload bytes */
+	int64_t batch_usec;         /* a transaction ends after this time; 0 for no limit */
+	int64_t linger_usec;        /* how long an unfilled batch waits for more; 0: never */
+	int64_t when_full;          /* enum penstock_when_full */
+	int64_t when_paused;        /* enum penstock_when_away */
+	int64_t when_stopped;       /* enum penstock_when_away */
+	int64_t autostart;          /* 1: penstock_open starts the writer */
+	int64_t results_timeout_ms; /* PENSTOCK_DEFAULT_TIMEOUT; -1: for ever */
+	int64_t result_bytes_max;   /* most bytes of rows one statement may return to its caller */
+	int64_t synchronous;        /* enum penstock_synchronous, of the writer's connection */
+	int64_t busy_timeout_ms;    /* how long one attempt waits for another process's lock (and every reader's) */
+	int64_t busy_limit_ms;      /* how long the writer keeps trying before the statements fail with SQLITE_BUSY; 0: for
+	                             * ever */
+	int64_t wal_bytes_max;      /* the writer keeps the WAL below this as long as readers let it */
+	int64_t statement_cache;    /* prepared statements kept for submissions by SQL text */
+	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */
+	int64_t spin_usec;          /* how long the writer looks for work before it sleeps */
+	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
+
+	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
+	size_t pragma_count;
+	penstock_connect_hook *connect_hook;
+	void *connect_arg;
+	penstock_completion *on_error; /* outcomes other than OK of submissions without a handle and a callback */
+	void *on_error_arg;
+	penstock_log *log; /* NULL: silent */
+	void *log_arg;
+} penstock_config;
+
+/* Any thread. */
+PENSTOCK_API void penstock_config_init_size(penstock_config *config, size_t struct_size);
+static inline void penstock_config_init(penstock_config *config)
+{
+	penstock_config_init_size(config, sizeof(penstock_config));
+}
+
+/*
+ * Sets one key from text, as the configuration file would. CONFIG: unknown key, or a value that is not in its range (the
+ * message names both). Any thread, one at a time per struct.
+ */
+PENSTOCK_API int penstock_config_set(penstock_config *config, const char *key, const char *value);
+
+typedef struct penstock_config_key {
+	const char *name;
+	const char *default_text;
+	const char *range_text;
+	const char *help;
+	int live; /* penstock_reconfigure can change it */
+} penstock_config_key;
+
+/* The key at an index from 0, NULL behind the last. Static. Any thread. */
+PENSTOCK_API const penstock_config_key *penstock_config_key_at(size_t index);
+
+/* ---- the engine -------------------------------------------------------------------------------------------------- */
+
+typedef struct penstock penstock;
+
+typedef enum penstock_phase {
+	PENSTOCK_PHASE_STOPPED = 0,
+	PENSTOCK_PHASE_RUNNING = 1,
+	PENSTOCK_PHASE_PAUSING = 2,
+	PENSTOCK_PHASE_PAUSED = 3,
+	PENSTOCK_PHASE_STOPPING = 4,
+	PENSTOCK_PHASE_FAILED = 5
+} penstock_phase;
+
+/*
+ * Opens an engine on a database file, which is created when missing and switched to WAL, and starts the writer unless
+ * autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
+ * error. Errors: CANTOPEN (missing folder, no permission, not a database, no WAL possible, configuration file missing),
+ * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
+ * callback). Any thread.
+ */
+PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
+/*
+ * Stops, gives SHUTDOWN to what is still held in the ring, frees the engine. Handles and their results stay readable;
+ * registered statements are gone. TIMEOUT: the backlog was not done in time; the engine is still there, STOPPING: call
+ * again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside. No call may begin
+ * after it has returned OK. MISUSE in a callback, FORKED in a child (which leaves the engine alone). NULL is OK.
+ */
+PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
+
+/*
+ * Brings up the writer thread and its connection. Starting a running or paused engine changes nothing, says so in
+ * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN, TIMEOUT, FAILED (stop first),
+ * STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a callback.
+ */
+PENSTOCK_API int penstock_start(penstock *db, int64_t timeout_usec);
+/*
+ * Takes no new work (STOPPED; or holds it, key when_stopped), waits until the backlog is done, joins the writer and
+ * closes the connection. Works from every state; a pause in effect ends, a pauser that waits gets STOPPED. What a pause
+ * holds in the ring stays there for the next start. TIMEOUT: still STOPPING; call again to wait on. Stopping a stopped
+ * engine is OK. MISUSE, FORKED. Any thread but in a callback.
+ */
+PENSTOCK_API int penstock_stop(penstock *db, int64_t timeout_usec);
+/*
+ * Waits until everything accepted before has its outcome, then closes the writer's connection: until unpause the engine
+ * does not touch the file. Exclusive: a second pauser waits its turn, in order; a thread that has paused and pauses again
+ * gets MISUSE. TIMEOUT: the engine runs on. STOPPED, FAILED, MISUSE, FORKED. Any thread but in a callback.
+ */
+PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);
+/*
+ * Reconnects and runs on. Any thread may end a pause. MISUSE when not paused; CANTOPEN when the file cannot be opened any
+ * more (still PAUSED: mend it and call again); TIMEOUT (still connecting; the engine runs when it is done); STOPPED,
+ * FORKED.
+ */
+PENSTOCK_API int penstock_unpause(penstock *db, int64_t timeout_usec);
+/* 1 exactly when no writer thread runs (in a forked child: 1). Any thread. */
+PENSTOCK_API int penstock_is_stopped(const penstock *db);
+PENSTOCK_API penstock_phase penstock_phase_of(const penstock *db);
+/* "RUNNING"; static. */
+PENSTOCK_API const char *penstock_phase_name(penstock_phase phase);
+/*
+ * Why the engine FAILED: copies the reason into text (NUL-terminated, cut to bytes) and returns SQLite's extended code,
+ * or returns 0 and "" when it has not failed since the last start. Any thread.
+ */
+PENSTOCK_API int penstock_failure(const penstock *db, char *text, size_t bytes);
+/*
+ * Changes the keys set in config while running; the others stay. Only keys marked live (see penstock_config_key_at):
+ * CONFIG for another key or one out of range, and then nothing is changed. The next batch follows the new limits.
+ * NOMEM, STOPPED (closing), MISUSE, FORKED. Any thread but in a callback.
+ */
+PENSTOCK_API int penstock_reconfigure(penstock *db, const penstock_config *config);
+
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
+
+/* A statement registered once and shared by all threads: no text travels, nothing is looked up. Lives until close. */
+typedef struct penstock_statement penstock_statement;
+/* One submission's claim on its outcome. */
+typedef struct penstock_handle penstock_handle;
+
+/*
+ * Registers SQL text (copied; sql_bytes -1 when NUL-terminated). The same text gives the same statement. It is prepared
+ * by the writer when first run, so errors in it are outcomes of its submissions. TOOBIG, NOMEM, MISUSE, FORKED.
+ */
+PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes,
+                                             penstock_statement **statement);
+
+typedef enum penstock_ack {
+	PENSTOCK_ACK_DEFAULT = 0,   /* COMMITTED when somebody listens (a handle or on_complete), otherwise NONE */
+	PENSTOCK_ACK_NONE = 1,      /* fire and forget: failures are counted and handed to on_error */
+	PENSTOCK_ACK_COMMITTED = 2, /* OK means visible to readers; with synchronous FULL or EXTRA also durable */
+	PENSTOCK_ACK_DURABLE = 3    /* OK means it survives power loss; refused with MISUSE when synchronous is OFF */
+} penstock_ack;
+
+/* penstock_submission.flags: between batches, in autocommit, so that it never runs twice (but for a busy database). */
+#define PENSTOCK_RUN_ALONE 1u
+
+typedef struct penstock_submission {
+	size_t struct_size;
+	const char *sql;                     /* one statement; NULL when `statement` is set */
+	int64_t sql_bytes;                   /* its length; 0 or -1: NUL-terminated */
+	const penstock_statement *statement; /* of this engine */
+	const penstock_value *values;        /* value_count of them, for ?1, ?2, ... */
+	size_t value_count;                  /* must be the number of parameters (else an ERROR outcome: SQLITE_RANGE) */
+	penstock_ack ack;
+	unsigned flags;
+	penstock_completion *on_complete; /* or NULL; not together with a handle */
+	void *arg;                        /* for on_complete and on_error; in the result too */
+} penstock_submission;
+
+/*
+ * Submits one statement; everything the submission points to is yours again when this returns. handle may be NULL (fire
+ * and forget, or on_complete); otherwise *handle is the caller's, to be released, and NULL when refused. Waits for room
+ * until the timeout (when_full=fail: does not wait). OK means accepted: exactly one outcome will follow. Refused: FULL
+ * (when_full=fail, a timeout of 0, or in a callback), TIMEOUT, PAUSED, STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
+ * When everything fits the slot (80 bytes of values, strings with 5 bytes and numbers with 9 each) it allocates nothing, and makes no
+ * system call unless the writer sleeps. Any thread.
+ */
+PENSTOCK_API int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
+                                 penstock_handle **handle);
+/* penstock_submit with a timeout of 0. */
+PENSTOCK_API int penstock_try_submit(penstock *db, const penstock_submission *submission, penstock_handle **handle);
+/*
+ * Submits and waits, both before one deadline. Returns the outcome's status, with its message in penstock_error_message,
+ * or a refusal. *handle is set whenever the submission was accepted (release it), so TIMEOUT with a handle means that it
+ * was accepted and will still run. handle may be NULL when the result is not wanted.
+ */
+PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
+                                  penstock_handle **handle);
+
+/*
+ * Waits for the outcome: its status (OK, ERROR, SHUTDOWN, UNKNOWN), or TIMEOUT, which neither cancels nor loses the
+ * submission; wait again as often as you like, from several threads at once. PENSTOCK_DEFAULT_TIMEOUT is that of the
+ * engine at the time of the submit. MISUSE in a callback when it would have to wait; FORKED.
+ */
+PENSTOCK_API int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec);
+/* The outcome, or NULL while there is none. Lives until the handle is released. Any thread. */
+PENSTOCK_API const penstock_result *penstock_handle_result(const penstock_handle *handle);
+/* The submission's ticket, known from the submit on. Any thread. */
+PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
+/* Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread waits on it. NULL is fine. */
+PENSTOCK_API void penstock_handle_release(penstock_handle *handle);
+
+/*
+ * Waits until every submission accepted before this call has its outcome. OK, TIMEOUT, STOPPED (closed meanwhile),
+ * MISUSE in a callback, FORKED. Held submissions of a stopped or paused engine have no outcome until it runs.
+ */
+PENSTOCK_API int penstock_flush(penstock *db, int64_t timeout_usec);
+/* Accepted submissions without an outcome yet (0 in a forked child), and how many slots there are. Any thread. */
+PENSTOCK_API uint64_t penstock_queue_depth(const penstock *db);
+PENSTOCK_API uint64_t penstock_queue_capacity(const penstock *db);
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Opens a read-only connection for the calling thread: query_only, busy timeout, the configured pragmas, the connect
+ * hook, never checkpoints. It is the caller's: close it with sqlite3_close. One thread at a time may use it. CANTOPEN,
+ * PAUSED (the file belongs to the pauser), NOMEM, STOPPED (closing), MISUSE, FORKED.
+ */
+PENSTOCK_API int penstock_reader_open(penstock *db, sqlite3 **connection);
+
+/* ---- counters ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * A log-linear histogram, eight buckets to a power of two (so a bucket is at most 12.5 % wide), as HdrHistogram does it:
+ * values up to 2^40, which as nanoseconds are 18 minutes; larger ones count in the last bucket.
+ */
+#define PENSTOCK_HISTOGRAM_BUCKETS 304
+typedef struct penstock_histogram {
+	uint64_t count;
+	uint64_t sum;
+	uint64_t max;
+	uint64_t buckets[PENSTOCK_HISTOGRAM_BUCKETS];
+} penstock_histogram;
+
+/* The smallest value that the bucket counts. */
+PENSTOCK_API uint64_t penstock_histogram_floor(size_t bucket);
+/* The value below or at which `fraction` (0 to 1) of the counted values lie, to the width of a bucket; 0 when empty. */
+PENSTOCK_API uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double fraction);
+
+/*
+ * Everything since open. One snapshot: accepted = committed + failed + unknown + shutdown + queue_depth holds in it.
+ * Every field is 64 bits wide.
+ */
+typedef struct penstock_counters {
+	uint64_t struct_size; /* sizeof(penstock_counters), set by the caller */
+	uint64_t accepted;
+	uint64_t refused[PENSTOCK_STATUS_COUNT]; /* by penstock_status: FULL, TIMEOUT, PAUSED, ... */
+	uint64_t committed;                      /* outcomes OK */
+	uint64_t failed;                         /* outcomes ERROR */
+	uint64_t unknown;                        /* outcomes UNKNOWN */
+	uint64_t shutdown;                       /* outcomes SHUTDOWN */
+	uint64_t batches;                        /* transactions committed, statements alone included */
+	uint64_t replayed_batches;               /* transactions rolled back and run again without the culprit */
+	uint64_t replayed_statements;            /* statements in them that ran again */
+	uint64_t alone;                          /* statements run alone in autocommit because they had to be */
+	uint64_t queue_depth;
+	uint64_t queue_depth_max; /* largest depth the writer found when it began a batch */
+	uint64_t queue_bytes;     /* payload bytes outside the slots */
+	uint64_t full_events;     /* submits that found the ring full */
+	uint64_t full_nsec;       /* time that producers spent waiting for room, summed */
+	uint64_t parks;           /* times the writer went to sleep */
+	uint64_t wakes;           /* times a producer or a verb woke it */
+	uint64_t busy_retries;    /* attempts that met another process's lock */
+	uint64_t wal_bytes;       /* size of the WAL's content after the last commit or checkpoint */
+	uint64_t wal_bytes_peak;
+	uint64_t checkpoints;
+	uint64_t checkpoint_nsec; /* summed */
+	uint64_t checkpoints_blocked; /* checkpoints that a reader kept from finishing */
+	uint64_t wal_syncs;           /* syncs of the WAL for durable outcomes under synchronous=NORMAL */
+	uint64_t schema_reprepares;   /* statements SQLite prepared again because the schema changed */
+	penstock_histogram batch_size;          /* statements */
+	penstock_histogram commit_nsec;         /* COMMIT, with its sync */
+	penstock_histogram outcome_nsec; /* from submit to outcome: every submission with a listener, and one in 64 of the
+	                                  * others */
+} penstock_counters;
+
+/*
+ * Fills *counters, up to the struct_size set by the caller. Cheap: a copy of a few kilobytes, no lock; it never delays
+ * the writer. MISUSE, FORKED. Any thread.
+ */
+PENSTOCK_API int penstock_counters_read(const penstock *db, penstock_counters *counters);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
