@@ -1,0 +1,17 @@
+/*
+ * error.h - the message of the last failing call, per thread
+ *
+ * A public call that fails returns ps_error(status, format, ...): the text goes to a buffer of the calling thread, where
+ * penstock_error_message finds it. A refusal on the submit path returns ps_refuse(status), which only remembers the number:
+ * the sentence of the status list is looked up when somebody asks.
+ */
+#ifndef PENSTOCK_ERROR_H
+#define PENSTOCK_ERROR_H
+
+#include "core/penstock.h"
+
+/* Sets the thread's message and returns status, so that `return ps_error(...)` reads well. */
+int ps_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int ps_refuse(int status);
+
+#endif
