@@ -1,0 +1,159 @@
+/*
+ * atomic.h - every atomic operation of Penstock, over Concurrency Kit's ck_pr
+ *
+ * Nothing else includes ck_pr.h. ck_pr is inline assembly, which ThreadSanitizer cannot see; under it (or with
+ * PENSTOCK_BUILTIN_ATOMICS) the same functions are the compiler's __atomic builtins, so a TSan run tests that variant.
+ *
+ * Orderings are asked for by name (relaxed, acquire, release) at each call; read-modify-write operations are full
+ * barriers, as they are on x86-64 (on weaker machines the fences below make them so).
+ *
+ * The pairs, by label; each end names the other at its line:
+ *
+ *   R1  ring.c, publish        release: the record's bytes before its sequence
+ *   R2  ring.h, peek           acquire: the writer sees the whole record                               pairs with R1
+ *   R3  ring.c, release        release: the writer's last use of the slots before the head moves
+ *   R4  ring.c, claim          acquire: a producer writes a slot only after the writer let go of it    pairs with R3
+ *   P1  ring.c, claim (CAS)    the claim clears the parked mark; whoever cleared it wakes
+ *   P2  ring.c, park (CAS)     the mark is set only when nothing is claimed                            pairs with P1
+ *   P3  ring.c, kick           full: the attention word before the look at the mark
+ *   P4  ring.c, park           full: the mark before the look at the attention word                    pairs with P3
+ *   E1  park.c, prepare        full: the waiter is counted before it looks again for room
+ *   E2  park.c, wake           full: the room is made before the look for waiters                      pairs with E1
+ *   H1  outcome.c, complete    full: the outcome is written before the DONE bit
+ *   H2  outcome.c, wait        acquire: whoever sees DONE sees the outcome                             pairs with H1
+ *   C1  counters.c, begin/end  release: a torn set of counters is never taken for a whole one
+ *   C2  counters.c, read       acquire                                                                 pairs with C1
+ *   S1  state.c, swap          release (rcu): the record's fields before its address
+ *   S2  state.h, read          consume (rcu)                                                           pairs with S1
+ */
+#ifndef PENSTOCK_ATOMIC_H
+#define PENSTOCK_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define PENSTOCK_BUILTIN_ATOMICS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PENSTOCK_BUILTIN_ATOMICS 1
+#endif
+#endif
+
+/* Words of different writers are kept this far apart: two lines, because x86 prefetches lines in pairs. */
+#define PS_LINE_BYTES 128
+#define PS_OWN_LINE __attribute__((aligned(PS_LINE_BYTES)))
+
+#ifdef PENSTOCK_BUILTIN_ATOMICS
+
+#define PS_ATOMIC_OPERATIONS(suffix, type)                                                                             \
+	static inline type ps_load_relaxed_##suffix(const type *word)                                                  \
+	{                                                                                                              \
+		return __atomic_load_n(word, __ATOMIC_RELAXED);                                                        \
+	}                                                                                                              \
+	static inline type ps_load_acquire_##suffix(const type *word)                                                  \
+	{                                                                                                              \
+		return __atomic_load_n(word, __ATOMIC_ACQUIRE);                                                        \
+	}                                                                                                              \
+	static inline void ps_store_relaxed_##suffix(type *word, type value)                                           \
+	{                                                                                                              \
+		__atomic_store_n(word, value, __ATOMIC_RELAXED);                                                       \
+	}                                                                                                              \
+	static inline void ps_store_release_##suffix(type *word, type value)                                           \
+	{                                                                                                              \
+		__atomic_store_n(word, value, __ATOMIC_RELEASE);                                                       \
+	}                                                                                                              \
+	/* On failure *expected is what was found. */                                                                  \
+	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                   \
+	{                                                                                                              \
+		return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST,                   \
+		                                   __ATOMIC_SEQ_CST);                                                  \
+	}                                                                                                              \
+	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                      \
+	{                                                                                                              \
+		return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);                                              \
+	}
+
+PS_ATOMIC_OPERATIONS(u32, uint32_t)
+PS_ATOMIC_OPERATIONS(u64, uint64_t)
+
+/* TSan does not model fences; an operation on a word of its own orders the same on the machine. */
+static inline void ps_fence_full(void)
+{
+	static uint32_t word;
+	__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void ps_stall(void)
+{
+	__asm__ __volatile__("" ::: "memory");
+}
+
+#else
+
+#include <ck_pr.h>
+
+#define PS_ATOMIC_OPERATIONS(suffix, bits, type)                                                                       \
+	static inline type ps_load_relaxed_##suffix(const type *word)                                                  \
+	{                                                                                                              \
+		return ck_pr_load_##bits(word);                                                                        \
+	}                                                                                                              \
+	static inline type ps_load_acquire_##suffix(const type *word)                                                  \
+	{                                                                                                              \
+		type value = ck_pr_load_##bits(word);                                                                  \
+		ck_pr_fence_acquire();                                                                                 \
+		return value;                                                                                          \
+	}                                                                                                              \
+	static inline void ps_store_relaxed_##suffix(type *word, type value)                                           \
+	{                                                                                                              \
+		ck_pr_store_##bits(word, value);                                                                       \
+	}                                                                                                              \
+	static inline void ps_store_release_##suffix(type *word, type value)                                           \
+	{                                                                                                              \
+		ck_pr_fence_release();                                                                                 \
+		ck_pr_store_##bits(word, value);                                                                       \
+	}                                                                                                              \
+	/* On failure *expected is what was found. */                                                                  \
+	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                   \
+	{                                                                                                              \
+		bool swapped;                                                                                          \
+		ck_pr_fence_release();                                                                                 \
+		swapped = ck_pr_cas_##bits##_value(word, *expected, desired, expected);                                \
+		ck_pr_fence_acquire();                                                                                 \
+		return swapped;                                                                                        \
+	}                                                                                                              \
+	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                      \
+	{                                                                                                              \
+		type before;                                                                                           \
+		ck_pr_fence_release();                                                                                 \
+		before = ck_pr_faa_##bits(word, value);                                                                \
+		ck_pr_fence_acquire();                                                                                 \
+		return before;                                                                                         \
+	}
+
+PS_ATOMIC_OPERATIONS(u32, 32, uint32_t)
+PS_ATOMIC_OPERATIONS(u64, 64, uint64_t)
+
+static inline void ps_fence_full(void)
+{
+	ck_pr_fence_memory();
+}
+
+static inline void ps_stall(void)
+{
+	ck_pr_stall();
+}
+
+#endif
+
+#undef PS_ATOMIC_OPERATIONS
+
+/*
+ * A word that one thread writes and others read: no read-modify-write is needed to add to it.
+ */
+static inline void ps_bump_u64(uint64_t *word, uint64_t value)
+{
+	ps_store_relaxed_u64(word, ps_load_relaxed_u64(word) + value);
+}
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * clock.h - monotonic time and deadlines
+ *
+ * A deadline is an absolute number of nanoseconds of CLOCK_MONOTONIC, PS_NEVER for none. A timeout becomes a deadline
+ * once, when the call begins, so that waits in several steps end together.
+ */
+#ifndef PENSTOCK_CLOCK_H
+#define PENSTOCK_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define PS_NEVER UINT64_MAX
+#define PS_NSEC_PER_USEC UINT64_C(1000)
+#define PS_NSEC_PER_SEC UINT64_C(1000000000)
+
+static inline uint64_t ps_clock_read(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * PS_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t ps_clock_nsec(void)
+{
+	return ps_clock_read(CLOCK_MONOTONIC);
+}
+
+/* A fifth of the price of ps_clock_nsec and as coarse as the timer tick (1 to 10 ms): tells whether to look closer. */
+static inline uint64_t ps_clock_coarse_nsec(void)
+{
+	return ps_clock_read(CLOCK_MONOTONIC_COARSE);
+}
+
+/* From a timeout in microseconds; negative is for ever. */
+static inline uint64_t ps_deadline(int64_t timeout_usec)
+{
+	uint64_t now;
+
+	if (timeout_usec < 0)
+		return PS_NEVER;
+	now = ps_clock_nsec();
+	if ((uint64_t)timeout_usec > (PS_NEVER - 1 - now) / PS_NSEC_PER_USEC)
+		return PS_NEVER;
+	return now + (uint64_t)timeout_usec * PS_NSEC_PER_USEC;
+}
+
+static inline struct timespec ps_timespec(uint64_t nsec)
+{
+	struct timespec time = {
+		.tv_sec = (time_t)(nsec / PS_NSEC_PER_SEC),
+		.tv_nsec = (long)(nsec % PS_NSEC_PER_SEC),
+	};
+	return time;
+}
+
+static inline bool ps_deadline_passed(uint64_t deadline)
+{
+	return deadline != PS_NEVER && ps_clock_nsec() >= deadline;
+}
+
+#endif

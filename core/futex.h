@@ -1,0 +1,39 @@
+/*
+ * futex.h - the two futex calls Penstock makes (glibc has no wrapper)
+ *
+ * ps_futex_wait returns for any reason (woken, the word differed, a signal, the deadline): callers loop on their own
+ * condition. Waking an address that nobody waits on, or that is gone, does nothing.
+ */
+#ifndef PENSTOCK_FUTEX_H
+#define PENSTOCK_FUTEX_H
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+
+/* Sleeps while *word == expected, until the absolute monotonic deadline. */
+static inline void ps_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+	struct timespec limit;
+	int saved = errno;
+
+	if (deadline != PS_NEVER)
+		limit = ps_timespec(deadline);
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == PS_NEVER ? NULL : &limit, NULL,
+	        FUTEX_BITSET_MATCH_ANY);
+	errno = saved;
+}
+
+/* Wakes up to `count` of those that sleep on the word, the longest sleeper first (the kernel queues them in order). */
+static inline void ps_futex_wake(const uint32_t *word, uint32_t count)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count > INT32_MAX ? INT32_MAX : (int)count, NULL, NULL, 0);
+	errno = saved;
+}
+
+#endif

@@ -1,0 +1,197 @@
+#include "core/outcome.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/atomic.h"
+#include "core/error.h"
+#include "core/futex.h"
+#include "core/thread.h"
+
+#define DONE 1u
+#define RELEASED 2u
+#define WAITED 4u
+
+#define BLOCK_BYTES 512 /* the first block of an outcome: a message, or a few short rows */
+
+static void free_blocks(struct ps_outcome *outcome)
+{
+	struct ps_block *block = outcome->blocks;
+
+	while (block != NULL) {
+		struct ps_block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+	outcome->blocks = NULL;
+}
+
+void ps_outcome_reset(struct ps_outcome *outcome)
+{
+	if (outcome->blocks != NULL)
+		free_blocks(outcome);
+	memset(outcome, 0, sizeof *outcome);
+	outcome->result.message = "";
+}
+
+void *ps_outcome_allocate(struct ps_outcome *outcome, size_t bytes)
+{
+	struct ps_block *block = outcome->blocks;
+	void *memory;
+
+	bytes = (bytes + 15) & ~(size_t)15;
+	if (block == NULL || block->size - block->used < bytes) {
+		/* Twice the last one, so that many small cells take few blocks. */
+		size_t size = block == NULL ? BLOCK_BYTES : block->size * 2 < (1u << 20) ? block->size * 2 : (1u << 20);
+
+		if (size < bytes)
+			size = bytes;
+		block = malloc(sizeof *block + 16 + size);
+		if (block == NULL)
+			return NULL;
+		block->next = outcome->blocks;
+		block->size = size;
+		/* the first aligned byte of the data */
+		block->used = 0;
+		outcome->blocks = block;
+	}
+	memory = (void *)(((uintptr_t)block->bytes + block->used + 15) & ~(uintptr_t)15);
+	block->used += bytes;
+	return memory;
+}
+
+void ps_outcome_drop_rows(struct ps_outcome *outcome)
+{
+	outcome->result.column_count = 0;
+	outcome->result.row_count = 0;
+	outcome->result.column_names = NULL;
+	outcome->result.cells = NULL;
+	outcome->cell_capacity = 0;
+	free_blocks(outcome);
+}
+
+void ps_outcome_fail(struct ps_outcome *outcome, penstock_status status, int extended_code, const char *message)
+{
+	size_t bytes = strlen(message) + 1;
+	char *copy;
+
+	ps_outcome_drop_rows(outcome);
+	copy = ps_outcome_allocate(outcome, bytes);
+	if (copy != NULL)
+		memcpy(copy, message, bytes);
+	outcome->result.status = status;
+	outcome->result.code = extended_code & 0xff;
+	outcome->result.extended_code = extended_code;
+	outcome->result.message = copy != NULL ? copy : "out of memory (for the message)";
+}
+
+/* ---- handles ---- */
+
+penstock_handle *ps_handle_new(int64_t default_timeout_usec)
+{
+	penstock_handle *handle;
+
+	if (ps_thread.spare_count > 0) {
+		handle = ps_thread.spare[--ps_thread.spare_count];
+	} else {
+		handle = malloc(sizeof *handle);
+		if (handle == NULL)
+			return NULL;
+	}
+	memset(handle, 0, sizeof *handle);
+	handle->outcome.result.message = "";
+	handle->fork_generation = ps_fork_generation();
+	handle->default_timeout_usec = default_timeout_usec;
+	return handle;
+}
+
+void ps_handle_free(penstock_handle *handle)
+{
+	free_blocks(&handle->outcome);
+	free(handle);
+}
+
+/* Into the thread's cache, if there is room. */
+static void recycle(penstock_handle *handle)
+{
+	if (ps_thread.spare_count == PS_SPARE_HANDLES || !ps_thread_setup()) {
+		ps_handle_free(handle);
+		return;
+	}
+	free_blocks(&handle->outcome);
+	if (ps_thread.spare_count == 0)
+		ps_thread_arm();
+	ps_thread.spare[ps_thread.spare_count++] = handle;
+}
+
+void ps_handle_complete(penstock_handle *handle)
+{
+	/* H1: the outcome before the bit (the add is a full barrier); pairs with H2 in ps_handle_wait_until. */
+	uint32_t before = ps_add_u32(&handle->word, DONE);
+
+	if (before & RELEASED) {
+		ps_handle_free(handle);
+		return;
+	}
+	/* The caller may have released it by now: waking a word that is gone wakes nobody, or a sleeper that looks again. */
+	if (before & WAITED)
+		ps_futex_wake(&handle->word, UINT32_MAX);
+}
+
+bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
+{
+	for (;;) {
+		/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
+		uint32_t word = ps_load_acquire_u32(&handle->word);
+
+		if (word & DONE)
+			return true;
+		if (ps_deadline_passed(deadline))
+			return false;
+		if ((word & WAITED) == 0) {
+			if (!ps_cas_u32(&handle->word, &word, word | WAITED))
+				continue;
+			word |= WAITED;
+		}
+		/* Returns at once when DONE was added since: the word differs. */
+		ps_futex_wait(&handle->word, word, deadline);
+	}
+}
+
+int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec)
+{
+	if (handle == NULL)
+		return ps_error(PENSTOCK_MISUSE, "penstock_handle_wait: the handle is NULL");
+	if (ps_load_acquire_u32(&handle->word) & DONE)
+		return handle->outcome.result.status;
+	if (handle->fork_generation != ps_fork_generation())
+		return ps_refuse(PENSTOCK_FORKED);
+	if (timeout_usec == PENSTOCK_DEFAULT_TIMEOUT)
+		timeout_usec = handle->default_timeout_usec;
+	if (timeout_usec != 0 && ps_in_callback())
+		return ps_error(PENSTOCK_MISUSE, "penstock_handle_wait in a callback would wait for the thread it is on");
+	if (!ps_handle_wait_until(handle, ps_deadline(timeout_usec)))
+		return ps_refuse(PENSTOCK_TIMEOUT);
+	return handle->outcome.result.status;
+}
+
+const penstock_result *penstock_handle_result(const penstock_handle *handle)
+{
+	if (handle == NULL || (ps_load_acquire_u32(&handle->word) & DONE) == 0)
+		return NULL;
+	return &handle->outcome.result;
+}
+
+uint64_t penstock_handle_ticket(const penstock_handle *handle)
+{
+	return handle->outcome.result.ticket;
+}
+
+void penstock_handle_release(penstock_handle *handle)
+{
+	if (handle == NULL)
+		return;
+	if (ps_add_u32(&handle->word, RELEASED) & DONE)
+		recycle(handle);
+}

@@ -1,0 +1,72 @@
+#include "core/thread.h"
+
+#include <pthread.h>
+
+#include "core/outcome.h"
+#include "core/rcu.h"
+
+__thread struct ps_thread ps_thread;
+uint32_t ps_fork_count;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static bool ready;
+
+static void forked(void)
+{
+	ps_store_relaxed_u32(&ps_fork_count, ps_load_relaxed_u32(&ps_fork_count) + 1);
+}
+
+/* Runs again if another destructor of this thread submits after it: each registration arms the key anew. */
+static void leave(void *value)
+{
+	(void)value;
+	while (ps_thread.spare_count > 0)
+		ps_handle_free(ps_thread.spare[--ps_thread.spare_count]);
+#ifndef PENSTOCK_RCU_BP
+	if (ps_thread.rcu_ours)
+		urcu_memb_unregister_thread();
+#endif
+	ps_thread.rcu_ready = false;
+	ps_thread.rcu_ours = false;
+}
+
+static void setup(void)
+{
+	if (pthread_key_create(&key, leave) != 0)
+		return;
+	if (pthread_atfork(NULL, NULL, forked) != 0) {
+		pthread_key_delete(key);
+		return;
+	}
+	ready = true;
+}
+
+bool ps_thread_setup(void)
+{
+	pthread_once(&once, setup);
+	return ready;
+}
+
+void ps_thread_arm(void)
+{
+	/* Fails only without memory for the key's table; the thread then stays registered after its end, and its handles leak. */
+	pthread_setspecific(key, &ps_thread);
+}
+
+void ps_thread_rcu_register(void)
+{
+#ifndef PENSTOCK_RCU_BP
+#ifdef _LGPL_SOURCE
+	/* A host that uses the same flavour may have registered this thread; it will also unregister it. */
+	if (URCU_TLS(urcu_memb_reader).registered) {
+		ps_thread.rcu_ready = true;
+		return;
+	}
+#endif
+	urcu_memb_register_thread();
+	ps_thread.rcu_ours = true;
+	ps_thread_arm();
+#endif
+	ps_thread.rcu_ready = true;
+}

@@ -1,0 +1,66 @@
+/*
+ * thread.h - what Penstock remembers of each thread, and of fork
+ *
+ * One thread-local struct: whether the thread is registered with RCU, whether it is inside a callback (where waiting for a
+ * writer would deadlock), and a few handles kept for reuse. A pthread key's destructor undoes all of it at thread exit.
+ *
+ * Fork is noticed by a counter that a pthread_atfork child handler raises: an engine (and a handle) remembers the value
+ * it was made under. getpid would be a system call per submit.
+ *
+ * Invariants
+ *   1. rcu_ready implies the thread is registered; it was registered by us exactly when rcu_ours.
+ *   2. callback_depth > 0 exactly while user code runs that the engine called.
+ */
+#ifndef PENSTOCK_THREAD_H
+#define PENSTOCK_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/atomic.h"
+#include "core/penstock.h"
+
+#define PS_SPARE_HANDLES 64
+
+struct ps_thread {
+	bool rcu_ready;
+	bool rcu_ours;
+	unsigned callback_depth;
+	unsigned spare_count;
+	penstock_handle *spare[PS_SPARE_HANDLES];
+};
+
+/* initial-exec: one instruction to reach, no call; the library may then be dlopened as long as a few hundred bytes of
+ * static TLS are free (glibc keeps more for this). */
+extern __thread struct ps_thread ps_thread __attribute__((tls_model("initial-exec")));
+
+extern uint32_t ps_fork_count;
+
+static inline uint32_t ps_fork_generation(void)
+{
+	return ps_load_relaxed_u32(&ps_fork_count);
+}
+
+static inline bool ps_in_callback(void)
+{
+	return ps_thread.callback_depth != 0;
+}
+
+static inline void ps_callback_begin(void)
+{
+	ps_thread.callback_depth++;
+}
+
+static inline void ps_callback_end(void)
+{
+	ps_thread.callback_depth--;
+}
+
+/* Installs the fork handler and the thread-exit destructor; once per process. False: out of memory or keys. */
+bool ps_thread_setup(void);
+/* Makes the calling thread an RCU reader (if it is not) for the rest of its life. */
+void ps_thread_rcu_register(void);
+/* Arranges for the destructor to run when the thread ends. */
+void ps_thread_arm(void);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * record.h - one submission as it lies in a slot
+ *
+ * A record is written by one producer between claim and publish, and read by the writer until it releases the slot. Its
+ * payload is the SQL text (unless a registered statement is named) and then the values, one after the other:
+ *
+ *     SQL     [u32 bytes][text][NUL]
+ *     value   [u8 type] then nothing (NULL), 8 bytes (INTEGER, FLOAT) or [u32 bytes][data] (TEXT, BLOB)
+ *
+ * A payload of at most PS_INLINE_BYTES lies in the slot; a larger one in one heap block that the record owns.
+ *
+ * Invariants
+ *   1. Whether a payload fits is decided before the claim, and a heap block is filled before it: between claim and publish
+ *      a producer only copies at most one slot, so the hole that the writer may see there is short.
+ *   2. Text and blobs are bound straight from the payload, which stays where it is until the outcome is delivered.
+ *
+ * Failure modes: NOMEM and TOOBIG, both before the claim.
+ */
+#ifndef PENSTOCK_RECORD_H
+#define PENSTOCK_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/penstock.h"
+
+#define PS_INLINE_BYTES 80
+
+/* SQLite's own upper limit for text, blobs and SQL (SQLITE_MAX_LENGTH of a default build). */
+#define PS_LENGTH_MAX 1000000000
+
+enum ps_listener {
+	PS_LISTENER_NONE = 0, /* fire and forget */
+	PS_LISTENER_HANDLE = 1,
+	PS_LISTENER_CALLBACK = 2,
+};
+
+struct ps_record {
+	const penstock_statement *statement; /* NULL: the SQL leads the payload */
+	union {
+		penstock_handle *handle;
+		penstock_completion *callback;
+	} listener;
+	void *arg;
+	uint64_t submit_nsec; /* when submitted; 0: not sampled */
+	uint32_t value_count;
+	uint8_t listener_kind; /* enum ps_listener */
+	uint8_t durable;
+	uint8_t alone;
+	uint8_t on_heap;
+	union {
+		unsigned char bytes[PS_INLINE_BYTES];
+		struct {
+			unsigned char *data;
+			uint64_t size;
+		} heap;
+	} payload;
+};
+
+static inline const unsigned char *ps_record_payload(const struct ps_record *record)
+{
+	return record->on_heap ? record->payload.heap.data : record->payload.bytes;
+}
+
+/* What the record counts against ring_bytes. */
+static inline uint64_t ps_record_heap_bytes(const struct ps_record *record)
+{
+	return record->on_heap ? record->payload.heap.size : 0;
+}
+
+/*
+ * The size of the payload in *bytes: OK, or TOOBIG or MISUSE with the thread's message. sql_bytes is the length of
+ * submission->sql, already known; 0 when a statement is named.
+ */
+int ps_record_measure(const penstock_submission *submission, size_t sql_bytes, uint64_t *bytes);
+/* Writes the payload, `bytes` of them as measured, to data. */
+void ps_record_encode(unsigned char *data, const penstock_submission *submission, size_t sql_bytes);
+/* The SQL text of a record without a statement (NUL-terminated), and where the values begin. */
+const char *ps_record_sql(const struct ps_record *record, size_t *sql_bytes);
+const unsigned char *ps_record_values(const struct ps_record *record);
+/* Reads the value at `data` into *value (whose data then points into the payload); returns where the next one is. */
+const unsigned char *ps_record_decode(const unsigned char *data, penstock_value *value);
+/* Frees what the record owns. */
+void ps_record_retire(struct ps_record *record);
+
+#endif

@@ -1,0 +1,181 @@
+#include "queue/ring.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/futex.h"
+
+#define PARKED UINT64_C(1)
+
+bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
+{
+	size_t bytes = capacity * sizeof(struct ps_slot);
+	uint64_t i;
+
+	memset(ring, 0, sizeof *ring);
+	ring->slots = aligned_alloc(PS_LINE_BYTES, bytes);
+	if (ring->slots == NULL)
+		return false;
+	/* Sequence 0 is published by no ticket, so a fresh slot is empty. One word a slot: touching them all now also keeps
+	 * page faults out of the first lap. */
+	for (i = 0; i < capacity; i++)
+		ring->slots[i].sequence = 0;
+	ring->capacity = capacity;
+	ring->mask = capacity - 1;
+	ring->wake_room = capacity / 10 > 0 ? capacity / 10 : 1;
+	ring->limit = capacity;
+	return true;
+}
+
+void ps_ring_destroy(struct ps_ring *ring)
+{
+	free(ring->slots);
+	ring->slots = NULL;
+}
+
+/* ---- producers ---- */
+
+bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
+{
+	uint64_t word = ps_load_relaxed_u64(&ring->claim);
+	uint64_t limit = ps_load_acquire_u64(&ring->limit);
+
+	for (;;) {
+		uint64_t tail = word >> 1;
+
+		/* Signed: a stale claim word may lie behind the limit by more than a lap. */
+		if ((int64_t)(tail - limit) >= 0) {
+			/* R4: the head, and with it the slots before it; pairs with R3 in ps_ring_release. Handing the limit
+			 * on (release) to a producer that then acquires it keeps that order. */
+			limit = ps_load_acquire_u64(&ring->head) + ring->capacity;
+			if ((int64_t)(tail - limit) >= 0) {
+				uint64_t now = ps_load_relaxed_u64(&ring->claim);
+
+				if (now == word)
+					return false;
+				word = now;
+				continue;
+			}
+			ps_store_release_u64(&ring->limit, limit);
+		}
+		/* P1: clears the mark, if it is set; pairs with P2 in ps_ring_park. */
+		if (ps_cas_u64(&ring->claim, &word, (tail + 1) << 1)) {
+			claim->ticket = tail;
+			claim->record = &ring->slots[tail & ring->mask].record;
+			claim->wake = (word & PARKED) != 0;
+			return true;
+		}
+	}
+}
+
+static const uint32_t *claim_low(const struct ps_ring *ring)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (const uint32_t *)(const void *)&ring->claim;
+#else
+	return (const uint32_t *)(const void *)&ring->claim + 1;
+#endif
+}
+
+static void wake_consumer(struct ps_ring *ring)
+{
+	ps_add_u64(&ring->wakes, 1);
+	ps_futex_wake(claim_low(ring), 1);
+}
+
+void ps_ring_publish(struct ps_ring *ring, const struct ps_claim *claim)
+{
+	struct ps_slot *slot = &ring->slots[claim->ticket & ring->mask];
+
+	/* R1: the record before its sequence; pairs with R2 in ps_ring_peek. */
+	ps_store_release_u64(&slot->sequence, claim->ticket + 1);
+	if (claim->wake)
+		wake_consumer(ring);
+}
+
+bool ps_ring_reserve_bytes(struct ps_ring *ring, uint64_t bytes, uint64_t bound)
+{
+	uint64_t used = ps_load_relaxed_u64(&ring->bytes);
+
+	do {
+		if (used != 0 && used + bytes > bound)
+			return false;
+	} while (!ps_cas_u64(&ring->bytes, &used, used + bytes));
+	return true;
+}
+
+void ps_ring_return_bytes(struct ps_ring *ring, uint64_t bytes)
+{
+	ps_add_u64(&ring->bytes, -bytes);
+}
+
+void ps_ring_kick(struct ps_ring *ring)
+{
+	uint64_t word;
+
+	/* P3: the attention word, set by the caller, before the look at the mark; pairs with P4 in ps_ring_park. Either the
+	 * consumer's second look sees the word, or this look sees the mark. */
+	ps_fence_full();
+	word = ps_load_relaxed_u64(&ring->claim);
+	while (word & PARKED) {
+		if (ps_cas_u64(&ring->claim, &word, word & ~PARKED)) {
+			wake_consumer(ring);
+			return;
+		}
+	}
+}
+
+/* ---- the consumer ---- */
+
+void ps_ring_release(struct ps_ring *ring, uint64_t head)
+{
+	/* R3: the consumer's last use of the slots comes before; pairs with R4 in ps_ring_claim. */
+	ps_store_release_u64(&ring->head, head);
+	if (ps_eventcount_waited(&ring->room)) {
+		uint64_t free_slots = ring->capacity - (ps_ring_tail(ring) - head);
+
+		/* As many as there are slots: more would only queue up again, behind those that came later. */
+		if (free_slots >= ring->wake_room)
+			ps_eventcount_wake(&ring->room, free_slots > UINT32_MAX ? UINT32_MAX : (uint32_t)free_slots);
+	}
+	if (ps_load_relaxed_u32(&ring->progress.waiters) != 0)
+		ps_eventcount_wake(&ring->progress, UINT32_MAX);
+}
+
+enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline, bool *slept)
+{
+	uint64_t empty = next << 1;
+	uint64_t word = empty;
+
+	*slept = false;
+	if (ps_load_acquire_u32(&ring->attention) != 0)
+		return PS_PARK_ATTENTION;
+	/*
+	 * Producers that were woken may have left without using their room (a deadline), and no release will follow: all who
+	 * still wait get a look at the empty ring. Who prepares later sees it empty (E1/E2).
+	 */
+	ps_eventcount_broadcast(&ring->room);
+	/*
+	 * P2: the mark, only if nothing is claimed behind what was consumed; pairs with P1 in ps_ring_claim. P4: and, being a
+	 * full barrier, before the second look at the attention word; pairs with P3 in ps_ring_kick.
+	 *
+	 * No lost wake-up: after this swap the word is `empty | PARKED` until a claim or a kick changes it, and whoever changes
+	 * it wakes. If that happened before the futex call, the low half differs and the call returns at once: only the
+	 * consumer sets the mark, so the same value cannot come back.
+	 */
+	if (!ps_cas_u64(&ring->claim, &word, empty | PARKED))
+		return ps_ring_peek(ring, next) != NULL ? PS_PARK_WORK : PS_PARK_HOLE;
+	if (ps_load_acquire_u32(&ring->attention) == 0) {
+		*slept = true;
+		while (ps_load_acquire_u64(&ring->claim) == (empty | PARKED) && !ps_deadline_passed(deadline))
+			ps_futex_wait(claim_low(ring), (uint32_t)(empty | PARKED), deadline);
+	}
+	word = empty | PARKED;
+	ps_cas_u64(&ring->claim, &word, empty); /* take the mark back, unless somebody did */
+	if (ps_load_acquire_u32(&ring->attention) != 0)
+		return PS_PARK_ATTENTION;
+	if (ps_ring_peek(ring, next) != NULL)
+		return PS_PARK_WORK;
+	return ps_ring_tail(ring) != next ? PS_PARK_HOLE : PS_PARK_DEADLINE;
+}
