@@ -46,6 +46,7 @@ struct penstock_handle {
 	uint32_t word;
 	uint32_t fork_generation;
 	int64_t default_timeout_usec;
+	uint64_t ticket; /* the producer's, before it publishes */
 	struct ps_outcome outcome;
 };
 

@@ -1,0 +1,66 @@
+/*
+ * batch.h - many submissions in one transaction, each with the outcome of its own autocommit
+ *
+ * A batch is the run of submissions that are there: BEGIN IMMEDIATE, the statements one after the other without
+ * savepoints, COMMIT, and only then their outcomes. It ends when the ring is empty, at batch_max statements, at batch_bytes
+ * of payload, at batch_usec, or before a statement that must run alone. A single submission runs in plain autocommit.
+ *
+ * When a statement takes the transaction with it, or would have failed alone, everything is rolled back: the ones before
+ * it run again as a transaction, the culprit alone in autocommit, and the batch goes on behind it. First-run outcomes are
+ * dropped. So each statement's last run is in ticket order, on exactly the database that autocommit would have given it.
+ *
+ * Invariants
+ *   1. Outcomes are delivered only after the COMMIT that covers them; those that asked for more (durable under
+ *      synchronous=NORMAL) only after the sync that follows, for which nobody else waits.
+ *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
+ *   3. A replay covers fewer statements than the run before it, so it ends.
+ *   4. Counters are up to date before a listener hears.
+ *
+ * Failure modes: an I/O error makes the batch broken. Before COMMIT nothing of it is there (SHUTDOWN); in COMMIT or the
+ * sync behind it nobody can tell (UNKNOWN). The caller then moves the engine to FAILED.
+ */
+#ifndef PENSTOCK_BATCH_H
+#define PENSTOCK_BATCH_H
+
+#include "core/counters.h"
+#include "core/options.h"
+#include "queue/ring.h"
+#include "writer/store.h"
+
+struct ps_batch {
+	struct ps_ring *ring;
+	struct ps_counters *counters;
+	const struct ps_options *options;
+	struct ps_store *store; /* while connected */
+	struct ps_keys keys;    /* of this batch */
+
+	/* per member of the batch under way, from `base` on */
+	uint64_t base;
+	size_t capacity;
+	unsigned char *notes;
+	struct ps_outcome **outcomes;
+	struct ps_outcome *spare; /* not in use, chained by result.arg */
+	size_t spare_count;
+
+	uint64_t checkpoint_at; /* the WAL size that asks for the next checkpoint */
+	int broken_code;        /* the I/O error that ended it all, or 0 */
+	char broken_message[320];
+};
+
+bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters,
+                   const struct ps_options *options);
+void ps_batch_destroy(struct ps_batch *batch);
+/* A new connection, or none. */
+void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
+
+/*
+ * Runs a batch from ticket `first`, which is published, taking nothing from `limit` on, and delivers its outcomes. Returns
+ * the ticket behind the last one delivered. False: broken.
+ */
+bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
+/* Brings the WAL into the database when it has grown enough; for after the delivery. False: broken. */
+bool ps_batch_checkpoint(struct ps_batch *batch);
+/* Gives every published submission in [first, limit) the outcome SHUTDOWN. Any thread that owns the consumer's side. */
+void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason);
+
+#endif

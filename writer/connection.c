@@ -1,0 +1,229 @@
+#include "writer/connection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/thread.h"
+
+/* What is wrong with a path that SQLite could not open: SQLite itself only says "unable to open database file". */
+static int explain_open(const char *path, int system_errno, const char *sqlite_message)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat info;
+	char *folder;
+	int status;
+
+	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+		return ps_error(PENSTOCK_CANTOPEN, "%s is a folder; name a database file in it", path);
+	if (stat(path, &info) == 0)
+		return ps_error(PENSTOCK_CANTOPEN, "%s cannot be opened: %s; check that this user may read and write it", path,
+		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
+	folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (folder == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (stat(folder, &info) != 0)
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: the folder %s: %s; create it first", path, folder,
+		                  strerror(errno));
+	else if (!S_ISDIR(info.st_mode))
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: %s is not a folder", path, folder);
+	else
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created in %s: %s", path, folder,
+		                  system_errno != 0 ? strerror(system_errno) : sqlite_message);
+	free(folder);
+	return status;
+}
+
+static int explain(sqlite3 *connection, const char *path, const char *doing)
+{
+	int code = sqlite3_errcode(connection) & 0xff;
+
+	switch (code) {
+	case SQLITE_NOMEM:
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	case SQLITE_NOTADB:
+		return ps_error(PENSTOCK_CANTOPEN, "%s is not an SQLite database (or it is encrypted); name another file", path);
+	case SQLITE_BUSY:
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s is locked by another process that will not let go (%s); stop it, or raise busy_timeout_ms",
+		                path, doing);
+	case SQLITE_CANTOPEN:
+	case SQLITE_READONLY:
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s: %s: %s; the file, its -wal and -shm and their folder must be writable for this user", path,
+		                doing, sqlite3_errmsg(connection));
+	default:
+		return ps_error(PENSTOCK_CANTOPEN, "%s: %s: %s", path, doing, sqlite3_errmsg(connection));
+	}
+}
+
+static int run(sqlite3 *connection, const char *path, const char *sql)
+{
+	return sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK ? PENSTOCK_OK : explain(connection, path, sql);
+}
+
+/* SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. */
+static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
+{
+	sqlite3_stmt *statement;
+	int rc;
+
+	*exists = false;
+	rc = sqlite3_prepare_v2(connection, "SELECT 1 FROM pragma_pragma_list WHERE name = lower(?)", -1, &statement, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+	rc = sqlite3_step(statement);
+	*exists = rc == SQLITE_ROW;
+	sqlite3_finalize(statement);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma)
+{
+	bool exists;
+	char *sql;
+	int rc;
+
+	if (pragma_exists(connection, pragma->name, &exists) != SQLITE_OK)
+		return explain(connection, path, "listing the pragmas");
+	if (!exists)
+		return ps_error(PENSTOCK_CONFIG, "%s: SQLite %s has no pragma '%s'", pragma->origin, sqlite3_libversion(),
+		                pragma->name);
+	sql = sqlite3_mprintf("PRAGMA \"%w\"=%Q", pragma->name, pragma->value);
+	if (sql == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	rc = sqlite3_exec(connection, sql, NULL, NULL, NULL);
+	sqlite3_free(sql);
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+		return PENSTOCK_OK;
+	case SQLITE_NOTADB:
+	case SQLITE_NOMEM:
+	case SQLITE_BUSY:
+	case SQLITE_CANTOPEN:
+		return explain(connection, path, pragma->name);
+	default:
+		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s=%s: %s", pragma->origin, pragma->name, pragma->value,
+		                sqlite3_errmsg(connection));
+	}
+}
+
+static int switch_to_wal(sqlite3 *connection, const char *path)
+{
+	sqlite3_stmt *statement;
+	const char *mode;
+	int status = PENSTOCK_OK;
+
+	if (sqlite3_prepare_v2(connection, "PRAGMA journal_mode=WAL", -1, &statement, NULL) != SQLITE_OK)
+		return explain(connection, path, "switching to WAL");
+	if (sqlite3_step(statement) != SQLITE_ROW) {
+		status = explain(connection, path, "switching to WAL");
+	} else {
+		mode = (const char *)sqlite3_column_text(statement, 0);
+		if (mode == NULL || strcasecmp(mode, "wal") != 0)
+			status = ps_error(PENSTOCK_CANTOPEN,
+			                  "%s cannot have a write-ahead log: its journal mode stays '%s', and Penstock needs WAL; "
+			                  "use a file on a local file system",
+			                  path, mode != NULL ? mode : "?");
+	}
+	sqlite3_finalize(statement);
+	return status;
+}
+
+static int configure_writer(sqlite3 *connection, const char *path, const struct ps_options *options)
+{
+	static const char *const levels[] = { "PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
+		                              "PRAGMA synchronous=FULL", "PRAGMA synchronous=EXTRA" };
+	char limit[64];
+	int status;
+
+	if (sqlite3_db_readonly(connection, "main") == 1)
+		return ps_error(PENSTOCK_CANTOPEN, "%s is read-only for this user; make it writable, or name another file", path);
+	status = switch_to_wal(connection, path);
+	if (status != PENSTOCK_OK)
+		return status;
+	/* The writer checkpoints by itself, after outcomes were delivered; and a WAL that readers made long shrinks again. */
+	sqlite3_wal_autocheckpoint(connection, 0);
+	snprintf(limit, sizeof limit, "PRAGMA journal_size_limit=%lld", (long long)options->keys.wal_bytes_max);
+	status = run(connection, path, limit);
+	if (status == PENSTOCK_OK)
+		status = run(connection, path, levels[options->keys.synchronous]);
+	/* Reads the first page, and creates the -wal and -shm files: what is wrong with them shows now. */
+	if (status == PENSTOCK_OK)
+		status = run(connection, path, "BEGIN IMMEDIATE; COMMIT");
+	return status;
+}
+
+static int configure_reader(sqlite3 *connection, const char *path)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_wal_autocheckpoint(connection, 0);
+	return run(connection, path, "PRAGMA query_only=ON; SELECT 1 FROM sqlite_schema LIMIT 1");
+}
+
+static int call_hook(sqlite3 *connection, const char *path, const struct ps_options *options)
+{
+	int code;
+
+	if (options->connect_hook == NULL)
+		return PENSTOCK_OK;
+	ps_callback_begin();
+	code = options->connect_hook(connection, options->connect_arg);
+	ps_callback_end();
+	if (code == SQLITE_OK)
+		return PENSTOCK_OK;
+	return ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook refused the connection: %s", path, sqlite3_errstr(code));
+}
+
+static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role,
+                     bool with_hook)
+{
+	const char *file = sqlite3_db_filename(connection, "main");
+	int status = PENSTOCK_OK;
+	size_t i;
+
+	if (file == NULL || file[0] == '\0')
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
+		                path);
+	sqlite3_extended_result_codes(connection, 1);
+	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
+	/* Before WAL: page_size and encoding only count in an empty file. */
+	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
+		status = set_pragma(connection, path, &options->pragmas[i]);
+	if (status == PENSTOCK_OK)
+		status = role == PS_WRITER ? configure_writer(connection, path, options) : configure_reader(connection, path);
+	if (status == PENSTOCK_OK && with_hook)
+		status = call_hook(connection, path, options);
+	return status;
+}
+
+int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
+                       sqlite3 **connection)
+{
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	int rc, status;
+
+	if (role == PS_WRITER)
+		flags |= SQLITE_OPEN_CREATE;
+	rc = sqlite3_open_v2(path, connection, flags, NULL);
+	if (rc != SQLITE_OK) {
+		status = *connection == NULL || (rc & 0xff) == SQLITE_NOMEM
+		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
+		                 : explain_open(path, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
+	} else {
+		status = configure(*connection, path, options, role, with_hook);
+	}
+	if (status != PENSTOCK_OK) {
+		sqlite3_close(*connection);
+		*connection = NULL;
+	}
+	return status;
+}

@@ -1,0 +1,22 @@
+/*
+ * connection.h - opening a configured SQLite connection, the writer's or a reader's
+ *
+ * Every connection gets the busy timeout, DEFENSIVE, the configured pragmas in order and the connect hook. The writer's is
+ * switched to WAL (or refused with the reason) and never checkpoints inside COMMIT; a reader's is query_only and never
+ * checkpoints, not even when it closes, so that only one connection of the engine ever does (the WAL-reset bug).
+ */
+#ifndef PENSTOCK_CONNECTION_H
+#define PENSTOCK_CONNECTION_H
+
+#include "core/options.h"
+
+enum ps_role { PS_WRITER, PS_READER };
+
+/*
+ * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this
+ * thread).
+ */
+int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
+                       sqlite3 **connection);
+
+#endif

@@ -1,0 +1,409 @@
+#include "writer/control.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "writer/engine.h"
+#include "writer/writer.h"
+
+bool ps_control_init(struct ps_control *control)
+{
+	pthread_condattr_t attributes;
+
+	memset(control, 0, sizeof *control);
+	CDS_INIT_LIST_HEAD(&control->pausers);
+	if (pthread_mutex_init(&control->mutex, NULL) != 0)
+		return false;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	if (pthread_cond_init(&control->changed, &attributes) != 0) {
+		pthread_condattr_destroy(&attributes);
+		pthread_mutex_destroy(&control->mutex);
+		return false;
+	}
+	pthread_condattr_destroy(&attributes);
+	return true;
+}
+
+void ps_control_destroy(struct ps_control *control)
+{
+	pthread_cond_destroy(&control->changed);
+	pthread_mutex_destroy(&control->mutex);
+}
+
+bool ps_control_wait(struct ps_control *control, uint64_t deadline)
+{
+	struct timespec limit;
+
+	if (deadline == PS_NEVER)
+		return pthread_cond_wait(&control->changed, &control->mutex) == 0;
+	limit = ps_timespec(deadline);
+	return pthread_cond_timedwait(&control->changed, &control->mutex, &limit) == 0;
+}
+
+static enum ps_phase phase_of(const penstock *db)
+{
+	return db->state.current->phase;
+}
+
+/* With the mutex held: a new phase for the producers, and those that wait for room look again. */
+static void move_locked(penstock *db, enum ps_phase phase)
+{
+	ps_state_move(&db->state, phase);
+	ps_eventcount_broadcast(&db->ring.room);
+	pthread_cond_broadcast(&db->control.changed);
+}
+
+static void command_locked(penstock *db, enum ps_command command, uint64_t drain_to)
+{
+	struct ps_control *control = &db->control;
+
+	control->command = command;
+	control->drain_to = drain_to;
+	ps_store_release_u32(&db->ring.attention, command != PS_RUN);
+	ps_ring_kick(&db->ring);
+	pthread_cond_broadcast(&control->changed);
+}
+
+/* A thread that has ended by itself (its first connection failed, and nobody waited for the report) is joined here. */
+static void reap_locked(struct ps_control *control)
+{
+	if (control->thread_exists && control->thread_done) {
+		pthread_join(control->thread, NULL);
+		control->thread_exists = false;
+	}
+}
+
+/* ---- start ---- */
+
+static int report_locked(const struct ps_control *control)
+{
+	if (control->connect_status == PENSTOCK_OK)
+		return PENSTOCK_OK;
+	return ps_error(control->connect_status, "%s", control->connect_message);
+}
+
+static int start_locked(penstock *db, uint64_t deadline)
+{
+	struct ps_control *control = &db->control;
+	int status;
+
+	for (;;) {
+		reap_locked(control);
+		if (control->closing)
+			return ps_refuse(PENSTOCK_STOPPED);
+		if (phase_of(db) == PS_FAILED)
+			return ps_error(PENSTOCK_FAILED, "the engine has failed (%s); stop it before starting it again",
+			                control->failure_message);
+		if (phase_of(db) != PS_STOPPING && !(control->thread_exists && control->connecting))
+			break;
+		if (!ps_control_wait(control, deadline))
+			return ps_refuse(PENSTOCK_TIMEOUT);
+	}
+	if (phase_of(db) != PS_NEW && phase_of(db) != PS_STOPPED) {
+		ps_error(PENSTOCK_OK, "the engine is running already; nothing was changed");
+		return PENSTOCK_OK;
+	}
+	control->failure_code = 0;
+	control->failure_message[0] = '\0';
+	control->connecting = true;
+	command_locked(db, PS_RUN, 0);
+	status = ps_writer_create(db);
+	if (status != PENSTOCK_OK) {
+		control->connecting = false;
+		return status;
+	}
+	while (control->connecting) {
+		if (!ps_control_wait(control, deadline))
+			return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done", db->path);
+	}
+	/* The thread either moves to RUNNING or ends, both without letting go of the mutex for long. */
+	while (control->connect_status == PENSTOCK_OK ? phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED
+	                                              : !control->thread_done)
+		ps_control_wait(control, PS_NEVER);
+	status = report_locked(control);
+	reap_locked(control);
+	return status;
+}
+
+int penstock_start(penstock *db, int64_t timeout_usec)
+{
+	int status = ps_engine_enter_to_wait(db, "penstock_start");
+
+	if (status != PENSTOCK_OK)
+		return status;
+	pthread_mutex_lock(&db->control.mutex);
+	status = start_locked(db, ps_engine_deadline(db, timeout_usec));
+	pthread_mutex_unlock(&db->control.mutex);
+	ps_engine_leave(db);
+	return status;
+}
+
+/* ---- stop ---- */
+
+int ps_control_stop_locked(penstock *db, uint64_t deadline)
+{
+	struct ps_control *control = &db->control;
+
+	/* A start under way is let finish: it either runs or leaves nothing to stop. */
+	while (control->thread_exists && control->connecting && (phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED)) {
+		if (!ps_control_wait(control, deadline))
+			return ps_refuse(PENSTOCK_TIMEOUT);
+	}
+	switch (phase_of(db)) {
+	case PS_RUNNING:
+	case PS_PAUSING:
+		move_locked(db, PS_STOPPING);
+		/* The grace period is over: the tail is everything that was accepted. */
+		command_locked(db, PS_STOP, ps_ring_tail(&db->ring));
+		break;
+	case PS_PAUSED:
+		/* The file is the pauser's: what is held stays held. */
+		move_locked(db, PS_STOPPING);
+		command_locked(db, PS_STOP, 0);
+		break;
+	case PS_FAILED:
+		command_locked(db, PS_STOP, 0);
+		break;
+	case PS_NEW:
+		reap_locked(control);
+		move_locked(db, PS_STOPPED);
+		return PENSTOCK_OK;
+	default:
+		break;
+	}
+	while (control->thread_exists && !control->thread_done) {
+		if (!ps_control_wait(control, deadline))
+			return ps_refuse(PENSTOCK_TIMEOUT);
+	}
+	reap_locked(control);
+	control->connecting = false;
+	/* Another stop may have been here while this one waited. */
+	if (phase_of(db) == PS_STOPPING || phase_of(db) == PS_FAILED) {
+		control->pause_taken = false;
+		move_locked(db, PS_STOPPED);
+	}
+	return PENSTOCK_OK;
+}
+
+int penstock_stop(penstock *db, int64_t timeout_usec)
+{
+	int status = ps_engine_enter_to_wait(db, "penstock_stop");
+
+	if (status != PENSTOCK_OK)
+		return status;
+	pthread_mutex_lock(&db->control.mutex);
+	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec));
+	pthread_mutex_unlock(&db->control.mutex);
+	ps_engine_leave(db);
+	return status;
+}
+
+int penstock_is_stopped(const penstock *db)
+{
+	if (db == NULL || db->fork_generation != ps_fork_generation())
+		return 1;
+	return ps_load_acquire_u32(&db->control.writer_runs) == 0;
+}
+
+/* ---- pause ---- */
+
+/* What a pauser hears in a phase where it cannot pause; OK where it can. */
+static int pausable_locked(penstock *db)
+{
+	switch (phase_of(db)) {
+	case PS_FAILED:
+		return ps_refuse(PENSTOCK_FAILED);
+	case PS_RUNNING:
+	case PS_PAUSING:
+	case PS_PAUSED:
+		return PENSTOCK_OK;
+	default:
+		return ps_refuse(PENSTOCK_STOPPED);
+	}
+}
+
+static int take_turn_locked(penstock *db, uint64_t deadline)
+{
+	struct ps_control *control = &db->control;
+	struct cds_list_head turn;
+	int status;
+
+	if (control->pause_taken && pthread_equal(control->pauser, pthread_self()))
+		return ps_error(PENSTOCK_MISUSE, "this thread has paused the engine already; unpause it first");
+	cds_list_add_tail(&turn, &control->pausers);
+	for (;;) {
+		status = pausable_locked(db);
+		if (status != PENSTOCK_OK)
+			break;
+		if (!control->pause_taken && phase_of(db) == PS_RUNNING && control->pausers.next == &turn)
+			break;
+		if (!ps_control_wait(control, deadline)) {
+			status = ps_refuse(PENSTOCK_TIMEOUT);
+			break;
+		}
+	}
+	cds_list_del(&turn);
+	/* Whoever is first now may have waited for this one to leave. */
+	pthread_cond_broadcast(&control->changed);
+	return status;
+}
+
+/* Whether the pause that the calling thread has begun is still its own to wait for. */
+static bool pausing_locked(const penstock *db)
+{
+	return phase_of(db) == PS_PAUSING || (phase_of(db) == PS_PAUSED && db->control.readers_opening > 0);
+}
+
+static void withdraw_locked(penstock *db)
+{
+	struct ps_control *control = &db->control;
+	bool paused = phase_of(db) == PS_PAUSED;
+
+	command_locked(db, PS_RUN, 0);
+	/* Once PAUSED the writer makes the move itself, when it is connected again. */
+	if (!paused) {
+		control->pause_taken = false;
+		move_locked(db, PS_RUNNING);
+	}
+}
+
+static int pause_locked(penstock *db, uint64_t deadline)
+{
+	struct ps_control *control = &db->control;
+	int status = take_turn_locked(db, deadline);
+
+	if (status != PENSTOCK_OK)
+		return status;
+	control->pause_taken = true;
+	control->pauser = pthread_self();
+	move_locked(db, PS_PAUSING);
+	/* The grace period is over: the tail is everything that was accepted before this call. */
+	command_locked(db, PS_PAUSE, ps_ring_tail(&db->ring));
+	while (pausing_locked(db)) {
+		if (!ps_control_wait(control, deadline)) {
+			if (!pausing_locked(db))
+				break;
+			withdraw_locked(db);
+			return ps_refuse(PENSTOCK_TIMEOUT);
+		}
+	}
+	return phase_of(db) == PS_PAUSED ? PENSTOCK_OK : pausable_locked(db);
+}
+
+int penstock_pause(penstock *db, int64_t timeout_usec)
+{
+	int status = ps_engine_enter_to_wait(db, "penstock_pause");
+
+	if (status != PENSTOCK_OK)
+		return status;
+	pthread_mutex_lock(&db->control.mutex);
+	status = pause_locked(db, ps_engine_deadline(db, timeout_usec));
+	pthread_mutex_unlock(&db->control.mutex);
+	ps_engine_leave(db);
+	return status;
+}
+
+static int unpause_locked(penstock *db, uint64_t deadline)
+{
+	struct ps_control *control = &db->control;
+
+	if (phase_of(db) != PS_PAUSED) {
+		if (pausable_locked(db) != PENSTOCK_OK)
+			return pausable_locked(db);
+		return ps_error(PENSTOCK_MISUSE, "the engine is not paused");
+	}
+	if (!control->connecting) {
+		control->connecting = true;
+		command_locked(db, PS_RUN, 0);
+	}
+	while (control->connecting && phase_of(db) == PS_PAUSED) {
+		if (!ps_control_wait(control, deadline))
+			return ps_refuse(PENSTOCK_TIMEOUT);
+	}
+	/* A stop overtook it, before or after the writer had connected. */
+	if (control->connecting || pausable_locked(db) != PENSTOCK_OK)
+		return ps_refuse(PENSTOCK_STOPPED);
+	/* The writer, connected, makes the move without letting go of the mutex. */
+	return report_locked(control);
+}
+
+int penstock_unpause(penstock *db, int64_t timeout_usec)
+{
+	int status = ps_engine_enter_to_wait(db, "penstock_unpause");
+
+	if (status != PENSTOCK_OK)
+		return status;
+	pthread_mutex_lock(&db->control.mutex);
+	status = unpause_locked(db, ps_engine_deadline(db, timeout_usec));
+	pthread_mutex_unlock(&db->control.mutex);
+	ps_engine_leave(db);
+	return status;
+}
+
+/* ---- looking and tuning ---- */
+
+penstock_phase penstock_phase_of(const penstock *db)
+{
+	static const penstock_phase shown[PS_PHASES] = {
+		[PS_NEW] = PENSTOCK_PHASE_STOPPED,       [PS_STOPPED] = PENSTOCK_PHASE_STOPPED,
+		[PS_RUNNING] = PENSTOCK_PHASE_RUNNING,   [PS_PAUSING] = PENSTOCK_PHASE_PAUSING,
+		[PS_PAUSED] = PENSTOCK_PHASE_PAUSED,     [PS_STOPPING] = PENSTOCK_PHASE_STOPPING,
+		[PS_FAILED] = PENSTOCK_PHASE_FAILED,     [PS_CLOSED] = PENSTOCK_PHASE_STOPPED,
+	};
+
+	if (db == NULL || db->fork_generation != ps_fork_generation())
+		return PENSTOCK_PHASE_STOPPED;
+	return shown[ps_state_phase((struct ps_state_word *)&db->state)];
+}
+
+const char *penstock_phase_name(penstock_phase phase)
+{
+	static const char *const names[] = { "STOPPED", "RUNNING", "PAUSING", "PAUSED", "STOPPING", "FAILED" };
+
+	return (unsigned)phase < sizeof names / sizeof names[0] ? names[phase] : "?";
+}
+
+int penstock_failure(const penstock *db, char *text, size_t bytes)
+{
+	struct ps_control *control;
+	int code;
+
+	if (bytes > 0)
+		text[0] = '\0';
+	if (db == NULL || db->fork_generation != ps_fork_generation())
+		return 0;
+	control = (struct ps_control *)&db->control;
+	pthread_mutex_lock(&control->mutex);
+	code = control->failure_code;
+	snprintf(text, bytes, "%s", control->failure_message);
+	pthread_mutex_unlock(&control->mutex);
+	return code;
+}
+
+int penstock_reconfigure(penstock *db, const penstock_config *config)
+{
+	int status = ps_engine_enter_to_wait(db, "penstock_reconfigure");
+	struct ps_keys keys;
+
+	if (status != PENSTOCK_OK)
+		return status;
+	if (config == NULL) {
+		ps_engine_leave(db);
+		return ps_error(PENSTOCK_MISUSE, "penstock_reconfigure: the config is NULL");
+	}
+	pthread_mutex_lock(&db->control.mutex);
+	keys = db->state.current->keys;
+	status = db->control.closing ? ps_refuse(PENSTOCK_STOPPED) : ps_options_overlay(&keys, config);
+	if (status == PENSTOCK_OK) {
+		ps_state_retune(&db->state, &keys);
+		/* A larger ring_bytes may be room for somebody. */
+		ps_eventcount_broadcast(&db->ring.room);
+	}
+	pthread_mutex_unlock(&db->control.mutex);
+	ps_engine_leave(db);
+	return status;
+}

@@ -1,0 +1,68 @@
+/*
+ * control.h - the control verbs and the writer's side of their handshake
+ *
+ * A verb takes the control mutex, swaps the state (with a grace period), reads the ring's tail, which is now everything
+ * that was accepted before, leaves a command for the writer, sets the attention word and kicks. The writer runs up to that
+ * ticket, carries the command out, and says so on the condition.
+ *
+ *     verb      move to PAUSING / STOPPING; drain_to = tail; command; kick           wait on `changed`
+ *     writer    ... runs up to drain_to ... disconnects; move to PAUSED / is done    signals `changed`
+ *
+ * Invariants
+ *   1. Everything here is read and written under the mutex. The writer holds it only between batches, never over a
+ *      statement or a connection being opened; a verb never over a wait other than the condition's.
+ *   2. The writer moves PAUSING to PAUSED, to RUNNING once connected, and to FAILED; verbs make every other move.
+ *   3. attention is set exactly while command is not RUN (and the writer has not carried it out).
+ *   4. thread_done is the writer's last act: who sees it may join under the mutex.
+ *   5. A pause that timed out is withdrawn: if the writer had already disconnected it connects again.
+ *
+ * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED; after an unpause it stays
+ * PAUSED, and the caller hears why.
+ */
+#ifndef PENSTOCK_CONTROL_H
+#define PENSTOCK_CONTROL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu/list.h>
+
+#include "core/penstock.h"
+
+enum ps_command { PS_RUN, PS_PAUSE, PS_STOP };
+
+struct ps_control {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed; /* anything here or the phase */
+
+	enum ps_command command;
+	uint64_t drain_to; /* the writer runs every ticket before it, then carries the command out */
+
+	pthread_t thread;
+	bool thread_exists; /* to be joined */
+	bool thread_done;
+	uint32_t writer_runs; /* for is_stopped; atomic, written under the mutex */
+
+	bool connecting; /* a start or unpause waits for the report */
+	int connect_status;
+	char connect_message[1024];
+
+	struct cds_list_head pausers; /* waiting for their turn, the longest first */
+	bool pause_taken;
+	pthread_t pauser;
+	unsigned readers_opening;
+
+	bool closing;
+	int failure_code;
+	char failure_message[320];
+};
+
+bool ps_control_init(struct ps_control *control);
+void ps_control_destroy(struct ps_control *control);
+
+/* Waits for a change; false when the deadline has passed. With the mutex held. */
+bool ps_control_wait(struct ps_control *control, uint64_t deadline);
+/* Stops with the mutex held: OK, or TIMEOUT. */
+int ps_control_stop_locked(penstock *db, uint64_t deadline);
+
+#endif

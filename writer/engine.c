@@ -1,0 +1,651 @@
+#include "writer/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/outcome.h"
+#include "core/thread.h"
+#include "writer/connection.h"
+#include "writer/writer.h"
+
+/* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
+#define SAMPLE_EVERY 64
+
+/* How often close looks whether the last caller has left; it has nothing to wait on that would outlive the engine. */
+#define LEAVE_POLL_NSEC 50000
+
+/* ---- getting in and out ---- */
+
+int ps_engine_enter(penstock *db)
+{
+	int status = PENSTOCK_OK;
+
+	if (db == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
+	if (db->fork_generation != ps_fork_generation())
+		return ps_refuse(PENSTOCK_FORKED);
+	/* In the section: close waits a grace period after CLOSED, so it sees this thread inside, or this thread CLOSED. */
+	ps_rcu_enter();
+	if (ps_state_read(&db->state)->phase == PS_CLOSED)
+		status = ps_refuse(PENSTOCK_STOPPED);
+	else
+		ps_add_u32(&db->inside, 1);
+	ps_rcu_leave(&db->state);
+	return status;
+}
+
+void ps_engine_leave(penstock *db)
+{
+	ps_add_u32(&db->inside, (uint32_t)-1);
+}
+
+int ps_engine_enter_to_wait(penstock *db, const char *call)
+{
+	if (ps_in_callback())
+		return ps_error(PENSTOCK_MISUSE, "%s in a callback would wait for the thread it is on", call);
+	return ps_engine_enter(db);
+}
+
+uint64_t ps_engine_deadline(penstock *db, int64_t timeout_usec)
+{
+	if (timeout_usec == PENSTOCK_DEFAULT_TIMEOUT) {
+		int64_t timeout_ms = ps_state_keys(&db->state).results_timeout_ms;
+
+		timeout_usec = timeout_ms < 0 ? PENSTOCK_FOREVER : timeout_ms * 1000;
+	}
+	return ps_deadline(timeout_usec);
+}
+
+/* ---- open and close ---- */
+
+const char *penstock_version(void)
+{
+	return PENSTOCK_VERSION;
+}
+
+int penstock_wal_reset_bug(void)
+{
+	int version = sqlite3_libversion_number();
+
+	/* sqlite.org/wal.html#walresetbug */
+	if (version < 3007000 || version >= 3051003)
+		return 0;
+	if (version >= 3044006 && version < 3045000)
+		return 0;
+	return !(version >= 3050007 && version < 3051000);
+}
+
+static void say_at_open(const penstock *db)
+{
+	if (db->options.ring_slots_asked != db->options.keys.ring_slots)
+		ps_log(&db->options, PENSTOCK_LOG_INFO, "%s: ring_slots=%lld is rounded up to %lld, a power of two", db->path,
+		       (long long)db->options.ring_slots_asked, (long long)db->options.keys.ring_slots);
+	if (penstock_wal_reset_bug())
+		ps_log(&db->options, PENSTOCK_LOG_WARNING,
+		       "SQLite %s has the WAL-reset bug (sqlite.org/wal.html#walresetbug); let no other connection checkpoint %s",
+		       sqlite3_libversion(), db->path);
+}
+
+/* Without autostart: what is wrong with the file shows now, not at the first start. */
+static int probe(penstock *db)
+{
+	sqlite3 *connection;
+	int status = ps_connection_open(db->path, &db->options, PS_WRITER, false, &connection);
+
+	if (status == PENSTOCK_OK)
+		sqlite3_close(connection);
+	return status;
+}
+
+int penstock_open(const char *path, const penstock_config *config, penstock **result)
+{
+	penstock *db;
+	int status;
+
+	if (result == NULL)
+		return ps_error(PENSTOCK_MISUSE, "penstock_open: no place for the engine");
+	*result = NULL;
+	if (path == NULL || path[0] == '\0')
+		return ps_error(PENSTOCK_MISUSE, "penstock_open: the path is %s; name a database file",
+		                path == NULL ? "NULL" : "empty");
+	if (ps_in_callback())
+		return ps_error(PENSTOCK_MISUSE, "penstock_open in a callback would wait for another engine's writer");
+	if (!ps_thread_setup())
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	db = aligned_alloc(PS_LINE_BYTES, sizeof *db);
+	if (db == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	memset(db, 0, sizeof *db);
+	db->fork_generation = ps_fork_generation();
+	status = ps_options_resolve(&db->options, config);
+	if (status != PENSTOCK_OK)
+		goto err_after_alloc;
+	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s (ring_slots=%lld)", path,
+	                  (long long)db->options.keys.ring_slots);
+	db->path = strdup(path);
+	if (db->path == NULL)
+		goto err_after_options;
+	if (!ps_state_init(&db->state, &db->options.keys))
+		goto err_after_path;
+	if (!ps_ring_init(&db->ring, (uint64_t)db->options.keys.ring_slots))
+		goto err_after_state;
+	if (!ps_batch_init(&db->batch, &db->ring, &db->counters, &db->options))
+		goto err_after_ring;
+	if (!ps_control_init(&db->control))
+		goto err_after_batch;
+	ps_registry_init(&db->registry);
+	say_at_open(db);
+	status = db->options.keys.autostart ? penstock_start(db, PENSTOCK_FOREVER) : probe(db);
+	if (status != PENSTOCK_OK)
+		goto err_after_registry;
+	*result = db;
+	return PENSTOCK_OK;
+
+err_after_registry:
+	ps_registry_destroy(&db->registry);
+	ps_control_destroy(&db->control);
+err_after_batch:
+	ps_batch_destroy(&db->batch);
+err_after_ring:
+	ps_ring_destroy(&db->ring);
+err_after_state:
+	ps_state_destroy(&db->state);
+err_after_path:
+	free(db->path);
+err_after_options:
+	ps_options_free(&db->options);
+err_after_alloc:
+	free(db);
+	return status;
+}
+
+/* No submission is accepted any more, hold or not. */
+static void refuse_all_locked(penstock *db)
+{
+	struct ps_keys keys = db->state.current->keys;
+
+	keys.when_paused = PENSTOCK_REFUSE;
+	keys.when_stopped = PENSTOCK_REFUSE;
+	ps_state_retune(&db->state, &keys);
+}
+
+static void wait_until_all_left(penstock *db)
+{
+	struct timespec moment = ps_timespec(LEAVE_POLL_NSEC);
+
+	while (ps_load_acquire_u32(&db->inside) != 0) {
+		ps_eventcount_broadcast(&db->ring.room);
+		ps_eventcount_broadcast(&db->ring.progress);
+		nanosleep(&moment, NULL);
+	}
+}
+
+int penstock_close(penstock *db, int64_t timeout_usec)
+{
+	struct ps_control *control;
+	uint64_t tail;
+	int status;
+
+	if (db == NULL)
+		return PENSTOCK_OK;
+	status = ps_engine_enter_to_wait(db, "penstock_close");
+	if (status != PENSTOCK_OK)
+		return status;
+	control = &db->control;
+	pthread_mutex_lock(&control->mutex);
+	if (control->closing) {
+		pthread_mutex_unlock(&control->mutex);
+		ps_engine_leave(db);
+		return ps_error(PENSTOCK_MISUSE, "another thread is closing the engine");
+	}
+	control->closing = true;
+	refuse_all_locked(db);
+	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec));
+	if (status != PENSTOCK_OK) {
+		control->closing = false;
+		pthread_mutex_unlock(&control->mutex);
+		ps_engine_leave(db);
+		return status;
+	}
+	ps_state_move(&db->state, PS_CLOSED);
+	pthread_cond_broadcast(&control->changed);
+	tail = ps_ring_tail(&db->ring);
+	pthread_mutex_unlock(&control->mutex);
+
+	/* No writer runs and no submit gets in: what is held in the ring is this thread's. */
+	if (tail != db->next)
+		ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
+	ps_engine_leave(db);
+	wait_until_all_left(db);
+	/* A verb that left a moment ago may still be inside the mutex's unlock. */
+	pthread_mutex_lock(&control->mutex);
+	pthread_mutex_unlock(&control->mutex);
+
+	ps_registry_destroy(&db->registry);
+	ps_control_destroy(&db->control);
+	ps_batch_destroy(&db->batch);
+	ps_ring_destroy(&db->ring);
+	ps_state_destroy(&db->state);
+	free(db->path);
+	ps_options_free(&db->options);
+	free(db);
+	return PENSTOCK_OK;
+}
+
+/* ---- submitting ---- */
+
+int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement)
+{
+	size_t bytes;
+	int status;
+
+	if (statement == NULL || sql == NULL)
+		return ps_error(PENSTOCK_MISUSE, "penstock_statement_register: the text or the place for the statement is NULL");
+	*statement = NULL;
+	bytes = sql_bytes < 0 ? strlen(sql) : (size_t)sql_bytes;
+	if (bytes > PS_LENGTH_MAX)
+		return ps_error(PENSTOCK_TOOBIG, "the SQL text is %zu bytes long; SQLite takes at most %d", bytes,
+		                PS_LENGTH_MAX);
+	status = ps_engine_enter(db);
+	if (status != PENSTOCK_OK)
+		return status;
+	*statement = ps_registry_add(&db->registry, db, sql, bytes);
+	ps_engine_leave(db);
+	return *statement != NULL ? PENSTOCK_OK : ps_error(PENSTOCK_NOMEM, "out of memory registering a statement");
+}
+
+/* A submission on its way into the ring. */
+struct passage {
+	const penstock_submission *submission;
+	size_t sql_bytes;
+	uint64_t bytes;      /* of the payload */
+	unsigned char *heap; /* it, when it does not fit the slot */
+	penstock_handle *handle;
+	uint64_t started_nsec; /* 0: nobody listens */
+	bool final;            /* a refusal is for good; not one that waits for room */
+	bool waits;            /* set when the caller was let in to wait for room */
+};
+
+static int check_submission(const penstock *db, const penstock_submission *submission, bool with_handle)
+{
+	if (submission == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the submission is NULL");
+	if (submission->struct_size != sizeof *submission)
+		return ps_error(PENSTOCK_MISUSE, "penstock_submission.struct_size is %zu, not %zu; set it to sizeof the struct",
+		                submission->struct_size, sizeof *submission);
+	if ((submission->sql == NULL) == (submission->statement == NULL))
+		return ps_error(PENSTOCK_MISUSE, "a submission needs either SQL text or a registered statement");
+	if (submission->statement != NULL && submission->statement->db != db)
+		return ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine");
+	if (submission->value_count != 0 && submission->values == NULL)
+		return ps_error(PENSTOCK_MISUSE, "%zu values are promised, but values is NULL", submission->value_count);
+	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~PENSTOCK_RUN_ALONE) != 0)
+		return ps_error(PENSTOCK_MISUSE, "the submission's ack or flags are none of those there are");
+	if (with_handle && submission->on_complete != NULL)
+		return ps_error(PENSTOCK_MISUSE, "a submission has a handle or a callback, not both");
+	if (submission->ack == PENSTOCK_ACK_NONE && (with_handle || submission->on_complete != NULL))
+		return ps_error(PENSTOCK_MISUSE, "PENSTOCK_ACK_NONE means that nobody listens; drop the handle or the callback");
+	return PENSTOCK_OK;
+}
+
+/* Does what can be done before there is a slot: measures, copies to the heap what is long, finds a handle. */
+static int prepare_passage(struct passage *passage, bool with_handle)
+{
+	const penstock_submission *submission = passage->submission;
+	int status;
+
+	if (submission->sql != NULL)
+		passage->sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
+	status = ps_record_measure(submission, passage->sql_bytes, &passage->bytes);
+	if (status != PENSTOCK_OK)
+		return status;
+	if (passage->bytes > PS_INLINE_BYTES) {
+		passage->heap = malloc(passage->bytes);
+		if (passage->heap == NULL)
+			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
+			                (unsigned long long)passage->bytes);
+		ps_record_encode(passage->heap, submission, passage->sql_bytes);
+	}
+	if (with_handle) {
+		passage->handle = ps_handle_new(0);
+		if (passage->handle == NULL) {
+			free(passage->heap);
+			return ps_error(PENSTOCK_NOMEM, "out of memory for a handle");
+		}
+	}
+	if (with_handle || submission->on_complete != NULL)
+		passage->started_nsec = ps_clock_nsec();
+	return PENSTOCK_OK;
+}
+
+static void fill(struct ps_record *record, const struct passage *passage, uint64_t ticket)
+{
+	const penstock_submission *submission = passage->submission;
+
+	record->statement = submission->statement;
+	record->arg = submission->arg;
+	record->value_count = (uint32_t)submission->value_count;
+	record->durable = submission->ack == PENSTOCK_ACK_DURABLE;
+	record->alone = (submission->flags & PENSTOCK_RUN_ALONE) != 0;
+	record->submit_nsec = passage->started_nsec;
+	if (passage->handle != NULL) {
+		record->listener_kind = PS_LISTENER_HANDLE;
+		record->listener.handle = passage->handle;
+		passage->handle->ticket = ticket;
+	} else if (submission->on_complete != NULL) {
+		record->listener_kind = PS_LISTENER_CALLBACK;
+		record->listener.callback = submission->on_complete;
+	} else {
+		record->listener_kind = PS_LISTENER_NONE;
+		if (ticket % SAMPLE_EVERY == 0)
+			record->submit_nsec = ps_clock_nsec();
+	}
+	record->on_heap = passage->heap != NULL;
+	if (passage->heap != NULL) {
+		record->payload.heap.data = passage->heap;
+		record->payload.heap.size = passage->bytes;
+	} else {
+		ps_record_encode(record->payload.bytes, submission, passage->sql_bytes);
+	}
+}
+
+/*
+ * One attempt. The state is read and the slot published inside one section: after a verb's grace period nobody is between
+ * "saw RUNNING" and "published" (state.h). Nothing in it sleeps. FULL: no room; with may_wait the caller is then counted
+ * inside, so that the engine outlives its sleep.
+ */
+static int pass(penstock *db, struct passage *passage, bool may_wait)
+{
+	const struct ps_state *state;
+	struct ps_claim claim;
+	int status;
+
+	passage->final = true;
+	ps_rcu_enter();
+	state = ps_state_read(&db->state);
+	status = state->admit;
+	if (status != PENSTOCK_OK) {
+		ps_refuse(status);
+	} else if (passage->submission->ack == PENSTOCK_ACK_DURABLE && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
+		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
+	} else if (passage->heap != NULL &&
+	           !ps_ring_reserve_bytes(&db->ring, passage->bytes, (uint64_t)state->keys.ring_bytes)) {
+		status = ps_refuse(PENSTOCK_FULL);
+	} else if (!ps_ring_claim(&db->ring, &claim)) {
+		if (passage->heap != NULL)
+			ps_ring_return_bytes(&db->ring, passage->bytes);
+		status = ps_refuse(PENSTOCK_FULL);
+	} else {
+		if (passage->handle != NULL)
+			passage->handle->default_timeout_usec =
+			        state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
+		fill(claim.record, passage, claim.ticket);
+		ps_ring_publish(&db->ring, &claim);
+	}
+	if (status == PENSTOCK_FULL) {
+		passage->final = !may_wait || state->keys.when_full == PENSTOCK_WHEN_FULL_FAIL;
+		if (!passage->waits)
+			ps_add_u64(&db->counters.full_events, 1);
+		if (!passage->final && !passage->waits) {
+			ps_add_u32(&db->inside, 1);
+			passage->waits = true;
+		}
+	}
+	/* Here, since a caller that is not inside may not touch the engine after its section. */
+	if (status != PENSTOCK_OK && passage->final)
+		ps_add_u64(&db->counters.refused[status], 1);
+	ps_rcu_leave(&db->state);
+	return status;
+}
+
+/* Sleeps until there is room, the state changes or the deadline passes. */
+static int pass_when_room(penstock *db, struct passage *passage, int64_t timeout_usec)
+{
+	uint64_t started = ps_clock_nsec();
+	uint64_t deadline = ps_engine_deadline(db, timeout_usec);
+	int status;
+
+	for (;;) {
+		uint32_t key = ps_eventcount_prepare(&db->ring.room);
+
+		/* The second look, for room and for the state alike: a verb that has moved the state wakes all who wait. */
+		status = pass(db, passage, true);
+		if (status == PENSTOCK_OK || passage->final) {
+			ps_eventcount_cancel(&db->ring.room);
+			break;
+		}
+		if (ps_deadline_passed(deadline)) {
+			ps_eventcount_cancel(&db->ring.room);
+			status = ps_refuse(PENSTOCK_TIMEOUT);
+			ps_add_u64(&db->counters.refused[PENSTOCK_TIMEOUT], 1);
+			break;
+		}
+		ps_eventcount_wait(&db->ring.room, key, deadline);
+	}
+	ps_add_u64(&db->counters.full_nsec, ps_clock_nsec() - started);
+	return status;
+}
+
+int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **handle)
+{
+	struct passage passage = { .submission = submission };
+	bool may_wait = timeout_usec != 0 && !ps_in_callback();
+	int status;
+
+	if (handle != NULL)
+		*handle = NULL;
+	if (db == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
+	if (db->fork_generation != ps_fork_generation())
+		return ps_refuse(PENSTOCK_FORKED);
+	status = check_submission(db, submission, handle != NULL);
+	if (status == PENSTOCK_OK)
+		status = prepare_passage(&passage, handle != NULL);
+	if (status != PENSTOCK_OK) {
+		ps_add_u64(&db->counters.refused[status], 1);
+		return status;
+	}
+	status = pass(db, &passage, may_wait);
+	if (passage.waits) {
+		status = pass_when_room(db, &passage, timeout_usec);
+		ps_engine_leave(db);
+	}
+	if (status != PENSTOCK_OK) {
+		free(passage.heap);
+		if (passage.handle != NULL)
+			ps_handle_free(passage.handle);
+	} else if (handle != NULL) {
+		*handle = passage.handle;
+	}
+	return status;
+}
+
+int penstock_try_submit(penstock *db, const penstock_submission *submission, penstock_handle **handle)
+{
+	return penstock_submit(db, submission, 0, handle);
+}
+
+int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **result)
+{
+	penstock_handle *handle;
+	uint64_t deadline;
+	int status;
+
+	if (result != NULL)
+		*result = NULL;
+	status = ps_engine_enter_to_wait(db, "penstock_execute");
+	if (status != PENSTOCK_OK)
+		return status;
+	deadline = ps_engine_deadline(db, timeout_usec);
+	ps_engine_leave(db);
+	status = penstock_submit(db, submission, timeout_usec, &handle);
+	if (status != PENSTOCK_OK)
+		return status;
+	if (!ps_handle_wait_until(handle, deadline)) {
+		status = ps_refuse(PENSTOCK_TIMEOUT);
+	} else {
+		const penstock_result *outcome = penstock_handle_result(handle);
+
+		status = outcome->status;
+		if (status != PENSTOCK_OK)
+			ps_error(status, "%s", outcome->message);
+	}
+	if (result != NULL)
+		*result = handle;
+	else
+		penstock_handle_release(handle);
+	return status;
+}
+
+int penstock_flush(penstock *db, int64_t timeout_usec)
+{
+	uint64_t target, deadline;
+	int status = ps_engine_enter_to_wait(db, "penstock_flush");
+
+	if (status != PENSTOCK_OK)
+		return status;
+	/* Submissions that are accepted on this thread, or on another before it called this one's attention, are before it. */
+	target = ps_ring_tail(&db->ring);
+	deadline = ps_engine_deadline(db, timeout_usec);
+	for (;;) {
+		uint32_t key = ps_eventcount_prepare(&db->ring.progress);
+
+		if (ps_ring_head(&db->ring) >= target || ps_deadline_passed(deadline)) {
+			ps_eventcount_cancel(&db->ring.progress);
+			break;
+		}
+		ps_eventcount_wait(&db->ring.progress, key, deadline);
+	}
+	status = ps_ring_head(&db->ring) >= target ? PENSTOCK_OK : ps_refuse(PENSTOCK_TIMEOUT);
+	ps_engine_leave(db);
+	return status;
+}
+
+uint64_t penstock_queue_depth(const penstock *db)
+{
+	uint64_t head;
+
+	if (db == NULL || db->fork_generation != ps_fork_generation())
+		return 0;
+	/* The head first: the tail then is never behind it. */
+	head = ps_ring_head(&db->ring);
+	return ps_ring_tail(&db->ring) - head;
+}
+
+uint64_t penstock_queue_capacity(const penstock *db)
+{
+	return db == NULL ? 0 : db->ring.capacity;
+}
+
+/* ---- reading ---- */
+
+/* Counts the caller among those that open a connection, which a pause waits for; refused while the file is a pauser's. */
+static int reader_begin(penstock *db)
+{
+	int status = PENSTOCK_OK;
+
+	pthread_mutex_lock(&db->control.mutex);
+	if (db->control.closing)
+		status = ps_refuse(PENSTOCK_STOPPED);
+	else if (db->state.current->phase == PS_PAUSING || db->state.current->phase == PS_PAUSED)
+		status = ps_refuse(PENSTOCK_PAUSED);
+	else
+		db->control.readers_opening++;
+	pthread_mutex_unlock(&db->control.mutex);
+	return status;
+}
+
+static void reader_end(penstock *db)
+{
+	pthread_mutex_lock(&db->control.mutex);
+	db->control.readers_opening--;
+	pthread_cond_broadcast(&db->control.changed);
+	pthread_mutex_unlock(&db->control.mutex);
+}
+
+int penstock_reader_open(penstock *db, sqlite3 **connection)
+{
+	int status;
+
+	if (connection == NULL)
+		return ps_error(PENSTOCK_MISUSE, "penstock_reader_open: no place for the connection");
+	*connection = NULL;
+	status = ps_engine_enter_to_wait(db, "penstock_reader_open");
+	if (status != PENSTOCK_OK)
+		return status;
+	status = reader_begin(db);
+	if (status == PENSTOCK_OK) {
+		status = ps_connection_open(db->path, &db->options, PS_READER, true, connection);
+		reader_end(db);
+	}
+	ps_engine_leave(db);
+	return status;
+}
+
+/* ---- counters ---- */
+
+static void gather(const penstock *db, penstock_counters *all)
+{
+	struct ps_writer_counters writer;
+	size_t i;
+
+	ps_counters_copy(&db->counters, &writer);
+	memset(all, 0, sizeof *all);
+#define COPY(field) all->field = writer.field
+	COPY(committed);
+	COPY(failed);
+	COPY(unknown);
+	COPY(shutdown);
+	COPY(batches);
+	COPY(replayed_batches);
+	COPY(replayed_statements);
+	COPY(alone);
+	COPY(queue_depth_max);
+	COPY(parks);
+	COPY(busy_retries);
+	COPY(wal_bytes);
+	COPY(wal_bytes_peak);
+	COPY(checkpoints);
+	COPY(checkpoint_nsec);
+	COPY(checkpoints_blocked);
+	COPY(wal_syncs);
+	COPY(schema_reprepares);
+	COPY(batch_size);
+	COPY(commit_nsec);
+	COPY(outcome_nsec);
+#undef COPY
+	for (i = 0; i < PENSTOCK_STATUS_COUNT; i++)
+		all->refused[i] = ps_load_relaxed_u64(&db->counters.refused[i]);
+	all->full_events = ps_load_relaxed_u64(&db->counters.full_events);
+	all->full_nsec = ps_load_relaxed_u64(&db->counters.full_nsec);
+	all->queue_bytes = ps_load_relaxed_u64(&db->ring.bytes);
+	all->wakes = ps_load_relaxed_u64(&db->ring.wakes);
+	/* After the outcomes: never fewer than they are. */
+	all->accepted = ps_ring_tail(&db->ring);
+	all->queue_depth = all->accepted - (all->committed + all->failed + all->unknown + all->shutdown);
+}
+
+int penstock_counters_read(const penstock *db, penstock_counters *counters)
+{
+	penstock_counters all;
+	size_t size;
+	int status;
+
+	if (counters == NULL || counters->struct_size < sizeof counters->struct_size)
+		return ps_error(PENSTOCK_MISUSE, "set penstock_counters.struct_size to sizeof the struct");
+	status = ps_engine_enter((penstock *)db);
+	if (status != PENSTOCK_OK)
+		return status;
+	gather(db, &all);
+	ps_engine_leave((penstock *)db);
+	size = counters->struct_size < sizeof all ? counters->struct_size : sizeof all;
+	/* What a later version has more stays zero. */
+	memset((char *)counters + sizeof counters->struct_size, 0, counters->struct_size - sizeof counters->struct_size);
+	all.struct_size = counters->struct_size;
+	memcpy(counters, &all, size);
+	return PENSTOCK_OK;
+}

@@ -1,0 +1,52 @@
+/*
+ * engine.h - the parts of an engine, and who may touch them
+ *
+ *     producers       state (read side), ring (producer side), counters' refusals
+ *     writer thread   ring (consumer side), batch, store, counters
+ *     control verbs   control, under its mutex; state (swaps)
+ *
+ * engine.c opens, submits and closes; control.c has the verbs; writer.c the thread.
+ */
+#ifndef PENSTOCK_ENGINE_H
+#define PENSTOCK_ENGINE_H
+
+#include "core/counters.h"
+#include "core/options.h"
+#include "core/state.h"
+#include "queue/ring.h"
+#include "writer/batch.h"
+#include "writer/control.h"
+#include "writer/statements.h"
+
+struct penstock {
+	/* written once, by open */
+	char *path PS_OWN_LINE;
+	struct ps_options options;
+	uint32_t fork_generation;
+
+	struct ps_state_word state;
+	struct ps_ring ring;
+	struct ps_counters counters;
+	struct ps_registry registry PS_OWN_LINE;
+	struct ps_control control;
+
+	/* the writer thread's; the closing thread's when there is none */
+	struct ps_batch batch PS_OWN_LINE;
+	uint64_t next; /* the ticket to run next */
+
+	/* calls that are inside and may sleep; close waits for them */
+	uint32_t inside PS_OWN_LINE;
+};
+
+/*
+ * For every call but the plain submit: OK and the caller is inside until ps_engine_leave, or FORKED, STOPPED (closed) or
+ * MISUSE (NULL) with the thread's message.
+ */
+int ps_engine_enter(penstock *db);
+void ps_engine_leave(penstock *db);
+/* The same for calls that wait for the writer: MISUSE in a callback. */
+int ps_engine_enter_to_wait(penstock *db, const char *call);
+/* A timeout of the public interface as a deadline. */
+uint64_t ps_engine_deadline(penstock *db, int64_t timeout_usec);
+
+#endif

@@ -1,0 +1,638 @@
+/*
+ * sqlite_store.c - the store over one SQLite connection in WAL mode
+ *
+ * What SQLite makes of a statement that fails inside a transaction (checked on 3.40.1):
+ *   - an ordinary failure (ABORT) undoes that statement alone, and FAIL keeps the rows before the failing one, both as in
+ *     autocommit: nothing to do, and no savepoint is needed;
+ *   - ROLLBACK, an interrupted write, FULL, NOMEM and IOERR may end the whole transaction: the autocommit flag tells,
+ *     after every statement;
+ *   - deferred foreign keys are only looked at by COMMIT, but SQLITE_DBSTATUS_DEFERRED_FKS tells after each statement
+ *     whether it left a violation, for which it would have failed alone.
+ * In the last two cases the batch rolls back, runs the others, and runs the culprit alone, in autocommit, where SQLite
+ * itself decides what becomes of it.
+ *
+ * Invariants
+ *   1. Between calls no statement is open, so COMMIT never waits for one and no read transaction blocks a checkpoint.
+ *   2. last_insert_rowid is 0 before each statement.
+ *   3. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
+ *      the -wal file is, through the same VFS.
+ */
+#include "writer/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/thread.h"
+#include "writer/connection.h"
+#include "writer/statements.h"
+
+/* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
+#define RESTART_WAIT_MS 50
+
+#define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
+
+struct ps_store {
+	const char *path;
+	const struct ps_options *options;
+	sqlite3 *connection;
+	struct ps_statements statements;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *commit;
+	sqlite3_stmt *rollback;
+	int synchronous;     /* as it is now; a submitted PRAGMA may change it */
+	bool foreign_keys;   /* as of the last begin */
+	uint64_t page_bytes;
+	uint64_t wal_frames;    /* after the last commit or checkpoint */
+	sqlite3_file *wal;   /* for syncing; opened when first needed */
+	bool folder_synced;
+	uint64_t reprepares;
+	int error_code;
+	char error_message[256];
+};
+
+/* ---- connection ---- */
+
+static int on_commit(void *arg, sqlite3 *connection, const char *database, int frames)
+{
+	struct ps_store *store = arg;
+
+	(void)connection;
+	if (strcmp(database, "main") == 0)
+		store->wal_frames = (uint64_t)frames;
+	return SQLITE_OK;
+}
+
+static int64_t read_pragma(struct ps_store *store, const char *sql)
+{
+	sqlite3_stmt *statement;
+	int64_t value = -1;
+
+	if (sqlite3_prepare_v2(store->connection, sql, -1, &statement, NULL) == SQLITE_OK &&
+	    sqlite3_step(statement) == SQLITE_ROW)
+		value = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return value;
+}
+
+static void read_settings(struct ps_store *store)
+{
+	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
+	store->statements.touched_synchronous = false;
+}
+
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options)
+{
+	struct ps_store *store = calloc(1, sizeof *store);
+	int status;
+
+	*result = NULL;
+	if (store == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	store->path = path;
+	store->options = options;
+	status = ps_connection_open(path, options, PS_WRITER, true, &store->connection);
+	if (status != PENSTOCK_OK)
+		goto err_after_alloc;
+	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");
+	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
+	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
+	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
+	    !ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache)) {
+		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+		goto err_after_connection;
+	}
+	read_settings(store);
+	sqlite3_wal_hook(store->connection, on_commit, store);
+	*result = store;
+	return PENSTOCK_OK;
+
+err_after_connection:
+	sqlite3_finalize(store->begin);
+	sqlite3_finalize(store->commit);
+	sqlite3_finalize(store->rollback);
+	sqlite3_close(store->connection);
+err_after_alloc:
+	free(store);
+	return status;
+}
+
+void ps_store_close(struct ps_store *store, bool checkpoint)
+{
+	ps_statements_destroy(&store->statements);
+	sqlite3_finalize(store->begin);
+	sqlite3_finalize(store->commit);
+	sqlite3_finalize(store->rollback);
+	if (store->wal != NULL) {
+		store->wal->pMethods->xClose(store->wal);
+		free(store->wal);
+	}
+	/*
+	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
+	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
+	 */
+	if (checkpoint)
+		sqlite3_wal_checkpoint_v2(store->connection, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	else
+		sqlite3_db_config(store->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
+	sqlite3_close_v2(store->connection);
+	free(store);
+}
+
+/* ---- errors ---- */
+
+/* Without memory SQLite may say IOERR_NOMEM where it did no I/O. */
+static bool is_io_error(int extended_code)
+{
+	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM;
+}
+
+static bool is_busy(int code)
+{
+	/* PROTOCOL: other processes kept the WAL's locks moving for ten seconds. */
+	return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_PROTOCOL;
+}
+
+/* What the batch, or memory that others took, may have caused; alone it may go well. */
+static bool may_be_the_batch(int extended_code)
+{
+	int code = extended_code & 0xff;
+
+	return code == SQLITE_FULL || code == SQLITE_NOMEM || is_busy(code) || extended_code == SQLITE_IOERR_NOMEM;
+}
+
+static void note_error(struct ps_store *store)
+{
+	store->error_code = sqlite3_extended_errcode(store->connection);
+	snprintf(store->error_message, sizeof store->error_message, "%s", sqlite3_errmsg(store->connection));
+}
+
+int ps_store_error(const struct ps_store *store, const char **message)
+{
+	*message = store->error_message;
+	return store->error_code;
+}
+
+/* ---- transactions ---- */
+
+static int step_once(sqlite3_stmt *statement)
+{
+	int rc = sqlite3_step(statement);
+
+	sqlite3_reset(statement);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+enum ps_verdict ps_store_begin(struct ps_store *store)
+{
+	int on = 0;
+
+	if (step_once(store->begin) != SQLITE_OK) {
+		note_error(store);
+		if (is_busy(store->error_code))
+			return PS_BUSY;
+		return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+	}
+	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
+	store->foreign_keys = on != 0;
+	return PS_DONE;
+}
+
+bool ps_store_in_transaction(const struct ps_store *store)
+{
+	return !sqlite3_get_autocommit(store->connection);
+}
+
+void ps_store_rollback(struct ps_store *store)
+{
+	if (ps_store_in_transaction(store))
+		step_once(store->rollback);
+}
+
+enum ps_verdict ps_store_commit(struct ps_store *store)
+{
+	if (step_once(store->commit) == SQLITE_OK)
+		return PS_DONE;
+	note_error(store);
+	if (is_busy(store->error_code) && !sqlite3_get_autocommit(store->connection))
+		return PS_BUSY;
+	ps_store_rollback(store);
+	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+}
+
+/* ---- statements ---- */
+
+bool ps_store_must_be_alone(const struct ps_record *record)
+{
+	return ps_statements_must_be_alone(record);
+}
+
+bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
+{
+	const char *message;
+	struct ps_prepared *prepared;
+	bool wants;
+	int code;
+
+	/* Preparing these acts. */
+	if (ps_statements_must_be_alone(record))
+		return false;
+	prepared = ps_statements_get(&store->statements, record, &code, &message);
+	if (prepared == NULL)
+		return false;
+	wants = prepared->dml && prepared->columns > 0;
+	ps_statements_done(prepared);
+	return wants;
+}
+
+static int bind_values(sqlite3_stmt *statement, const struct ps_record *record)
+{
+	const unsigned char *data = ps_record_values(record);
+	uint32_t i;
+	int rc = SQLITE_OK;
+
+	/* STATIC: the payload stays where it is until the outcome is delivered, and every run binds every parameter anew. */
+	for (i = 1; i <= record->value_count && rc == SQLITE_OK; i++) {
+		penstock_value value;
+
+		data = ps_record_decode(data, &value);
+		switch (value.type) {
+		case PENSTOCK_NULL:
+			rc = sqlite3_bind_null(statement, (int)i);
+			break;
+		case PENSTOCK_INTEGER:
+			rc = sqlite3_bind_int64(statement, (int)i, value.as.integer);
+			break;
+		case PENSTOCK_FLOAT:
+			rc = sqlite3_bind_double(statement, (int)i, value.as.real);
+			break;
+		case PENSTOCK_TEXT:
+			rc = sqlite3_bind_text(statement, (int)i, value.as.data, (int)value.bytes, SQLITE_STATIC);
+			break;
+		case PENSTOCK_BLOB:
+			rc = sqlite3_bind_blob(statement, (int)i, value.as.data, (int)value.bytes, SQLITE_STATIC);
+			break;
+		}
+	}
+	return rc;
+}
+
+/* A copy with a NUL behind it; NULL without memory. */
+static void *copy_bytes(struct ps_outcome *outcome, const void *data, size_t bytes)
+{
+	char *copy = ps_outcome_allocate(outcome, bytes + 1);
+
+	if (copy == NULL)
+		return NULL;
+	if (bytes != 0)
+		memcpy(copy, data, bytes);
+	copy[bytes] = '\0';
+	return copy;
+}
+
+static bool collect_names(struct ps_outcome *outcome, sqlite3_stmt *statement)
+{
+	size_t columns = (size_t)sqlite3_column_count(statement), i;
+	const char **names;
+
+	if (columns == 0)
+		return true;
+	names = ps_outcome_allocate(outcome, columns * sizeof *names);
+	if (names == NULL)
+		return false;
+	for (i = 0; i < columns; i++) {
+		const char *name = sqlite3_column_name(statement, (int)i);
+
+		names[i] = name == NULL ? NULL : copy_bytes(outcome, name, strlen(name));
+		if (names[i] == NULL)
+			return false;
+	}
+	outcome->result.column_names = names;
+	outcome->result.column_count = columns;
+	return true;
+}
+
+/* Room for one more row of cells. */
+static penstock_value *next_row(struct ps_outcome *outcome)
+{
+	size_t columns = outcome->result.column_count;
+	size_t used = outcome->result.row_count * columns;
+	penstock_value *cells = (penstock_value *)outcome->result.cells;
+
+	if (used + columns > outcome->cell_capacity) {
+		size_t capacity = outcome->cell_capacity == 0 ? columns : 2 * (used + columns);
+
+		cells = ps_outcome_allocate(outcome, capacity * sizeof *cells);
+		if (cells == NULL)
+			return NULL;
+		if (used != 0)
+			memcpy(cells, outcome->result.cells, used * sizeof *cells);
+		outcome->result.cells = cells;
+		outcome->cell_capacity = capacity;
+	}
+	return cells + used;
+}
+
+enum collected { COLLECTED, TOO_MANY_BYTES, NO_MEMORY };
+
+static enum collected collect_row(struct ps_outcome *outcome, sqlite3_stmt *statement, uint64_t *bytes, uint64_t bytes_max)
+{
+	penstock_value *row;
+	size_t i;
+
+	if (outcome->result.column_count == 0 && !collect_names(outcome, statement))
+		return NO_MEMORY;
+	row = next_row(outcome);
+	if (row == NULL)
+		return NO_MEMORY;
+	for (i = 0; i < outcome->result.column_count; i++) {
+		penstock_value *cell = &row[i];
+		const void *data;
+
+		*bytes += sizeof *cell;
+		switch (sqlite3_column_type(statement, (int)i)) {
+		case SQLITE_INTEGER:
+			*cell = penstock_int64(sqlite3_column_int64(statement, (int)i));
+			continue;
+		case SQLITE_FLOAT:
+			*cell = penstock_double(sqlite3_column_double(statement, (int)i));
+			continue;
+		case SQLITE_NULL:
+			*cell = penstock_null();
+			continue;
+		case SQLITE_TEXT:
+			data = sqlite3_column_text(statement, (int)i);
+			*cell = penstock_text_bytes(data, (size_t)sqlite3_column_bytes(statement, (int)i));
+			break;
+		default:
+			data = sqlite3_column_blob(statement, (int)i);
+			*cell = penstock_blob(data, (size_t)sqlite3_column_bytes(statement, (int)i));
+			break;
+		}
+		if (cell->bytes != 0 && data == NULL)
+			return NO_MEMORY;
+		*bytes += cell->bytes;
+		if (*bytes > bytes_max)
+			return TOO_MANY_BYTES;
+		cell->as.data = copy_bytes(outcome, data, cell->bytes);
+		if (cell->as.data == NULL)
+			return NO_MEMORY;
+	}
+	if (*bytes > bytes_max)
+		return TOO_MANY_BYTES;
+	outcome->result.row_count++;
+	return COLLECTED;
+}
+
+/* Steps to the end, keeping the rows if they are wanted. */
+static int step_to_end(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome,
+                       enum collected *collected)
+{
+	uint64_t bytes = 0;
+	int rc;
+
+	*collected = COLLECTED;
+	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		if (!wanted)
+			continue;
+		*collected = collect_row(outcome, statement, &bytes, bytes_max);
+		if (*collected != COLLECTED)
+			return SQLITE_ROW;
+	}
+	if (rc == SQLITE_DONE && wanted && outcome->result.column_count == 0 && !collect_names(outcome, statement))
+		*collected = NO_MEMORY;
+	return rc;
+}
+
+static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome)
+{
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, sqlite3_extended_errcode(store->connection),
+	                sqlite3_errmsg(store->connection));
+}
+
+static void fail_collecting(struct ps_outcome *outcome, enum collected collected, uint64_t bytes_max)
+{
+	char message[160];
+
+	if (collected == NO_MEMORY) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_NOMEM, "out of memory for the rows");
+		return;
+	}
+	snprintf(message, sizeof message,
+	         "the rows take more than result_bytes_max (%llu bytes); ask for fewer, raise it, or use a reader connection",
+	         (unsigned long long)bytes_max);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_TOOBIG, message);
+}
+
+static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepared *prepared,
+                             const struct ps_record *record)
+{
+	char message[96];
+
+	snprintf(message, sizeof message, "the statement takes %d values, %u were given", prepared->parameters,
+	         record->value_count);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_RANGE, message);
+}
+
+/* What a statement that failed inside a transaction, or in autocommit, means for the batch. */
+static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched)
+{
+	if (is_io_error(extended_code))
+		return PS_BROKEN;
+	if (!batched)
+		return is_busy(extended_code) ? PS_BUSY : PS_DONE;
+	if (sqlite3_get_autocommit(store->connection) || may_be_the_batch(extended_code))
+		return PS_TAKE_OUT;
+	return PS_DONE;
+}
+
+/* Whether a statement that went well in a transaction would have gone well alone. */
+static bool stands_alone(struct ps_store *store, const struct ps_prepared *prepared)
+{
+	int violated = 0, unused;
+
+	/* A function it called may have ended the transaction. */
+	if (sqlite3_get_autocommit(store->connection))
+		return false;
+	if (!store->foreign_keys || prepared->read_only)
+		return true;
+	sqlite3_db_status(store->connection, SQLITE_DBSTATUS_DEFERRED_FKS, &violated, &unused, 0);
+	return violated == 0;
+}
+
+/* changes() keeps its value over statements that are no INSERT, UPDATE or DELETE. */
+static void note_effect(struct ps_store *store, const struct ps_prepared *prepared, struct ps_outcome *outcome)
+{
+	outcome->result.changes = prepared->dml ? sqlite3_changes64(store->connection) : 0;
+	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+}
+
+static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
+                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
+{
+	enum collected collected;
+	int rc;
+
+	if (record->value_count != (uint32_t)prepared->parameters) {
+		fail_value_count(outcome, prepared, record);
+		return PS_DONE;
+	}
+	if (bind_values(prepared->statement, record) != SQLITE_OK) {
+		fail_from_sqlite(store, outcome);
+		return PS_DONE;
+	}
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	rc = step_to_end(prepared->statement, wanted, bytes_max, outcome, &collected);
+	if (rc == SQLITE_DONE && collected == COLLECTED) {
+		if (batched && !stands_alone(store, prepared))
+			return PS_TAKE_OUT;
+		if (wanted)
+			note_effect(store, prepared, outcome);
+		return PS_DONE;
+	}
+	if (collected != COLLECTED) {
+		fail_collecting(outcome, collected, bytes_max);
+		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
+	}
+	fail_from_sqlite(store, outcome);
+	/* OR FAIL keeps the rows before the failing one, and counts them. */
+	sqlite3_reset(prepared->statement);
+	note_effect(store, prepared, outcome);
+	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
+	if (!batched && !prepared->read_only && is_io_error(outcome->result.extended_code))
+		outcome->result.status = PENSTOCK_UNKNOWN;
+	return judge_failure(store, outcome->result.extended_code, batched);
+}
+
+enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                             uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	struct ps_prepared *prepared;
+	const char *message;
+	enum ps_verdict verdict;
+	int code;
+
+	prepared = ps_statements_get(&store->statements, record, &code, &message);
+	if (prepared == NULL) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
+		return judge_failure(store, code, batched);
+	}
+	if (batched && prepared->alone)
+		verdict = PS_ELSEWHERE;
+	else
+		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
+	store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	ps_statements_done(prepared);
+	if (store->statements.touched_synchronous)
+		read_settings(store);
+	return verdict;
+}
+
+uint64_t ps_store_take_reprepares(struct ps_store *store)
+{
+	uint64_t count = store->reprepares;
+
+	store->reprepares = 0;
+	return count;
+}
+
+/* ---- durability ---- */
+
+bool ps_store_commit_is_durable(const struct ps_store *store)
+{
+	return store->synchronous >= PENSTOCK_SYNCHRONOUS_FULL;
+}
+
+static enum ps_verdict sync_failed(struct ps_store *store, int code, const char *what)
+{
+	store->error_code = code;
+	snprintf(store->error_message, sizeof store->error_message, "%s: %s", what, sqlite3_errstr(code));
+	return PS_BROKEN;
+}
+
+static enum ps_verdict open_wal(struct ps_store *store)
+{
+	const char *name = sqlite3_filename_wal(sqlite3_db_filename(store->connection, "main"));
+	sqlite3_vfs *vfs = NULL;
+	int flags, rc;
+
+	sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+	store->wal = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
+	if (store->wal == NULL)
+		return sync_failed(store, SQLITE_NOMEM, "syncing the write-ahead log");
+	rc = vfs->xOpen(vfs, name, store->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
+	if (rc != SQLITE_OK) {
+		free(store->wal);
+		store->wal = NULL;
+		return sync_failed(store, rc, "opening the write-ahead log to sync it");
+	}
+	return PS_DONE;
+}
+
+/* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
+static enum ps_verdict sync_folder(struct ps_store *store)
+{
+	const char *name = sqlite3_db_filename(store->connection, "main");
+	const char *slash = strrchr(name, '/');
+	char *folder = slash == NULL ? strdup(".") : strndup(name, slash == name ? 1 : (size_t)(slash - name));
+	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced;
+
+	free(folder);
+	/* As SQLite does: a folder that cannot be opened or synced (some file systems) is not an error. */
+	synced = fd < 0 || fsync(fd) == 0 || errno == EINVAL;
+	if (fd >= 0)
+		close(fd);
+	return synced ? PS_DONE : sync_failed(store, SQLITE_IOERR_DIR_FSYNC, "syncing the database's folder");
+}
+
+enum ps_verdict ps_store_sync(struct ps_store *store)
+{
+	int rc;
+
+	if (store->wal == NULL && open_wal(store) != PS_DONE)
+		return PS_BROKEN;
+	if (!store->folder_synced) {
+		if (sync_folder(store) != PS_DONE)
+			return PS_BROKEN;
+		store->folder_synced = true;
+	}
+	rc = store->wal->pMethods->xSync(store->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	return rc == SQLITE_OK ? PS_DONE : sync_failed(store, rc, "syncing the write-ahead log");
+}
+
+/* ---- checkpoints ---- */
+
+uint64_t ps_store_wal_bytes(const struct ps_store *store)
+{
+	return store->wal_frames * (store->page_bytes + WAL_FRAME_HEADER_BYTES);
+}
+
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked)
+{
+	int frames = -1, copied = -1, rc;
+
+	if (restart)
+		sqlite3_busy_timeout(store->connection, RESTART_WAIT_MS);
+	rc = sqlite3_wal_checkpoint_v2(store->connection, "main",
+	                               restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	if (restart)
+		sqlite3_busy_timeout(store->connection, (int)store->options->keys.busy_timeout_ms);
+	*blocked = rc == SQLITE_BUSY || copied < frames;
+	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
+	 * hook tells. */
+	if (frames >= 0 && copied >= 0)
+		store->wal_frames = *blocked ? (uint64_t)frames : 0;
+	if (rc == SQLITE_OK || is_busy(rc))
+		return PS_DONE;
+	note_error(store);
+	/* A full disk (or no memory) leaves the WAL as it is; it is tried again later. */
+	return is_io_error(store->error_code) ? PS_BROKEN : PS_DONE;
+}

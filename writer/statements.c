@@ -1,0 +1,367 @@
+#include "writer/statements.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "writer/syntax.h"
+
+/* ---- registered statements ---- */
+
+void ps_registry_init(struct ps_registry *registry)
+{
+	pthread_mutex_init(&registry->mutex, NULL);
+	registry->first = NULL;
+}
+
+void ps_registry_destroy(struct ps_registry *registry)
+{
+	struct penstock_statement *statement = registry->first;
+
+	while (statement != NULL) {
+		struct penstock_statement *next = statement->next;
+
+		free(statement->sql);
+		free(statement);
+		statement = next;
+	}
+	pthread_mutex_destroy(&registry->mutex);
+}
+
+static bool must_be_alone(const char *sql)
+{
+	return ps_syntax_keyword(sql) == PS_KEYWORD_ALONE;
+}
+
+static struct penstock_statement *new_statement(penstock *db, const char *sql, size_t bytes)
+{
+	struct penstock_statement *statement = aligned_alloc(PS_LINE_BYTES, sizeof *statement);
+
+	if (statement == NULL)
+		return NULL;
+	memset(statement, 0, sizeof *statement);
+	statement->sql = malloc(bytes + 1);
+	if (statement->sql == NULL) {
+		free(statement);
+		return NULL;
+	}
+	memcpy(statement->sql, sql, bytes);
+	statement->sql[bytes] = '\0';
+	statement->sql_bytes = bytes;
+	statement->db = db;
+	statement->place = must_be_alone(statement->sql) ? PS_ALONE : PS_BATCHED;
+	return statement;
+}
+
+struct penstock_statement *ps_registry_add(struct ps_registry *registry, penstock *db, const char *sql, size_t bytes)
+{
+	struct penstock_statement *statement;
+
+	pthread_mutex_lock(&registry->mutex);
+	for (statement = registry->first; statement != NULL; statement = statement->next) {
+		if (statement->sql_bytes == bytes && memcmp(statement->sql, sql, bytes) == 0)
+			break;
+	}
+	if (statement == NULL) {
+		statement = new_statement(db, sql, bytes);
+		if (statement != NULL) {
+			statement->next = registry->first;
+			registry->first = statement;
+		}
+	}
+	pthread_mutex_unlock(&registry->mutex);
+	return statement;
+}
+
+/* ---- the authorizer ---- */
+
+static int refuse(struct ps_statements *statements, const char *what, const char *why)
+{
+	snprintf(statements->refusal, sizeof statements->refusal, "%s is refused: %s", what, why);
+	return SQLITE_DENY;
+}
+
+static bool is_off(const char *value)
+{
+	return strcasecmp(value, "off") == 0 || strcmp(value, "0") == 0;
+}
+
+static int authorize_pragma(struct ps_statements *statements, const char *name, const char *value)
+{
+	if (strcasecmp(name, "synchronous") == 0)
+		statements->touched_synchronous = true;
+	if (value == NULL)
+		return SQLITE_OK;
+	if (strcasecmp(name, "journal_mode") == 0 && strcasecmp(value, "wal") != 0)
+		return refuse(statements, "PRAGMA journal_mode", "Penstock needs WAL; stop or pause it to change the mode");
+	if (strcasecmp(name, "wal_autocheckpoint") == 0)
+		return refuse(statements, "PRAGMA wal_autocheckpoint",
+		              "the writer checkpoints by itself; use the key wal_bytes_max");
+	if (strcasecmp(name, "synchronous") == 0 && is_off(value))
+		return refuse(statements, "PRAGMA synchronous=OFF",
+		              "use the key synchronous, so that durable submissions are refused");
+	return SQLITE_OK;
+}
+
+static int authorize(void *arg, int action, const char *first, const char *second, const char *database,
+                     const char *trigger)
+{
+	struct ps_statements *statements = arg;
+
+	(void)database;
+	(void)trigger;
+	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
+	 * functions) are not submissions. */
+	if (!statements->preparing)
+		return SQLITE_OK;
+	switch (action) {
+	case SQLITE_TRANSACTION:
+		return refuse(statements, first,
+		              "each submission is a transaction of its own; put the changes into one statement, or a trigger");
+	case SQLITE_SAVEPOINT:
+		return refuse(statements, "SAVEPOINT, RELEASE or ROLLBACK TO",
+		              "each submission is a transaction of its own; put the changes into one statement, or a trigger");
+	case SQLITE_PRAGMA:
+		return authorize_pragma(statements, first, second);
+	case SQLITE_ATTACH:
+	case SQLITE_DETACH:
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_CREATE_TEMP_VIEW:
+		statements->target->alone = true;
+		break;
+	case SQLITE_FUNCTION:
+		/* They tell of the statement that ran before, which a replay would change. */
+		if (strcasecmp(second, "changes") == 0 || strcasecmp(second, "total_changes") == 0)
+			statements->target->alone = true;
+		break;
+	}
+	return SQLITE_OK;
+}
+
+/* ---- preparing ---- */
+
+static void unprepare(struct ps_prepared *prepared)
+{
+	sqlite3_finalize(prepared->statement);
+	prepared->statement = NULL;
+	cds_list_del(&prepared->link);
+}
+
+/* Prepares sql into *prepared. Without a statement to show for it: false, *code and *message say why. */
+static bool prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
+                    unsigned flags, int *code, const char **message)
+{
+	enum ps_keyword keyword;
+	const char *tail = NULL;
+	int rc;
+
+	memset(prepared, 0, sizeof *prepared);
+	statements->refusal[0] = '\0';
+	if (strlen(sql) != bytes) {
+		*code = SQLITE_ERROR;
+		*message = "the SQL text holds a NUL byte; bind values instead of writing them into the text";
+		return false;
+	}
+	keyword = ps_syntax_keyword(sql);
+	statements->preparing = true;
+	statements->target = prepared;
+	rc = sqlite3_prepare_v3(statements->connection, sql, bytes < INT32_MAX ? (int)bytes + 1 : -1, flags,
+	                        &prepared->statement, &tail);
+	statements->preparing = false;
+	if (rc != SQLITE_OK) {
+		*code = sqlite3_extended_errcode(statements->connection);
+		*message = statements->refusal[0] != '\0' ? statements->refusal : sqlite3_errmsg(statements->connection);
+		return false;
+	}
+	if (prepared->statement == NULL) {
+		*code = SQLITE_ERROR;
+		*message = "there is no statement in the SQL text, only white space or comments";
+		return false;
+	}
+	if (!ps_syntax_blank(tail)) {
+		sqlite3_finalize(prepared->statement);
+		prepared->statement = NULL;
+		*code = SQLITE_ERROR;
+		*message = "there is more than one statement in the SQL text; submit each by itself";
+		return false;
+	}
+	prepared->parameters = sqlite3_bind_parameter_count(prepared->statement);
+	prepared->columns = sqlite3_column_count(prepared->statement);
+	prepared->read_only = sqlite3_stmt_readonly(prepared->statement) != 0;
+	prepared->dml = keyword == PS_KEYWORD_DML || (keyword == PS_KEYWORD_WITH && !prepared->read_only);
+	if (keyword == PS_KEYWORD_ALONE)
+		prepared->alone = true;
+	cds_list_add(&prepared->link, &statements->prepared);
+	return true;
+}
+
+/* ---- the cache ---- */
+
+/* What the set holds and what is looked up in it. */
+struct text {
+	const char *sql;
+	size_t bytes;
+	unsigned long hash;
+};
+
+struct entry {
+	struct text text; /* points to sql below */
+	struct ps_prepared prepared;
+	struct cds_list_head recent;
+	char sql[];
+};
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo). */
+static unsigned long hash_bytes(const char *sql, size_t bytes)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	size_t i;
+
+	for (i = 0; i < bytes; i++)
+		hash = (hash ^ (unsigned char)sql[i]) * UINT64_C(0x100000001b3);
+	return (unsigned long)hash;
+}
+
+static unsigned long text_hash(const void *object, unsigned long seed)
+{
+	(void)seed;
+	return ((const struct text *)object)->hash;
+}
+
+static bool text_equal(const void *one, const void *other)
+{
+	const struct text *a = one, *b = other;
+
+	return a->bytes == b->bytes && memcmp(a->sql, b->sql, a->bytes) == 0;
+}
+
+static void *set_malloc(size_t bytes)
+{
+	return malloc(bytes);
+}
+
+static void set_free(void *memory, size_t bytes, bool defer)
+{
+	(void)bytes;
+	(void)defer; /* the writer is the only reader */
+	free(memory);
+}
+
+static struct ck_malloc set_memory = { .malloc = set_malloc, .free = set_free };
+
+bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, size_t capacity)
+{
+	memset(statements, 0, sizeof *statements);
+	CDS_INIT_LIST_HEAD(&statements->prepared);
+	CDS_INIT_LIST_HEAD(&statements->recent);
+	statements->connection = connection;
+	statements->capacity = capacity;
+	if (!ck_hs_init(&statements->by_text, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT | CK_HS_MODE_DELETE, text_hash,
+	                text_equal, &set_memory, capacity * 2 + 16, 0))
+		return false;
+	sqlite3_set_authorizer(connection, authorize, statements);
+	return true;
+}
+
+static void forget(struct ps_statements *statements, struct entry *entry)
+{
+	ck_hs_remove(&statements->by_text, entry->text.hash, &entry->text);
+	cds_list_del(&entry->recent);
+	statements->cached--;
+	unprepare(&entry->prepared);
+	free(entry);
+}
+
+void ps_statements_destroy(struct ps_statements *statements)
+{
+	while (!cds_list_empty(&statements->recent))
+		forget(statements, cds_list_entry(statements->recent.prev, struct entry, recent));
+	while (!cds_list_empty(&statements->prepared))
+		unprepare(cds_list_entry(statements->prepared.next, struct ps_prepared, link));
+	ck_hs_destroy(&statements->by_text);
+	sqlite3_set_authorizer(statements->connection, NULL, NULL);
+}
+
+bool ps_statements_must_be_alone(const struct ps_record *record)
+{
+	size_t bytes;
+
+	if (record->alone)
+		return true;
+	if (record->statement != NULL)
+		return record->statement->place == PS_ALONE;
+	return must_be_alone(ps_record_sql(record, &bytes));
+}
+
+static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, int *code,
+                                    const char **message)
+{
+	struct text text = { .sql = sql, .bytes = bytes, .hash = hash_bytes(sql, bytes) };
+	struct text *found = ck_hs_get(&statements->by_text, text.hash, &text);
+	struct entry *entry;
+
+	if (found != NULL) {
+		entry = caa_container_of(found, struct entry, text);
+		cds_list_move(&entry->recent, &statements->recent);
+		return &entry->prepared;
+	}
+	entry = malloc(sizeof *entry + bytes + 1);
+	if (entry == NULL) {
+		*code = SQLITE_NOMEM;
+		*message = "out of memory";
+		return NULL;
+	}
+	memcpy(entry->sql, sql, bytes + 1);
+	entry->text = text;
+	entry->text.sql = entry->sql;
+	if (!prepare(statements, &entry->prepared, entry->sql, bytes, SQLITE_PREPARE_PERSISTENT, code, message)) {
+		free(entry);
+		return NULL;
+	}
+	/* Pragmas act when prepared, so they are prepared for each use; explanations and the like are not worth a place. */
+	if (must_be_alone(sql) || statements->capacity == 0 ||
+	    !ck_hs_put(&statements->by_text, text.hash, &entry->text)) {
+		entry->prepared.temporary = true;
+		return &entry->prepared;
+	}
+	cds_list_add(&entry->recent, &statements->recent);
+	if (++statements->cached > statements->capacity)
+		forget(statements, cds_list_entry(statements->recent.prev, struct entry, recent));
+	return &entry->prepared;
+}
+
+struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
+                                      const char **message)
+{
+	struct penstock_statement *registered = (struct penstock_statement *)record->statement;
+	const char *sql;
+	size_t bytes;
+
+	if (registered == NULL) {
+		sql = ps_record_sql(record, &bytes);
+		return get_text(statements, sql, bytes, code, message);
+	}
+	if (registered->prepared.statement == NULL || registered->place == PS_ALONE) {
+		if (registered->prepared.statement != NULL)
+			unprepare(&registered->prepared);
+		if (!prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes,
+		             SQLITE_PREPARE_PERSISTENT, code, message))
+			return NULL;
+	}
+	return &registered->prepared;
+}
+
+void ps_statements_done(struct ps_prepared *prepared)
+{
+	if (prepared->temporary) {
+		struct entry *entry = caa_container_of(prepared, struct entry, prepared);
+
+		unprepare(prepared);
+		free(entry);
+	} else {
+		sqlite3_reset(prepared->statement);
+	}
+}

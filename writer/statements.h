@@ -1,0 +1,88 @@
+/*
+ * statements.h - prepared statements: registered ones, and a cache of those that come as text
+ *
+ * A registered statement keeps its prepared form as long as the connection lives. Text is looked up in a least recently
+ * used cache (a ck_hs hash set and a list). What acts at prepare or must not be kept is prepared for one use.
+ *
+ * Invariants
+ *   1. Only the writer thread touches a prepared form; a registered statement's text never changes.
+ *   2. Every prepared form is on one list of the store, so a disconnect finalizes them all.
+ *   3. Nothing is prepared that the authorizer refuses: transaction control and the pragmas the engine depends on.
+ *
+ * Failure modes: an error in the text is the outcome of the submission; without memory the text is prepared uncached.
+ */
+#ifndef PENSTOCK_STATEMENTS_H
+#define PENSTOCK_STATEMENTS_H
+
+#include <ck_hs.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <urcu/list.h>
+
+#include "core/atomic.h"
+#include "core/penstock.h"
+#include "queue/record.h"
+
+struct ps_prepared {
+	sqlite3_stmt *statement; /* NULL: not prepared */
+	struct cds_list_head link; /* in ps_statements.prepared, while prepared */
+	int parameters;
+	int columns;
+	bool alone;     /* must not run in a batch */
+	bool dml;       /* changes() is this statement's */
+	bool read_only; /* as sqlite3_stmt_readonly has it */
+	bool temporary; /* for one use */
+};
+
+struct penstock_statement {
+	/* read by producers, written once */
+	penstock *db;
+	char *sql;
+	size_t sql_bytes;
+	enum { PS_UNKNOWN, PS_BATCHED, PS_ALONE } place; /* from its first keyword */
+	struct penstock_statement *next;
+	/* the writer's */
+	struct ps_prepared prepared PS_OWN_LINE;
+};
+
+/* The registered statements of an engine: any thread adds under the mutex, nothing is removed until the end. */
+struct ps_registry {
+	pthread_mutex_t mutex;
+	struct penstock_statement *first;
+};
+
+void ps_registry_init(struct ps_registry *registry);
+void ps_registry_destroy(struct ps_registry *registry);
+/* The statement with this text, new or known; NULL without memory. */
+struct penstock_statement *ps_registry_add(struct ps_registry *registry, penstock *db, const char *sql, size_t bytes);
+
+/* The writer's side of it, for one connection. */
+struct ps_statements {
+	sqlite3 *connection;
+	struct cds_list_head prepared;
+	struct cds_list_head recent; /* cached entries, the most recently used first */
+	ck_hs_t by_text;
+	size_t cached;
+	size_t capacity;
+	bool preparing;             /* the authorizer's word counts */
+	struct ps_prepared *target; /* what the authorizer describes */
+	char refusal[256];          /* why it refused, or "" */
+	bool touched_synchronous;   /* a PRAGMA synchronous was prepared since the caller looked */
+};
+
+/* False without memory. Installs the authorizer. */
+bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, size_t capacity);
+/* Finalizes everything. */
+void ps_statements_destroy(struct ps_statements *statements);
+
+/* Whether the record must run alone, as far as its text tells. */
+bool ps_statements_must_be_alone(const struct ps_record *record);
+/*
+ * The prepared form of a record's statement, or NULL with *code and *message (valid until the next call) saying why.
+ */
+struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
+                                      const char **message);
+/* Must follow each use: resets, and finalizes what was for one use. */
+void ps_statements_done(struct ps_prepared *prepared);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * store.h - where statements run: the one place that executes and commits
+ *
+ * begin, run, commit, roll back, and little else. The batch above knows nothing of SQLite, so that another store (a
+ * replicated one) can stand beside this one.
+ *
+ * A statement's verdict says what the batch must do about it; see sqlite_store.c for what SQLite makes of a failing
+ * statement inside a transaction.
+ *
+ * All of it is for the writer thread alone.
+ */
+#ifndef PENSTOCK_STORE_H
+#define PENSTOCK_STORE_H
+
+#include "core/counters.h"
+#include "core/options.h"
+#include "core/outcome.h"
+#include "queue/record.h"
+
+enum ps_verdict {
+	PS_DONE,     /* the outcome is filled in */
+	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
+	PS_TAKE_OUT, /* roll back and run the others again without it; then run it alone */
+	PS_TOO_LONG, /* its rows are too many: undo it; the outcome says so */
+	PS_BUSY,     /* another process holds the lock; nothing happened */
+	PS_BROKEN,   /* an I/O error: the engine cannot go on; the outcome has the reason */
+};
+
+struct ps_store;
+
+/* OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. */
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options);
+/* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
+void ps_store_close(struct ps_store *store, bool checkpoint);
+
+/* Whether the record must run alone, as far as can be told without preparing it. */
+bool ps_store_must_be_alone(const struct ps_record *record);
+/* Whether, run alone, the statement needs a transaction around it so that PS_TOO_LONG can be undone. */
+bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record);
+
+enum ps_verdict ps_store_begin(struct ps_store *store);
+/*
+ * Runs one statement, inside a transaction (batched) or in autocommit. Fills *outcome (reset by the caller): with rows,
+ * changes and rowid when `wanted`, with codes and message when it failed.
+ */
+enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                             uint64_t result_bytes_max, struct ps_outcome *outcome);
+/* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_BROKEN:
+ * it may or may not be committed. */
+enum ps_verdict ps_store_commit(struct ps_store *store);
+void ps_store_rollback(struct ps_store *store);
+bool ps_store_in_transaction(const struct ps_store *store);
+/* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
+int ps_store_error(const struct ps_store *store, const char **message);
+
+/* Whether a commit alone survives power loss. */
+bool ps_store_commit_is_durable(const struct ps_store *store);
+/* Makes everything committed survive power loss: PS_DONE or PS_BROKEN. */
+enum ps_verdict ps_store_sync(struct ps_store *store);
+
+/* Bytes of the WAL's content after the last commit; 0 after a checkpoint that copied all of it. */
+uint64_t ps_store_wal_bytes(const struct ps_store *store);
+/* Copies the WAL into the database; restart: also waits (bounded) for readers, so that the WAL begins anew. */
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked);
+/* Times SQLite prepared a statement again by itself since the last call. */
+uint64_t ps_store_take_reprepares(struct ps_store *store);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * syntax.h - the little that must be known of a statement before SQLite may see it
+ *
+ * Some statements act while they are prepared (a PRAGMA sets its flag then, also behind EXPLAIN), so whether one may be
+ * prepared inside a transaction is decided from its first keyword. Everything else is left to SQLite's own parser.
+ */
+#ifndef PENSTOCK_SYNTAX_H
+#define PENSTOCK_SYNTAX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum ps_keyword {
+	PS_KEYWORD_NONE,  /* nothing but white space and comments */
+	PS_KEYWORD_OTHER,
+	PS_KEYWORD_DML,   /* INSERT, REPLACE, UPDATE, DELETE: changes() is theirs */
+	PS_KEYWORD_WITH,  /* DML or SELECT; only the prepared statement tells */
+	PS_KEYWORD_ALONE, /* VACUUM, PRAGMA, ATTACH, DETACH, EXPLAIN: never inside a transaction */
+};
+
+/* text is NUL-terminated. */
+enum ps_keyword ps_syntax_keyword(const char *text);
+/* Whether only white space and comments are left. */
+bool ps_syntax_blank(const char *text);
+
+#endif

@@ -1,0 +1,307 @@
+#include "writer/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "writer/engine.h"
+
+/* A hole is 10 ns wide unless its producer was preempted in it: look a few times, offer the processor, then sleep. */
+#define HOLE_STALLS 200
+#define HOLE_YIELDS 20
+#define HOLE_SLEEP_NSEC 50000
+
+/* ---- connecting ---- */
+
+/* With the mutex held, which it lets go of meanwhile: user code runs in the connect hook. */
+static int connect_locked(penstock *db)
+{
+	struct ps_control *control = &db->control;
+	struct ps_store *store;
+	int status;
+
+	pthread_mutex_unlock(&control->mutex);
+	status = ps_store_open(&store, db->path, &db->options);
+	if (status == PENSTOCK_OK)
+		ps_batch_connect(&db->batch, store);
+	pthread_mutex_lock(&control->mutex);
+	control->connect_status = status;
+	snprintf(control->connect_message, sizeof control->connect_message, "%s",
+	         status == PENSTOCK_OK ? "" : penstock_error_message());
+	control->connecting = false;
+	pthread_cond_broadcast(&control->changed);
+	return status;
+}
+
+static void disconnect(penstock *db)
+{
+	if (db->batch.store != NULL)
+		ps_store_close(db->batch.store, db->batch.broken_code == 0);
+	ps_batch_connect(&db->batch, NULL);
+}
+
+/* ---- working ---- */
+
+static void count_park(penstock *db)
+{
+	ps_counters_begin(&db->counters);
+	ps_count(&db->counters.writer.parks, 1);
+	ps_counters_end(&db->counters);
+}
+
+static void wait_at_hole(const struct ps_ring *ring, uint64_t next)
+{
+	struct timespec moment = ps_timespec(HOLE_SLEEP_NSEC);
+	unsigned i;
+
+	for (i = 0; i < HOLE_STALLS + HOLE_YIELDS; i++) {
+		if (ps_ring_peek(ring, next) != NULL)
+			return;
+		if (i < HOLE_STALLS)
+			ps_stall();
+		else
+			sched_yield();
+	}
+	nanosleep(&moment, NULL);
+}
+
+/* Looks for work for spin_usec before the sleep. */
+static bool spin(const struct ps_ring *ring, uint64_t next, int64_t spin_usec)
+{
+	uint64_t deadline = ps_deadline(spin_usec);
+
+	do {
+		if (ps_ring_peek(ring, next) != NULL || ps_load_acquire_u32(&ring->attention) != 0)
+			return true;
+		ps_stall();
+	} while (!ps_deadline_passed(deadline));
+	return false;
+}
+
+/* Nothing is published at `next`: sleeps until that may have changed. */
+static void wait_for_work(penstock *db, const struct ps_keys *keys)
+{
+	bool slept;
+
+	if (keys->spin_usec != 0 && spin(&db->ring, db->next, keys->spin_usec))
+		return;
+	if (ps_ring_park(&db->ring, db->next, PS_NEVER, &slept) == PS_PARK_HOLE)
+		wait_at_hole(&db->ring, db->next);
+	if (slept)
+		count_park(db);
+}
+
+/* An unfilled batch waits up to linger_usec for more. */
+static void linger(penstock *db, const struct ps_keys *keys)
+{
+	uint64_t deadline = ps_deadline(keys->linger_usec);
+	uint64_t tail;
+	bool slept;
+
+	while ((tail = ps_ring_tail(&db->ring)) - db->next < (uint64_t)keys->batch_max &&
+	       tail - db->next < db->ring.capacity) {
+		enum ps_park park = ps_ring_park(&db->ring, tail, deadline, &slept);
+
+		if (slept)
+			count_park(db);
+		if (park == PS_PARK_ATTENTION || ps_deadline_passed(deadline))
+			return;
+	}
+}
+
+static void count_depth(penstock *db)
+{
+	ps_counters_begin(&db->counters);
+	ps_count_max(&db->counters.writer.queue_depth_max, ps_ring_tail(&db->ring) - db->next);
+	ps_counters_end(&db->counters);
+}
+
+/* Runs batches until a command is due or an I/O error breaks the batch (false). */
+static bool work(penstock *db)
+{
+	struct ps_control *control = &db->control;
+
+	for (;;) {
+		struct ps_keys keys = ps_state_keys(&db->state);
+		uint64_t limit = UINT64_MAX;
+
+		if (ps_load_acquire_u32(&db->ring.attention) != 0) {
+			pthread_mutex_lock(&control->mutex);
+			if (control->command != PS_RUN)
+				limit = control->drain_to;
+			pthread_mutex_unlock(&control->mutex);
+			if (db->next >= limit)
+				return true;
+		}
+		if (ps_ring_peek(&db->ring, db->next) == NULL) {
+			wait_for_work(db, &keys);
+			continue;
+		}
+		if (keys.linger_usec != 0 && limit == UINT64_MAX)
+			linger(db, &keys);
+		count_depth(db);
+		if (!ps_batch_run(&db->batch, &db->next, limit, &keys) || !ps_batch_checkpoint(&db->batch))
+			return false;
+	}
+}
+
+/* ---- commands ---- */
+
+static void wait_for_command(struct ps_control *control)
+{
+	pthread_cond_wait(&control->changed, &control->mutex);
+}
+
+/* With the mutex held: no new work, every pending submission gets SHUTDOWN, the reason stays readable, and the thread
+ * waits for stop. */
+static void fail_locked(penstock *db, int code, const char *message)
+{
+	struct ps_control *control = &db->control;
+	uint64_t tail;
+
+	control->failure_code = code;
+	snprintf(control->failure_message, sizeof control->failure_message, "%s", message);
+	ps_state_move(&db->state, PS_FAILED);
+	pthread_cond_broadcast(&control->changed);
+	tail = ps_ring_tail(&db->ring);
+	pthread_mutex_unlock(&control->mutex);
+
+	ps_log(&db->options, PENSTOCK_LOG_ERROR, "%s: the engine has failed: %s", db->path, message);
+	/* The move's grace period has passed: everything before the tail is published. */
+	ps_batch_shut_down(&db->batch, db->next, tail, code, message);
+	db->next = tail;
+	ps_eventcount_broadcast(&db->ring.room);
+	disconnect(db);
+
+	pthread_mutex_lock(&control->mutex);
+	while (control->command != PS_STOP)
+		wait_for_command(control);
+}
+
+/* With the mutex held. The file could not be opened again. True: still PAUSED, and whoever unpaused hears why. */
+static bool stay_paused_locked(penstock *db)
+{
+	struct ps_control *control = &db->control;
+
+	if (db->state.current->phase != PS_PAUSED) {
+		fail_locked(db, SQLITE_CANTOPEN, control->connect_message);
+		return false;
+	}
+	if (control->command == PS_RUN) {
+		control->command = PS_PAUSE;
+		control->drain_to = db->next;
+		ps_store_release_u32(&db->ring.attention, 1);
+	}
+	return true;
+}
+
+/*
+ * With the mutex held: carries out the command. True: connected, go on working. False: the thread ends. The mutex is let go
+ * of over connecting and disconnecting, so each round looks at everything anew: a pause may have been withdrawn, asked for
+ * again, or overtaken by a stop.
+ */
+static bool obey_locked(penstock *db)
+{
+	struct ps_control *control = &db->control;
+
+	for (;;) {
+		if (control->command == PS_RUN || db->next < control->drain_to) {
+			if (db->batch.store == NULL) {
+				if (connect_locked(db) != PENSTOCK_OK && !stay_paused_locked(db))
+					return false;
+				continue;
+			}
+			if (db->state.current->phase == PS_PAUSED) {
+				control->pause_taken = false;
+				ps_state_move(&db->state, PS_RUNNING);
+				ps_eventcount_broadcast(&db->ring.room);
+			}
+			pthread_cond_broadcast(&control->changed);
+			return true;
+		}
+		if (control->command == PS_STOP)
+			return false;
+		if (db->batch.store != NULL) {
+			pthread_mutex_unlock(&control->mutex);
+			disconnect(db);
+			pthread_mutex_lock(&control->mutex);
+			continue;
+		}
+		if (db->state.current->phase == PS_PAUSING) {
+			ps_state_move(&db->state, PS_PAUSED);
+			pthread_cond_broadcast(&control->changed);
+			ps_eventcount_broadcast(&db->ring.room);
+		}
+		wait_for_command(control);
+	}
+}
+
+static void *writer_main(void *arg)
+{
+	penstock *db = arg;
+	struct ps_control *control = &db->control;
+
+	pthread_setname_np(pthread_self(), "penstock");
+	pthread_mutex_lock(&control->mutex);
+	if (connect_locked(db) == PENSTOCK_OK) {
+		ps_state_move(&db->state, PS_RUNNING);
+		pthread_cond_broadcast(&control->changed);
+		ps_eventcount_broadcast(&db->ring.room);
+		do {
+			pthread_mutex_unlock(&control->mutex);
+			if (!work(db)) {
+				pthread_mutex_lock(&control->mutex);
+				fail_locked(db, db->batch.broken_code, db->batch.broken_message);
+				break;
+			}
+			pthread_mutex_lock(&control->mutex);
+		} while (obey_locked(db));
+		pthread_mutex_unlock(&control->mutex);
+		disconnect(db);
+		pthread_mutex_lock(&control->mutex);
+	}
+	control->thread_done = true;
+	ps_store_relaxed_u32(&control->writer_runs, 0);
+	pthread_cond_broadcast(&control->changed);
+	pthread_mutex_unlock(&control->mutex);
+	return NULL;
+}
+
+int ps_writer_create(penstock *db)
+{
+	struct ps_control *control = &db->control;
+	int64_t cpu = db->options.keys.writer_cpu;
+	pthread_attr_t attributes;
+	sigset_t every, before;
+	int error;
+
+	pthread_attr_init(&attributes);
+	if (cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET((int)cpu, &set);
+		pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+	}
+	/* The mask is inherited: blocked from its first instruction on. */
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	error = pthread_create(&control->thread, &attributes, writer_main, db);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	if (error == EINVAL && cpu >= 0)
+		return ps_error(PENSTOCK_CONFIG, "writer_cpu=%lld: this process may not use that processor", (long long)cpu);
+	if (error != 0)
+		return ps_error(PENSTOCK_NOMEM, "the writer thread cannot be created: %s", strerror(error));
+	control->thread_exists = true;
+	control->thread_done = false;
+	ps_store_relaxed_u32(&control->writer_runs, 1);
+	return PENSTOCK_OK;
+}
