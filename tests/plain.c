@@ -1,0 +1,107 @@
+/*
+ * plain.c - the runner of a TSan build: each test in a forked child, in the order they stand
+ *
+ * With arguments only the tests whose SUITE/NAME contains one of them. The last line counts.
+ */
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/harness.h"
+
+#define SKIPPED 77
+
+static struct plain_suite *suites;
+static struct plain_test *tests, **last = &tests;
+
+void plain_add_suite(struct plain_suite *suite)
+{
+	suite->next = suites;
+	suites = suite;
+}
+
+void plain_add_test(struct plain_test *test)
+{
+	*last = test;
+	last = &test->next;
+}
+
+void plain_fail(const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "%s:%d: ", file, line);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	abort();
+}
+
+void plain_skip(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	exit(SKIPPED);
+}
+
+static void run(const struct plain_test *test)
+{
+	const struct plain_suite *suite = suites;
+
+	while (suite != NULL && strcmp(suite->name, test->suite) != 0)
+		suite = suite->next;
+	if (suite != NULL && suite->init != NULL)
+		suite->init();
+	test->run();
+	if (suite != NULL && suite->fini != NULL)
+		suite->fini();
+	exit(0);
+}
+
+static int wanted(const struct plain_test *test, int count, char **patterns)
+{
+	char name[256];
+	int i;
+
+	snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
+	for (i = 1; i < count; i++) {
+		if (strstr(name, patterns[i]) != NULL)
+			return 1;
+	}
+	return count == 1;
+}
+
+int main(int count, char **patterns)
+{
+	const struct plain_test *test;
+	int passed = 0, failed = 0, skipped = 0, status;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (test = tests; test != NULL; test = test->next) {
+		pid_t child;
+
+		if (!wanted(test, count, patterns))
+			continue;
+		child = fork();
+		if (child == 0)
+			run(test);
+		waitpid(child, &status, 0);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+			passed++;
+		} else if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+			printf("SKIP %s/%s\n", test->suite, test->name);
+			skipped++;
+		} else {
+			printf("FAIL %s/%s\n", test->suite, test->name);
+			failed++;
+		}
+	}
+	printf("Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: 0 | Skipped: %d\n", passed + failed, passed,
+	       failed, skipped);
+	return failed != 0;
+}

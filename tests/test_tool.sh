@@ -1,0 +1,552 @@
+#!/usr/bin/env bash
+#
+# test_tool.sh - the penstock command, as a user meets it
+#
+# PENSTOCK_BIN is the command under test; PENSTOCK_DATA may name a folder with chinook-rows.sql, else that test runs on
+# rows made here and says so. Prints TAP. What a database should hold is asked of the sqlite3 shell, and where it can be,
+# the expected content is what the shell itself makes of the same file.
+
+# Conditions are strings that `all` evaluates one by one, so that a failing test says which one does not hold.
+# shellcheck disable=SC2016,SC2034
+
+set -u -o pipefail
+
+bin=$(readlink -f "${PENSTOCK_BIN:?must name the penstock command}")
+data=${PENSTOCK_DATA:+$(readlink -f "$PENSTOCK_DATA")}
+
+if ! command -v sqlite3 >/dev/null; then
+	echo "1..0 # SKIP the sqlite3 shell is not installed"
+	exit 0
+fi
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+number=0
+failed=0
+rc=0
+
+# ---- what tests are made of ----
+
+# ok NAME CONDITION...: the test passes when all conditions hold.
+ok() {
+	local name=$1 condition
+	shift
+	number=$((number + 1))
+	for condition in "$@"; do
+		eval "$condition" >notes 2>&1 && continue
+		failed=$((failed + 1))
+		echo "not ok $number - $name"
+		{
+			echo "does not hold: $condition"
+			cat notes
+			echo "exit status: $rc; standard output and error:"
+			head -n 20 out err
+		} 2>&1 | sed 's/^/# /'
+		return
+	done
+	echo "ok $number - $name"
+}
+
+skip() {
+	number=$((number + 1))
+	echo "ok $number - $1 # SKIP $2"
+}
+
+# penstock ARGUMENT...: leaves rc, out and err. Nothing here takes more than a few seconds.
+penstock() {
+	timeout -k 5 120 "$bin" "$@" >out 2>err
+	rc=$?
+}
+
+# start ARGUMENT...: penstock in the background, with signals as in a terminal; leaves pid.
+signals=(--default-signal=INT,TERM,HUP)
+start() {
+	env "${signals[@]}" "$bin" "$@" >out 2>err &
+	pid=$!
+}
+
+# finish: waits for it, at most ten seconds; leaves rc.
+finish() {
+	(sleep 10 && kill -KILL "$pid") 2>/dev/null &
+	local watchdog=$!
+	wait "$pid" 2>/dev/null
+	rc=$?
+	kill "$watchdog" 2>/dev/null
+}
+
+# eventually COMMAND...: within ten seconds.
+eventually() {
+	local i
+	for ((i = 0; i < 200; i++)); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.05
+	done
+	return 1
+}
+
+# fresh [SQL]: no database, or a new one.
+fresh() {
+	rm -f t.db t.db-wal t.db-shm
+	[ $# -eq 0 ] || sqlite3 -batch t.db "PRAGMA journal_mode=WAL; $1" >/dev/null
+}
+
+ask() { sqlite3 -batch t.db "$1"; }
+holds() { [ "$(ask "$1")" = "$2" ]; }
+said() { grep -qF -e "$1" err; }
+printed() { grep -qF -e "$1" out; }
+# reports N: so many failures were reported.
+reports() { [ "$(grep -c '^[^ ]*:[0-9]*: ' err)" -eq "$1" ]; }
+# figure NAME: of the JSON summary in `out`.
+figure() { sqlite3 -batch :memory: "SELECT json_extract(CAST(readfile('out') AS TEXT), '\$.$1')"; }
+
+# same_as_shell FILE: penstock and the sqlite3 shell make databases with the same dump of it.
+same_as_shell() {
+	fresh
+	rm -f shell.db
+	penstock run --quiet t.db "$1"
+	sqlite3 -batch shell.db <"$1" >/dev/null 2>&1
+	sqlite3 -batch t.db .dump >ours
+	sqlite3 -batch shell.db .dump >theirs
+	cmp ours theirs
+}
+
+# ---- without a database ----
+
+penstock --version
+ok version/names_both_versions '[ $rc -eq 0 ]' 'grep -qE "^penstock [0-9.]+, SQLite [0-9.]+$" out'
+case $(sed 's/.*SQLite //' out) in
+3.7.* | 3.[1-3]?.* | 3.4[0-3].*) ok version/warns_of_the_wal_reset_bug 'said "WAL-reset bug"' ;;
+*) skip version/warns_of_the_wal_reset_bug "this test does not know whether this SQLite has it" ;;
+esac
+penstock --help
+ok help/names_the_commands '[ $rc -eq 0 ]' 'printed "penstock run"' 'printed "penstock config"'
+penstock run --help
+ok help/lists_every_option_of_run '[ $rc -eq 0 ]' \
+	'for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; false; break; }; done'
+penstock config
+cp out keys.conf
+ok config/prints_every_key '[ $rc -eq 0 ]' '[ "$(grep -c "^[a-z_]* = " out)" -ge 20 ]' \
+	'grep -q "^batch_max = 1000$" out' 'grep -q "^# 1 to 1048576" out'
+fresh
+echo 'CREATE TABLE t(a UNIQUE, b);' >table.sql
+penstock run --config keys.conf t.db table.sql
+ok config/prints_what_run_reads '[ $rc -eq 0 ]' 'holds "SELECT name FROM sqlite_schema WHERE type = '\''table'\''" t'
+
+# ---- wrong command lines ----
+
+echo '1,2' >t.csv
+# wrong NAME MESSAGE ARGUMENT...: status 2, the message, where to find help, and nothing made.
+wrong() {
+	local name=$1 message=$2
+	shift 2
+	fresh
+	penstock "$@" </dev/null
+	ok "usage/$name" '[ $rc -eq 2 ]' "said \"$message\"" 'said help' '[ ! -s out ]' '[ ! -e t.db ]'
+}
+wrong no_command "no command"
+wrong unknown_command "no command 'quack'" quack
+wrong unknown_option_before_the_command "unrecognized option '--quack'" --quack
+wrong unknown_option_of_run "unrecognized option '--quack'" run --quack t.db table.sql
+wrong unknown_option_of_config "unrecognized option '--quack'" config --quack
+wrong operand_of_config "'quack'" config quack
+wrong no_database "no database" run
+wrong database_on_standard_input "cannot be standard input" run - table.sql
+wrong nothing_to_run "nothing to do for 't.db'" run t.db
+wrong standard_input_twice "only one standard input" run t.db - -
+wrong option_without_its_argument "requires an argument" run t.db table.sql --csv
+wrong csv_without_sql "without --sql" run --csv t.csv t.db
+wrong sql_without_csv "without --csv" run --sql 'SELECT 1' t.db
+wrong sql_with_files "without --csv" run --sql 'SELECT 1' t.db table.sql
+wrong csv_with_files "'table.sql': either --csv or SQL files" run --csv t.csv --sql 'SELECT 1' t.db table.sql
+wrong threads_without_csv "only for --csv" run --threads 2 t.db table.sql
+for threads in 0 1025 x -1 ''; do
+	wrong "threads_of_'$threads'" "not a number from 1 to 1024" run --csv t.csv --sql 'SELECT 1' --threads "$threads" t.db
+done
+wrong unknown_ack "none, committed or durable" run --ack quack t.db table.sql
+wrong set_without_a_value "key=value" run --set quack t.db table.sql
+wrong set_unknown_key "unknown key 'quack'" run --set quack=1 t.db table.sql
+wrong set_out_of_range "1 to 1048576" run --set batch_max=0 t.db table.sql
+
+# ---- what cannot be opened ----
+
+fresh
+penstock run t.db table.sql missing.sql gone.sql
+ok open/one_missing_file_and_nothing_is_run '[ $rc -eq 2 ]' "said \"'missing.sql': No such file\"" \
+	"said \"'gone.sql': No such file\"" '[ ! -e t.db ]'
+penstock run t.db .
+ok open/folder_as_a_file '[ $rc -eq 2 ]' "said \"'.': Is a directory\"" '[ ! -e t.db ]'
+penstock run --csv missing.csv --sql 'SELECT ?' t.db
+ok open/missing_csv '[ $rc -eq 2 ]' "said \"'missing.csv': No such file\"" '[ ! -e t.db ]'
+penstock run nowhere/t.db table.sql
+ok open/missing_folder '[ $rc -eq 2 ]' 'said nowhere' '[ ! -s out ]'
+penstock run . table.sql
+ok open/folder_as_the_database '[ $rc -eq 2 ]' '[ -s err ]'
+yes 'this is no database' | head -n 500 >text.db
+cp text.db text.copy
+penstock run text.db table.sql
+ok open/not_a_database '[ $rc -eq 2 ]' 'said text.db' 'said "not a database"' 'cmp text.db text.copy'
+penstock run --config missing.conf t.db table.sql
+ok open/missing_config '[ $rc -eq 2 ]' 'said missing.conf' '[ ! -e t.db ]'
+printf 'batch_max = 10\n\nquack = 1\n' >bad.conf
+penstock run --config bad.conf t.db table.sql
+ok open/bad_config_is_named_with_its_line '[ $rc -eq 2 ]' 'said bad.conf:3' 'said quack' '[ ! -e t.db ]'
+fresh 'CREATE TABLE t(a)'
+penstock run t.db - <&-
+ok open/closed_standard_input '[ $rc -eq 2 ]' 'said "Bad file descriptor"'
+
+# Root may write what is read-only, so another user has to try.
+if [ "$(id -u)" -ne 0 ]; then
+	as_user=()
+else
+	as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	chmod 755 "$work"
+fi
+if "${as_user[@]}" "$bin" --version >/dev/null 2>&1; then
+	mkdir locked
+	cp t.db locked/t.db
+	chmod 444 locked/t.db
+	chmod 555 locked
+	rc=0
+	"${as_user[@]}" "$bin" run locked/t.db table.sql >out 2>err || rc=$?
+	ok open/read_only_database '[ $rc -eq 2 ]' 'said locked/t.db' '[ ! -s out ]'
+	rc=0
+	"${as_user[@]}" "$bin" run locked/new.db table.sql >out 2>err || rc=$?
+	ok open/read_only_folder '[ $rc -eq 2 ]' 'said locked/new.db'
+	chmod 755 locked
+else
+	skip open/read_only_database "no other user can run $bin"
+fi
+
+# ---- SQL files ----
+
+fresh
+# The shell gives up the rest of a line behind a failing statement, so those stand last on theirs.
+cat >mixed.sql <<'SQL'
+-- a comment; with a semicolon
+CREATE TABLE t(a UNIQUE, b);;
+
+/* another ; */ INSERT INTO t VALUES(1, 'one;') -- behind
+;
+INSERT INTO t
+VALUES(1, 'again');
+CREATE TRIGGER r AFTER INSERT ON t WHEN new.b = 'trigger' BEGIN
+	INSERT INTO t VALUES(new.a + 1, "x;""y"); -- END;
+	DELETE FROM t WHERE a = 'END;';
+END; INSERT INTO t VALUES(3, 'trigger'); INSERT
+INTO missing VALUES(1);
+   SELEC 1;
+INSERT INTO [t] VALUES(6, `six;`); /* behind
+ */ INSERT INTO t VALUES(7, 8); INSERT INTO t VALUES(9, 'no semicolon')
+SQL
+penstock run t.db mixed.sql
+ok sql/failures_have_file_line_and_name '[ $rc -eq 1 ]' 'reports 4' \
+	'said "mixed.sql:6: SQLITE_CONSTRAINT_UNIQUE: UNIQUE constraint failed: t.a"' \
+	'said "mixed.sql:11: SQLITE_ERROR: no such table: missing"' 'said "mixed.sql:13: SQLITE_ERROR: near"' \
+	'said "mixed.sql:14: SQLITE_ERROR: no such column: six;"'
+ok sql/the_others_go_on 'holds "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)" 1,3,4,7,9' \
+	'holds "SELECT b FROM t WHERE a = 4" "x;\"y"' 'holds "SELECT b FROM t WHERE a = 1" "one;"'
+ok sql/table_of_figures 'grep -qE "^statements +10$" out' 'grep -qE "^failures +4$" out' \
+	'for f in time rate batches "mean batch" "outcome p50" "outcome p99" "outcome max"; do printed "$f" || { echo $f; false; break; }; done'
+ok sql/same_as_the_shell 'same_as_shell mixed.sql'
+sed 's/$/\r/' mixed.sql >crlf.sql
+ok sql/crlf_is_the_same_as_the_shell 'same_as_shell crlf.sql' 'said "crlf.sql:6: SQLITE_CONSTRAINT_UNIQUE"'
+
+for text in '' ' ' ';;;' '-- only a comment' '/* ; */ -- ;' '/* open' $'\xef\xbb\xbf' $'\xef\xbb\xbf;\n'; do
+	fresh
+	printf '%s' "$text" >nothing.sql
+	penstock run t.db nothing.sql
+	ok "sql/nothing_in_$(printf '%q' "$text" | tr ' #' '__')" '[ $rc -eq 0 ]' 'grep -qE "^statements +0$" out'
+done
+printf '\xef\xbb\xbfCREATE TABLE t(a)' >mark.sql
+fresh
+penstock run t.db mark.sql
+ok sql/byte_order_mark_and_no_last_semicolon '[ $rc -eq 0 ]' 'holds "SELECT sql FROM sqlite_schema" "CREATE TABLE t(a)"'
+printf "CREATE TABLE t(a);\n\nINSERT INTO t VALUES('never closed;\n" >open.sql
+fresh
+penstock run t.db open.sql
+ok sql/quote_that_is_never_closed '[ $rc -eq 1 ]' 'said open.sql:3: ' 'reports 1'
+printf "CREATE TABLE t(a);\nINSERT INTO t VALUES('x\0;y');\n\nINSERT INTO t VALUES(1);\n\0\0;\nINSERT INTO t VALUES(2);" >nul.sql
+fresh
+penstock run t.db nul.sql
+ok sql/nul_byte '[ $rc -eq 1 ]' 'reports 2' 'said "nul.sql:2: a NUL byte"' 'said "nul.sql:5: a NUL byte"' \
+	'holds "SELECT group_concat(a) FROM t" 1,2'
+fresh 'CREATE TABLE t(a)'
+printf 'BEGIN;\nINSERT INTO t VALUES(1);\nCOMMIT;\nSAVEPOINT x;\n' >begin.sql
+penstock run t.db begin.sql
+ok sql/transactions_are_refused '[ $rc -eq 1 ]' 'reports 3' 'said begin.sql:1: ' 'said begin.sql:3: ' 'said begin.sql:4: ' \
+	'holds "SELECT count(*) FROM t" 1'
+fresh 'CREATE TABLE t(a)'
+printf 'SELECT * FROM sqlite_schema; INSERT INTO t VALUES(1) RETURNING a; VACUUM; PRAGMA user_version = 7;' >rows.sql
+penstock run t.db rows.sql
+ok sql/statements_with_rows_and_alone '[ $rc -eq 0 ]' 'holds "PRAGMA user_version" 7'
+fresh 'CREATE TABLE t(a UNIQUE, b); CREATE TRIGGER r BEFORE INSERT ON t WHEN new.a < 0 BEGIN SELECT RAISE(ABORT, "line 1
+'$'\e''[31mline 2"); END'
+echo 'INSERT INTO t VALUES(-1, 0);' >raise.sql
+penstock run t.db raise.sql
+ok sql/message_stays_one_plain_line '[ $rc -eq 1 ]' '[ "$(wc -l <err)" -eq 1 ]' 'said "SQLITE_CONSTRAINT_TRIGGER: line 1"' \
+	'! grep -q $'"'\\e'"' err'
+
+# Every kind of text across the borders of what is read at once, whole and byte by byte.
+awk 'BEGIN {
+	print "CREATE TABLE t(a INTEGER PRIMARY KEY, b, c);"
+	for (i = 0; i < 2500; i++) {
+		text = substr("--;/*;*/[;]`;`", 1 + i % 11)
+		pad = sprintf("%*s", i % 97, "")
+		printf "/* %d; */INSERT INTO t -- ;\n VALUES(%d,'\''%s;'\'''\''%s'\'',\"%s;\"\"\")%s;%s\n", i, i, text, pad, text, pad, i % 3 ? "" : ";/"  "* ; **/"
+	}
+}' >borders.sql
+sed -i 's/,"\([^"]*\);""")/,'"'"'\1;""'"'"')/' borders.sql
+ok sql/borders_of_what_is_read_at_once 'same_as_shell borders.sql' 'holds "SELECT count(*) FROM t" 2500'
+cat mixed.sql nothing.sql >bytes.sql
+fresh
+dd if=bytes.sql bs=1 status=none | timeout 60 "$bin" run --quiet t.db - 2>err
+rc=$?
+ok sql/byte_by_byte '[ $rc -eq 1 ]' 'reports 4' 'said "<stdin>:14: "' \
+	'holds "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)" 1,3,4,7,9'
+
+{
+	printf "CREATE TABLE t(a);INSERT INTO t VALUES('"
+	yes "it''s; -- [" | head -c 10000000
+	printf ";');\nINSERT INTO t VALUES(2);\nINSERT INTO t VALUES(2,3);\n"
+} >long.sql
+fresh
+penstock run --json t.db long.sql
+ok sql/ten_megabytes_in_one_statement '[ $rc -eq 1 ]' 'said "long.sql:833336: SQLITE_ERROR"' \
+	'holds "SELECT count(*), max(length(a)) > 9000000 FROM t" "2|1"' '[ "$(figure statements)" -eq 4 ]'
+{
+	echo 'CREATE TABLE t(a); CREATE TRIGGER r AFTER INSERT ON t BEGIN'
+	yes 'SELECT 1;' | head -n 200000
+	echo 'END; INSERT INTO t VALUES(1);'
+} >trigger.sql
+fresh
+penstock run --json t.db trigger.sql
+ok sql/two_megabytes_of_trigger '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 3 ]'
+
+# ---- several inputs, options ----
+
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+for i in 1 2 3 4; do
+	seq 1 500 | sed "s/.*/INSERT INTO t VALUES($i * 1000 + &, $i);/" >"part$i.sql"
+done
+mkfifo f1 f2
+(sleep 0.3 && cat part1.sql >f1) &
+(sleep 0.1 && cat part2.sql >f2) &
+timeout 60 "$bin" run --json t.db f1 part3.sql - f2 <part4.sql >out 2>err
+rc=$?
+ok inputs/files_fifos_and_standard_input_at_once '[ $rc -eq 0 ]' '[ ! -s err ]' 'holds "SELECT count(*) FROM t" 2000' \
+	'[ "$(figure statements)" -eq 2000 ]' '[ "$(figure failures)" -eq 0 ]' '[ "$(figure committed)" -eq 2000 ]'
+ok json/is_an_object 'sqlite3 :memory: "SELECT json_valid(CAST(readfile('\''out'\'') AS TEXT))" | grep -qx 1' \
+	'[ "$(figure interrupted)" -eq 0 ]' '[ -z "$(figure failure)" ]' '[ -n "$(figure sqlite)" ]' \
+	'for f in seconds rate batches mean_batch p50_usec p99_usec max_usec accepted failed unknown replayed_batches busy_retries wal_bytes_peak checkpoints penstock; do [ -n "$(figure $f)" ] || { echo $f; false; break; }; done'
+if command -v python3 >/dev/null; then
+	ok json/python_reads_it 'python3 -m json.tool out'
+else
+	skip json/python_reads_it "no python3"
+fi
+ok inputs/order_of_each_file_is_kept \
+	'holds "SELECT count(*) FROM t x JOIN t y ON y.b = x.b AND y.a = x.a + 1 WHERE y.rowid < x.rowid" 0'
+
+penstock run --json t.db part2.sql part3.sql
+ok sql/each_failure_of_many_is_reported_once '[ $rc -eq 1 ]' 'reports 1000' '[ "$(sort -u err | wc -l)" -eq 1000 ]' \
+	'[ "$(figure failures)" -eq 1000 ]' 'holds "SELECT count(*) FROM t" 2000'
+
+for ack in none committed durable; do
+	fresh 'CREATE TABLE t(a UNIQUE, b)'
+	penstock run --ack "$ack" --json t.db part1.sql mixed.sql
+	ok "ack/$ack" '[ $rc -eq 1 ]' 'reports 5' 'said "mixed.sql:2: SQLITE_ERROR: table t already exists"' \
+		'[ "$(figure failures)" -eq 5 ]' 'holds "SELECT count(*) FROM t" 504'
+done
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+penstock run --ack durable --set synchronous=off --json t.db part1.sql
+ok ack/durable_needs_synchronous '[ $rc -eq 1 ]' 'said "part1.sql:1: PENSTOCK_MISUSE: "' 'holds "SELECT count(*) FROM t" 0'
+
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+penstock run --quiet t.db part1.sql mixed.sql
+ok quiet/failures_only '[ $rc -eq 1 ]' '[ ! -s out ]' 'reports 5' '[ "$(wc -l <err)" -eq 5 ]'
+penstock run --quiet --json t.db table.sql
+ok quiet/json_is_printed_all_the_same '[ "$(figure failures)" -eq 1 ]'
+if script -V >/dev/null 2>&1; then
+	mkfifo slow
+	(sed 's/1000/9000/' part1.sql && sleep 0.7) >slow &
+	timeout 60 script -qec "'$bin' run --json t.db slow >out" /dev/null >err </dev/null
+	rc=$?
+	ok progress/is_drawn_on_a_terminal '[ $rc -eq 0 ]' 'said "500 statements, "' 'said "queue 0"' 'said "batch "' \
+		'[ "$(tr "\r" "\n" <err | grep -c statements)" -ge 3 ]' '[ "$(figure failures)" -eq 0 ]'
+	timeout 60 script -qec "'$bin' run --quiet t.db nothing.sql" /dev/null >err </dev/null
+	ok progress/is_not_drawn_when_quiet '[ ! -s err ]'
+else
+	skip progress/is_drawn_on_a_terminal "no script(1) to make a terminal"
+fi
+
+fresh
+printf '%s\n' 'CREATE TABLE t(a);' 'CREATE TABLE u(t REFERENCES t(a));' 'INSERT INTO u VALUES(1);' >keys.sql
+penstock run --set pragmas.foreign_keys=on t.db keys.sql
+ok set/pragma '[ $rc -eq 1 ]' 'said keys.sql:3: '
+printf '[pragmas]\nforeign_keys = on\n' >pragma.conf
+penstock run --config pragma.conf --set pragmas.foreign_keys=off t.db keys.sql
+ok set/wins_over_the_file '[ $rc -eq 1 ]' 'reports 2' 'holds "SELECT count(*) FROM u" 1'
+penstock run --set pragmas.quack t.db keys.sql
+ok set/pragma_without_a_value '[ $rc -eq 2 ]' 'said key=value'
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+penstock run --set autostart=no t.db part1.sql
+ok set/runs_even_without_autostart '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM t" 500'
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+penstock run --set ring_slots=2 --set when_full=fail --json t.db part1.sql part2.sql
+ok set/refusals_are_reported '[ $rc -eq 1 ]' 'said "part1.sql:"' 'said ": PENSTOCK_FULL: the ring is full"' \
+	'reports "$(figure failures)"' '[ $(($(figure committed) + $(figure failures))) -eq 1000 ]' \
+	'holds "SELECT count(*) FROM t" "$(figure committed)"'
+
+# ---- CSV ----
+
+insert='INSERT INTO t VALUES(?,?)'
+printf '\xef\xbb\xbf1,one\r\n2," a ""quoted"" one, with\nnewline "\n\n\r\n3\n4,four,5\n5, five \n"6",\n7,sev"en\n"8"x,8\n,nine\n10,ten' >rows.csv
+fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+penstock run --csv rows.csv --sql "$insert" --json t.db
+ok csv/fields_are_bound_as_text '[ "$(ask "SELECT group_concat(typeof(a) || typeof(b)) FROM t WHERE a = 1")" = texttext ]' \
+	'holds "SELECT b FROM t WHERE a = 1" one' 'holds "SELECT b FROM t WHERE a = 5" " five "' \
+	'holds "SELECT quote(b) FROM t WHERE a = 6" "'\'\''"' 'holds "SELECT b FROM t WHERE a = '\'\''" nine' \
+	'holds "SELECT b FROM t WHERE a = 10" ten' 'holds "SELECT b FROM t WHERE a = 2" " a \"quoted\" one, with
+newline "'
+ok csv/faulty_records_are_reported_with_their_line '[ $rc -eq 1 ]' 'reports 4' 'said "rows.csv:6: SQLITE_RANGE"' \
+	'said "rows.csv:7: SQLITE_RANGE"' 'said "rows.csv:10: a quote inside"' 'said "rows.csv:11: text behind"' \
+	'[ "$(figure statements)" -eq 10 ]' '[ "$(figure failures)" -eq 4 ]' 'holds "SELECT count(*) FROM t" 6'
+printf '1,2\n3,"never closed\n4,5\n' >open.csv
+fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+penstock run --csv open.csv --sql "$insert" t.db
+ok csv/quote_that_is_never_closed '[ $rc -eq 1 ]' 'reports 1' 'said "open.csv:2: the quote"' 'holds "SELECT count(*) FROM t" 1'
+printf '1,x\0y\n' >nul.csv
+fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+penstock run --csv nul.csv --sql "$insert" t.db
+ok csv/nul_byte_is_kept '[ $rc -eq 0 ]' 'holds "SELECT hex(b) FROM t" 780079'
+: >empty.csv
+penstock run --csv empty.csv --csv nul.csv --sql "INSERT INTO t VALUES(? || 'x', ?)" --json t.db
+ok csv/empty_file_and_another '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 1 ]'
+penstock run --csv t.csv --sql "INSERT INTO missing VALUES(?,?)" t.db
+ok csv/statement_that_cannot_be_prepared '[ $rc -eq 1 ]' 'said "t.csv:1: SQLITE_ERROR: no such table: missing"'
+
+# Records of many lengths, with a newline in each, over many chunks and shared by threads.
+awk 'BEGIN { for (i = 1; i <= 30000; i++) printf "%d,\"%s\"\"%*s\n%d\"\n", i, i % 2 ? "," : ";", i % 113, "", i }' >many.csv
+for threads in 1 4; do
+	fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+	penstock run --csv many.csv --threads "$threads" --sql "$insert" --json --ack none t.db
+	ok "csv/thirty_thousand_records_by_$threads" '[ $rc -eq 0 ]' \
+		'holds "SELECT count(*), sum(a), sum(length(b)) FROM t" "30000|450015000|$(awk "BEGIN { for (i = 1; i <= 30000; i++) n += 3 + (i % 113 > 0 ? i % 113 : 0) + length(i); print n }")"'
+done
+mkfifo c1 c2
+fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+{ cat many.csv && echo '30001,x' && echo '5,twice'; } >c1 &
+{ sleep 0.2 && seq 40001 45000 | sed 's/$/,"x"/'; } >c2 &
+echo '50001,50002' | timeout 60 "$bin" run --json --csv c1 --csv c2 --csv - --threads 3 --sql "$insert" t.db >out 2>err
+rc=$?
+ok csv/fifos_and_standard_input_at_once '[ $rc -eq 1 ]' 'reports 1' '[ "$(figure statements)" -eq 35003 ]' \
+	'holds "SELECT count(*) FROM t" 35002'
+{
+	printf '1,"'
+	yes 'a,""b' | head -c 20000000
+	printf '"\n2,x\n'
+} >long.csv
+fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+penstock run --csv long.csv --sql "$insert" --json t.db
+ok csv/field_of_twenty_megabytes '[ $rc -eq 0 ]' 'holds "SELECT count(*), max(length(b)) FROM t" "2|16666667"'
+
+# ---- signals ----
+
+# Leaves penstock waiting in a FIFO for the rest of a statement, with one row there.
+wait_in_fifo() {
+	fresh 'CREATE TABLE t(a UNIQUE, b)'
+	rm -f f9
+	mkfifo f9
+	exec 9<>f9
+	start run --json "$@" t.db f9
+	echo 'INSERT INTO t VALUES(1, 1); INSERT INTO t VALUES(2' >&9
+	eventually holds 'SELECT count(*) FROM t' 1
+}
+for signal in INT TERM HUP; do
+	wait_in_fifo
+	kill -s "$signal" "$pid"
+	finish
+	exec 9>&-
+	ok "signal/$signal"_ends_the_reading '[ $rc -eq 0 ]' '[ "$(figure interrupted)" -eq 1 ]' "said SIG$signal" \
+		'[ "$(figure statements)" -eq 1 ]' 'holds "SELECT count(*) FROM t" 1'
+done
+wait_in_fifo --quiet
+echo ',2); nonsense;' >&9
+eventually said f9:1:
+kill -s INT "$pid"
+finish
+exec 9>&-
+ok signal/failures_decide_the_status '[ $rc -eq 1 ]' '[ "$(figure statements)" -eq 3 ]' '! said SIGINT'
+
+fresh 'CREATE TABLE t(a, b)'
+yes '1,2' >c1 &
+start run --quiet --json --csv c1 --threads 4 --ack none --sql "$insert" t.db
+eventually holds 'SELECT count(*) > 0 FROM t' 1
+kill -s INT "$pid"
+finish
+ok signal/INT_in_the_midst_of_plenty '[ $rc -eq 0 ]' '[ "$(figure interrupted)" -eq 1 ]' \
+	'holds "SELECT count(*) FROM t" "$(figure committed)"'
+
+# A drain that cannot end, since somebody else holds the lock, ends by the second signal.
+wait_in_fifo
+exec 8> >(exec sqlite3 -batch t.db >held 2>&1)
+echo "BEGIN IMMEDIATE; SELECT 'locked';" >&8
+eventually grep -q locked held
+echo ',2);' >&9
+sleep 0.3
+kill -s INT "$pid"
+eventually said 'once more ends at once'
+sleep 0.5
+printed '}' && drained=yes || drained=no
+kill -s INT "$pid"
+finish
+exec 8>&- 9>&-
+ok signal/the_second_ends_at_once '[ "$drained" = no ]' '[ $rc -eq 130 ]'
+
+signals=(--ignore-signal=INT)
+wait_in_fifo
+kill -s INT "$pid"
+sleep 0.3
+echo ',2);' >&9
+eventually holds 'SELECT count(*) FROM t' 2
+kill -s TERM "$pid"
+finish
+exec 9>&-
+ok signal/ignored_ones_stay_ignored '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM t" 2' 'said SIGTERM'
+
+# ---- output that cannot be written ----
+
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+timeout 60 "$bin" run t.db part1.sql 2>err | true
+rc=${PIPESTATUS[0]}
+ok output/a_closed_pipe_loses_no_write '[ $rc -eq 2 ]' 'said "cannot write the summary"' 'holds "SELECT count(*) FROM t" 500'
+if [ -w /dev/full ]; then
+	timeout 60 "$bin" run --json t.db part2.sql 2>err >/dev/full
+	rc=$?
+	ok output/a_full_disk_is_reported '[ $rc -eq 2 ]' 'said "No space left"' 'holds "SELECT count(*) FROM t" 1000'
+else
+	skip output/a_full_disk_is_reported "no /dev/full"
+fi
+
+# ---- real input ----
+
+if [ -r "$data/chinook-rows.sql" ]; then
+	cp "$data/chinook-rows.sql" rows.sql
+	what=chinook
+else
+	echo "# no PENSTOCK_DATA with chinook-rows.sql: rows made here instead"
+	what=generated
+	awk 'BEGIN {
+		for (t = 0; t < 5; t++) {
+			printf "CREATE TABLE t%d(a INTEGER PRIMARY KEY, b TEXT, c REAL, d BLOB);\n", t
+			for (i = 0; i < 3000; i++)
+				printf "INSERT INTO t%d VALUES(%d,'\''it'\'''\''s; %d'\'',%f,x'\''%04x'\'');\n", t, i, i * 7, i / 3, i
+			printf "CREATE INDEX i%d ON t%d(b);\n", t, t
+		}
+	}' >rows.sql
+fi
+ok "rows/$what/same_as_the_shell" 'same_as_shell rows.sql' '[ $rc -eq 0 ]' '[ ! -s err ]' '[ "$(wc -l <theirs)" -gt 15000 ]'
+
+echo "1..$number"
+[ "$failed" -eq 0 ]
