@@ -7,18 +7,6 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/outcome.h"
-#include "core/thread.h"
-
-/* What delivery must know of a member; none of it: a fire-and-forget statement in its slot that went well. */
-#define NOTE_LISTENER 1u
-#define NOTE_HEAP 2u
-#define NOTE_STAMPED 4u
-#define NOTE_DURABLE 8u
-#define NOTE_FAILED 16u
-
-/* Outcomes kept for the next batch; a message or rows they hold are freed at once. */
-#define SPARE_OUTCOMES 1024
 
 /* How far ahead a record is fetched while the one before runs. */
 #define PREFETCH_AHEAD 4
@@ -39,27 +27,12 @@ bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_count
 	batch->ring = ring;
 	batch->counters = counters;
 	batch->options = options;
-	/* Members are indexed by ticket - base, and no more than a ring's worth can be there. */
-	batch->capacity = ring->capacity;
-	batch->notes = malloc(batch->capacity);
-	batch->outcomes = malloc(batch->capacity * sizeof *batch->outcomes);
-	if (batch->notes == NULL || batch->outcomes == NULL) {
-		ps_batch_destroy(batch);
-		return false;
-	}
-	return true;
+	return ps_members_init(&batch->members, ring, counters, options);
 }
 
 void ps_batch_destroy(struct ps_batch *batch)
 {
-	while (batch->spare != NULL) {
-		struct ps_outcome *outcome = batch->spare;
-
-		batch->spare = outcome->result.arg;
-		free(outcome);
-	}
-	free(batch->notes);
-	free(batch->outcomes);
+	ps_members_destroy(&batch->members);
 }
 
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
@@ -69,133 +42,20 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 	batch->broken_code = 0;
 }
 
-/* ---- members and their outcomes ---- */
-
-/* What stands in for an outcome when there is no memory for one. Nobody writes or frees it. */
-static struct ps_outcome no_memory = {
-	.result = {
-		.status = PENSTOCK_ERROR,
-		.code = SQLITE_NOMEM,
-		.extended_code = SQLITE_NOMEM,
-		.message = "out of memory",
-	},
-};
-
-static struct ps_outcome *take_outcome(struct ps_batch *batch)
-{
-	struct ps_outcome *outcome = batch->spare;
-
-	if (outcome != NULL) {
-		batch->spare = outcome->result.arg;
-		batch->spare_count--;
-	} else {
-		outcome = malloc(sizeof *outcome);
-		if (outcome == NULL)
-			return &no_memory;
-	}
-	memset(outcome, 0, sizeof *outcome);
-	outcome->result.message = "";
-	return outcome;
-}
-
-static void give_outcome(struct ps_batch *batch, struct ps_outcome *outcome)
-{
-	if (outcome == &no_memory)
-		return;
-	ps_outcome_reset(outcome);
-	if (batch->spare_count == SPARE_OUTCOMES) {
-		free(outcome);
-		return;
-	}
-	outcome->result.arg = batch->spare;
-	batch->spare = outcome;
-	batch->spare_count++;
-}
-
-/* Makes a ticket a member, with an empty outcome if somebody listens. */
-static void enter(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record)
-{
-	size_t i = ticket - batch->base;
-	unsigned char note = 0;
-
-	batch->outcomes[i] = NULL;
-	if (record->listener_kind == PS_LISTENER_HANDLE) {
-		batch->outcomes[i] = &record->listener.handle->outcome;
-		note |= NOTE_LISTENER;
-	} else if (record->listener_kind == PS_LISTENER_CALLBACK) {
-		batch->outcomes[i] = take_outcome(batch);
-		note |= NOTE_LISTENER;
-	}
-	if (record->on_heap)
-		note |= NOTE_HEAP;
-	if (record->submit_nsec != 0)
-		note |= NOTE_STAMPED;
-	if (record->durable)
-		note |= NOTE_DURABLE;
-	batch->notes[i] = note;
-}
-
-/* The outcome to write to; one is found for a failing fire-and-forget statement too. */
-static struct ps_outcome *outcome_of(struct ps_batch *batch, uint64_t ticket)
-{
-	size_t i = ticket - batch->base;
-
-	if (batch->outcomes[i] == NULL)
-		batch->outcomes[i] = take_outcome(batch);
-	return batch->outcomes[i];
-}
-
-static void fail_member(struct ps_batch *batch, uint64_t ticket, penstock_status status, int code, const char *message)
-{
-	struct ps_outcome *outcome = outcome_of(batch, ticket);
-
-	batch->notes[ticket - batch->base] |= NOTE_FAILED;
-	if (outcome == &no_memory)
-		return;
-	/* The rowid stays: SQLite's last_insert_rowid() survives a rollback too. */
-	outcome->result.changes = 0;
-	ps_outcome_fail(outcome, status, code, message);
-}
-
 /* ---- running ---- */
 
 /* Runs one member; its outcome is as if for the first time. */
 static enum ps_verdict run_member(struct ps_batch *batch, uint64_t ticket, bool batched)
 {
-	size_t i = ticket - batch->base;
 	struct ps_record *record = ps_ring_at(batch->ring, ticket);
-	struct ps_outcome scratch;
-	struct ps_outcome *outcome = batch->outcomes[i];
+	struct ps_outcome scratch, *outcome = ps_members_begin_run(&batch->members, ticket, &scratch);
 	enum ps_verdict verdict;
 
-	batch->notes[i] &= (unsigned char)~NOTE_FAILED;
-	if (outcome == &no_memory) {
-		batch->notes[i] |= NOTE_FAILED;
+	if (outcome == NULL)
 		return PS_DONE;
-	}
-	if (outcome != NULL) {
-		if (outcome->result.status != PENSTOCK_OK || outcome->blocks != NULL)
-			ps_outcome_reset(outcome);
-		verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
-		                       (uint64_t)batch->keys.result_bytes_max, outcome);
-	} else {
-		scratch.result.status = PENSTOCK_OK;
-		scratch.result.changes = 0;
-		scratch.result.last_insert_rowid = 0;
-		scratch.blocks = NULL;
-		verdict = ps_store_run(batch->store, record, batched, false, 0, &scratch);
-		if (scratch.result.status == PENSTOCK_OK)
-			return verdict;
-		outcome = outcome_of(batch, ticket);
-		if (outcome == &no_memory) {
-			ps_outcome_drop_rows(&scratch);
-			batch->notes[i] |= NOTE_FAILED;
-			return verdict;
-		}
-		*outcome = scratch;
-	}
-	if (outcome->result.status != PENSTOCK_OK)
-		batch->notes[i] |= NOTE_FAILED;
+	verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
+	                       (uint64_t)batch->keys.result_bytes_max, outcome);
+	ps_members_end_run(&batch->members, ticket, outcome);
 	return verdict;
 }
 
@@ -209,7 +69,7 @@ static void note_broken(struct ps_batch *batch, const char *doing)
 
 static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 {
-	const penstock_result *result = &batch->outcomes[ticket - batch->base]->result;
+	const penstock_result *result = ps_members_result(&batch->members, ticket);
 
 	batch->broken_code = result->extended_code;
 	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s", result->message);
@@ -292,8 +152,8 @@ static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 		case PS_BROKEN:
 			note_broken(batch, "committing");
 			for (i = first; i < end; i++) {
-				if ((batch->notes[i - batch->base] & NOTE_FAILED) == 0)
-					fail_member(batch, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+				if (!ps_members_failed(&batch->members, i))
+					ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
 			}
 			return BROKEN;
 		default:
@@ -341,7 +201,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			if (record == NULL || (i > first && ps_store_must_be_alone(record)))
 				break;
 			ps_ring_prefetch(batch->ring, i + PREFETCH_AHEAD);
-			enter(batch, i, record);
+			ps_members_enter(&batch->members, i, record);
 			*end = i + 1;
 			filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
 		}
@@ -352,7 +212,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			note_broken_by(batch, i);
 			ps_store_rollback(batch->store);
 			for (*end = i + 1; i > first; i--)
-				fail_member(batch, i - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+				ps_members_fail(&batch->members, i - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 			return BROKEN;
 		default:
 			ps_store_rollback(batch->store);
@@ -395,7 +255,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	if (verdict == PS_BUSY)
 		return PS_BUSY;
 	code = ps_store_error(batch->store, &message);
-	fail_member(batch, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
+	ps_members_fail(&batch->members, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 }
 
@@ -408,14 +268,14 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 		case PS_BUSY:
 			if (wait_for_lock(batch, &since))
 				break;
-			if ((batch->notes[ticket - batch->base] & NOTE_FAILED) == 0)
-				fail_member(batch, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+			if (!ps_members_failed(&batch->members, ticket))
+				ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 			return COMMITTED;
 		case PS_BROKEN:
-			if (batch->notes[ticket - batch->base] & NOTE_FAILED)
+			if (ps_members_failed(&batch->members, ticket))
 				note_broken_by(batch, ticket);
 			else
-				fail_member(batch, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 			return BROKEN;
 		default:
 			count_commit(batch, 1, started);
@@ -425,124 +285,6 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 }
 
 /* ---- delivery ---- */
-
-static void tally(struct ps_writer_counters *counters, penstock_status status)
-{
-	switch (status) {
-	case PENSTOCK_OK:
-		ps_count(&counters->committed, 1);
-		break;
-	case PENSTOCK_ERROR:
-		ps_count(&counters->failed, 1);
-		break;
-	case PENSTOCK_UNKNOWN:
-		ps_count(&counters->unknown, 1);
-		break;
-	default:
-		ps_count(&counters->shutdown, 1);
-		break;
-	}
-}
-
-/* Delivery goes over all members, or (two levels of acknowledgement in one batch) first over those without the durable note
- * and then over those with it: members whose note is `value` under `mask`. */
-struct pass {
-	unsigned mask;
-	unsigned value;
-};
-
-static const struct pass everybody = { 0, 0 };
-static const struct pass not_durable = { NOTE_DURABLE, 0 };
-static const struct pass durable = { NOTE_DURABLE, NOTE_DURABLE };
-
-static void count_members(struct ps_batch *batch, uint64_t first, uint64_t end, struct pass pass)
-{
-	struct ps_writer_counters *counters = &batch->counters->writer;
-	uint64_t now = 0, quiet = 0, i;
-
-	ps_counters_begin(batch->counters);
-	for (i = first; i < end; i++) {
-		unsigned note = batch->notes[i - batch->base];
-
-		if ((note & pass.mask) != pass.value)
-			continue;
-		if (note == 0) {
-			quiet++;
-			continue;
-		}
-		if (note & NOTE_STAMPED) {
-			if (now == 0)
-				now = ps_clock_nsec();
-			ps_histogram_add(&counters->outcome_nsec, now - ps_ring_at(batch->ring, i)->submit_nsec);
-		}
-		tally(counters, note & NOTE_FAILED ? batch->outcomes[i - batch->base]->result.status : PENSTOCK_OK);
-	}
-	ps_count(&counters->committed, quiet);
-	ps_counters_end(batch->counters);
-}
-
-static void call(penstock_completion *completion, void *arg, const penstock_result *result)
-{
-	ps_callback_begin();
-	completion(arg, result);
-	ps_callback_end();
-}
-
-/* Tells whoever wants to know, and retires the record. */
-static void deliver_member(struct ps_batch *batch, uint64_t ticket)
-{
-	size_t i = ticket - batch->base;
-	struct ps_record *record = ps_ring_at(batch->ring, ticket);
-	struct ps_outcome *outcome = batch->outcomes[i];
-	penstock_result result;
-
-	if (record->on_heap) {
-		uint64_t bytes = record->payload.heap.size;
-
-		ps_record_retire(record);
-		ps_ring_return_bytes(batch->ring, bytes);
-	}
-	if (outcome == NULL)
-		return;
-	if (record->listener_kind == PS_LISTENER_HANDLE) {
-		outcome->result.ticket = ticket;
-		outcome->result.arg = record->arg;
-		ps_handle_complete(record->listener.handle);
-		return;
-	}
-	result = outcome->result;
-	result.ticket = ticket;
-	result.arg = record->arg;
-	if (record->listener_kind == PS_LISTENER_CALLBACK)
-		call(record->listener.callback, record->arg, &result);
-	else if (batch->options->on_error != NULL)
-		call(batch->options->on_error, batch->options->on_error_arg, &result);
-	give_outcome(batch, outcome);
-}
-
-static void pass_over(struct ps_batch *batch, uint64_t first, uint64_t end, struct pass pass)
-{
-	const unsigned concerned = NOTE_LISTENER | NOTE_HEAP | NOTE_FAILED;
-	uint64_t i;
-
-	count_members(batch, first, end, pass);
-	for (i = first; i < end; i++) {
-		unsigned note = batch->notes[i - batch->base];
-
-		if ((note & pass.mask) == pass.value && (note & concerned) != 0)
-			deliver_member(batch, i);
-	}
-}
-
-static bool any_durable(const struct ps_batch *batch, uint64_t first, uint64_t end)
-{
-	unsigned notes = 0;
-	uint64_t i;
-
-	for (i = first; i < end; i++)
-		notes |= batch->notes[i - batch->base];
-	return (notes & NOTE_DURABLE) != 0;
-}
 
 /* Syncs for those that asked for durable. What fails here may or may not survive. */
 static bool sync_durable(struct ps_batch *batch, uint64_t first, uint64_t end)
@@ -556,8 +298,8 @@ static bool sync_durable(struct ps_batch *batch, uint64_t first, uint64_t end)
 		return true;
 	note_broken(batch, "syncing the write-ahead log");
 	for (i = first; i < end; i++) {
-		if ((batch->notes[i - batch->base] & (NOTE_DURABLE | NOTE_FAILED)) == NOTE_DURABLE)
-			fail_member(batch, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+		if (ps_members_is_durable(&batch->members, i) && !ps_members_failed(&batch->members, i))
+			ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
 	}
 	return false;
 }
@@ -567,12 +309,12 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	bool whole = true;
 
-	if (batch->broken_code != 0 || !any_durable(batch, first, end) || ps_store_commit_is_durable(batch->store)) {
-		pass_over(batch, first, end, everybody);
+	if (batch->broken_code != 0 || !ps_members_any_durable(&batch->members, first, end) || ps_store_commit_is_durable(batch->store)) {
+		ps_members_deliver(&batch->members, first, end, PS_PASS_ALL);
 	} else {
-		pass_over(batch, first, end, not_durable);
+		ps_members_deliver(&batch->members, first, end, PS_PASS_NOT_DURABLE);
 		whole = sync_durable(batch, first, end);
-		pass_over(batch, first, end, durable);
+		ps_members_deliver(&batch->members, first, end, PS_PASS_DURABLE);
 	}
 	ps_ring_release(batch->ring, end);
 	return whole;
@@ -591,7 +333,7 @@ static void count_replay(struct ps_batch *batch, uint64_t statements)
 static void fail_for_lock(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	for (; first < end; first++)
-		fail_member(batch, first, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+		ps_members_fail(&batch->members, first, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 }
 
 /* Runs [*next, end) one by one and delivers each. */
@@ -660,7 +402,7 @@ static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit
 	const struct ps_record *record;
 
 	for (; first < limit && (record = ps_ring_peek(batch->ring, first)) != NULL; first++)
-		enter(batch, first, record);
+		ps_members_enter(&batch->members, first, record);
 	return first;
 }
 
@@ -675,12 +417,12 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 
 	if (limit - first > (uint64_t)keys->batch_max)
 		limit = first + (uint64_t)keys->batch_max;
-	if (limit - first > batch->capacity)
-		limit = first + batch->capacity;
+	if (limit - first > batch->members.capacity)
+		limit = first + batch->members.capacity;
 	if (alone || limit - first == 1 || ps_ring_peek(batch->ring, first + 1) == NULL) {
 		if (alone)
 			count_alone(batch);
-		enter(batch, first, record);
+		ps_members_enter(&batch->members, first, record);
 		*entered = first + 1;
 		return each_alone(batch, next, first + 1);
 	}
@@ -698,7 +440,7 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		return settle(batch, next, end, culprit);
 	case NOT_TOGETHER:
 		if (end == first)
-			enter(batch, end++, record);
+			ps_members_enter(&batch->members, end++, record);
 		*entered = end;
 		return each_alone(batch, next, end);
 	case NO_LOCK:
@@ -716,13 +458,13 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 {
 	uint64_t entered = *next, i;
 
-	batch->base = *next;
+	batch->members.base = *next;
 	batch->keys = *keys;
 	if (run_and_deliver(batch, next, limit, &entered))
 		return true;
 	/* Broken with members left: rolled back, and not to be run again. */
 	for (i = *next; i < entered; i++)
-		fail_member(batch, i, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+		ps_members_fail(&batch->members, i, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 	if (entered > *next)
 		deliver(batch, *next, entered);
 	*next = entered;
@@ -733,12 +475,12 @@ void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, 
 {
 	uint64_t i;
 
-	batch->base = first;
+	batch->members.base = first;
 	for (i = first; i < limit; i++) {
-		enter(batch, i, ps_ring_at(batch->ring, i));
-		fail_member(batch, i, PENSTOCK_SHUTDOWN, code, reason);
+		ps_members_enter(&batch->members, i, ps_ring_at(batch->ring, i));
+		ps_members_fail(&batch->members, i, PENSTOCK_SHUTDOWN, code, reason);
 	}
-	pass_over(batch, first, limit, everybody);
+	ps_members_deliver(&batch->members, first, limit, PS_PASS_ALL);
 	ps_ring_release(batch->ring, limit);
 }
 

@@ -14,7 +14,6 @@
  *      synchronous=NORMAL) only after the sync that follows, for which nobody else waits.
  *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
  *   3. A replay covers fewer statements than the run before it, so it ends.
- *   4. Counters are up to date before a listener hears.
  *
  * Failure modes: an I/O error makes the batch broken. Before COMMIT nothing of it is there (SHUTDOWN); in COMMIT or the
  * sync behind it nobody can tell (UNKNOWN). The caller then moves the engine to FAILED.
@@ -25,6 +24,7 @@
 #include "core/counters.h"
 #include "core/options.h"
 #include "queue/ring.h"
+#include "writer/members.h"
 #include "writer/store.h"
 
 struct ps_batch {
@@ -33,15 +33,7 @@ struct ps_batch {
 	const struct ps_options *options;
 	struct ps_store *store; /* while connected */
 	struct ps_keys keys;    /* of this batch */
-
-	/* per member of the batch under way, from `base` on */
-	uint64_t base;
-	size_t capacity;
-	unsigned char *notes;
-	struct ps_outcome **outcomes;
-	struct ps_outcome *spare; /* not in use, chained by result.arg */
-	size_t spare_count;
-
+	struct ps_members members;
 	uint64_t checkpoint_at; /* the WAL size that asks for the next checkpoint */
 	int broken_code;        /* the I/O error that ended it all, or 0 */
 	char broken_message[320];

@@ -1,0 +1,302 @@
+#include "writer/members.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/thread.h"
+
+/* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. */
+#define NOTE_LISTENER 1u
+#define NOTE_HEAP 2u
+#define NOTE_STAMPED 4u
+#define NOTE_DURABLE 8u
+#define NOTE_FAILED 16u
+
+/* Outcomes kept for the next batch; a message or rows they hold are freed at once. */
+#define SPARE_OUTCOMES 1024
+
+/* What stands in for an outcome when there is no memory for one. Nobody writes or frees it. */
+static struct ps_outcome no_memory = {
+	.result = {
+		.status = PENSTOCK_ERROR,
+		.code = SQLITE_NOMEM,
+		.extended_code = SQLITE_NOMEM,
+		.message = "out of memory",
+	},
+};
+
+bool ps_members_init(struct ps_members *members, struct ps_ring *ring, struct ps_counters *counters,
+                     const struct ps_options *options)
+{
+	memset(members, 0, sizeof *members);
+	members->ring = ring;
+	members->counters = counters;
+	members->options = options;
+	/* No more than a ring's worth can be there at once. */
+	members->capacity = ring->capacity;
+	members->notes = malloc(members->capacity);
+	members->outcomes = malloc(members->capacity * sizeof *members->outcomes);
+	if (members->notes == NULL || members->outcomes == NULL) {
+		ps_members_destroy(members);
+		return false;
+	}
+	return true;
+}
+
+void ps_members_destroy(struct ps_members *members)
+{
+	while (members->spare != NULL) {
+		struct ps_outcome *outcome = members->spare;
+
+		members->spare = outcome->result.arg;
+		free(outcome);
+	}
+	free(members->notes);
+	free(members->outcomes);
+}
+
+/* ---- the pool ---- */
+
+static struct ps_outcome *take_outcome(struct ps_members *members)
+{
+	struct ps_outcome *outcome = members->spare;
+
+	if (outcome != NULL) {
+		members->spare = outcome->result.arg;
+		members->spare_count--;
+	} else {
+		outcome = malloc(sizeof *outcome);
+		if (outcome == NULL)
+			return &no_memory;
+	}
+	memset(outcome, 0, sizeof *outcome);
+	outcome->result.message = "";
+	return outcome;
+}
+
+static void give_outcome(struct ps_members *members, struct ps_outcome *outcome)
+{
+	if (outcome == &no_memory)
+		return;
+	ps_outcome_reset(outcome);
+	if (members->spare_count == SPARE_OUTCOMES) {
+		free(outcome);
+		return;
+	}
+	outcome->result.arg = members->spare;
+	members->spare = outcome;
+	members->spare_count++;
+}
+
+/* ---- running ---- */
+
+void ps_members_enter(struct ps_members *members, uint64_t ticket, const struct ps_record *record)
+{
+	size_t i = ticket - members->base;
+	unsigned char note = 0;
+
+	members->outcomes[i] = NULL;
+	if (record->listener_kind == PS_LISTENER_HANDLE) {
+		members->outcomes[i] = &record->listener.handle->outcome;
+		note |= NOTE_LISTENER;
+	} else if (record->listener_kind == PS_LISTENER_CALLBACK) {
+		members->outcomes[i] = take_outcome(members);
+		note |= NOTE_LISTENER;
+	}
+	if (record->on_heap)
+		note |= NOTE_HEAP;
+	if (record->submit_nsec != 0)
+		note |= NOTE_STAMPED;
+	if (record->durable)
+		note |= NOTE_DURABLE;
+	members->notes[i] = note;
+}
+
+struct ps_outcome *ps_members_begin_run(struct ps_members *members, uint64_t ticket, struct ps_outcome *scratch)
+{
+	size_t i = ticket - members->base;
+	struct ps_outcome *outcome = members->outcomes[i];
+
+	if (outcome == &no_memory) {
+		members->notes[i] |= NOTE_FAILED;
+		return NULL;
+	}
+	members->notes[i] &= (unsigned char)~NOTE_FAILED;
+	if (outcome == NULL) {
+		/* Only what a run looks at: a statement that goes well leaves nothing else. */
+		scratch->result.status = PENSTOCK_OK;
+		scratch->result.changes = 0;
+		scratch->result.last_insert_rowid = 0;
+		scratch->blocks = NULL;
+		return scratch;
+	}
+	ps_outcome_reset(outcome);
+	return outcome;
+}
+
+/* The member's own outcome; one is found for a failing fire-and-forget statement too. */
+static struct ps_outcome *own_outcome(struct ps_members *members, uint64_t ticket)
+{
+	size_t i = ticket - members->base;
+
+	if (members->outcomes[i] == NULL)
+		members->outcomes[i] = take_outcome(members);
+	return members->outcomes[i];
+}
+
+void ps_members_end_run(struct ps_members *members, uint64_t ticket, struct ps_outcome *outcome)
+{
+	size_t i = ticket - members->base;
+	struct ps_outcome *own;
+
+	if (outcome->result.status == PENSTOCK_OK)
+		return;
+	members->notes[i] |= NOTE_FAILED;
+	if (members->outcomes[i] == outcome)
+		return;
+	own = own_outcome(members, ticket);
+	if (own == &no_memory)
+		ps_outcome_drop_rows(outcome);
+	else
+		*own = *outcome;
+}
+
+void ps_members_fail(struct ps_members *members, uint64_t ticket, penstock_status status, int code, const char *message)
+{
+	struct ps_outcome *outcome = own_outcome(members, ticket);
+
+	members->notes[ticket - members->base] |= NOTE_FAILED;
+	if (outcome == &no_memory)
+		return;
+	/* The rowid stays: SQLite's last_insert_rowid() survives a rollback too. */
+	outcome->result.changes = 0;
+	ps_outcome_fail(outcome, status, code, message);
+}
+
+bool ps_members_failed(const struct ps_members *members, uint64_t ticket)
+{
+	return (members->notes[ticket - members->base] & NOTE_FAILED) != 0;
+}
+
+const penstock_result *ps_members_result(const struct ps_members *members, uint64_t ticket)
+{
+	return &members->outcomes[ticket - members->base]->result;
+}
+
+/* ---- delivery ---- */
+
+bool ps_members_is_durable(const struct ps_members *members, uint64_t ticket)
+{
+	return (members->notes[ticket - members->base] & NOTE_DURABLE) != 0;
+}
+
+bool ps_members_any_durable(const struct ps_members *members, uint64_t first, uint64_t end)
+{
+	unsigned notes = 0;
+	uint64_t i;
+
+	for (i = first; i < end; i++)
+		notes |= members->notes[i - members->base];
+	return (notes & NOTE_DURABLE) != 0;
+}
+
+static void tally(struct ps_writer_counters *counters, penstock_status status)
+{
+	switch (status) {
+	case PENSTOCK_OK:
+		ps_count(&counters->committed, 1);
+		break;
+	case PENSTOCK_ERROR:
+		ps_count(&counters->failed, 1);
+		break;
+	case PENSTOCK_UNKNOWN:
+		ps_count(&counters->unknown, 1);
+		break;
+	default:
+		ps_count(&counters->shutdown, 1);
+		break;
+	}
+}
+
+static bool in_pass(unsigned note, enum ps_pass pass)
+{
+	return pass == PS_PASS_ALL || ((note & NOTE_DURABLE) != 0) == (pass == PS_PASS_DURABLE);
+}
+
+static void count_members(struct ps_members *members, uint64_t first, uint64_t end, enum ps_pass pass)
+{
+	struct ps_writer_counters *counters = &members->counters->writer;
+	uint64_t now = 0, quiet = 0, i;
+
+	ps_counters_begin(members->counters);
+	for (i = first; i < end; i++) {
+		unsigned note = members->notes[i - members->base];
+
+		if (!in_pass(note, pass))
+			continue;
+		if (note == 0) {
+			quiet++;
+			continue;
+		}
+		if (note & NOTE_STAMPED) {
+			if (now == 0)
+				now = ps_clock_nsec();
+			ps_histogram_add(&counters->outcome_nsec, now - ps_ring_at(members->ring, i)->submit_nsec);
+		}
+		tally(counters, note & NOTE_FAILED ? ps_members_result(members, i)->status : PENSTOCK_OK);
+	}
+	ps_count(&counters->committed, quiet);
+	ps_counters_end(members->counters);
+}
+
+static void call(penstock_completion *completion, void *arg, const penstock_result *result)
+{
+	ps_callback_begin();
+	completion(arg, result);
+	ps_callback_end();
+}
+
+/* Tells whoever wants to know, and retires the record. */
+static void deliver_member(struct ps_members *members, uint64_t ticket)
+{
+	struct ps_record *record = ps_ring_at(members->ring, ticket);
+	struct ps_outcome *outcome = members->outcomes[ticket - members->base];
+	uint64_t heap_bytes = ps_record_heap_bytes(record);
+	penstock_result result;
+
+	if (heap_bytes != 0) {
+		ps_record_retire(record);
+		ps_ring_return_bytes(members->ring, heap_bytes);
+	}
+	if (outcome == NULL)
+		return;
+	if (record->listener_kind == PS_LISTENER_HANDLE) {
+		outcome->result.ticket = ticket;
+		outcome->result.arg = record->arg;
+		ps_handle_complete(record->listener.handle);
+		return;
+	}
+	result = outcome->result;
+	result.ticket = ticket;
+	result.arg = record->arg;
+	if (record->listener_kind == PS_LISTENER_CALLBACK)
+		call(record->listener.callback, record->arg, &result);
+	else if (members->options->on_error != NULL)
+		call(members->options->on_error, members->options->on_error_arg, &result);
+	give_outcome(members, outcome);
+}
+
+void ps_members_deliver(struct ps_members *members, uint64_t first, uint64_t end, enum ps_pass pass)
+{
+	const unsigned concerned = NOTE_LISTENER | NOTE_HEAP | NOTE_FAILED;
+	uint64_t i;
+
+	count_members(members, first, end, pass);
+	for (i = first; i < end; i++) {
+		unsigned note = members->notes[i - members->base];
+
+		if ((note & concerned) != 0 && in_pass(note, pass))
+			deliver_member(members, i);
+	}
+}

@@ -1,0 +1,67 @@
+/*
+ * members.h - the members of a batch, their outcomes, and the delivery of these
+ *
+ * A member is a published ticket that the batch has entered. What delivery must know of it is one byte of notes, so that
+ * going over a thousand fire-and-forget statements that went well touches none of their slots again. An outcome is found
+ * only for members with a listener, and for those that fail.
+ *
+ * Invariants
+ *   1. Entered once per batch, delivered once, then retired: exactly one outcome.
+ *   2. An outcome belongs to the handle, or to the pool here until its callback has returned.
+ *   3. Counters are up to date before a listener hears.
+ *
+ * Failure modes: without memory for an outcome one that says NOMEM stands in; a statement with a callback is then not run.
+ */
+#ifndef PENSTOCK_MEMBERS_H
+#define PENSTOCK_MEMBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/counters.h"
+#include "core/options.h"
+#include "core/outcome.h"
+#include "queue/ring.h"
+
+struct ps_members {
+	struct ps_ring *ring;
+	struct ps_counters *counters;
+	const struct ps_options *options;
+	/* by ticket - base */
+	uint64_t base;
+	size_t capacity;
+	unsigned char *notes;
+	struct ps_outcome **outcomes;
+	struct ps_outcome *spare; /* of the pool, not in use, chained by result.arg */
+	size_t spare_count;
+};
+
+bool ps_members_init(struct ps_members *members, struct ps_ring *ring, struct ps_counters *counters,
+                     const struct ps_options *options);
+void ps_members_destroy(struct ps_members *members);
+
+/* Makes a ticket at or behind base a member, with an empty outcome if somebody listens. */
+void ps_members_enter(struct ps_members *members, uint64_t ticket, const struct ps_record *record);
+
+/*
+ * Where a run of the member puts its outcome, empty again: the member's own, or *scratch when nobody listens. NULL: there is
+ * no memory to run it with; it has failed.
+ */
+struct ps_outcome *ps_members_begin_run(struct ps_members *members, uint64_t ticket, struct ps_outcome *scratch);
+/* After the run: notes whether it failed, and keeps what is in the scratch if it did. */
+void ps_members_end_run(struct ps_members *members, uint64_t ticket, struct ps_outcome *outcome);
+/* Gives the member this outcome instead of the one it has. */
+void ps_members_fail(struct ps_members *members, uint64_t ticket, penstock_status status, int code, const char *message);
+bool ps_members_failed(const struct ps_members *members, uint64_t ticket);
+/* Of a member that failed. */
+const penstock_result *ps_members_result(const struct ps_members *members, uint64_t ticket);
+
+/* Delivery goes over all members, or (two levels of acknowledgement in one batch) first over those that did not ask for
+ * durable and then over those that did. */
+enum ps_pass { PS_PASS_ALL, PS_PASS_NOT_DURABLE, PS_PASS_DURABLE };
+bool ps_members_any_durable(const struct ps_members *members, uint64_t first, uint64_t end);
+bool ps_members_is_durable(const struct ps_members *members, uint64_t ticket);
+/* Counts the members of [first, end), tells whoever wants to know, and retires their records. */
+void ps_members_deliver(struct ps_members *members, uint64_t first, uint64_t end, enum ps_pass pass);
+
+#endif
