@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The README tells the truth: its table has every key with its default, and its program (compiled by the build) runs.
+set -u
+number=0
+say() { # status, name
+	number=$((number + 1))
+	if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2"; fi
+}
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+"$PENSTOCK_BIN" config >"$folder/config"
+missing=$(grep -v '^#' "$folder/config" | grep . | while IFS='=' read -r key value; do
+	key=${key% } value=${value# }
+	grep -qF "| \`$key\` | $value |" "$README" || echo "$key = $value"
+done)
+[ -z "$missing" ]
+say $? "the table has every key and default${missing:+, but for: $missing}"
+
+keys=$(grep -vc '^#' <(grep . "$folder/config"))
+rows=$(sed -n '/^| key | default/,/^$/p' "$README" | grep -c '^| `')
+[ "$keys" = "$rows" ]
+say $? "the table has no key that does not exist ($keys keys, $rows rows)"
+
+(cd "$folder" && "$README_PROGRAM" >out) && [ "$(cat "$folder/out")" = "row 1" ]
+say $? "the program runs and prints its row"
+echo "1..$number"
