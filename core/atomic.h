@@ -21,6 +21,8 @@
  *   E2  park.c, wake           full: the room is made before the look for waiters                      pairs with E1
  *   H1  outcome.c, complete    full: the outcome is written before the DONE bit
  *   H2  outcome.c, wait        acquire: whoever sees DONE sees the outcome                             pairs with H1
+ *   B1  outcome.c, wait        acquire: the bell before the look for DONE
+ *   B2  outcome.c, ring        full: DONE before the bell moves                                        pairs with B1
  *   C1  counters.c, begin/end  release: a torn set of counters is never taken for a whole one
  *   C2  counters.c, read       acquire                                                                 pairs with C1
  *   S1  state.c, swap          release (rcu): the record's fields before its address

@@ -14,25 +14,27 @@
 
 #include "core/clock.h"
 
+/* Of those that sleep on one word, a wake can mean some: both sides give a set of bits, and they meet if it overlaps. */
+#define PS_FUTEX_ANY FUTEX_BITSET_MATCH_ANY
+
 /* Sleeps while *word == expected, until the absolute monotonic deadline. */
-static inline void ps_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
+static inline void ps_futex_wait(const uint32_t *word, uint32_t expected, uint32_t bits, uint64_t deadline)
 {
 	struct timespec limit;
 	int saved = errno;
 
 	if (deadline != PS_NEVER)
 		limit = ps_timespec(deadline);
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == PS_NEVER ? NULL : &limit, NULL,
-	        FUTEX_BITSET_MATCH_ANY);
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == PS_NEVER ? NULL : &limit, NULL, bits);
 	errno = saved;
 }
 
 /* Wakes up to `count` of those that sleep on the word, the longest sleeper first (the kernel queues them in order). */
-static inline void ps_futex_wake(const uint32_t *word, uint32_t count)
+static inline void ps_futex_wake(const uint32_t *word, uint32_t count, uint32_t bits)
 {
 	int saved = errno;
 
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count > INT32_MAX ? INT32_MAX : (int)count, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, count > INT32_MAX ? INT32_MAX : (int)count, NULL, NULL, bits);
 	errno = saved;
 }
 

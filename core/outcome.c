@@ -125,37 +125,66 @@ static void recycle(penstock_handle *handle)
 	ps_thread.spare[ps_thread.spare_count++] = handle;
 }
 
-void ps_handle_complete(penstock_handle *handle)
+/* ---- bells ---- */
+
+/* Engines beyond this many share, which costs them wake-ups that are not theirs. */
+#define BELLS 64
+
+/* Neighbouring tickets are in one batch as a rule: this many share a bit. */
+#define TICKETS_PER_BIT 64
+
+static struct {
+	struct ps_bell bell;
+} PS_OWN_LINE bells[BELLS];
+static uint32_t bells_assigned;
+
+struct ps_bell *ps_bell_assign(void)
 {
+	return &bells[ps_add_u32(&bells_assigned, 1) % BELLS].bell;
+}
+
+static uint32_t bit_of(uint64_t ticket)
+{
+	return UINT32_C(1) << (ticket / TICKETS_PER_BIT % 32);
+}
+
+void ps_bell_ring(struct ps_bell *bell, uint32_t bits)
+{
+	if (bits == 0)
+		return;
+	/* B2: after DONE of every handle (the add is a full barrier); pairs with B1 in ps_handle_wait_until. */
+	ps_add_u32(&bell->rung, 1);
+	ps_futex_wake(&bell->rung, UINT32_MAX, bits);
+}
+
+void ps_handle_complete(penstock_handle *handle, uint32_t *bits)
+{
+	uint32_t bit = bit_of(handle->ticket);
 	/* H1: the outcome before the bit (the add is a full barrier); pairs with H2 in ps_handle_wait_until. */
 	uint32_t before = ps_add_u32(&handle->word, DONE);
 
-	if (before & RELEASED) {
+	if (before & RELEASED)
 		ps_handle_free(handle);
-		return;
-	}
-	/* The caller may have released it by now: waking a word that is gone wakes nobody, or a sleeper that looks again. */
-	if (before & WAITED)
-		ps_futex_wake(&handle->word, UINT32_MAX);
+	else if (before & WAITED)
+		*bits |= bit;
 }
 
 bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
 {
-	for (;;) {
-		/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
-		uint32_t word = ps_load_acquire_u32(&handle->word);
+	uint32_t word, rung;
 
-		if (word & DONE)
+	/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
+	word = ps_load_acquire_u32(&handle->word);
+	while ((word & (DONE | WAITED)) == 0 && !ps_cas_u32(&handle->word, &word, word | WAITED))
+		continue;
+	for (;;) {
+		/* B1: the bell before the look for DONE; pairs with B2 in ps_bell_ring. */
+		rung = ps_load_acquire_u32(&handle->bell->rung);
+		if (ps_load_acquire_u32(&handle->word) & DONE)
 			return true;
 		if (ps_deadline_passed(deadline))
 			return false;
-		if ((word & WAITED) == 0) {
-			if (!ps_cas_u32(&handle->word, &word, word | WAITED))
-				continue;
-			word |= WAITED;
-		}
-		/* Returns at once when DONE was added since: the word differs. */
-		ps_futex_wait(&handle->word, word, deadline);
+		ps_futex_wait(&handle->bell->rung, rung, bit_of(handle->ticket), deadline);
 	}
 }
 

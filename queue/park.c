@@ -17,7 +17,7 @@ void ps_eventcount_cancel(struct ps_eventcount *event)
 
 void ps_eventcount_wait(struct ps_eventcount *event, uint32_t key, uint64_t deadline)
 {
-	ps_futex_wait(&event->sequence, key, deadline);
+	ps_futex_wait(&event->sequence, key, PS_FUTEX_ANY, deadline);
 	ps_eventcount_cancel(event);
 }
 
@@ -31,7 +31,7 @@ bool ps_eventcount_waited(struct ps_eventcount *event)
 void ps_eventcount_wake(struct ps_eventcount *event, uint32_t count)
 {
 	ps_add_u32(&event->sequence, 1);
-	ps_futex_wake(&event->sequence, count);
+	ps_futex_wake(&event->sequence, count, PS_FUTEX_ANY);
 }
 
 void ps_eventcount_broadcast(struct ps_eventcount *event)

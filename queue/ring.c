@@ -81,7 +81,7 @@ static const uint32_t *claim_low(const struct ps_ring *ring)
 static void wake_consumer(struct ps_ring *ring)
 {
 	ps_add_u64(&ring->wakes, 1);
-	ps_futex_wake(claim_low(ring), 1);
+	ps_futex_wake(claim_low(ring), 1, PS_FUTEX_ANY);
 }
 
 void ps_ring_publish(struct ps_ring *ring, const struct ps_claim *claim)
@@ -169,7 +169,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 	if (ps_load_acquire_u32(&ring->attention) == 0) {
 		*slept = true;
 		while (ps_load_acquire_u64(&ring->claim) == (empty | PARKED) && !ps_deadline_passed(deadline))
-			ps_futex_wait(claim_low(ring), (uint32_t)(empty | PARKED), deadline);
+			ps_futex_wait(claim_low(ring), (uint32_t)(empty | PARKED), PS_FUTEX_ANY, deadline);
 	}
 	word = empty | PARKED;
 	ps_cas_u64(&ring->claim, &word, empty); /* take the mark back, unless somebody did */

@@ -33,6 +33,7 @@ bool ps_members_init(struct ps_members *members, struct ps_ring *ring, struct ps
 	members->ring = ring;
 	members->counters = counters;
 	members->options = options;
+	members->bell = ps_bell_assign();
 	/* No more than a ring's worth can be there at once. */
 	members->capacity = ring->capacity;
 	members->notes = malloc(members->capacity);
@@ -258,7 +259,7 @@ static void call(penstock_completion *completion, void *arg, const penstock_resu
 }
 
 /* Tells whoever wants to know, and retires the record. */
-static void deliver_member(struct ps_members *members, uint64_t ticket)
+static void deliver_member(struct ps_members *members, uint64_t ticket, uint32_t *bits)
 {
 	struct ps_record *record = ps_ring_at(members->ring, ticket);
 	struct ps_outcome *outcome = members->outcomes[ticket - members->base];
@@ -274,7 +275,7 @@ static void deliver_member(struct ps_members *members, uint64_t ticket)
 	if (record->listener_kind == PS_LISTENER_HANDLE) {
 		outcome->result.ticket = ticket;
 		outcome->result.arg = record->arg;
-		ps_handle_complete(record->listener.handle);
+		ps_handle_complete(record->listener.handle, bits);
 		return;
 	}
 	result = outcome->result;
@@ -290,6 +291,7 @@ static void deliver_member(struct ps_members *members, uint64_t ticket)
 void ps_members_deliver(struct ps_members *members, uint64_t first, uint64_t end, enum ps_pass pass)
 {
 	const unsigned concerned = NOTE_LISTENER | NOTE_HEAP | NOTE_FAILED;
+	uint32_t bits = 0;
 	uint64_t i;
 
 	count_members(members, first, end, pass);
@@ -297,6 +299,7 @@ void ps_members_deliver(struct ps_members *members, uint64_t first, uint64_t end
 		unsigned note = members->notes[i - members->base];
 
 		if ((note & concerned) != 0 && in_pass(note, pass))
-			deliver_member(members, i);
+			deliver_member(members, i, &bits);
 	}
+	ps_bell_ring(members->bell, bits);
 }

@@ -27,6 +27,7 @@ struct ps_members {
 	struct ps_ring *ring;
 	struct ps_counters *counters;
 	const struct ps_options *options;
+	struct ps_bell *bell; /* of the engine's handles */
 	/* by ticket - base */
 	uint64_t base;
 	size_t capacity;
