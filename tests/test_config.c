@@ -59,7 +59,7 @@ static const struct promise {
 	{ AT(synchronous), PENSTOCK_SYNCHRONOUS_FULL, 0, 3, 0, "full", "off, normal, full or extra" },
 	{ AT(busy_timeout_ms), 5000, 0, 3600000, 0, "5000", "0 to 3600000 milliseconds" },
 	{ AT(busy_limit_ms), 60000, 0, INT31, 1, "60000", "0 to 2147483647 milliseconds" },
-	{ AT(wal_bytes_max), 64 * MIB, 65536, TIB, 1, "64 MiB", "64 KiB to 1 TiB" },
+	{ AT(wal_bytes_max), 16 * MIB, 65536, TIB, 1, "16 MiB", "64 KiB to 1 TiB" },
 	{ AT(statement_cache), 128, 0, 65536, 0, "128", "0 to 65536" },
 	{ AT(writer_cpu), -1, -1, 1023, 0, "any", "0 to 1023, or any" },
 	{ AT(spin_usec), 0, 0, 1000000, 1, "0", "0 to 1000000 microseconds" },
