@@ -13,25 +13,15 @@
 
 #define PS_NEVER UINT64_MAX
 #define PS_NSEC_PER_USEC UINT64_C(1000)
+#define PS_NSEC_PER_MSEC UINT64_C(1000000)
 #define PS_NSEC_PER_SEC UINT64_C(1000000000)
-
-static inline uint64_t ps_clock_read(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * PS_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 static inline uint64_t ps_clock_nsec(void)
 {
-	return ps_clock_read(CLOCK_MONOTONIC);
-}
+	struct timespec now;
 
-/* A fifth of the price of ps_clock_nsec and as coarse as the timer tick (1 to 10 ms): tells whether to look closer. */
-static inline uint64_t ps_clock_coarse_nsec(void)
-{
-	return ps_clock_read(CLOCK_MONOTONIC_COARSE);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * PS_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
 /* From a timeout in microseconds; negative is for ever. */

@@ -75,21 +75,21 @@ static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s", result->message);
 }
 
-/* Waits a little for another process's lock. False: busy_limit_ms is over. */
-static bool wait_for_lock(struct ps_batch *batch, uint64_t *since)
+/* Waits a little for another process's lock, for which the first attempt began at `since`. False: busy_limit_ms is over. */
+static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 {
 	struct timespec pause = ps_timespec(BUSY_PAUSE_NSEC);
-	uint64_t now = ps_clock_nsec();
 
 	ps_counters_begin(batch->counters);
 	ps_count(&batch->counters->writer.busy_retries, 1);
 	ps_counters_end(batch->counters);
-	if (*since == 0) {
-		*since = now - (uint64_t)batch->options->keys.busy_timeout_ms * 1000000;
+	if (!*said) {
+		*said = true;
 		ps_log(batch->options, PENSTOCK_LOG_WARNING,
 		       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
 	}
-	if (batch->keys.busy_limit_ms != 0 && now - *since >= (uint64_t)batch->keys.busy_limit_ms * 1000000)
+	if (batch->keys.busy_limit_ms != 0 &&
+	    ps_clock_nsec() - since >= (uint64_t)batch->keys.busy_limit_ms * PS_NSEC_PER_MSEC)
 		return false;
 	nanosleep(&pause, NULL);
 	return true;
@@ -105,14 +105,15 @@ enum attempt {
 
 static enum attempt begin(struct ps_batch *batch)
 {
-	uint64_t since = 0;
+	uint64_t since = ps_clock_nsec();
+	bool said = false;
 
 	for (;;) {
 		switch (ps_store_begin(batch->store)) {
 		case PS_DONE:
 			return COMMITTED;
 		case PS_BUSY:
-			if (!wait_for_lock(batch, &since))
+			if (!wait_for_lock(batch, since, &said))
 				return NO_LOCK;
 			break;
 		case PS_BROKEN:
@@ -137,7 +138,8 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 
 static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
-	uint64_t since = 0, started = ps_clock_nsec(), i;
+	uint64_t started = ps_clock_nsec(), i;
+	bool said = false;
 
 	for (;;) {
 		switch (ps_store_commit(batch->store)) {
@@ -145,7 +147,7 @@ static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 			count_commit(batch, end - first, started);
 			return COMMITTED;
 		case PS_BUSY:
-			if (wait_for_lock(batch, &since))
+			if (wait_for_lock(batch, started, &said))
 				break;
 			ps_store_rollback(batch->store);
 			return NO_LOCK;
@@ -261,12 +263,13 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 
 static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
-	uint64_t since = 0, started = ps_clock_nsec();
+	uint64_t started = ps_clock_nsec();
+	bool said = false;
 
 	for (;;) {
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
-			if (wait_for_lock(batch, &since))
+			if (wait_for_lock(batch, started, &said))
 				break;
 			if (!ps_members_failed(&batch->members, ticket))
 				ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
@@ -278,7 +281,8 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 			return BROKEN;
 		default:
-			count_commit(batch, 1, started);
+			if (!ps_members_failed(&batch->members, ticket))
+				count_commit(batch, 1, started);
 			return COMMITTED;
 		}
 	}

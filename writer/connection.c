@@ -12,7 +12,7 @@
 #include "core/thread.h"
 
 /* What is wrong with a path that SQLite could not open: SQLite itself only says "unable to open database file". */
-static int explain_open(const char *path, int system_errno, const char *sqlite_message)
+static int explain_open(const char *path, enum ps_role role, int system_errno, const char *sqlite_message)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat info;
@@ -24,6 +24,8 @@ static int explain_open(const char *path, int system_errno, const char *sqlite_m
 	if (stat(path, &info) == 0)
 		return ps_error(PENSTOCK_CANTOPEN, "%s cannot be opened: %s; check that this user may read and write it", path,
 		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
+	if (role != PS_CREATING_WRITER)
+		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
 	folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
 	if (folder == NULL)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
@@ -199,7 +201,7 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
 		status = set_pragma(connection, path, &options->pragmas[i]);
 	if (status == PENSTOCK_OK)
-		status = role == PS_WRITER ? configure_writer(connection, path, options) : configure_reader(connection, path);
+		status = role == PS_READER ? configure_reader(connection, path) : configure_writer(connection, path, options);
 	if (status == PENSTOCK_OK && with_hook)
 		status = call_hook(connection, path, options);
 	return status;
@@ -211,13 +213,13 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	int rc, status;
 
-	if (role == PS_WRITER)
+	if (role == PS_CREATING_WRITER)
 		flags |= SQLITE_OPEN_CREATE;
 	rc = sqlite3_open_v2(path, connection, flags, NULL);
 	if (rc != SQLITE_OK) {
 		status = *connection == NULL || (rc & 0xff) == SQLITE_NOMEM
 		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
-		                 : explain_open(path, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
+		                 : explain_open(path, role, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
 	} else {
 		status = configure(*connection, path, options, role, with_hook);
 	}

@@ -10,7 +10,7 @@
 
 #include "core/options.h"
 
-enum ps_role { PS_WRITER, PS_READER };
+enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 /*
  * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this

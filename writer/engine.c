@@ -1,8 +1,10 @@
 #include "writer/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -94,11 +96,28 @@ static void say_at_open(const penstock *db)
 static int probe(penstock *db)
 {
 	sqlite3 *connection;
-	int status = ps_connection_open(db->path, &db->options, PS_WRITER, false, &connection);
+	int status = ps_connection_open(db->path, &db->options, PS_CREATING_WRITER, false, &connection);
 
 	if (status == PENSTOCK_OK)
 		sqlite3_close(connection);
 	return status;
+}
+
+/* The engine opens the file again at unpause, start and for readers, when the working directory may be another. What is no
+ * plain path (":memory:", a URI) is left to SQLite. */
+static char *absolute(const char *path)
+{
+	char *folder, *whole;
+
+	if (path[0] == '/' || path[0] == ':' || strncmp(path, "file:", 5) == 0)
+		return strdup(path);
+	folder = getcwd(NULL, 0);
+	if (folder == NULL)
+		return strdup(path);
+	if (asprintf(&whole, "%s/%s", folder, path) < 0)
+		whole = NULL;
+	free(folder);
+	return whole;
 }
 
 int penstock_open(const char *path, const penstock_config *config, penstock **result)
@@ -126,7 +145,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		goto err_after_alloc;
 	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s (ring_slots=%lld)", path,
 	                  (long long)db->options.keys.ring_slots);
-	db->path = strdup(path);
+	db->path = absolute(path);
 	if (db->path == NULL)
 		goto err_after_options;
 	if (!ps_state_init(&db->state, &db->options.keys))
@@ -221,9 +240,6 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 		ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
 	ps_engine_leave(db);
 	wait_until_all_left(db);
-	/* A verb that left a moment ago may still be inside the mutex's unlock. */
-	pthread_mutex_lock(&control->mutex);
-	pthread_mutex_unlock(&control->mutex);
 
 	ps_registry_destroy(&db->registry);
 	ps_control_destroy(&db->control);
@@ -265,6 +281,7 @@ struct passage {
 	uint64_t bytes;      /* of the payload */
 	unsigned char *heap; /* it, when it does not fit the slot */
 	penstock_handle *handle;
+	struct ps_bell *bell;
 	uint64_t started_nsec; /* 0: nobody listens */
 	bool final;            /* a refusal is for good; not one that waits for room */
 	bool waits;            /* set when the caller was let in to wait for room */
@@ -336,6 +353,7 @@ static void fill(struct ps_record *record, const struct passage *passage, uint64
 		record->listener_kind = PS_LISTENER_HANDLE;
 		record->listener.handle = passage->handle;
 		passage->handle->ticket = ticket;
+		passage->handle->bell = passage->bell;
 	} else if (submission->on_complete != NULL) {
 		record->listener_kind = PS_LISTENER_CALLBACK;
 		record->listener.callback = submission->on_complete;
@@ -432,7 +450,7 @@ static int pass_when_room(penstock *db, struct passage *passage, int64_t timeout
 
 int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **handle)
 {
-	struct passage passage = { .submission = submission };
+	struct passage passage = { .submission = submission, .bell = db == NULL ? NULL : db->batch.members.bell };
 	bool may_wait = timeout_usec != 0 && !ps_in_callback();
 	int status;
 

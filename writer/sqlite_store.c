@@ -87,7 +87,7 @@ static void read_settings(struct ps_store *store)
 	store->statements.touched_synchronous = false;
 }
 
-int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options)
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, bool create)
 {
 	struct ps_store *store = calloc(1, sizeof *store);
 	int status;
@@ -97,7 +97,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->path = path;
 	store->options = options;
-	status = ps_connection_open(path, options, PS_WRITER, true, &store->connection);
+	status = ps_connection_open(path, options, create ? PS_CREATING_WRITER : PS_WRITER, true, &store->connection);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");

@@ -200,6 +200,9 @@ static bool prepare(struct ps_statements *statements, struct ps_prepared *prepar
 
 /* ---- the cache ---- */
 
+/* Longer text is data rather than a statement to come again; without a bound 128 of them could take gigabytes. */
+#define CACHED_TEXT_BYTES_MAX 65536
+
 /* What the set holds and what is looked up in it. */
 struct text {
 	const char *sql;
@@ -322,7 +325,7 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 		return NULL;
 	}
 	/* Pragmas act when prepared, so they are prepared for each use; explanations and the like are not worth a place. */
-	if (must_be_alone(sql) || statements->capacity == 0 ||
+	if (must_be_alone(sql) || statements->capacity == 0 || bytes > CACHED_TEXT_BYTES_MAX ||
 	    !ck_hs_put(&statements->by_text, text.hash, &entry->text)) {
 		entry->prepared.temporary = true;
 		return &entry->prepared;

@@ -28,8 +28,8 @@ enum ps_verdict {
 
 struct ps_store;
 
-/* OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. */
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options);
+/* OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. create: a missing file. */
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, bool create);
 /* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
 void ps_store_close(struct ps_store *store, bool checkpoint);
 

@@ -21,14 +21,14 @@
 /* ---- connecting ---- */
 
 /* With the mutex held, which it lets go of meanwhile: user code runs in the connect hook. */
-static int connect_locked(penstock *db)
+static int connect_locked(penstock *db, bool create)
 {
 	struct ps_control *control = &db->control;
 	struct ps_store *store;
 	int status;
 
 	pthread_mutex_unlock(&control->mutex);
-	status = ps_store_open(&store, db->path, &db->options);
+	status = ps_store_open(&store, db->path, &db->options, create);
 	if (status == PENSTOCK_OK)
 		ps_batch_connect(&db->batch, store);
 	pthread_mutex_lock(&control->mutex);
@@ -214,7 +214,8 @@ static bool obey_locked(penstock *db)
 	for (;;) {
 		if (control->command == PS_RUN || db->next < control->drain_to) {
 			if (db->batch.store == NULL) {
-				if (connect_locked(db) != PENSTOCK_OK && !stay_paused_locked(db))
+				/* Not created: an empty database in place of one that was moved away would look like loss. */
+				if (connect_locked(db, false) != PENSTOCK_OK && !stay_paused_locked(db))
 					return false;
 				continue;
 			}
@@ -249,8 +250,10 @@ static void *writer_main(void *arg)
 	struct ps_control *control = &db->control;
 
 	pthread_setname_np(pthread_self(), "penstock");
+	/* All user code on this thread is called by the engine: hooks, callbacks, SQL functions. */
+	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);
-	if (connect_locked(db) == PENSTOCK_OK) {
+	if (connect_locked(db, true) == PENSTOCK_OK) {
 		ps_state_move(&db->state, PS_RUNNING);
 		pthread_cond_broadcast(&control->changed);
 		ps_eventcount_broadcast(&db->ring.room);
