@@ -1,0 +1,247 @@
+#include "tool/records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* SQLite cannot be built to hold a longer value. */
+#define FIELD_MAX ((size_t)1 << 30)
+
+static int no_space(unsigned char byte)
+{
+	(void)byte;
+	return 0;
+}
+
+static void parser_init(struct csv_parser *parser)
+{
+	csv_init(parser, CSV_STRICT | CSV_STRICT_FINI);
+	/* libcsv would trim blanks around a field; RFC 4180 has them as part of it. */
+	csv_set_space_func(parser, no_space);
+}
+
+void records_init(struct records *records, struct source *source)
+{
+	pthread_mutex_init(&records->lock, NULL);
+	records->source = source;
+	records->line = 1;
+	parser_init(&records->parser);
+}
+
+void records_free(struct records *records)
+{
+	pthread_mutex_destroy(&records->lock);
+	csv_free(&records->parser);
+	batch_free(&records->behind);
+}
+
+void batch_free(struct batch *batch)
+{
+	free(batch->records);
+	free(batch->fields);
+	free(batch->bytes);
+	memset(batch, 0, sizeof *batch);
+}
+
+/* Makes room for `more` items behind `count`; returns the array, or NULL and leaves it as it was. */
+static void *grow(void *array, size_t count, size_t more, size_t *room, size_t item)
+{
+	size_t wanted = count + more;
+	void *grown;
+
+	if (wanted <= *room)
+		return array;
+	wanted = wanted > *room * 2 ? wanted : *room * 2;
+	grown = reallocarray(array, wanted, item);
+	if (grown != NULL)
+		*room = wanted;
+	return grown;
+}
+
+static bool add_record(struct batch *batch, uint64_t line, const char *fault)
+{
+	struct record *records = grow(batch->records, batch->record_count, 1, &batch->record_room, sizeof *records);
+	struct record *last;
+
+	if (records == NULL)
+		return false;
+	batch->records = records;
+	last = &records[batch->record_count];
+	last->first = batch->record_count > 0 ? last[-1].first + last[-1].fields : 0;
+	/* What a faulty record left of fields is given up. */
+	if (fault != NULL)
+		batch->field_count = last->first;
+	last->fields = batch->field_count - last->first;
+	last->line = line;
+	last->fault = fault;
+	batch->record_count++;
+	return true;
+}
+
+static bool add_field(struct batch *batch, const void *field, size_t bytes)
+{
+	struct field *fields = grow(batch->fields, batch->field_count, 1, &batch->field_room, sizeof *fields);
+	char *text;
+
+	if (fields == NULL)
+		return false;
+	batch->fields = fields;
+	/* One byte more, so that the address of an empty field is one, too. */
+	text = grow(batch->bytes, batch->byte_count, bytes + 1, &batch->byte_room, 1);
+	if (text == NULL)
+		return false;
+	batch->bytes = text;
+	memcpy(text + batch->byte_count, field, bytes);
+	fields[batch->field_count].offset = batch->byte_count;
+	fields[batch->field_count].bytes = bytes;
+	batch->field_count++;
+	batch->byte_count += bytes;
+	return true;
+}
+
+/* libcsv calls this with each field, and end_record behind the last one of a record. */
+static void take_field(void *field, size_t bytes, void *arg)
+{
+	struct records *records = arg;
+
+	if (!add_field(records->into, field, bytes))
+		records->no_memory = true;
+}
+
+static void end_record(int terminator, void *arg)
+{
+	struct records *records = arg;
+
+	(void)terminator;
+	records->under_way = false;
+	if (!add_record(records->into, records->at_line, NULL))
+		records->no_memory = true;
+}
+
+/* Turns the record under way into a faulty one. */
+static void fail(struct records *records, const char *fault)
+{
+	csv_free(&records->parser);
+	parser_init(&records->parser);
+	if (!add_record(records->into, records->under_way ? records->at_line : records->line, fault))
+		records->no_memory = true;
+	records->under_way = false;
+}
+
+static void end_input(struct records *records, const char *fault)
+{
+	if (fault != NULL)
+		fail(records, fault);
+	records->ended = true;
+}
+
+/* Parses a piece that holds at most one newline, at its end. */
+static void parse_piece(struct records *records, const char *piece, size_t bytes)
+{
+	struct csv_parser *parser = &records->parser;
+
+	while (!records->under_way && bytes > 0 && (*piece == '\r' || *piece == '\n')) {
+		piece++;
+		bytes--;
+	}
+	if (bytes == 0)
+		return;
+	if (!records->under_way) {
+		records->under_way = true;
+		records->at_line = records->line;
+	}
+	/* Grow by doubling: libcsv adds blocks of one size, which takes quadratic time on a long field. */
+	csv_set_blk_size(parser, parser->entry_size > RECORDS_CHUNK ? parser->entry_size : RECORDS_CHUNK);
+	if (csv_parse(parser, piece, bytes, take_field, end_record, records) == bytes) {
+		if (parser->entry_pos > FIELD_MAX)
+			end_input(records, "a field longer than SQLite can hold; the rest of the file was not read");
+		return;
+	}
+	if (csv_error(parser) != CSV_EPARSE) {
+		records->no_memory = true;
+		return;
+	}
+	fail(records, parser->quoted ? "text behind the closing quote of a field; record skipped"
+	                             : "a quote inside a field that does not begin with one; record skipped");
+	records->skipping = true;
+}
+
+static void parse_chunk(struct records *records, size_t bytes)
+{
+	const char *at = records->chunk;
+	const char *end = at + bytes;
+
+	while (at < end && !records->ended && !records->no_memory) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *next = newline != NULL ? newline + 1 : end;
+
+		if (!records->skipping)
+			parse_piece(records, at, (size_t)(next - at));
+		if (newline != NULL) {
+			records->skipping = false;
+			records->line++;
+		}
+		at = next;
+	}
+}
+
+/* The record under way was quoted to the very end, or is whole without a newline. */
+static void parse_end(struct records *records)
+{
+	const char *fault = NULL;
+
+	if (csv_fini(&records->parser, take_field, end_record, records) != 0)
+		fault = "the quote that opens a field is never closed";
+	end_input(records, fault);
+}
+
+/* Copies the fields behind the last whole record of `from` to `to`, which is empty. */
+static bool copy_rest(const struct batch *from, struct batch *to)
+{
+	size_t i = 0;
+
+	if (from->record_count > 0)
+		i = from->records[from->record_count - 1].first + from->records[from->record_count - 1].fields;
+	for (; i < from->field_count; i++)
+		if (!add_field(to, from->bytes + from->fields[i].offset, from->fields[i].bytes))
+			return false;
+	return true;
+}
+
+static void batch_empty(struct batch *batch)
+{
+	batch->record_count = 0;
+	batch->field_count = 0;
+	batch->byte_count = 0;
+}
+
+enum records_got records_take(struct records *records, struct batch *batch)
+{
+	enum records_got result = RECORDS_SOME;
+	ssize_t got = 0;
+
+	batch_empty(batch);
+	pthread_mutex_lock(&records->lock);
+	records->into = batch;
+	if (!copy_rest(&records->behind, batch))
+		records->no_memory = true;
+	batch_empty(&records->behind);
+	while (batch->record_count == 0 && !records->ended && !records->no_memory && got != SOURCE_STOPPED) {
+		got = source_read(records->source, records->chunk, sizeof records->chunk);
+		if (got > 0)
+			parse_chunk(records, (size_t)got);
+		else if (got == -1)
+			end_input(records, strerrordesc_np(errno));
+		else if (got == 0)
+			parse_end(records);
+	}
+	if (!records->no_memory && !copy_rest(batch, &records->behind))
+		records->no_memory = true;
+	if (batch->record_count == 0) {
+		result = records->no_memory ? RECORDS_NO_MEMORY : RECORDS_END;
+		records->no_memory = false;
+		records->ended = true;
+	}
+	pthread_mutex_unlock(&records->lock);
+	return result;
+}

@@ -1,0 +1,206 @@
+#include "tool/split.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#define LINE_COMMENT '-'
+#define BLOCK_COMMENT '*'
+
+void split_init(struct split *split)
+{
+	memset(split, 0, sizeof *split);
+	split->line = 1;
+}
+
+void split_free(struct split *split)
+{
+	free(split->text);
+	split->text = NULL;
+}
+
+/* Moves the line count on to a place. */
+static void count_lines(struct split *split, size_t place)
+{
+	const char *at = split->text + split->counted;
+	const char *end = split->text + place;
+
+	while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+		split->line++;
+		at++;
+	}
+	split->counted = place;
+}
+
+char *split_room(struct split *split, size_t bytes)
+{
+	size_t keep = split->begun ? split->begin : split->scanned;
+	size_t wanted;
+
+	if (keep > 0) {
+		count_lines(split, keep);
+		memmove(split->text, split->text + keep, split->length - keep);
+		split->length -= keep;
+		split->scanned -= keep;
+		split->counted = 0;
+		split->begin = 0;
+	}
+	wanted = split->length + bytes;
+	if (wanted > split->capacity) {
+		size_t capacity = split->capacity * 2 > wanted ? split->capacity * 2 : wanted;
+		char *text;
+
+		if (wanted > SPLIT_STATEMENT_MAX) {
+			errno = EFBIG;
+			return NULL;
+		}
+		text = realloc(split->text, capacity + 1);
+		if (text == NULL)
+			return NULL;
+		split->text = text;
+		split->capacity = capacity;
+	}
+	return split->text + split->length;
+}
+
+void split_added(struct split *split, size_t bytes)
+{
+	split->length += bytes;
+}
+
+/* Looks for the end of the comment or quoted text at `scanned`; false when it is not there yet. */
+static bool leave(struct split *split)
+{
+	char last = split->within == LINE_COMMENT ? '\n' : split->within;
+	char *at = split->text + split->scanned;
+	char *end = split->text + split->length;
+
+	while ((at = memchr(at, last, (size_t)(end - at))) != NULL) {
+		at++;
+		if (last == BLOCK_COMMENT && at == end) {
+			split->scanned = split->length - 1;
+			return false;
+		}
+		if (last == BLOCK_COMMENT && *at != '/')
+			continue;
+		if (last == BLOCK_COMMENT)
+			at++;
+		split->scanned = (size_t)(at - split->text);
+		split->within = 0;
+		return true;
+	}
+	split->scanned = split->length;
+	return false;
+}
+
+/* Whether the statement under way ends at `end`, which is behind a bare semicolon or the end of the input. */
+static bool complete(struct split *split, size_t end)
+{
+	char *begin = split->text + split->begin;
+	char *nul = begin;
+	char next = split->text[end];
+
+	while ((nul = memchr(nul, '\0', (size_t)(split->text + end - nul))) != NULL) {
+		*nul = ' ';
+		split->nul = true;
+	}
+	split->text[end] = '\0';
+	split->trigger = !sqlite3_complete(begin);
+	split->text[end] = next;
+	return !split->trigger;
+}
+
+static void begin_statement(struct split *split)
+{
+	split->begun = true;
+	split->begin = split->scanned;
+	split->since = 0;
+	split->trigger = false;
+	split->nul = false;
+	count_lines(split, split->begin);
+	split->at_line = split->line;
+}
+
+static void end_statement(struct split *split, struct split_statement *statement, size_t end)
+{
+	statement->text = split->text + split->begin;
+	statement->bytes = end - split->begin;
+	statement->line = split->at_line;
+	statement->nul = split->nul;
+	split->begun = false;
+}
+
+/* The comment that begins at `scanned`, if one does; '?' when that takes one more byte to say. */
+static char comment(const struct split *split, bool last)
+{
+	const char *at = split->text + split->scanned;
+	char second = *at == '-' ? '-' : '*';
+
+	if (split->scanned + 1 == split->length)
+		return last ? 0 : '?';
+	return at[1] == second ? second : 0;
+}
+
+bool split_next(struct split *split, bool last, struct split_statement *statement)
+{
+	while (split->scanned < split->length) {
+		char byte = split->text[split->scanned];
+		char kind;
+
+		if (split->within != 0) {
+			if (!leave(split))
+				break;
+			continue;
+		}
+		switch (byte) {
+		case ' ':
+		case '\t':
+		case '\n':
+		case '\f':
+		case '\r':
+			split->scanned++;
+			continue;
+		case ';':
+			split->scanned++;
+			if (!split->begun)
+				continue;
+			if ((!split->trigger || split->since == strlen("END")) && complete(split, split->scanned)) {
+				end_statement(split, statement, split->scanned - 1);
+				return true;
+			}
+			split->since = 0;
+			continue;
+		case '-':
+		case '/':
+			kind = comment(split, last);
+			if (kind == '?')
+				return false;
+			if (kind == 0)
+				break;
+			split->within = kind;
+			split->scanned += 2;
+			continue;
+		case '\'':
+		case '"':
+		case '`':
+			split->within = byte;
+			break;
+		case '[':
+			split->within = ']';
+			break;
+		default:
+			break;
+		}
+		if (!split->begun)
+			begin_statement(split);
+		split->since++;
+		split->scanned++;
+	}
+	if (!last || !split->begun)
+		return false;
+	complete(split, split->length);
+	end_statement(split, statement, split->length);
+	return true;
+}
