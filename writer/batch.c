@@ -125,6 +125,17 @@ static enum attempt begin(struct ps_batch *batch)
 	}
 }
 
+/* Between begin and end. */
+static void count_wal(struct ps_batch *batch)
+{
+	struct ps_writer_counters *counters = &batch->counters->writer;
+	uint64_t bytes = ps_store_wal_bytes(batch->store);
+
+	ps_store_relaxed_u64(&counters->wal_bytes, bytes);
+	ps_count_max(&counters->wal_bytes_peak, bytes);
+	ps_count(&counters->schema_reprepares, ps_store_take_reprepares(batch->store));
+}
+
 static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t started)
 {
 	uint64_t took = ps_clock_nsec() - started;
@@ -133,6 +144,7 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 	ps_count(&batch->counters->writer.batches, 1);
 	ps_histogram_add(&batch->counters->writer.batch_size, statements);
 	ps_histogram_add(&batch->counters->writer.commit_nsec, took);
+	count_wal(batch);
 	ps_counters_end(batch->counters);
 }
 
@@ -200,7 +212,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 		if (filling != NULL && i >= *end) {
 			struct ps_record *record = ps_ring_peek(batch->ring, i);
 
-			if (record == NULL || (i > first && ps_store_must_be_alone(record)))
+			if (record == NULL || (i > first && ps_store_must_be_alone(batch->store, record)))
 				break;
 			ps_ring_prefetch(batch->ring, i + PREFETCH_AHEAD);
 			ps_members_enter(&batch->members, i, record);
@@ -250,6 +262,11 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	/* OR ROLLBACK has ended it. */
 	if (!ps_store_in_transaction(batch->store))
 		return PS_DONE;
+	/* Its rows are not too many, so it can fail as it should, in its own commit. */
+	if (ps_store_commit_would_fail(batch->store)) {
+		ps_store_rollback(batch->store);
+		return run_member(batch, ticket, false);
+	}
 	verdict = ps_store_commit(batch->store);
 	if (verdict == PS_DONE)
 		return PS_DONE;
@@ -416,7 +433,7 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 	const struct ps_keys *keys = &batch->keys;
 	uint64_t first = *next, end = first, culprit = first;
 	struct ps_record *record = ps_ring_at(batch->ring, first);
-	bool alone = ps_store_must_be_alone(record);
+	bool alone = ps_store_must_be_alone(batch->store, record);
 	struct filling filling;
 
 	if (limit - first > (uint64_t)keys->batch_max)
@@ -499,23 +516,12 @@ static bool checkpoint(struct ps_batch *batch, bool restart, bool *blocked)
 	ps_count(&batch->counters->writer.checkpoints, 1);
 	ps_count(&batch->counters->writer.checkpoint_nsec, ps_clock_nsec() - started);
 	ps_count(&batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
+	count_wal(batch);
 	ps_counters_end(batch->counters);
 	if (verdict == PS_DONE)
 		return true;
 	note_broken(batch, "checkpointing");
 	return false;
-}
-
-static void count_wal(struct ps_batch *batch)
-{
-	struct ps_writer_counters *counters = &batch->counters->writer;
-	uint64_t bytes = ps_store_wal_bytes(batch->store);
-
-	ps_counters_begin(batch->counters);
-	ps_store_relaxed_u64(&counters->wal_bytes, bytes);
-	ps_count_max(&counters->wal_bytes_peak, bytes);
-	ps_count(&counters->schema_reprepares, ps_store_take_reprepares(batch->store));
-	ps_counters_end(batch->counters);
 }
 
 bool ps_batch_checkpoint(struct ps_batch *batch)
@@ -524,7 +530,6 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 	uint64_t bytes = ps_store_wal_bytes(batch->store);
 	bool blocked = false;
 
-	count_wal(batch);
 	if (batch->checkpoint_at == 0)
 		batch->checkpoint_at = step;
 	if (bytes < batch->checkpoint_at)
@@ -541,6 +546,5 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 	}
 	/* Held up by a reader: not again for every batch, but when it has grown by as much again. */
 	batch->checkpoint_at = blocked ? bytes + step : step;
-	count_wal(batch);
 	return true;
 }

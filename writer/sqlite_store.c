@@ -13,7 +13,8 @@
  *
  * Invariants
  *   1. Between calls no statement is open, so COMMIT never waits for one and no read transaction blocks a checkpoint.
- *   2. last_insert_rowid is 0 before each statement.
+ *   2. last_insert_rowid is 0 before each statement; changes() and total_changes() in SQL tell what they would have told in
+ *      autocommit, whatever was rolled back and run again in between.
  *   3. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
  *      the -wal file is, through the same VFS.
  */
@@ -38,6 +39,20 @@
 
 #define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
 
+/* What changes() and total_changes() would say had nothing ever been rolled back. */
+struct hindsight {
+	/* when the transaction under way began, as shown */
+	int64_t changes_at_begin;
+	int64_t total_at_begin;
+	/* total_changes() counts these too much */
+	int64_t total_undone;
+	/* after a rollback: the right answer as long as SQLite's own two figures have not moved */
+	bool corrected;
+	int64_t changes;
+	int64_t stale_changes;
+	int64_t stale_total;
+};
+
 struct ps_store {
 	const char *path;
 	const struct ps_options *options;
@@ -47,7 +62,11 @@ struct ps_store {
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
 	int synchronous;     /* as it is now; a submitted PRAGMA may change it */
+	char synchronous_before[32]; /* the pragma that sets it back */
+	bool one_by_one;     /* transactions would show: see read_settings */
+	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;   /* as of the last begin */
+	struct hindsight hindsight;
 	uint64_t page_bytes;
 	uint64_t wal_frames;    /* after the last commit or checkpoint */
 	sqlite3_file *wal;   /* for syncing; opened when first needed */
@@ -81,10 +100,81 @@ static int64_t read_pragma(struct ps_store *store, const char *sql)
 	return value;
 }
 
+/*
+ * What a statement that ran alone may have changed. With a second database attached, BEGIN IMMEDIATE would lock that too
+ * (and, were it the same file, wait for itself), and defer_foreign_keys lasts until a commit, which must then be the next
+ * statement's own: in both cases every statement runs by itself in autocommit.
+ */
 static void read_settings(struct ps_store *store)
 {
+	bool deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
+
 	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
-	store->statements.touched_synchronous = false;
+	/* SQLite compiles the flag into a statement, and does not notice when a commit ends it. */
+	if (store->deferring && !deferring)
+		ps_statements_forget_all(&store->statements);
+	store->deferring = deferring;
+	store->one_by_one = store->deferring || sqlite3_db_name(store->connection, 2) != NULL;
+}
+
+/* ---- changes() and total_changes() ---- */
+
+static int64_t shown_changes(const struct ps_store *store)
+{
+	const struct hindsight *hindsight = &store->hindsight;
+	int64_t changes = sqlite3_changes64(store->connection);
+
+	if (hindsight->corrected && changes == hindsight->stale_changes &&
+	    sqlite3_total_changes64(store->connection) == hindsight->stale_total)
+		return hindsight->changes;
+	return changes;
+}
+
+static int64_t shown_total(const struct ps_store *store)
+{
+	return sqlite3_total_changes64(store->connection) - store->hindsight.total_undone;
+}
+
+static void sql_changes(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_int64(context, shown_changes(sqlite3_user_data(context)));
+}
+
+static void sql_total_changes(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_int64(context, shown_total(sqlite3_user_data(context)));
+}
+
+static int replace_functions(struct ps_store *store)
+{
+	const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
+	int rc = sqlite3_create_function_v2(store->connection, "changes", 0, flags, store, sql_changes, NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function_v2(store->connection, "total_changes", 0, flags, store, sql_total_changes, NULL, NULL,
+		                                NULL);
+	return rc;
+}
+
+static void remember_begin(struct ps_store *store)
+{
+	store->hindsight.changes_at_begin = shown_changes(store);
+	store->hindsight.total_at_begin = shown_total(store);
+}
+
+static void remember_rollback(struct ps_store *store)
+{
+	struct hindsight *hindsight = &store->hindsight;
+
+	hindsight->total_undone += shown_total(store) - hindsight->total_at_begin;
+	hindsight->corrected = true;
+	hindsight->changes = hindsight->changes_at_begin;
+	hindsight->stale_changes = sqlite3_changes64(store->connection);
+	hindsight->stale_total = sqlite3_total_changes64(store->connection);
 }
 
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, bool create)
@@ -104,6 +194,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
+	    replace_functions(store) != SQLITE_OK ||
 	    !ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache)) {
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 		goto err_after_connection;
@@ -148,10 +239,11 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 /* ---- errors ---- */
 
-/* Without memory SQLite may say IOERR_NOMEM where it did no I/O. */
+/* Without memory SQLite may say IOERR_NOMEM where it did no I/O; and a SQL function may fail with the bare code, which a VFS
+ * never gives: that is the statement's own failure. */
 static bool is_io_error(int extended_code)
 {
-	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM;
+	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM && extended_code != SQLITE_IOERR;
 }
 
 static bool is_busy(int code)
@@ -198,10 +290,11 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 		note_error(store);
 		if (is_busy(store->error_code))
 			return PS_BUSY;
-		return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+		return is_io_error(store->error_code) || store->error_code == SQLITE_IOERR ? PS_BROKEN : PS_TAKE_OUT;
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
+	remember_begin(store);
 	return PS_DONE;
 }
 
@@ -212,8 +305,21 @@ bool ps_store_in_transaction(const struct ps_store *store)
 
 void ps_store_rollback(struct ps_store *store)
 {
+	/* What a statement rolled back was this transaction too. */
+	remember_rollback(store);
 	if (ps_store_in_transaction(store))
 		step_once(store->rollback);
+}
+
+bool ps_store_commit_would_fail(const struct ps_store *store)
+{
+	int violated = 0, unused;
+
+	/* While deferring it must fail in this commit: a rollback would end the deferring before the statement's own. */
+	if (!store->foreign_keys || store->deferring)
+		return false;
+	sqlite3_db_status(store->connection, SQLITE_DBSTATUS_DEFERRED_FKS, &violated, &unused, 0);
+	return violated != 0;
 }
 
 enum ps_verdict ps_store_commit(struct ps_store *store)
@@ -221,17 +327,17 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	if (step_once(store->commit) == SQLITE_OK)
 		return PS_DONE;
 	note_error(store);
-	if (is_busy(store->error_code) && !sqlite3_get_autocommit(store->connection))
+	if (is_busy(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
 	ps_store_rollback(store);
-	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+	return is_io_error(store->error_code) || store->error_code == SQLITE_IOERR ? PS_BROKEN : PS_TAKE_OUT;
 }
 
 /* ---- statements ---- */
 
-bool ps_store_must_be_alone(const struct ps_record *record)
+bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
-	return ps_statements_must_be_alone(record);
+	return store->one_by_one || record->alone || ps_statements_act_early(record);
 }
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
@@ -241,8 +347,7 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 	bool wants;
 	int code;
 
-	/* Preparing these acts. */
-	if (ps_statements_must_be_alone(record))
+	if (ps_statements_act_early(record))
 		return false;
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL)
@@ -436,8 +541,7 @@ static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepare
 {
 	char message[96];
 
-	snprintf(message, sizeof message, "the statement takes %d values, %u were given", prepared->parameters,
-	         record->value_count);
+	snprintf(message, sizeof message, PS_VALUE_COUNT_FORMAT, prepared->parameters, record->value_count);
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_RANGE, message);
 }
 
@@ -448,23 +552,19 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 		return PS_BROKEN;
 	if (!batched)
 		return is_busy(extended_code) ? PS_BUSY : PS_DONE;
-	if (sqlite3_get_autocommit(store->connection) || may_be_the_batch(extended_code))
+	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code))
 		return PS_TAKE_OUT;
-	return PS_DONE;
+	/* OR FAIL keeps rows, unless they violate a deferred key. */
+	return ps_store_commit_would_fail(store) ? PS_TAKE_OUT : PS_DONE;
 }
 
 /* Whether a statement that went well in a transaction would have gone well alone. */
 static bool stands_alone(struct ps_store *store, const struct ps_prepared *prepared)
 {
-	int violated = 0, unused;
-
 	/* A function it called may have ended the transaction. */
-	if (sqlite3_get_autocommit(store->connection))
+	if (!ps_store_in_transaction(store))
 		return false;
-	if (!store->foreign_keys || prepared->read_only)
-		return true;
-	sqlite3_db_status(store->connection, SQLITE_DBSTATUS_DEFERRED_FKS, &violated, &unused, 0);
-	return violated == 0;
+	return prepared->read_only || !ps_store_commit_would_fail(store);
 }
 
 /* changes() keeps its value over statements that are no INSERT, UPDATE or DELETE. */
@@ -477,6 +577,7 @@ static void note_effect(struct ps_store *store, const struct ps_prepared *prepar
 static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
+	int64_t total = sqlite3_total_changes64(store->connection);
 	enum collected collected;
 	int rc;
 
@@ -491,6 +592,8 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	sqlite3_set_last_insert_rowid(store->connection, 0);
 	rc = step_to_end(prepared->statement, wanted, bytes_max, outcome, &collected);
 	if (rc == SQLITE_DONE && collected == COLLECTED) {
+		if (prepared->dml)
+			store->hindsight.corrected = false;
 		if (batched && !stands_alone(store, prepared))
 			return PS_TAKE_OUT;
 		if (wanted)
@@ -502,13 +605,32 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
 	fail_from_sqlite(store, outcome);
-	/* OR FAIL keeps the rows before the failing one, and counts them. */
 	sqlite3_reset(prepared->statement);
-	note_effect(store, prepared, outcome);
+	/* OR FAIL keeps the rows before the failing one, and counts them; where nothing was counted, changes() may be that of the
+	 * statement before (this one could not even be prepared again). */
+	if (sqlite3_total_changes64(store->connection) != total)
+		note_effect(store, prepared, outcome);
+	else
+		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+	/* It ran, and has set changes(), unless it failed to be prepared. */
+	if (prepared->dml && outcome->result.code != SQLITE_ERROR)
+		store->hindsight.corrected = false;
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
 	if (!batched && !prepared->read_only && is_io_error(outcome->result.extended_code))
 		outcome->result.status = PENSTOCK_UNKNOWN;
 	return judge_failure(store, outcome->result.extended_code, batched);
+}
+
+/* A submitted PRAGMA may lower synchronous, but not to where durable submissions could not be kept; there are too many ways
+ * to write it (no, 0, 7, 256 ...) to refuse them beforehand. */
+static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *outcome)
+{
+	if (store->synchronous != PENSTOCK_SYNCHRONOUS_OFF || store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
+		return;
+	sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
+	read_settings(store);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_AUTH,
+	                "PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
 }
 
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
@@ -516,9 +638,13 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 {
 	struct ps_prepared *prepared;
 	const char *message;
+	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
 	enum ps_verdict verdict;
 	int code;
 
+	if (may_set)
+		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
+		         store->synchronous);
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
@@ -530,8 +656,10 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
 	store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	ps_statements_done(prepared);
-	if (store->statements.touched_synchronous)
+	if (may_set) {
 		read_settings(store);
+		refuse_synchronous_off(store, outcome);
+	}
 	return verdict;
 }
 

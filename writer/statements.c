@@ -31,7 +31,9 @@ void ps_registry_destroy(struct ps_registry *registry)
 
 static bool must_be_alone(const char *sql)
 {
-	return ps_syntax_keyword(sql) == PS_KEYWORD_ALONE;
+	enum ps_keyword keyword = ps_syntax_keyword(sql);
+
+	return keyword == PS_KEYWORD_ALONE || keyword == PS_KEYWORD_PRAGMA;
 }
 
 static struct penstock_statement *new_statement(penstock *db, const char *sql, size_t bytes)
@@ -82,15 +84,8 @@ static int refuse(struct ps_statements *statements, const char *what, const char
 	return SQLITE_DENY;
 }
 
-static bool is_off(const char *value)
-{
-	return strcasecmp(value, "off") == 0 || strcmp(value, "0") == 0;
-}
-
 static int authorize_pragma(struct ps_statements *statements, const char *name, const char *value)
 {
-	if (strcasecmp(name, "synchronous") == 0)
-		statements->touched_synchronous = true;
 	if (value == NULL)
 		return SQLITE_OK;
 	if (strcasecmp(name, "journal_mode") == 0 && strcasecmp(value, "wal") != 0)
@@ -98,9 +93,6 @@ static int authorize_pragma(struct ps_statements *statements, const char *name, 
 	if (strcasecmp(name, "wal_autocheckpoint") == 0)
 		return refuse(statements, "PRAGMA wal_autocheckpoint",
 		              "the writer checkpoints by itself; use the key wal_bytes_max");
-	if (strcasecmp(name, "synchronous") == 0 && is_off(value))
-		return refuse(statements, "PRAGMA synchronous=OFF",
-		              "use the key synchronous, so that durable submissions are refused");
 	return SQLITE_OK;
 }
 
@@ -132,11 +124,6 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	case SQLITE_CREATE_TEMP_VIEW:
 		statements->target->alone = true;
 		break;
-	case SQLITE_FUNCTION:
-		/* They tell of the statement that ran before, which a replay would change. */
-		if (strcasecmp(second, "changes") == 0 || strcasecmp(second, "total_changes") == 0)
-			statements->target->alone = true;
-		break;
 	}
 	return SQLITE_OK;
 }
@@ -150,9 +137,11 @@ static void unprepare(struct ps_prepared *prepared)
 	cds_list_del(&prepared->link);
 }
 
+static const char one_at_a_time[] = "there is more than one statement in the SQL text; submit each by itself";
+
 /* Prepares sql into *prepared. Without a statement to show for it: false, *code and *message say why. */
 static bool prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
-                    unsigned flags, int *code, const char **message)
+                    uint32_t values, int *code, const char **message)
 {
 	enum ps_keyword keyword;
 	const char *tail = NULL;
@@ -166,10 +155,22 @@ static bool prepare(struct ps_statements *statements, struct ps_prepared *prepar
 		return false;
 	}
 	keyword = ps_syntax_keyword(sql);
+	/* What acts when prepared must be right before. */
+	if (keyword == PS_KEYWORD_PRAGMA && !ps_syntax_single(sql)) {
+		*code = SQLITE_ERROR;
+		*message = one_at_a_time;
+		return false;
+	}
+	if (keyword == PS_KEYWORD_PRAGMA && values != 0) {
+		snprintf(statements->refusal, sizeof statements->refusal, PS_VALUE_COUNT_FORMAT, 0, values);
+		*code = SQLITE_RANGE;
+		*message = statements->refusal;
+		return false;
+	}
 	statements->preparing = true;
 	statements->target = prepared;
-	rc = sqlite3_prepare_v3(statements->connection, sql, bytes < INT32_MAX ? (int)bytes + 1 : -1, flags,
-	                        &prepared->statement, &tail);
+	rc = sqlite3_prepare_v3(statements->connection, sql, (int)bytes + 1, SQLITE_PREPARE_PERSISTENT, &prepared->statement,
+	                        &tail);
 	statements->preparing = false;
 	if (rc != SQLITE_OK) {
 		*code = sqlite3_extended_errcode(statements->connection);
@@ -185,14 +186,14 @@ static bool prepare(struct ps_statements *statements, struct ps_prepared *prepar
 		sqlite3_finalize(prepared->statement);
 		prepared->statement = NULL;
 		*code = SQLITE_ERROR;
-		*message = "there is more than one statement in the SQL text; submit each by itself";
+		*message = one_at_a_time;
 		return false;
 	}
 	prepared->parameters = sqlite3_bind_parameter_count(prepared->statement);
 	prepared->columns = sqlite3_column_count(prepared->statement);
 	prepared->read_only = sqlite3_stmt_readonly(prepared->statement) != 0;
 	prepared->dml = keyword == PS_KEYWORD_DML || (keyword == PS_KEYWORD_WITH && !prepared->read_only);
-	if (keyword == PS_KEYWORD_ALONE)
+	if (keyword == PS_KEYWORD_ALONE || keyword == PS_KEYWORD_PRAGMA)
 		prepared->alone = true;
 	cds_list_add(&prepared->link, &statements->prepared);
 	return true;
@@ -278,29 +279,32 @@ static void forget(struct ps_statements *statements, struct entry *entry)
 	free(entry);
 }
 
-void ps_statements_destroy(struct ps_statements *statements)
+void ps_statements_forget_all(struct ps_statements *statements)
 {
 	while (!cds_list_empty(&statements->recent))
 		forget(statements, cds_list_entry(statements->recent.prev, struct entry, recent));
 	while (!cds_list_empty(&statements->prepared))
 		unprepare(cds_list_entry(statements->prepared.next, struct ps_prepared, link));
+}
+
+void ps_statements_destroy(struct ps_statements *statements)
+{
+	ps_statements_forget_all(statements);
 	ck_hs_destroy(&statements->by_text);
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);
 }
 
-bool ps_statements_must_be_alone(const struct ps_record *record)
+bool ps_statements_act_early(const struct ps_record *record)
 {
 	size_t bytes;
 
-	if (record->alone)
-		return true;
 	if (record->statement != NULL)
 		return record->statement->place == PS_ALONE;
 	return must_be_alone(ps_record_sql(record, &bytes));
 }
 
-static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, int *code,
-                                    const char **message)
+static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, uint32_t values,
+                                    int *code, const char **message)
 {
 	struct text text = { .sql = sql, .bytes = bytes, .hash = hash_bytes(sql, bytes) };
 	struct text *found = ck_hs_get(&statements->by_text, text.hash, &text);
@@ -320,7 +324,7 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 	memcpy(entry->sql, sql, bytes + 1);
 	entry->text = text;
 	entry->text.sql = entry->sql;
-	if (!prepare(statements, &entry->prepared, entry->sql, bytes, SQLITE_PREPARE_PERSISTENT, code, message)) {
+	if (!prepare(statements, &entry->prepared, entry->sql, bytes, values, code, message)) {
 		free(entry);
 		return NULL;
 	}
@@ -345,13 +349,13 @@ struct ps_prepared *ps_statements_get(struct ps_statements *statements, const st
 
 	if (registered == NULL) {
 		sql = ps_record_sql(record, &bytes);
-		return get_text(statements, sql, bytes, code, message);
+		return get_text(statements, sql, bytes, record->value_count, code, message);
 	}
 	if (registered->prepared.statement == NULL || registered->place == PS_ALONE) {
 		if (registered->prepared.statement != NULL)
 			unprepare(&registered->prepared);
-		if (!prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes,
-		             SQLITE_PREPARE_PERSISTENT, code, message))
+		if (!prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes, record->value_count,
+		             code, message))
 			return NULL;
 	}
 	return &registered->prepared;

@@ -45,6 +45,9 @@ struct penstock_statement {
 	struct ps_prepared prepared PS_OWN_LINE;
 };
 
+/* With the number that the statement takes, and how many there were. */
+#define PS_VALUE_COUNT_FORMAT "the statement takes %d values, not %u"
+
 /* The registered statements of an engine: any thread adds under the mutex, nothing is removed until the end. */
 struct ps_registry {
 	pthread_mutex_t mutex;
@@ -67,16 +70,17 @@ struct ps_statements {
 	bool preparing;             /* the authorizer's word counts */
 	struct ps_prepared *target; /* what the authorizer describes */
 	char refusal[256];          /* why it refused, or "" */
-	bool touched_synchronous;   /* a PRAGMA synchronous was prepared since the caller looked */
 };
 
 /* False without memory. Installs the authorizer. */
 bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, size_t capacity);
+/* Finalizes every statement; each is prepared anew when it comes again. None may be in use. */
+void ps_statements_forget_all(struct ps_statements *statements);
 /* Finalizes everything. */
 void ps_statements_destroy(struct ps_statements *statements);
 
-/* Whether the record must run alone, as far as its text tells. */
-bool ps_statements_must_be_alone(const struct ps_record *record);
+/* Whether the statement may act when it is prepared, so that it must not be inside a transaction. */
+bool ps_statements_act_early(const struct ps_record *record);
 /*
  * The prepared form of a record's statement, or NULL with *code and *message (valid until the next call) saying why.
  */

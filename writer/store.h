@@ -34,7 +34,7 @@ int ps_store_open(struct ps_store **store, const char *path, const struct ps_opt
 void ps_store_close(struct ps_store *store, bool checkpoint);
 
 /* Whether the record must run alone, as far as can be told without preparing it. */
-bool ps_store_must_be_alone(const struct ps_record *record);
+bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record);
 /* Whether, run alone, the statement needs a transaction around it so that PS_TOO_LONG can be undone. */
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record);
 
@@ -50,6 +50,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 enum ps_verdict ps_store_commit(struct ps_store *store);
 void ps_store_rollback(struct ps_store *store);
 bool ps_store_in_transaction(const struct ps_store *store);
+/* Whether COMMIT would now find a violated foreign key, and nothing but the statement's own commit should. */
+bool ps_store_commit_would_fail(const struct ps_store *store);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);
 

@@ -31,27 +31,68 @@ bool ps_syntax_blank(const char *text)
 	return *skip(text, false) == '\0';
 }
 
+bool ps_syntax_single(const char *text)
+{
+	text = skip(text, true);
+	while (*text != '\0' && *text != ';') {
+		if (strchr("'\"`[", *text) != NULL) {
+			const char end[] = { *text == '[' ? ']' : *text, '\0' };
+
+			text += 1 + strcspn(text + 1, end);
+		}
+		if (*text != '\0')
+			text++;
+		text = skip(text, false);
+	}
+	return *text == '\0' || ps_syntax_blank(text + 1);
+}
+
+static size_t word_length(const char *text)
+{
+	size_t length = 0;
+
+	while (isalpha((unsigned char)text[length]) || text[length] == '_')
+		length++;
+	return length;
+}
+
+static bool word_is(const char *text, const char *word)
+{
+	return strlen(word) == word_length(text) && strncasecmp(text, word, strlen(word)) == 0;
+}
+
+/* What is explained, behind EXPLAIN and EXPLAIN QUERY PLAN. */
+static const char *explained(const char *text)
+{
+	text = skip(text + strlen("EXPLAIN"), false);
+	if (word_is(text, "QUERY")) {
+		text = skip(text + strlen("QUERY"), false);
+		if (word_is(text, "PLAN"))
+			text = skip(text + strlen("PLAN"), false);
+	}
+	return text;
+}
+
 enum ps_keyword ps_syntax_keyword(const char *text)
 {
 	static const struct {
 		const char *word;
 		enum ps_keyword keyword;
 	} words[] = {
-		{ "INSERT", PS_KEYWORD_DML },    { "REPLACE", PS_KEYWORD_DML },  { "UPDATE", PS_KEYWORD_DML },
-		{ "DELETE", PS_KEYWORD_DML },    { "WITH", PS_KEYWORD_WITH },    { "VACUUM", PS_KEYWORD_ALONE },
-		{ "PRAGMA", PS_KEYWORD_ALONE },  { "ATTACH", PS_KEYWORD_ALONE }, { "DETACH", PS_KEYWORD_ALONE },
-		{ "EXPLAIN", PS_KEYWORD_ALONE },
+		{ "INSERT", PS_KEYWORD_DML },   { "REPLACE", PS_KEYWORD_DML },   { "UPDATE", PS_KEYWORD_DML },
+		{ "DELETE", PS_KEYWORD_DML },   { "WITH", PS_KEYWORD_WITH },     { "PRAGMA", PS_KEYWORD_PRAGMA },
+		{ "VACUUM", PS_KEYWORD_ALONE }, { "ATTACH", PS_KEYWORD_ALONE },  { "DETACH", PS_KEYWORD_ALONE },
 	};
-	size_t length = 0, i;
+	size_t i;
 
 	/* SQLite skips empty statements before the first one. */
 	text = skip(text, true);
 	if (*text == '\0')
 		return PS_KEYWORD_NONE;
-	while (isalpha((unsigned char)text[length]) || text[length] == '_')
-		length++;
+	if (word_is(text, "EXPLAIN"))
+		return word_is(explained(text), "PRAGMA") ? PS_KEYWORD_PRAGMA : PS_KEYWORD_ALONE;
 	for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-		if (strlen(words[i].word) == length && strncasecmp(text, words[i].word, length) == 0)
+		if (word_is(text, words[i].word))
 			return words[i].keyword;
 	}
 	return PS_KEYWORD_OTHER;

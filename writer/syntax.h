@@ -15,12 +15,16 @@ enum ps_keyword {
 	PS_KEYWORD_OTHER,
 	PS_KEYWORD_DML,   /* INSERT, REPLACE, UPDATE, DELETE: changes() is theirs */
 	PS_KEYWORD_WITH,  /* DML or SELECT; only the prepared statement tells */
-	PS_KEYWORD_ALONE, /* VACUUM, PRAGMA, ATTACH, DETACH, EXPLAIN: never inside a transaction */
+	PS_KEYWORD_ALONE,  /* VACUUM, ATTACH, DETACH, EXPLAIN: never inside a transaction */
+	PS_KEYWORD_PRAGMA, /* also behind EXPLAIN: acts when prepared; alone too */
 };
 
 /* text is NUL-terminated. */
 enum ps_keyword ps_syntax_keyword(const char *text);
 /* Whether only white space and comments are left. */
 bool ps_syntax_blank(const char *text);
+/* Whether nothing but that follows the first semicolon outside of strings and comments; right for what has no body, as a
+ * pragma, and needed where preparing acts before the rest of the text can be looked at. */
+bool ps_syntax_single(const char *text);
 
 #endif
