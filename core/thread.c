@@ -54,6 +54,15 @@ void ps_thread_arm(void)
 	pthread_setspecific(key, &ps_thread);
 }
 
+uint64_t ps_thread_number(void)
+{
+	static uint64_t last;
+
+	if (ps_thread.number == 0)
+		ps_thread.number = ps_add_u64(&last, 1) + 1;
+	return ps_thread.number;
+}
+
 void ps_thread_rcu_register(void)
 {
 #ifndef PENSTOCK_RCU_BP

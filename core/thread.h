@@ -26,6 +26,7 @@ struct ps_thread {
 	bool rcu_ready;
 	bool rcu_ours;
 	unsigned callback_depth;
+	uint64_t number; /* 0: none yet */
 	unsigned spare_count;
 	penstock_handle *spare[PS_SPARE_HANDLES];
 };
@@ -60,6 +61,8 @@ static inline void ps_callback_end(void)
 bool ps_thread_setup(void);
 /* Makes the calling thread an RCU reader (if it is not) for the rest of its life. */
 void ps_thread_rcu_register(void);
+/* A number that no other thread of the process ever has (a pthread_t is used again). */
+uint64_t ps_thread_number(void);
 /* Arranges for the destructor to run when the thread ends. */
 void ps_thread_arm(void);
 

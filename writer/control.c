@@ -89,6 +89,7 @@ static int report_locked(const struct ps_control *control)
 static int start_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
+	uint64_t run;
 	int status;
 
 	for (;;) {
@@ -116,14 +117,15 @@ static int start_locked(penstock *db, uint64_t deadline)
 		control->connecting = false;
 		return status;
 	}
-	while (control->connecting) {
+	run = control->run;
+	/* With the report the writer has moved to RUNNING, or is about to end. */
+	while (control->run == run && (control->connecting || (control->connect_status != PENSTOCK_OK && !control->thread_done))) {
 		if (!ps_control_wait(control, deadline))
 			return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done", db->path);
 	}
-	/* The thread either moves to RUNNING or ends, both without letting go of the mutex for long. */
-	while (control->connect_status == PENSTOCK_OK ? phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED
-	                                              : !control->thread_done)
-		ps_control_wait(control, PS_NEVER);
+	/* It ran, was stopped, and has been started again by somebody else meanwhile. */
+	if (control->run != run)
+		return PENSTOCK_OK;
 	status = report_locked(control);
 	reap_locked(control);
 	return status;
@@ -147,21 +149,27 @@ int penstock_start(penstock *db, int64_t timeout_usec)
 int ps_control_stop_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
+	uint64_t run = control->run;
 
 	/* A start under way is let finish: it either runs or leaves nothing to stop. */
-	while (control->thread_exists && control->connecting && (phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED)) {
+	while (control->run == run && control->thread_exists && control->connecting &&
+	       (phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED)) {
 		if (!ps_control_wait(control, deadline))
 			return ps_refuse(PENSTOCK_TIMEOUT);
 	}
+	if (control->run != run)
+		return PENSTOCK_OK;
 	switch (phase_of(db)) {
 	case PS_RUNNING:
 	case PS_PAUSING:
+		control->pause = 0;
 		move_locked(db, PS_STOPPING);
 		/* The grace period is over: the tail is everything that was accepted. */
 		command_locked(db, PS_STOP, ps_ring_tail(&db->ring));
 		break;
 	case PS_PAUSED:
 		/* The file is the pauser's: what is held stays held. */
+		control->pause = 0;
 		move_locked(db, PS_STOPPING);
 		command_locked(db, PS_STOP, 0);
 		break;
@@ -175,15 +183,15 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 	default:
 		break;
 	}
-	while (control->thread_exists && !control->thread_done) {
+	while (control->run == run && control->thread_exists && !control->thread_done) {
 		if (!ps_control_wait(control, deadline))
 			return ps_refuse(PENSTOCK_TIMEOUT);
 	}
-	reap_locked(control);
-	control->connecting = false;
-	/* Another stop may have been here while this one waited. */
-	if (phase_of(db) == PS_STOPPING || phase_of(db) == PS_FAILED) {
-		control->pause_taken = false;
+	/* Another stop may have been here while this one waited, and even a start. */
+	if (control->run == run && (phase_of(db) == PS_STOPPING || phase_of(db) == PS_FAILED)) {
+		reap_locked(control);
+		control->connecting = false;
+		control->pause = 0;
 		move_locked(db, PS_STOPPED);
 	}
 	return PENSTOCK_OK;
@@ -232,14 +240,14 @@ static int take_turn_locked(penstock *db, uint64_t deadline)
 	struct cds_list_head turn;
 	int status;
 
-	if (control->pause_taken && pthread_equal(control->pauser, pthread_self()))
+	if (control->pause != 0 && control->pauser == ps_thread_number())
 		return ps_error(PENSTOCK_MISUSE, "this thread has paused the engine already; unpause it first");
 	cds_list_add_tail(&turn, &control->pausers);
 	for (;;) {
 		status = pausable_locked(db);
 		if (status != PENSTOCK_OK)
 			break;
-		if (!control->pause_taken && phase_of(db) == PS_RUNNING && control->pausers.next == &turn)
+		if (control->pause == 0 && phase_of(db) == PS_RUNNING && control->pausers.next == &turn)
 			break;
 		if (!ps_control_wait(control, deadline)) {
 			status = ps_refuse(PENSTOCK_TIMEOUT);
@@ -252,21 +260,21 @@ static int take_turn_locked(penstock *db, uint64_t deadline)
 	return status;
 }
 
-/* Whether the pause that the calling thread has begun is still its own to wait for. */
-static bool pausing_locked(const penstock *db)
+/* Whether the caller's pause is still to be waited for. */
+static bool pausing_locked(const penstock *db, uint64_t pause)
 {
-	return phase_of(db) == PS_PAUSING || (phase_of(db) == PS_PAUSED && db->control.readers_opening > 0);
+	return db->control.pause == pause &&
+	       (phase_of(db) == PS_PAUSING || (phase_of(db) == PS_PAUSED && db->control.readers_opening > 0));
 }
 
 static void withdraw_locked(penstock *db)
 {
-	struct ps_control *control = &db->control;
 	bool paused = phase_of(db) == PS_PAUSED;
 
 	command_locked(db, PS_RUN, 0);
 	/* Once PAUSED the writer makes the move itself, when it is connected again. */
 	if (!paused) {
-		control->pause_taken = false;
+		db->control.pause = 0;
 		move_locked(db, PS_RUNNING);
 	}
 }
@@ -275,23 +283,28 @@ static int pause_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
 	int status = take_turn_locked(db, deadline);
+	uint64_t pause;
 
 	if (status != PENSTOCK_OK)
 		return status;
-	control->pause_taken = true;
-	control->pauser = pthread_self();
+	pause = ++control->pauses;
+	control->pause = pause;
+	control->pauser = ps_thread_number();
 	move_locked(db, PS_PAUSING);
 	/* The grace period is over: the tail is everything that was accepted before this call. */
 	command_locked(db, PS_PAUSE, ps_ring_tail(&db->ring));
-	while (pausing_locked(db)) {
+	while (pausing_locked(db, pause)) {
 		if (!ps_control_wait(control, deadline)) {
-			if (!pausing_locked(db))
+			if (!pausing_locked(db, pause))
 				break;
 			withdraw_locked(db);
 			return ps_refuse(PENSTOCK_TIMEOUT);
 		}
 	}
-	return phase_of(db) == PS_PAUSED ? PENSTOCK_OK : pausable_locked(db);
+	if (control->pause == pause && phase_of(db) == PS_PAUSED)
+		return PENSTOCK_OK;
+	/* Ended by a failure or a stop, whatever has come since. */
+	return ps_refuse(phase_of(db) == PS_FAILED ? PENSTOCK_FAILED : PENSTOCK_STOPPED);
 }
 
 int penstock_pause(penstock *db, int64_t timeout_usec)
@@ -310,6 +323,7 @@ int penstock_pause(penstock *db, int64_t timeout_usec)
 static int unpause_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
+	uint64_t pause = control->pause;
 
 	if (phase_of(db) != PS_PAUSED) {
 		if (pausable_locked(db) != PENSTOCK_OK)
@@ -320,15 +334,13 @@ static int unpause_locked(penstock *db, uint64_t deadline)
 		control->connecting = true;
 		command_locked(db, PS_RUN, 0);
 	}
-	while (control->connecting && phase_of(db) == PS_PAUSED) {
+	while (control->pause == pause && control->connecting) {
 		if (!ps_control_wait(control, deadline))
 			return ps_refuse(PENSTOCK_TIMEOUT);
 	}
-	/* A stop overtook it, before or after the writer had connected. */
-	if (control->connecting || pausable_locked(db) != PENSTOCK_OK)
-		return ps_refuse(PENSTOCK_STOPPED);
-	/* The writer, connected, makes the move without letting go of the mutex. */
-	return report_locked(control);
+	if (control->pause == pause)
+		return report_locked(control);
+	return control->resumed == pause ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
 }
 
 int penstock_unpause(penstock *db, int64_t timeout_usec)

@@ -14,7 +14,9 @@
  *   2. The writer moves PAUSING to PAUSED, to RUNNING once connected, and to FAILED; verbs make every other move.
  *   3. attention is set exactly while command is not RUN (and the writer has not carried it out).
  *   4. thread_done is the writer's last act: who sees it may join under the mutex.
- *   5. A pause that timed out is withdrawn: if the writer had already disconnected it connects again.
+ *   5. A thread may sleep through any number of moves by others: each waits for the end of its own run of the writer, or
+ *      its own pause, both numbered, and not for a phase.
+ *   6. A pause that timed out is withdrawn: if the writer had already disconnected it connects again.
  *
  * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED; after an unpause it stays
  * PAUSED, and the caller hears why.
@@ -43,13 +45,16 @@ struct ps_control {
 	bool thread_done;
 	uint32_t writer_runs; /* for is_stopped; atomic, written under the mutex */
 
+	uint64_t run;    /* the writer threads there have been, this one included */
 	bool connecting; /* a start or unpause waits for the report */
 	int connect_status;
 	char connect_message[1024];
 
 	struct cds_list_head pausers; /* waiting for their turn, the longest first */
-	bool pause_taken;
-	pthread_t pauser;
+	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none */
+	uint64_t pauses; /* there have been */
+	uint64_t resumed; /* the last pause that an unpause ended */
+	uint64_t pauser; /* ps_thread_number */
 	unsigned readers_opening;
 
 	bool closing;

@@ -220,7 +220,8 @@ static bool obey_locked(penstock *db)
 				continue;
 			}
 			if (db->state.current->phase == PS_PAUSED) {
-				control->pause_taken = false;
+				control->resumed = control->pause;
+				control->pause = 0;
 				ps_state_move(&db->state, PS_RUNNING);
 				ps_eventcount_broadcast(&db->ring.room);
 			}
@@ -305,6 +306,7 @@ int ps_writer_create(penstock *db)
 		return ps_error(PENSTOCK_NOMEM, "the writer thread cannot be created: %s", strerror(error));
 	control->thread_exists = true;
 	control->thread_done = false;
+	control->run++;
 	ps_store_relaxed_u32(&control->writer_runs, 1);
 	return PENSTOCK_OK;
 }
