@@ -284,7 +284,8 @@ struct passage {
 	struct ps_bell *bell;
 	uint64_t started_nsec; /* 0: nobody listens */
 	bool final;            /* a refusal is for good; not one that waits for room */
-	bool waits;            /* set when the caller was let in to wait for room */
+	bool met_full;         /* counted as a full event */
+	bool inside;           /* counted in db->inside: it sleeps for room, or takes its time to copy */
 };
 
 static int check_submission(const penstock *db, const penstock_submission *submission, bool with_handle)
@@ -310,7 +311,7 @@ static int check_submission(const penstock *db, const penstock_submission *submi
 }
 
 /* Does what can be done before there is a slot: measures, copies to the heap what is long, finds a handle. */
-static int prepare_passage(struct passage *passage, bool with_handle)
+static int prepare_passage(penstock *db, struct passage *passage, bool with_handle)
 {
 	const penstock_submission *submission = passage->submission;
 	int status;
@@ -321,6 +322,11 @@ static int prepare_passage(struct passage *passage, bool with_handle)
 	if (status != PENSTOCK_OK)
 		return status;
 	if (passage->bytes > PS_INLINE_BYTES) {
+		/* A copy may take long enough for a close to come and go. */
+		status = ps_engine_enter(db);
+		if (status != PENSTOCK_OK)
+			return status;
+		passage->inside = true;
 		passage->heap = malloc(passage->bytes);
 		if (passage->heap == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
@@ -329,10 +335,8 @@ static int prepare_passage(struct passage *passage, bool with_handle)
 	}
 	if (with_handle) {
 		passage->handle = ps_handle_new(0);
-		if (passage->handle == NULL) {
-			free(passage->heap);
+		if (passage->handle == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a handle");
-		}
 	}
 	if (with_handle || submission->on_complete != NULL)
 		passage->started_nsec = ps_clock_nsec();
@@ -406,11 +410,12 @@ static int pass(penstock *db, struct passage *passage, bool may_wait)
 	}
 	if (status == PENSTOCK_FULL) {
 		passage->final = !may_wait || state->keys.when_full == PENSTOCK_WHEN_FULL_FAIL;
-		if (!passage->waits)
+		if (!passage->met_full)
 			ps_add_u64(&db->counters.full_events, 1);
-		if (!passage->final && !passage->waits) {
+		passage->met_full = true;
+		if (!passage->final && !passage->inside) {
 			ps_add_u32(&db->inside, 1);
-			passage->waits = true;
+			passage->inside = true;
 		}
 	}
 	/* Here, since a caller that is not inside may not touch the engine after its section. */
@@ -462,16 +467,16 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 		return ps_refuse(PENSTOCK_FORKED);
 	status = check_submission(db, submission, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare_passage(&passage, handle != NULL);
-	if (status != PENSTOCK_OK) {
+		status = prepare_passage(db, &passage, handle != NULL);
+	/* Closed: the engine may be gone before this could count it. */
+	if (status != PENSTOCK_OK && status != PENSTOCK_STOPPED)
 		ps_add_u64(&db->counters.refused[status], 1);
-		return status;
-	}
-	status = pass(db, &passage, may_wait);
-	if (passage.waits) {
+	if (status == PENSTOCK_OK)
+		status = pass(db, &passage, may_wait);
+	if (status == PENSTOCK_FULL && !passage.final)
 		status = pass_when_room(db, &passage, timeout_usec);
+	if (passage.inside)
 		ps_engine_leave(db);
-	}
 	if (status != PENSTOCK_OK) {
 		free(passage.heap);
 		if (passage.handle != NULL)
