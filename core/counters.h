@@ -48,6 +48,7 @@ struct ps_writer_counters {
 struct ps_counters {
 	uint32_t sequence PS_OWN_LINE;
 	struct ps_writer_counters writer;
+	uint64_t resolved; /* outcomes of all kinds, for the queue depth by itself */
 	/* any thread, atomic adds */
 	uint64_t refused[PENSTOCK_STATUS_COUNT] PS_OWN_LINE;
 	uint64_t full_events;

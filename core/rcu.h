@@ -1,17 +1,17 @@
 /*
  * rcu.h - userspace RCU, and why this flavour
  *
- * liburcu's memb flavour unless built with -Drcu_flavour=bp. A reader is any thread that submits; memb wants each one
- * registered, which ps_rcu_enter does on a thread's first submit and a thread-exit destructor undoes (core/thread.c). bp registers
- * by itself but its grace period polls in steps of 10 ms once a reader was preempted in its section.
+ * liburcu's bp flavour. It registers readers by itself, does not mind a host program that uses it too, and survives fork:
+ * a forked child may open an engine of its own (with memb, whose registry still names the parent's threads, that crashed).
+ * What bp is feared for is its grace period, which sleeps 10 ms when a reader stays in its section for 100 looks.
  *
  * @RCU_NUMBERS@
  *
- * A read section here covers one state look-up, one claim and one publish; nothing in it sleeps or calls out. A host
- * program may use the same flavour: a thread it has registered itself is left alone.
+ * A read section here covers one state look-up, one claim and one publish; nothing in it sleeps or calls out. -Drcu_flavour=memb
+ * builds with the other one, to measure again.
  *
- * Failure modes: a host thread that registers itself after it has submitted trips liburcu's assertion of double
- * registration; register first. Under TSan liburcu's inline assembly is out of sight: there the out-of-line functions
+ * Failure modes: a host that calls bp's three fork hooks itself deadlocks in fork, since core/thread.c does; with Penstock in
+ * the process it must leave them out. Under TSan liburcu's inline assembly is out of sight: there the out-of-line functions
  * are called, and the two annotations below tell TSan what a grace period orders.
  */
 #ifndef PENSTOCK_RCU_H
@@ -23,12 +23,12 @@
 #define _LGPL_SOURCE /* inline read side; what is inlined may be used by any program (urcu/static headers) */
 #endif
 
-#ifdef PENSTOCK_RCU_BP
-#include <urcu/urcu-bp.h>
-#define PS_RCU(name) urcu_bp_##name
-#else
+#ifdef PENSTOCK_RCU_MEMB
 #include <urcu/urcu-memb.h>
 #define PS_RCU(name) urcu_memb_##name
+#else
+#include <urcu/urcu-bp.h>
+#define PS_RCU(name) urcu_bp_##name
 #endif
 
 #include "core/thread.h"
@@ -40,8 +40,8 @@ void __tsan_release(void *address);
 
 static inline void ps_rcu_enter(void)
 {
-#ifndef PENSTOCK_RCU_BP
-	if (__builtin_expect(!ps_thread.rcu_ready, 0))
+#ifdef PENSTOCK_RCU_MEMB
+	if (__builtin_expect(!ps_thread.rcu_registered, 0))
 		ps_thread_rcu_register();
 #endif
 	PS_RCU(read_lock)();

@@ -12,30 +12,46 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool ready;
 
-static void forked(void)
+static void before_fork(void)
 {
+#ifndef PENSTOCK_RCU_MEMB
+	urcu_bp_before_fork();
+#endif
+}
+
+static void after_fork_in_parent(void)
+{
+#ifndef PENSTOCK_RCU_MEMB
+	urcu_bp_after_fork_parent();
+#endif
+}
+
+static void after_fork_in_child(void)
+{
+#ifndef PENSTOCK_RCU_MEMB
+	urcu_bp_after_fork_child();
+#endif
 	ps_store_relaxed_u32(&ps_fork_count, ps_load_relaxed_u32(&ps_fork_count) + 1);
 }
 
-/* Runs again if another destructor of this thread submits after it: each registration arms the key anew. */
+/* Runs again if another destructor of this thread submits after it, which arms the key anew. */
 static void leave(void *value)
 {
 	(void)value;
 	while (ps_thread.spare_count > 0)
 		ps_handle_free(ps_thread.spare[--ps_thread.spare_count]);
-#ifndef PENSTOCK_RCU_BP
-	if (ps_thread.rcu_ours)
+#ifdef PENSTOCK_RCU_MEMB
+	if (ps_thread.rcu_registered)
 		urcu_memb_unregister_thread();
+	ps_thread.rcu_registered = false;
 #endif
-	ps_thread.rcu_ready = false;
-	ps_thread.rcu_ours = false;
 }
 
 static void setup(void)
 {
 	if (pthread_key_create(&key, leave) != 0)
 		return;
-	if (pthread_atfork(NULL, NULL, forked) != 0) {
+	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
 		pthread_key_delete(key);
 		return;
 	}
@@ -63,19 +79,11 @@ uint64_t ps_thread_number(void)
 	return ps_thread.number;
 }
 
+#ifdef PENSTOCK_RCU_MEMB
 void ps_thread_rcu_register(void)
 {
-#ifndef PENSTOCK_RCU_BP
-#ifdef _LGPL_SOURCE
-	/* A host that uses the same flavour may have registered this thread; it will also unregister it. */
-	if (URCU_TLS(urcu_memb_reader).registered) {
-		ps_thread.rcu_ready = true;
-		return;
-	}
-#endif
 	urcu_memb_register_thread();
-	ps_thread.rcu_ours = true;
+	ps_thread.rcu_registered = true;
 	ps_thread_arm();
-#endif
-	ps_thread.rcu_ready = true;
 }
+#endif

@@ -1,15 +1,14 @@
 /*
  * thread.h - what Penstock remembers of each thread, and of fork
  *
- * One thread-local struct: whether the thread is registered with RCU, whether it is inside a callback (where waiting for a
- * writer would deadlock), and a few handles kept for reuse. A pthread key's destructor undoes all of it at thread exit.
+ * One thread-local struct: whether the thread is inside a callback (where waiting for a writer would deadlock), and a few
+ * handles kept for reuse, which a pthread key's destructor frees at thread exit.
  *
  * Fork is noticed by a counter that a pthread_atfork child handler raises: an engine (and a handle) remembers the value
  * it was made under. getpid would be a system call per submit.
  *
  * Invariants
- *   1. rcu_ready implies the thread is registered; it was registered by us exactly when rcu_ours.
- *   2. callback_depth > 0 exactly while user code runs that the engine called.
+ *   1. callback_depth > 0 exactly while user code runs that the engine called.
  */
 #ifndef PENSTOCK_THREAD_H
 #define PENSTOCK_THREAD_H
@@ -23,8 +22,9 @@
 #define PS_SPARE_HANDLES 64
 
 struct ps_thread {
-	bool rcu_ready;
-	bool rcu_ours;
+#ifdef PENSTOCK_RCU_MEMB
+	bool rcu_registered;
+#endif
 	unsigned callback_depth;
 	uint64_t number; /* 0: none yet */
 	unsigned spare_count;
@@ -59,8 +59,10 @@ static inline void ps_callback_end(void)
 
 /* Installs the fork handler and the thread-exit destructor; once per process. False: out of memory or keys. */
 bool ps_thread_setup(void);
-/* Makes the calling thread an RCU reader (if it is not) for the rest of its life. */
+#ifdef PENSTOCK_RCU_MEMB
+/* Makes the calling thread an RCU reader for the rest of its life. */
 void ps_thread_rcu_register(void);
+#endif
 /* A number that no other thread of the process ever has (a pthread_t is used again). */
 uint64_t ps_thread_number(void);
 /* Arranges for the destructor to run when the thread ends. */

@@ -38,7 +38,7 @@ void ps_batch_destroy(struct ps_batch *batch)
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 {
 	batch->store = store;
-	batch->checkpoint_at = 0;
+	batch->blocked_at = 0;
 	batch->broken_code = 0;
 }
 
@@ -530,9 +530,8 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 	uint64_t bytes = ps_store_wal_bytes(batch->store);
 	bool blocked = false;
 
-	if (batch->checkpoint_at == 0)
-		batch->checkpoint_at = step;
-	if (bytes < batch->checkpoint_at)
+	/* Held up by a reader: not again for every batch, but when it has grown by as much again. */
+	if (bytes < batch->blocked_at + step)
 		return true;
 	if (!checkpoint(batch, false, &blocked))
 		return false;
@@ -544,7 +543,6 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 			       "the write-ahead log is %llu bytes long: a reader keeps it from beginning anew",
 			       (unsigned long long)bytes);
 	}
-	/* Held up by a reader: not again for every batch, but when it has grown by as much again. */
-	batch->checkpoint_at = blocked ? bytes + step : step;
+	batch->blocked_at = blocked ? bytes : 0;
 	return true;
 }

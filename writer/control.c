@@ -272,7 +272,8 @@ static void withdraw_locked(penstock *db)
 	bool paused = phase_of(db) == PS_PAUSED;
 
 	command_locked(db, PS_RUN, 0);
-	/* Once PAUSED the writer makes the move itself, when it is connected again. */
+	/* Once PAUSED the writer makes the move itself, when it is connected again. The pause is nobody's until then. */
+	db->control.pauser = 0;
 	if (!paused) {
 		db->control.pause = 0;
 		move_locked(db, PS_RUNNING);

@@ -143,8 +143,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	status = ps_options_resolve(&db->options, config);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
-	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s (ring_slots=%lld)", path,
-	                  (long long)db->options.keys.ring_slots);
+	status = PENSTOCK_NOMEM;
 	db->path = absolute(path);
 	if (db->path == NULL)
 		goto err_after_options;
@@ -156,6 +155,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		goto err_after_ring;
 	if (!ps_control_init(&db->control))
 		goto err_after_batch;
+	status = PENSTOCK_OK;
 	ps_registry_init(&db->registry);
 	say_at_open(db);
 	status = db->options.keys.autostart ? penstock_start(db, PENSTOCK_FOREVER) : probe(db);
@@ -176,6 +176,9 @@ err_after_state:
 err_after_path:
 	free(db->path);
 err_after_options:
+	if (status == PENSTOCK_NOMEM)
+		ps_error(PENSTOCK_NOMEM, "out of memory opening %s (ring_slots=%lld)", path,
+		         (long long)db->options.keys.ring_slots);
 	ps_options_free(&db->options);
 err_after_alloc:
 	free(db);
@@ -550,13 +553,13 @@ int penstock_flush(penstock *db, int64_t timeout_usec)
 
 uint64_t penstock_queue_depth(const penstock *db)
 {
-	uint64_t head;
+	uint64_t resolved;
 
 	if (db == NULL || db->fork_generation != ps_fork_generation())
 		return 0;
-	/* The head first: the tail then is never behind it. */
-	head = ps_ring_head(&db->ring);
-	return ps_ring_tail(&db->ring) - head;
+	/* Before the tail, which then is never behind. Not the head: that moves after the listeners have heard. */
+	resolved = ps_load_acquire_u64(&db->counters.resolved);
+	return ps_ring_tail(&db->ring) - resolved;
 }
 
 uint64_t penstock_queue_capacity(const penstock *db)

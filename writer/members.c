@@ -228,7 +228,7 @@ static bool in_pass(unsigned note, enum ps_pass pass)
 static void count_members(struct ps_members *members, uint64_t first, uint64_t end, enum ps_pass pass)
 {
 	struct ps_writer_counters *counters = &members->counters->writer;
-	uint64_t now = 0, quiet = 0, i;
+	uint64_t now = 0, quiet = 0, told = 0, i;
 
 	ps_counters_begin(members->counters);
 	for (i = first; i < end; i++) {
@@ -245,9 +245,11 @@ static void count_members(struct ps_members *members, uint64_t first, uint64_t e
 				now = ps_clock_nsec();
 			ps_histogram_add(&counters->outcome_nsec, now - ps_ring_at(members->ring, i)->submit_nsec);
 		}
+		told++;
 		tally(counters, note & NOTE_FAILED ? ps_members_result(members, i)->status : PENSTOCK_OK);
 	}
 	ps_count(&counters->committed, quiet);
+	ps_count(&members->counters->resolved, quiet + told);
 	ps_counters_end(members->counters);
 }
 

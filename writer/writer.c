@@ -190,7 +190,8 @@ static bool stay_paused_locked(penstock *db)
 {
 	struct ps_control *control = &db->control;
 
-	if (db->state.current->phase != PS_PAUSED) {
+	/* Without a pauser (it has withdrawn) nobody would mend the file and unpause. */
+	if (db->state.current->phase != PS_PAUSED || control->pauser == 0) {
 		fail_locked(db, SQLITE_CANTOPEN, control->connect_message);
 		return false;
 	}
