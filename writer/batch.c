@@ -206,8 +206,12 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 	enum attempt begun = begin(batch);
 	uint64_t i;
 
-	if (begun != COMMITTED)
+	if (begun != COMMITTED) {
+		/* Nothing has run, so no member has an outcome; without the lock the caller gives them one. */
+		if (begun == BROKEN)
+			*end = first;
 		return begun;
+	}
 	for (i = first; filling != NULL ? !is_filled(batch, filling, first, i) : i < *end; i++) {
 		if (filling != NULL && i >= *end) {
 			struct ps_record *record = ps_ring_peek(batch->ring, i);
@@ -351,10 +355,22 @@ static void count_replay(struct ps_batch *batch, uint64_t statements)
 	ps_counters_end(batch->counters);
 }
 
-static void fail_for_lock(struct ps_batch *batch, uint64_t first, uint64_t end)
+/* The lock was not to be had: in autocommit each would hear so, but for those that only read. */
+static bool without_lock(struct ps_batch *batch, uint64_t *next, uint64_t end)
 {
-	for (; first < end; first++)
-		ps_members_fail(&batch->members, first, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+	while (*next < end) {
+		uint64_t ticket = *next;
+		enum attempt result = COMMITTED;
+
+		*next += 1;
+		if (ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
+			ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+		else
+			result = run_alone(batch, ticket);
+		if (!deliver(batch, ticket, *next) || result == BROKEN)
+			return false;
+	}
+	return true;
 }
 
 /* Runs [*next, end) one by one and delivers each. */
@@ -377,7 +393,7 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end)
 static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_t culprit)
 {
 	while (*next < end) {
-		uint64_t stop = culprit;
+		uint64_t stop = culprit, first;
 
 		if (*next == culprit) {
 			if (!each_alone(batch, next, *next + 1))
@@ -394,17 +410,17 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 				return false;
 			continue;
 		case NO_LOCK:
-			fail_for_lock(batch, *next, stop);
-			break;
+			if (!without_lock(batch, next, stop))
+				return false;
+			continue;
 		case COMMITTED:
 			break;
 		case BROKEN:
 			break;
 		}
-		if (!deliver(batch, *next, stop))
-			return false;
+		first = *next;
 		*next = stop;
-		if (batch->broken_code != 0)
+		if (!deliver(batch, first, stop) || batch->broken_code != 0)
 			return false;
 	}
 	return true;
@@ -467,8 +483,8 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 	case NO_LOCK:
 		if (end == first)
 			end = enter_all(batch, first, limit);
-		fail_for_lock(batch, first, end);
-		break;
+		*entered = end;
+		return without_lock(batch, next, end);
 	}
 	*entered = end;
 	*next = end;

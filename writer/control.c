@@ -174,6 +174,7 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 		command_locked(db, PS_STOP, 0);
 		break;
 	case PS_FAILED:
+		control->pause = 0;
 		command_locked(db, PS_STOP, 0);
 		break;
 	case PS_NEW:
@@ -188,11 +189,9 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 			return ps_refuse(PENSTOCK_TIMEOUT);
 	}
 	/* Another stop may have been here while this one waited, and even a start. */
-	if (control->run == run && (phase_of(db) == PS_STOPPING || phase_of(db) == PS_FAILED)) {
+	if (control->run == run) {
 		reap_locked(control);
 		control->connecting = false;
-		control->pause = 0;
-		move_locked(db, PS_STOPPED);
 	}
 	return PENSTOCK_OK;
 }

@@ -11,7 +11,8 @@
  * Invariants
  *   1. Everything here is read and written under the mutex. The writer holds it only between batches, never over a
  *      statement or a connection being opened; a verb never over a wait other than the condition's.
- *   2. The writer moves PAUSING to PAUSED, to RUNNING once connected, and to FAILED; verbs make every other move.
+ *   2. The writer moves PAUSING to PAUSED, to RUNNING once connected, to FAILED, and as it ends to STOPPED; verbs make every
+ *      other move.
  *   3. attention is set exactly while command is not RUN (and the writer has not carried it out).
  *   4. thread_done is the writer's last act: who sees it may join under the mutex.
  *   5. A thread may sleep through any number of moves by others: each waits for the end of its own run of the writer, or

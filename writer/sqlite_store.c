@@ -340,21 +340,35 @@ bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record
 	return store->one_by_one || record->alone || ps_statements_act_early(record);
 }
 
-bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
+/* What is known of a statement that may be prepared now; nothing (all zero) of one that may not, or cannot. */
+static struct ps_prepared look_at(struct ps_store *store, const struct ps_record *record)
 {
+	struct ps_prepared *prepared = NULL, seen = { 0 };
 	const char *message;
-	struct ps_prepared *prepared;
-	bool wants;
 	int code;
 
-	if (ps_statements_act_early(record))
-		return false;
-	prepared = ps_statements_get(&store->statements, record, &code, &message);
+	if (!ps_statements_act_early(record))
+		prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL)
-		return false;
-	wants = prepared->dml && prepared->columns > 0;
+		return seen;
+	seen = *prepared;
 	ps_statements_done(prepared);
-	return wants;
+	return seen;
+}
+
+bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_prepared seen = look_at(store, record);
+
+	return seen.dml && seen.columns > 0;
+}
+
+bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_prepared seen = look_at(store, record);
+
+	/* What cannot be prepared fails for that, and not for the lock. */
+	return seen.statement != NULL && !seen.read_only;
 }
 
 static int bind_values(sqlite3_stmt *statement, const struct ps_record *record)

@@ -38,6 +38,9 @@ bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record
 /* Whether, run alone, the statement needs a transaction around it so that PS_TOO_LONG can be undone. */
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record);
 
+/* Whether it writes, so that another process's lock keeps it from running. */
+bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record);
+
 enum ps_verdict ps_store_begin(struct ps_store *store);
 /*
  * Runs one statement, inside a transaction (batched) or in autocommit. Fills *outcome (reset by the caller): with rows,

@@ -272,6 +272,11 @@ static void *writer_main(void *arg)
 		disconnect(db);
 		pthread_mutex_lock(&control->mutex);
 	}
+	/* Here, since a stop whose deadline passed does not wait for it any more. */
+	if (db->state.current->phase == PS_STOPPING || db->state.current->phase == PS_FAILED) {
+		ps_state_move(&db->state, PS_STOPPED);
+		ps_eventcount_broadcast(&db->ring.room);
+	}
 	control->thread_done = true;
 	ps_store_relaxed_u32(&control->writer_runs, 0);
 	pthread_cond_broadcast(&control->changed);
