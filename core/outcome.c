@@ -188,12 +188,20 @@ bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
 	}
 }
 
+/* The outcome's status, its message being the thread's if it is not OK. */
+static int told(const penstock_handle *handle)
+{
+	const penstock_result *result = &handle->outcome.result;
+
+	return result->status == PENSTOCK_OK ? PENSTOCK_OK : ps_error(result->status, "%s", result->message);
+}
+
 int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec)
 {
 	if (handle == NULL)
 		return ps_error(PENSTOCK_MISUSE, "penstock_handle_wait: the handle is NULL");
 	if (ps_load_acquire_u32(&handle->word) & DONE)
-		return handle->outcome.result.status;
+		return told(handle);
 	if (handle->fork_generation != ps_fork_generation())
 		return ps_refuse(PENSTOCK_FORKED);
 	if (timeout_usec == PENSTOCK_DEFAULT_TIMEOUT)
@@ -202,7 +210,7 @@ int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec)
 		return ps_error(PENSTOCK_MISUSE, "penstock_handle_wait in a callback would wait for the thread it is on");
 	if (!ps_handle_wait_until(handle, ps_deadline(timeout_usec)))
 		return ps_refuse(PENSTOCK_TIMEOUT);
-	return handle->outcome.result.status;
+	return told(handle);
 }
 
 const penstock_result *penstock_handle_result(const penstock_handle *handle)

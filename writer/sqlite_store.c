@@ -588,6 +588,19 @@ static void note_effect(struct ps_store *store, const struct ps_prepared *prepar
 	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
 }
 
+/* Whether a failed INSERT, UPDATE or DELETE has set changes(), or only failed to be prepared again after a change of schema. */
+static bool has_run(struct ps_store *store, const struct ps_prepared *prepared, const struct ps_outcome *outcome)
+{
+	sqlite3_stmt *again;
+
+	if (outcome->result.code != SQLITE_ERROR)
+		return true;
+	if (sqlite3_prepare_v2(store->connection, sqlite3_sql(prepared->statement), -1, &again, NULL) != SQLITE_OK)
+		return false;
+	sqlite3_finalize(again);
+	return true;
+}
+
 static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
@@ -626,8 +639,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	/* It ran, and has set changes(), unless it failed to be prepared. */
-	if (prepared->dml && outcome->result.code != SQLITE_ERROR)
+	if (prepared->dml && store->hindsight.corrected && has_run(store, prepared, outcome))
 		store->hindsight.corrected = false;
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
 	if (!batched && !prepared->read_only && is_io_error(outcome->result.extended_code))
