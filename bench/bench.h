@@ -1,0 +1,104 @@
+/*
+ * bench.h - cases, figures and targets
+ *
+ * A case is one comparison: it runs everything it compares itself, turn by turn within one stretch of time, since on a
+ * shared machine only ratios between neighbours mean anything. google-benchmark selects the cases (--benchmark_filter),
+ * runs each once and prints what it found; the statistics (medians with the smallest and the largest round) are made
+ * here.
+ *
+ * Several cases may show parts of one comparison (ring/8/penstock and ring/8/mutex): whichever runs first measures, the
+ * others show what is known. A case that fails says why and counts as missed in the report.
+ *
+ * A target is a figure with a limit. Cases put them on one list, which main.c prints at the end. Nothing here decides
+ * an exit code by a time.
+ */
+#ifndef PENSTOCK_BENCH_H
+#define PENSTOCK_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bench_case {
+	char name[64];
+	void (*setup)(struct bench_case *self);    /* or NULL; not in the time of anything */
+	void (*run)(struct bench_case *self);      /* measures, and says what with the calls below */
+	void (*teardown)(struct bench_case *self); /* or NULL */
+	const void *what;                          /* the case's own */
+	unsigned number;                           /* likewise */
+	bool has_target;                           /* the report needs it */
+	void *state;                               /* google-benchmark's, while the case runs */
+};
+
+extern bool bench_quick;
+extern bool bench_only_targets; /* --report: what is only for reference is left out */
+
+/* How many rounds: `full` of them, fewer in quick mode. */
+unsigned bench_rounds(unsigned full);
+/* A size (rows, samples), a fraction of it in quick mode. */
+uint64_t bench_amount(uint64_t full);
+
+/* Adds a case; the struct is copied. */
+void bench_add(const struct bench_case *each);
+void bench_add_ring(void);
+void bench_add_submit(void);
+void bench_add_rows(void);
+void bench_add_verbs(void);
+void bench_add_idle(void);
+/* What a child process of bench_add_idle's cases does; the exit code. */
+int bench_idle_child(const char *what);
+
+/* ---- figures ---- */
+
+struct bench_spread {
+	double median;
+	double min;
+	double max;
+	size_t count;
+};
+
+/* Sorts the values. */
+struct bench_spread bench_spread_of(double *values, size_t count);
+/* Of sorted values. */
+double bench_quantile(const double *sorted, size_t count, double fraction);
+void bench_sort(double *values, size_t count);
+
+/* ---- what a running case says ---- */
+
+/* The time column. */
+void bench_say_seconds(struct bench_case *self, double seconds);
+void bench_say(struct bench_case *self, const char *name, double value);
+/* NAME, NAME_min, NAME_max. */
+void bench_say_spread(struct bench_case *self, const char *name, struct bench_spread spread);
+/* The case could not be measured. */
+void bench_fail(struct bench_case *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line of the report. `figure` should be at least (or, with at_most, at most) `limit`; decimals shows that many
+ * places. */
+struct bench_target {
+	char what[80];
+	struct bench_spread figure;
+	double limit;
+	bool at_most;
+	const char *unit;
+	int decimals;
+};
+
+void bench_judge(const struct bench_target *target);
+void bench_judge_failed(const char *what);
+void bench_print_targets(void);
+
+/* ---- time ---- */
+
+uint64_t bench_nsec(void);
+void bench_sleep_nsec(uint64_t nsec);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

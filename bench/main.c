@@ -1,0 +1,114 @@
+/*
+ * main.c - penstock-bench: which cases there are, and what is printed
+ *
+ * Every argument of google-benchmark's works; ours are taken out before it sees the rest. A build that was not
+ * optimized, that asserts, or that runs under a sanitizer measures something nobody will ever run, so it refuses.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/shim.h"
+
+#define CASES_MAX 160
+
+static struct bench_case cases[CASES_MAX];
+static size_t case_count;
+
+static const char help[] =
+	"usage: penstock-bench [--report] [--quick] [google-benchmark's arguments]\n"
+	"\n"
+	"  --report              run only what has a target, print one table\n"
+	"  --quick               fewer rounds, smaller ones (or PENSTOCK_BENCH_QUICK=1); for looking whether it works\n"
+	"  --benchmark_filter=R  only cases whose name matches the regular expression; -R: only those that do not\n"
+	"  --benchmark_list_tests\n"
+	"\n"
+	"Databases are made in a folder under $TMPDIR (or /tmp) and removed.\n";
+
+void bench_add(const struct bench_case *each)
+{
+	if (case_count == CASES_MAX) {
+		fprintf(stderr, "penstock-bench: raise CASES_MAX\n");
+		exit(1);
+	}
+	cases[case_count++] = *each;
+}
+
+static const char *bench_refusal(void)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	return "it runs under a sanitizer";
+#elif !defined(__OPTIMIZE__)
+	return "it is not optimized";
+#elif !defined(NDEBUG)
+	return "its assertions are on";
+#else
+	return NULL;
+#endif
+}
+
+static bool bench_take_flag(int *argc, char **argv, const char *flag)
+{
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], flag) != 0)
+			continue;
+		memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof *argv);
+		--*argc;
+		return true;
+	}
+	return false;
+}
+
+static void (*bench_runs[CASES_MAX])(struct bench_case *);
+
+/* The table comes last; meanwhile somebody may wonder whether anything happens. */
+static void bench_run_case_aloud(struct bench_case *self)
+{
+	fprintf(stderr, "%s\n", self->name);
+	bench_runs[self - cases](self);
+}
+
+int main(int argc, char **argv)
+{
+	const char *quick = getenv("PENSTOCK_BENCH_QUICK");
+	size_t ran;
+
+	if (argc == 2 && strncmp(argv[1], "--child=", strlen("--child=")) == 0)
+		return bench_idle_child(argv[1] + strlen("--child="));
+	if (bench_refusal() != NULL) {
+		fprintf(stderr,
+		        "penstock-bench: this build measures nothing of interest: %s; use meson setup "
+		        "--buildtype=release\n",
+		        bench_refusal());
+		return 1;
+	}
+	if (bench_take_flag(&argc, argv, "--help") || bench_take_flag(&argc, argv, "-h")) {
+		fputs(help, stdout);
+		return 0;
+	}
+	bench_quick = bench_take_flag(&argc, argv, "--quick") || (quick != NULL && quick[0] != '\0' && quick[0] != '0');
+	bench_only_targets = bench_take_flag(&argc, argv, "--report");
+	if (!bench_shim_begin(&argc, argv))
+		return 2;
+	if (bench_atomic_queue() == NULL)
+		fprintf(stderr, "penstock-bench: built without the peer atomic_queue\n");
+	if (bench_moodycamel() == NULL)
+		fprintf(stderr, "penstock-bench: built without the peer moodycamel\n");
+	bench_add_ring();
+	bench_add_submit();
+	bench_add_rows();
+	bench_add_verbs();
+	bench_add_idle();
+	for (size_t i = 0; i < case_count; i++) {
+		if (bench_only_targets && !cases[i].has_target)
+			continue;
+		if (bench_only_targets) {
+			bench_runs[i] = cases[i].run;
+			cases[i].run = bench_run_case_aloud;
+		}
+		bench_shim_register(&cases[i]);
+	}
+	ran = bench_shim_run(bench_only_targets);
+	bench_print_targets();
+	return ran == 0;
+}

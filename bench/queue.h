@@ -1,0 +1,147 @@
+/*
+ * queue.h - a queue under test, and the loops its producers and its consumer run
+ *
+ * Every queue moves the same 120-byte record (what a 128-byte slot of Penstock holds beside its sequence) from N
+ * producers to one consumer that does nothing but look at it. Each has its own copy of the loops below, made by the
+ * macros, so that no call through a pointer stands between a producer and its queue.
+ *
+ * Two kinds of round. Untimed: as fast as it goes; the count of each producer gives throughput and fairness. Timed: the
+ * clock is read between any two enqueues, which costs more than the enqueue; only the worst is kept. An enqueue that
+ * met a full queue is kept apart from one that had room: the first is back-pressure, the second a flaw of the queue.
+ *
+ * Invariants
+ *   1. `stop` ends the producers; the consumer goes on until `drained`, set when all producers have ended, and the
+ *      queue is empty, so no producer is left waiting for room.
+ *   2. Counts are written by one thread, each on a line of its own, and read by the main thread at any time.
+ */
+#ifndef PENSTOCK_BENCH_QUEUE_H
+#define PENSTOCK_BENCH_QUEUE_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/bench.h"
+
+#define BENCH_QUEUES_MAX 9
+#define BENCH_CAPACITY 4096
+#define BENCH_RECORD_WORDS 15
+
+/* The consumer takes (and gives back) up to this many at a time where the queue has a way to. */
+#define BENCH_GROUP 64
+
+/* How the consumer of any queue passes the time when there is nothing: look, offer the processor; Penstock's then
+ * sleeps. */
+#define BENCH_EMPTY_STALLS 200
+#define BENCH_EMPTY_YIELDS 20
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bench_record {
+	uint64_t word[BENCH_RECORD_WORDS];
+};
+
+struct bench_producer {
+	uint64_t count;
+	uint64_t worst_room; /* ns */
+	uint64_t worst_full; /* ns, of those that met a full queue */
+	bool timed;
+	const uint32_t *stop;
+	void *queue;
+} __attribute__((aligned(128)));
+
+struct bench_consumer {
+	uint64_t count;
+	uint64_t sum; /* of something in each record, so that it is looked at */
+	uint32_t drained;
+	void *queue;
+} __attribute__((aligned(128)));
+
+struct bench_queue {
+	const char *name;
+	bool bounded;        /* and FIFO across producers: a peer to be ahead of; otherwise for reference */
+	bool sleeps;         /* a producer that finds it full sleeps, instead of yielding and trying again */
+	unsigned rounds_max; /* with more than two producers; 0: no bound. For queues that take seconds to come to a
+	                        stop */
+	void *(*open)(void);
+	void (*close)(void *queue);
+	void (*produce)(struct bench_producer *me);
+	void (*consume)(struct bench_consumer *me);
+	void (*wake)(void *queue); /* or NULL: the consumer looks at `drained` by itself */
+};
+
+static inline bool bench_flag(const uint32_t *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0;
+}
+
+static inline void bench_stall(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	__asm__ __volatile__("" ::: "memory");
+#endif
+}
+
+/* One more look at an empty queue; `looks` counts them. */
+static inline void bench_idle(unsigned *looks)
+{
+	if (++*looks < BENCH_EMPTY_STALLS)
+		bench_stall();
+	else
+		sched_yield();
+}
+
+/* ENQUEUE: an expression that enqueues `record` and is true when it had to wait for room. */
+#define BENCH_PRODUCE(me, record, ENQUEUE)                                                            \
+	do {                                                                                          \
+		uint64_t bench_count = 0;                                                             \
+		while (!(me)->timed && !bench_flag((me)->stop)) {                                     \
+			(record).word[0] = bench_count;                                               \
+			(void)(ENQUEUE);                                                              \
+			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED);              \
+		}                                                                                     \
+		uint64_t bench_last = bench_nsec();                                                   \
+		while ((me)->timed && !bench_flag((me)->stop)) {                                      \
+			(record).word[0] = bench_count;                                               \
+			bool bench_waited = (ENQUEUE);                                                \
+			uint64_t bench_now = bench_nsec();                                            \
+			uint64_t *bench_worst = bench_waited ? &(me)->worst_full : &(me)->worst_room; \
+			if (bench_now - bench_last > *bench_worst)                                    \
+				*bench_worst = bench_now - bench_last;                                \
+			bench_last = bench_now;                                                       \
+			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED);              \
+		}                                                                                     \
+	} while (0)
+
+/* DEQUEUE: an expression that takes some records, adds to me->sum, and is the number taken. */
+#define BENCH_CONSUME(me, DEQUEUE)                                                                           \
+	do {                                                                                                 \
+		unsigned bench_looks = 0;                                                                    \
+		for (;;) {                                                                                   \
+			bool bench_last = bench_flag(&(me)->drained);                                        \
+			uint64_t bench_taken = (DEQUEUE);                                                    \
+			if (bench_taken > 0) {                                                               \
+				__atomic_store_n(&(me)->count, (me)->count + bench_taken, __ATOMIC_RELAXED); \
+				bench_looks = 0;                                                             \
+			} else if (bench_last) {                                                             \
+				break;                                                                       \
+			} else {                                                                             \
+				bench_idle(&bench_looks);                                                    \
+			}                                                                                    \
+		}                                                                                            \
+	} while (0)
+
+/* peers.c. The queues in the order they are shown, Penstock's first; a NULL behind the last. */
+const struct bench_queue *const *bench_queues(void);
+/* No queue at all: what the scheduler alone does to a loop that reads the clock. */
+extern const struct bench_queue bench_no_queue;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

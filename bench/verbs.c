@@ -1,0 +1,306 @@
+/*
+ * verbs.c - pause and stop while eight producers are at it, and the grace period by itself
+ *
+ * Loads. "waiting": each producer waits for its outcome before it submits again. "full": each submits as fast as
+ * the ring lets it, so a ring's worth of backlog stands before every verb. A producer that is refused looks again after
+ * 100 us.
+ *
+ * A verb has to wait for the backlog that was accepted before it; what it takes beyond that is the handshake. Every
+ * submission has a completion callback that notes the time, and after the verb's grace period nothing new runs, so when
+ * the verb returns the last note is the end of the backlog:
+ *
+ *     total   from the call to its return
+ *     beyond  from the last outcome (or the call, if that was later) to its return
+ *
+ * `beyond` includes what the verb has to do to the file: a last checkpoint of up to 16 MiB of WAL, and closing it, with
+ * their syncs. Three things tell that from the handshake. While the engine is away the file is ours, so in each cycle a
+ * plain connection writes as much WAL as the engine had and is closed: raw_close, and beyond less raw_close of the same
+ * cycle is `handshake`. There is a third load, "small": as full, with wal_bytes_max=64k, so that hardly anything is
+ * left to checkpoint. And verbs/grace, which is the RCU grace period alone: the state word of a running engine is
+ * swapped for a copy of itself while eight producers submit. Build with -Drcu_flavour=bp to compare.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/database.h"
+#include "core/rcu.h"
+#include "writer/engine.h"
+
+#define PRODUCERS 8
+#define CYCLES 200
+#define RUN_NSEC 5000000 /* of load between two verbs */
+#define REFUSED_NSEC 100000
+#define GRACE_CYCLES 2000
+#define GRACE_RUN_NSEC 500000
+#define BEYOND_MAX_USEC 1000.0
+
+enum bench_load { WAITING, FULL, SMALL };
+
+static const char *const bench_loads[] = { "waiting", "full", "small" };
+
+struct bench_worker {
+	penstock *db;
+	const penstock_statement *insert;
+	bool waits;
+	const uint32_t *stop;
+	sem_t outcome;
+	pthread_t id;
+};
+
+/* When the last outcome was delivered: written by the writer thread. */
+static uint64_t bench_last_outcome;
+
+static void bench_completed(void *arg, const penstock_result *result)
+{
+	struct bench_worker *worker = arg;
+
+	(void)result;
+	__atomic_store_n(&bench_last_outcome, bench_nsec(), __ATOMIC_RELEASE);
+	if (worker->waits)
+		sem_post(&worker->outcome);
+}
+
+static void *bench_work(void *arg)
+{
+	struct bench_worker *worker = arg;
+	struct bench_row row;
+	uint64_t i = 0;
+
+	bench_row_init(&row, worker->insert);
+	row.submission.on_complete = bench_completed;
+	row.submission.arg = worker;
+	while (__atomic_load_n(worker->stop, __ATOMIC_ACQUIRE) == 0) {
+		bench_row_next(&row, i++);
+		if (penstock_submit(worker->db, &row.submission, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK) {
+			bench_sleep_nsec(REFUSED_NSEC);
+			continue;
+		}
+		while (worker->waits && sem_wait(&worker->outcome) != 0 && errno == EINTR)
+			;
+	}
+	return NULL;
+}
+
+/* ---- an engine with busy producers ---- */
+
+struct bench_busy {
+	penstock *db;
+	struct bench_worker workers[PRODUCERS];
+	uint32_t stop;
+	const char *path;
+};
+
+static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load)
+{
+	const char *keys[] = { "synchronous=normal", "ring_slots=16384", load == SMALL ? "wal_bytes_max=64k" : NULL,
+		               NULL };
+	penstock_statement *insert;
+
+	busy->stop = 0;
+	busy->path = bench_database_new();
+	busy->db = bench_open(self, busy->path, NULL, keys);
+	if (busy->db == NULL)
+		return false;
+	if (!bench_prepare(self, busy->db, &insert)) {
+		penstock_close(busy->db, PENSTOCK_FOREVER);
+		return false;
+	}
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		struct bench_worker *worker = &busy->workers[i];
+
+		*worker = (struct bench_worker){
+			.db = busy->db, .insert = insert, .waits = load == WAITING, .stop = &busy->stop
+		};
+		sem_init(&worker->outcome, 0, 0);
+		if (pthread_create(&worker->id, NULL, bench_work, worker) != 0)
+			abort();
+	}
+	return true;
+}
+
+static void bench_busy_end(struct bench_busy *busy)
+{
+	__atomic_store_n(&busy->stop, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		pthread_join(busy->workers[i].id, NULL);
+		sem_destroy(&busy->workers[i].outcome);
+	}
+	penstock_close(busy->db, PENSTOCK_FOREVER);
+	bench_database_remove();
+}
+
+/* ---- pause and stop ---- */
+
+struct bench_verb {
+	const char *name;
+	enum bench_load load;
+	int (*there)(penstock *db, int64_t timeout_usec);
+	int (*back)(penstock *db, int64_t timeout_usec);
+};
+
+static void bench_say_distribution(struct bench_case *self, const char *name, double *values, size_t count)
+{
+	char longer[64];
+
+	bench_sort(values, count);
+	snprintf(longer, sizeof longer, "%s_p50_us", name);
+	bench_say(self, longer, bench_quantile(values, count, 0.50));
+	snprintf(longer, sizeof longer, "%s_p99_us", name);
+	bench_say(self, longer, bench_quantile(values, count, 0.99));
+	snprintf(longer, sizeof longer, "%s_max_us", name);
+	bench_say(self, longer, values[count - 1]);
+}
+
+/* How long it takes to close a plain connection that leaves this much WAL; us. */
+static bool bench_raw_close(const char *path, uint64_t wal_bytes, double *took)
+{
+	sqlite3 *connection = NULL;
+	uint64_t before;
+	char sql[200];
+	bool whole;
+
+	snprintf(sql, sizeof sql,
+	         "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE IF NOT EXISTS x(b);"
+	         "BEGIN; DELETE FROM x; INSERT INTO x VALUES(zeroblob(%llu)); COMMIT",
+	         (unsigned long long)wal_bytes);
+	whole = sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+	        sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK;
+	before = bench_nsec();
+	sqlite3_close(connection);
+	*took = (double)(bench_nsec() - before) / 1e3;
+	return whole;
+}
+
+/* In microseconds. */
+struct bench_times {
+	double total[CYCLES];
+	double beyond[CYCLES];
+	double back[CYCLES];
+	double raw_close[CYCLES];
+	double handshake[CYCLES];
+};
+
+static bool bench_cycle(const struct bench_verb *verb, const char *path, penstock *db, struct bench_times *times,
+                        size_t i)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+	uint64_t called, last, returned;
+	int status;
+
+	bench_sleep_nsec(RUN_NSEC);
+	called = bench_nsec();
+	status = verb->there(db, PENSTOCK_FOREVER);
+	returned = bench_nsec();
+	if (status != PENSTOCK_OK)
+		return false;
+	last = __atomic_load_n(&bench_last_outcome, __ATOMIC_ACQUIRE);
+	times->total[i] = (double)(returned - called) / 1e3;
+	times->beyond[i] = (double)(returned - (last > called ? last : called)) / 1e3;
+	penstock_counters_read(db, &counters);
+	if (!bench_raw_close(path, counters.wal_bytes, &times->raw_close[i]))
+		return false;
+	times->handshake[i] = times->beyond[i] - times->raw_close[i];
+	called = bench_nsec();
+	status = verb->back(db, PENSTOCK_FOREVER);
+	times->back[i] = (double)(bench_nsec() - called) / 1e3;
+	return status == PENSTOCK_OK;
+}
+
+/* The limit is on the p99: what stands for the rounds here is the distribution's least and most. */
+static void bench_judge_p99(const double *sorted, size_t count, const char *beyond_what, const struct bench_verb *verb)
+{
+	struct bench_target target = { .limit = BEYOND_MAX_USEC, .at_most = true, .unit = " us" };
+
+	target.figure =
+		(struct bench_spread){ bench_quantile(sorted, count, 0.99), sorted[0], sorted[count - 1], count };
+	snprintf(target.what, sizeof target.what, "%s beyond %s, p99, 8 at it, %s", verb->name, beyond_what,
+	         bench_loads[verb->load]);
+	bench_judge(&target);
+}
+
+static void bench_run_verb(struct bench_case *self)
+{
+	static struct bench_times times;
+	const struct bench_verb *verb = self->what;
+	size_t cycles = (size_t)bench_amount(CYCLES), i;
+	struct bench_busy busy;
+	bool whole = true;
+
+	if (!bench_busy_begin(self, &busy, verb->load))
+		return;
+	for (i = 0; i < cycles && whole; i++)
+		whole = bench_cycle(verb, busy.path, busy.db, &times, i);
+	if (!whole)
+		bench_fail(self, "%s", penstock_error_message());
+	bench_busy_end(&busy);
+	if (!whole)
+		return;
+	bench_say_distribution(self, "total", times.total, cycles);
+	bench_say_distribution(self, "beyond", times.beyond, cycles);
+	bench_say_distribution(self, "back", times.back, cycles);
+	bench_say_distribution(self, "raw_close", times.raw_close, cycles);
+	bench_say_distribution(self, "handshake", times.handshake, cycles);
+	bench_say_seconds(self, bench_quantile(times.beyond, cycles, 0.50) / 1e6);
+	bench_judge_p99(times.beyond, cycles, "backlog", verb);
+	bench_judge_p99(times.handshake, cycles, "backlog and raw close", verb);
+}
+
+/* ---- the grace period ---- */
+
+static void bench_run_grace(struct bench_case *self)
+{
+	static double took[GRACE_CYCLES];
+	size_t cycles = (size_t)bench_amount(GRACE_CYCLES), i;
+	struct bench_target target = { .limit = BEYOND_MAX_USEC, .at_most = true, .unit = " us" };
+	struct bench_busy busy;
+
+	if (!bench_busy_begin(self, &busy, *(const enum bench_load *)self->what))
+		return;
+	for (i = 0; i < cycles; i++) {
+		struct ps_keys keys = ps_state_keys(&busy.db->state);
+		uint64_t before;
+
+		bench_sleep_nsec(GRACE_RUN_NSEC);
+		pthread_mutex_lock(&busy.db->control.mutex);
+		before = bench_nsec();
+		ps_state_retune(&busy.db->state, &keys);
+		took[i] = (double)(bench_nsec() - before) / 1e3;
+		pthread_mutex_unlock(&busy.db->control.mutex);
+	}
+	bench_busy_end(&busy);
+	bench_say_distribution(self, "grace", took, cycles);
+	bench_say_seconds(self, bench_quantile(took, cycles, 0.50) / 1e6);
+	target.figure = (struct bench_spread){ bench_quantile(took, cycles, 0.99), took[0], took[cycles - 1], cycles };
+	snprintf(target.what, sizeof target.what, "grace period alone, p99, 8 at it, %s",
+	         bench_loads[*(const enum bench_load *)self->what]);
+	bench_judge(&target);
+}
+
+void bench_add_verbs(void)
+{
+	static const struct bench_verb verbs[] = {
+		{ "pause", WAITING, penstock_pause, penstock_unpause },
+		{ "pause", FULL, penstock_pause, penstock_unpause },
+		{ "pause", SMALL, penstock_pause, penstock_unpause },
+		{ "stop", WAITING, penstock_stop, penstock_start },
+		{ "stop", FULL, penstock_stop, penstock_start },
+		{ "stop", SMALL, penstock_stop, penstock_start },
+	};
+	static const enum bench_load loads[] = { WAITING, FULL };
+
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		struct bench_case each = { .run = bench_run_verb, .what = &verbs[i], .has_target = true };
+
+		snprintf(each.name, sizeof each.name, "verbs/%s/%s", verbs[i].name, bench_loads[verbs[i].load]);
+		bench_add(&each);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		struct bench_case each = { .run = bench_run_grace, .what = &loads[i], .has_target = true };
+
+		snprintf(each.name, sizeof each.name, "verbs/grace/%s", bench_loads[loads[i]]);
+		bench_add(&each);
+	}
+}

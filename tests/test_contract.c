@@ -1,0 +1,1612 @@
+/*
+ * The contract beside the state machine: what a submission may ask for and is refused, where calls are misuse, fork,
+ * readers, hooks, the writer's thread, counters, opening. (test_states.c has the verbs, test_handle.c the results.)
+ */
+#include "tests/kit.h"
+
+#include <sched.h>
+#include <sys/wait.h>
+
+TestSuite(contract, .init = kit_begin, .fini = harness_end);
+
+static int64_t rows(void)
+{
+	return kit_ask(harness_path("test.db"), "SELECT count(*) FROM t");
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static void open_fails(const char *path, const penstock_config *config, int status, const char *part)
+{
+	penstock *db = (penstock *)1;
+
+	for (int autostart = 0; autostart <= 1; autostart++) {
+		penstock_config own;
+
+		if (config != NULL)
+			own = *config;
+		else
+			penstock_config_init(&own);
+		own.autostart = autostart;
+		db = (penstock *)1;
+		expect(penstock_open(path, &own, &db), status);
+		expect_message(part);
+		cr_assert_null(db);
+	}
+}
+
+Test(contract, open_says_what_is_wrong_with_the_path)
+{
+	FILE *file;
+
+	open_fails(harness_path("missing/test.db"), NULL, PENSTOCK_CANTOPEN, "missing");
+	expect_message("folder");
+	open_fails(harness_make_folder(), NULL, PENSTOCK_CANTOPEN, "is a folder");
+	open_fails(":memory:", NULL, PENSTOCK_CANTOPEN, "memory");
+	open_fails("file::memory:", NULL, PENSTOCK_CANTOPEN, "file::memory:");
+	open_fails("file::memory:?cache=shared", NULL, PENSTOCK_CANTOPEN, "memory");
+	open_fails("", NULL, PENSTOCK_MISUSE, "empty");
+	open_fails(NULL, NULL, PENSTOCK_MISUSE, "NULL");
+	expect(penstock_open("x.db", NULL, NULL), PENSTOCK_MISUSE);
+	file = fopen(harness_path("text.db"), "w");
+	for (int i = 0; i < 1000; i++)
+		fputs("no database at all\n", file);
+	fclose(file);
+	open_fails(harness_path("text.db"), NULL, PENSTOCK_CANTOPEN, "not an SQLite database");
+	open_fails(harness_path("text.db/test.db"), NULL, PENSTOCK_CANTOPEN, "text.db");
+	cr_assert_eq(kit_open_files(harness_make_folder()), 0);
+	cr_assert_eq(kit_find_thread("penstock"), 0);
+}
+
+Test(contract, read_only_files_are_refused)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(chmod(harness_path("test.db"), 0400), 0);
+	if (access(harness_path("test.db"), W_OK) == 0)
+		cr_skip_test("this user (root) may write to read-only files");
+	open_fails(harness_path("test.db"), NULL, PENSTOCK_CANTOPEN, "test.db");
+}
+
+Test(contract, pragmas_are_checked_at_open)
+{
+	penstock_pragma slip = { "chache_size", "-4000" }, mode = { "journal_mode", "delete" };
+	penstock_pragma good[] = { { "page_size", "8192" }, { "cache_size", "-4321" }, { "journal_mode", "wal" } };
+	penstock_config config;
+	sqlite3 *reader;
+	sqlite3_stmt *statement;
+	FILE *file;
+	penstock *db;
+
+	penstock_config_init(&config);
+	config.pragma_count = 1;
+	config.pragmas = &slip;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "config: ");
+	expect_message("chache_size");
+	config.pragmas = &mode;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "journal_mode");
+	expect_message("WAL");
+	penstock_config_init(&config);
+	file = fopen(harness_path("app.ini"), "w");
+	fputs("batch_max = 5\n[pragmas]\nchache_size = -4000\n", file);
+	fclose(file);
+	config.config_file = harness_path("app.ini");
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "app.ini:3");
+	config.config_file = harness_path("none.ini");
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CANTOPEN, "none.ini");
+	unlink(harness_path("test.db"));
+
+	penstock_config_init(&config);
+	config.pragmas = good;
+	config.pragma_count = COUNT_OF(good);
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA page_size"), 8192);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_prepare_v2(reader, "PRAGMA cache_size", -1, &statement, NULL) == SQLITE_OK);
+	check(sqlite3_step(statement) == SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(statement, 0), -4321);
+	sqlite3_finalize(statement);
+	sqlite3_close(reader);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, open_checks_struct_size)
+{
+	penstock_config config;
+
+	penstock_config_init(&config);
+	config.struct_size = 0;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_MISUSE, "struct_size");
+	config.struct_size = sizeof config + 1;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_MISUSE, "struct_size");
+	config.struct_size = 1 << 30;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_MISUSE, "struct_size");
+	penstock_config_init(&config);
+	config.ring_slots = 1;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "ring_slots");
+}
+
+/* A database in another mode becomes WAL, also with what a crash left beside it. */
+Test(contract, open_switches_to_wal)
+{
+	sqlite3 *connection;
+	penstock *db;
+
+	check(sqlite3_open(harness_path("test.db"), &connection) == SQLITE_OK);
+	check(sqlite3_exec(connection, "PRAGMA journal_mode=TRUNCATE; CREATE TABLE t(a)", NULL, NULL, NULL) == SQLITE_OK);
+	check(sqlite3_close(connection) == SQLITE_OK);
+	db = kit_open(NULL);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT mode = 'wal' FROM (SELECT journal_mode mode FROM pragma_journal_mode)"), 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, relative_paths_survive_chdir)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	cr_assert_eq(chdir(harness_make_folder()), 0);
+	db = kit_open_path("test.db", &config);
+	cr_assert_eq(chdir("/"), 0);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 1);
+}
+
+/* "What went wrong in the last call that did not return OK": a good open is none. */
+Test(contract, good_calls_leave_the_message_alone)
+{
+	penstock_config config = kit_config();
+	char before[256];
+	penstock *db;
+
+	expect(penstock_pause(NULL, 0), PENSTOCK_MISUSE);
+	snprintf(before, sizeof before, "%s", penstock_error_message());
+	db = kit_open_table(&config);
+	cr_assert_str_eq(penstock_error_message(), before);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_str_eq(penstock_error_message(), before);
+}
+
+/* ---- what a submission may ask for ------------------------------------------------------------------------------- */
+
+static void ignore(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	(void)result;
+}
+
+Test(contract, wrong_submissions_are_misuse)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config), *other;
+	penstock_submission good = { .struct_size = sizeof good, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_value value = penstock_int64(1);
+	penstock_statement *statement, *foreign;
+	penstock_submission wrong;
+	penstock_handle *handle;
+
+	config.synchronous = PENSTOCK_UNSET;
+	other = kit_open_path(harness_path("other.db"), &config);
+	expect(penstock_statement_register(db, "SELECT 1", -1, &statement), PENSTOCK_OK);
+	expect(penstock_statement_register(other, "SELECT 1", -1, &foreign), PENSTOCK_OK);
+
+#define WRONG(...)                                                                                                     \
+	do {                                                                                                           \
+		wrong = good;                                                                                          \
+		__VA_ARGS__;                                                                                           \
+		handle = (penstock_handle *)1;                                                                         \
+		expect(penstock_submit(db, &wrong, 0, &handle), PENSTOCK_MISUSE);                                      \
+		check(handle == NULL);                                                                                 \
+		handle = (penstock_handle *)1;                                                                         \
+		expect(penstock_execute(db, &wrong, 0, &handle), PENSTOCK_MISUSE);                                     \
+		check(handle == NULL);                                                                                 \
+	} while (0)
+	WRONG(wrong.struct_size = 0);
+	WRONG(wrong.struct_size = sizeof wrong - 8);
+	WRONG(wrong.struct_size = sizeof wrong + 8);
+	WRONG(wrong.sql = NULL);
+	WRONG(wrong.statement = statement);
+	WRONG(wrong.sql = NULL; wrong.statement = foreign);
+	WRONG(wrong.value_count = 1);
+	WRONG(wrong.ack = (penstock_ack)4);
+	WRONG(wrong.ack = (penstock_ack)-1);
+	WRONG(wrong.flags = 2);
+	WRONG(wrong.on_complete = ignore);
+	WRONG(wrong.ack = PENSTOCK_ACK_NONE);
+	WRONG(wrong.ack = PENSTOCK_ACK_DURABLE); /* synchronous is off */
+	WRONG(wrong.values = &value; wrong.value_count = 1; value.type = (penstock_type)0);
+	WRONG(wrong.values = &value; wrong.value_count = 1; value.type = (penstock_type)6);
+	WRONG(wrong.values = &value; wrong.value_count = 1; value = penstock_blob(NULL, 3));
+	wrong = good;
+	wrong.ack = PENSTOCK_ACK_NONE;
+	wrong.on_complete = ignore;
+	expect(penstock_submit(db, &wrong, 0, NULL), PENSTOCK_MISUSE);
+	wrong.ack = PENSTOCK_ACK_DURABLE;
+	expect(penstock_submit(db, &wrong, 0, NULL), PENSTOCK_MISUSE);
+	expect(penstock_submit(db, NULL, 0, NULL), PENSTOCK_MISUSE);
+	expect(penstock_submit(NULL, &good, 0, NULL), PENSTOCK_MISUSE);
+	expect(penstock_execute(NULL, &good, 0, NULL), PENSTOCK_MISUSE);
+	expect(penstock_statement_register(db, NULL, -1, &statement), PENSTOCK_MISUSE);
+	expect(penstock_statement_register(db, "SELECT 1", -1, NULL), PENSTOCK_MISUSE);
+	expect(penstock_reader_open(db, NULL), PENSTOCK_MISUSE);
+	expect(penstock_reconfigure(db, NULL), PENSTOCK_MISUSE);
+	expect(penstock_counters_read(db, NULL), PENSTOCK_MISUSE);
+	expect(penstock_handle_wait(NULL, 0), PENSTOCK_MISUSE);
+	cr_assert_null(penstock_handle_result(NULL));
+	penstock_handle_release(NULL);
+	cr_assert_eq(kit_counters(db).accepted, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 0);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+#undef WRONG
+}
+
+static _Atomic unsigned heard[16];
+
+static void count_status(void *arg, const penstock_result *result)
+{
+	check(arg == (void *)heard);
+	heard[result->status]++;
+}
+
+Test(contract, acknowledgements_combine)
+{
+	for (int synchronous = PENSTOCK_SYNCHRONOUS_NORMAL; synchronous <= PENSTOCK_SYNCHRONOUS_EXTRA; synchronous++) {
+		penstock_config config = kit_config();
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+		penstock_handle *handles[3];
+		penstock *db;
+
+		config.synchronous = synchronous;
+		db = kit_open_table(&config);
+		heard[PENSTOCK_OK] = 0;
+		kit_block(db);
+		for (int ack = PENSTOCK_ACK_DEFAULT; ack <= PENSTOCK_ACK_DURABLE; ack++) {
+			submission.ack = (penstock_ack)ack;
+			submission.on_complete = NULL;
+			submission.arg = heard;
+			expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK); /* nobody listens */
+			if (ack == PENSTOCK_ACK_NONE)
+				continue;
+			expect(penstock_submit(db, &submission, 0, &handles[ack - (ack > 1)]), PENSTOCK_OK);
+			submission.on_complete = count_status;
+			expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+		}
+		kit_unblock();
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		for (int i = 0; i < 3; i++) {
+			expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), PENSTOCK_OK);
+			check(penstock_handle_result(handles[i])->changes == 1);
+			penstock_handle_release(handles[i]);
+		}
+		cr_assert_eq(heard[PENSTOCK_OK], 3);
+		cr_assert_eq(kit_counters(db).wal_syncs > 0, synchronous == PENSTOCK_SYNCHRONOUS_NORMAL);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(rows(), 10);
+		harness_end();
+	}
+}
+
+static struct {
+	_Atomic unsigned count;
+	void *arg, *result_arg;
+	uint64_t ticket;
+	int code;
+	char message[200];
+} last_error;
+
+static void note_error(void *arg, const penstock_result *result)
+{
+	check(result->status != PENSTOCK_OK);
+	last_error.arg = arg;
+	last_error.result_arg = result->arg;
+	last_error.ticket = result->ticket;
+	last_error.code = result->extended_code;
+	snprintf(last_error.message, sizeof last_error.message, "%s", result->message);
+	last_error.count++;
+}
+
+Test(contract, errors_nobody_listens_to_reach_the_error_callback)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_handle *handle;
+	uint64_t before;
+	penstock *db;
+	int tag;
+
+	config.on_error = note_error;
+	config.on_error_arg = &config;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a UNIQUE)"), PENSTOCK_OK);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 2, 0, NULL), PENSTOCK_OK);
+	submission.sql = "INSERT INTO t VALUES(1)";
+	submission.arg = &tag;
+	submission.ack = PENSTOCK_ACK_NONE;
+	before = kit_counters(db).accepted;
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(last_error.count, 1);
+	check(last_error.arg == &config && last_error.result_arg == &tag);
+	cr_assert_eq(last_error.ticket, before);
+	cr_assert_eq(last_error.code, SQLITE_CONSTRAINT_UNIQUE);
+	check(strstr(last_error.message, "UNIQUE") != NULL, "%s", last_error.message);
+	/* not for those that listen */
+	submission.ack = PENSTOCK_ACK_DEFAULT;
+	submission.arg = heard;
+	submission.on_complete = count_status;
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	submission.on_complete = NULL;
+	expect(penstock_submit(db, &submission, 0, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	penstock_handle_release(handle);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(heard[PENSTOCK_ERROR], 1);
+	cr_assert_eq(last_error.count, 1);
+	cr_assert_eq(kit_counters(db).failed, 3);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 3);
+}
+
+Test(contract, too_big_is_refused_before_it_is_looked_at)
+{
+	penstock_config config = kit_config();
+	penstock_value value = penstock_blob("x", (size_t)1 << 31);
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?)", .values = &value, .value_count = 1
+	};
+	penstock_statement *statement;
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_TOOBIG);
+	value = penstock_text_bytes("x", SIZE_MAX);
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_TOOBIG);
+	submission.value_count = 0;
+	submission.sql_bytes = INT64_MAX;
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_TOOBIG);
+	expect(penstock_statement_register(db, "x", INT64_MAX, &statement), PENSTOCK_TOOBIG);
+	cr_assert_eq(kit_counters(db).refused[PENSTOCK_TOOBIG], 3);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, large_texts_and_values_arrive)
+{
+	penstock_config config = kit_config();
+	size_t text_bytes = 10 << 20, blob_bytes = 20 << 20;
+	char *sql = malloc(text_bytes + 1), *blob = malloc(blob_bytes);
+	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_statement *statement;
+	penstock_value value;
+	penstock_handle *handle;
+	penstock *db = kit_open_table(&config);
+	const char *begin = "INSERT INTO t VALUES('";
+
+	memset(sql, 'x', text_bytes);
+	memcpy(sql, begin, strlen(begin));
+	memcpy(sql + text_bytes - 2, "')", 3);
+	submission.sql = sql;
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_statement_register(db, sql, -1, &statement), PENSTOCK_OK);
+	submission.sql = NULL;
+	submission.statement = statement;
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	for (size_t i = 0; i < blob_bytes; i++)
+		blob[i] = (char)(i * 31 >> 3);
+	value = penstock_blob(blob, blob_bytes);
+	submission = (penstock_submission){ .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?) RETURNING a",
+		                            .values = &value, .value_count = 1 };
+	/* Its rows are over result_bytes_max: an error, and no effect. */
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
+	expect_message("result_bytes_max");
+	submission.sql = "INSERT INTO t VALUES(?)";
+	expect(penstock_submit(db, &submission, 0, &handle), PENSTOCK_OK);
+	memset(blob, 0, blob_bytes); /* ours again */
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(penstock_queue_depth(db), 0);
+	cr_assert_eq(kit_counters(db).queue_bytes, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 3);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT min(length(a)) FROM t"), (int64_t)(text_bytes - strlen(begin) - 2));
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT length(a) FROM t WHERE typeof(a)='blob'"), (int64_t)blob_bytes);
+	for (size_t i = 0; i < blob_bytes; i++)
+		blob[i] = (char)(i * 31 >> 3);
+	{
+		sqlite3 *connection;
+		sqlite3_stmt *read;
+
+		check(sqlite3_open(harness_path("test.db"), &connection) == SQLITE_OK);
+		check(sqlite3_prepare_v2(connection, "SELECT a FROM t WHERE typeof(a)='blob'", -1, &read, NULL) == SQLITE_OK);
+		check(sqlite3_step(read) == SQLITE_ROW);
+		check(memcmp(sqlite3_column_blob(read, 0), blob, blob_bytes) == 0);
+		sqlite3_finalize(read);
+		sqlite3_close(connection);
+	}
+	free(blob);
+	free(sql);
+}
+
+Test(contract, same_text_registers_once)
+{
+	penstock_config config = kit_config();
+	penstock_statement *first, *second, *third;
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(1)", -1, &first), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(1) -- more", 23, &second), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(2)", -1, &third), PENSTOCK_OK);
+	check(first == second && first != third);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+Test(contract, full_ring_refuses_or_waits)
+{
+	penstock_config config = kit_config(), change;
+	penstock_handle *handle;
+	penstock *db;
+
+	config.ring_slots = 3; /* rounded up to 4 */
+	db = kit_open_table(&config);
+	cr_assert_eq(penstock_queue_capacity(db), 4);
+	kit_block(db);
+	for (int i = 0; i < 3; i++)
+		expect(kit_insert(db, i, 0, NULL), PENSTOCK_OK);
+	cr_assert_eq(penstock_queue_depth(db), 4);
+	expect(kit_insert(db, 3, 0, &handle), PENSTOCK_FULL);
+	check(handle == NULL);
+	expect(kit_insert(db, 3, SHORT, &handle), PENSTOCK_TIMEOUT);
+	check(handle == NULL);
+	{
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(3)" };
+
+		expect(penstock_execute(db, &submission, 0, &handle), PENSTOCK_FULL);
+		check(handle == NULL);
+		expect(penstock_execute(db, &submission, SHORT, &handle), PENSTOCK_TIMEOUT);
+		check(handle == NULL);
+		expect(penstock_try_submit(db, &submission, &handle), PENSTOCK_FULL);
+	}
+	penstock_config_init(&change);
+	change.when_full = PENSTOCK_WHEN_FULL_FAIL;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	expect(kit_insert(db, 3, PENSTOCK_FOREVER, NULL), PENSTOCK_FULL);
+	cr_assert_eq(kit_counters(db).refused[PENSTOCK_FULL], 4);
+	cr_assert_eq(kit_counters(db).refused[PENSTOCK_TIMEOUT], 2);
+	cr_assert_eq(kit_counters(db).full_events, 6);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(penstock_queue_depth(db), 0);
+	expect(kit_insert(db, 3, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 4);
+}
+
+struct producer {
+	penstock *db;
+	int64_t begin, end;
+	size_t bytes;
+	int status;
+};
+
+static void *insert_many(void *arg)
+{
+	struct producer *producer = arg;
+
+	for (int64_t i = producer->begin; i < producer->end; i++)
+		expect(kit_insert(producer->db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	return NULL;
+}
+
+Test(contract, two_slots_serve_many_producers)
+{
+	enum { PRODUCERS = 16, EACH = 100 };
+	penstock_config config = kit_config();
+	struct producer producers[PRODUCERS];
+	pthread_t threads[PRODUCERS];
+	penstock *db;
+
+	config.ring_slots = 2;
+	db = kit_open_table(&config);
+	for (int i = 0; i < PRODUCERS; i++) {
+		producers[i] = (struct producer){ .db = db, .begin = i * EACH, .end = (i + 1) * EACH };
+		threads[i] = kit_thread(insert_many, &producers[i]);
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		kit_join(threads[i]);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), PRODUCERS * EACH);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(DISTINCT a) FROM t"), PRODUCERS * EACH);
+}
+
+static int insert_bytes(penstock *db, size_t bytes, int64_t timeout_usec)
+{
+	char *data = calloc(1, bytes);
+	penstock_value value = penstock_blob(data, bytes);
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "INSERT INTO t(a) VALUES(?)", .values = &value, .value_count = 1
+	};
+	int status = penstock_submit(db, &submission, timeout_usec, NULL);
+
+	free(data);
+	return status;
+}
+
+static void *insert_one(void *arg)
+{
+	struct producer *producer = arg;
+
+	producer->status = insert_bytes(producer->db, producer->bytes, PENSTOCK_FOREVER);
+	return NULL;
+}
+
+Test(contract, queued_bytes_are_bounded)
+{
+	penstock_config config = kit_config(), change;
+	struct producer producer;
+	pthread_t thread;
+	penstock *db;
+
+	config.ring_bytes = 10000;
+	db = kit_open_table(&config);
+	kit_block(db);
+	expect(insert_bytes(db, 4000, 0), PENSTOCK_OK);
+	expect(insert_bytes(db, 4000, 0), PENSTOCK_OK);
+	expect(insert_bytes(db, 4000, 0), PENSTOCK_FULL);
+	expect(insert_bytes(db, 4000, SHORT), PENSTOCK_TIMEOUT);
+	expect(insert_bytes(db, 20000, 0), PENSTOCK_FULL);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK); /* inline: counts nothing */
+	check(kit_counters(db).queue_bytes >= 8000 && kit_counters(db).queue_bytes <= 10000);
+	/* One waits, and a larger bound is room for it. */
+	producer = (struct producer){ .db = db, .bytes = 4000 };
+	thread = kit_thread(insert_one, &producer);
+	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1);
+	penstock_config_init(&change);
+	change.ring_bytes = 20000;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	kit_join(thread);
+	expect(producer.status, PENSTOCK_OK);
+	/* One waits, and bytes given back are room for it. */
+	producer = (struct producer){ .db = db, .bytes = 50000 };
+	thread = kit_thread(insert_one, &producer);
+	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1);
+	kit_unblock();
+	kit_join(thread);
+	expect(producer.status, PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).queue_bytes, 0);
+	/* Larger than the bound, alone. */
+	kit_block(db);
+	expect(insert_bytes(db, 1000000, 0), PENSTOCK_OK);
+	expect(insert_bytes(db, 100, 0), PENSTOCK_FULL);
+	kit_unblock();
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 6);
+}
+
+/* ---- reconfigure ------------------------------------------------------------------------------------------------- */
+
+static uint64_t largest_batch_of(penstock *db, int count)
+{
+	penstock_counters before = kit_counters(db), after;
+
+	kit_block(db);
+	for (int i = 0; i < count; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	after = kit_counters(db);
+	for (size_t i = PENSTOCK_HISTOGRAM_BUCKETS; i-- > 0;) {
+		if (after.batch_size.buckets[i] != before.batch_size.buckets[i])
+			return penstock_histogram_floor(i);
+	}
+	return 0;
+}
+
+Test(contract, live_keys_take_effect)
+{
+	penstock_config config = kit_config(), change;
+	penstock_submission rows_wanted = { .struct_size = sizeof rows_wanted, .sql = "SELECT 1, 2, 3" };
+	penstock_handle *handle;
+	penstock *db;
+
+	config.batch_usec = 0;
+	db = kit_open_table(&config);
+	penstock_config_init(&change);
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK); /* nothing */
+	check(largest_batch_of(db, 100) >= 96);
+	change.batch_max = 7;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	check(largest_batch_of(db, 100) == 7);
+	change.batch_max = 1;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	check(largest_batch_of(db, 100) == 1);
+	penstock_config_init(&change);
+	change.batch_max = 1000;
+	change.batch_bytes = 1024;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	check(largest_batch_of(db, 100) < 20);
+
+	penstock_config_init(&change);
+	change.results_timeout_ms = 10;
+	change.result_bytes_max = 10;
+	change.when_paused = PENSTOCK_HOLD;
+	change.when_stopped = PENSTOCK_HOLD;
+	change.linger_usec = 1000;
+	change.spin_usec = 100;
+	change.wal_bytes_max = 65536;
+	change.busy_limit_ms = 1;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	expect(penstock_execute(db, &rows_wanted, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
+	for (int i = 0; i < 50; i++)
+		expect(insert_bytes(db, 10000, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_counters(db).checkpoints > 0);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 1, 0, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_DEFAULT_TIMEOUT), PENSTOCK_TIMEOUT);
+	expect(penstock_flush(db, PENSTOCK_DEFAULT_TIMEOUT), PENSTOCK_TIMEOUT);
+	/* Policies change while they matter: what is held stays, what comes is refused. */
+	penstock_config_init(&change);
+	change.when_paused = PENSTOCK_REFUSE;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	expect(kit_insert(db, 2, 0, NULL), PENSTOCK_PAUSED);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK); /* when_stopped=hold */
+	change.when_stopped = PENSTOCK_REFUSE;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	expect(kit_insert(db, 4, 0, NULL), PENSTOCK_STOPPED);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 400 + 50 + 2);
+}
+
+Test(contract, other_keys_cannot_change)
+{
+	penstock_config config = kit_config(), change;
+	penstock *db = kit_open_table(&config);
+	const penstock_config_key *key;
+	unsigned fixed = 0, live = 0;
+
+	for (size_t i = 0; (key = penstock_config_key_at(i)) != NULL; i++) {
+		penstock_config_init(&change);
+		change.batch_max = 3;
+		if (strcmp(key->name, "results_timeout_ms") != 0)
+			expect(penstock_config_set(&change, key->name, key->default_text), PENSTOCK_OK);
+		if (key->live) {
+			live++;
+			continue;
+		}
+		fixed++;
+		expect(penstock_reconfigure(db, &change), PENSTOCK_CONFIG);
+		expect_message(key->name);
+		check(db->state.current->keys.batch_max == 1000, "changed with %s", key->name);
+	}
+	check(fixed >= 5 && live >= 10);
+	penstock_config_init(&change);
+	change.batch_max = 0;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_CONFIG);
+	penstock_config_init(&change);
+	change.batch_max = 3;
+	change.connect_hook = kit_hook;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_CONFIG);
+	change.struct_size = 1;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_MISUSE);
+	check(db->state.current->keys.batch_max == 1000);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *retune(void *arg)
+{
+	struct producer *producer = arg;
+	penstock_config change;
+
+	for (int i = 0; i < 300; i++) {
+		penstock_config_init(&change);
+		change.batch_max = 1 + i % 9;
+		change.spin_usec = i % 2 * 20;
+		change.when_full = PENSTOCK_WHEN_FULL_BLOCK;
+		expect(penstock_reconfigure(producer->db, &change), PENSTOCK_OK);
+	}
+	return NULL;
+}
+
+Test(contract, retuning_under_load_loses_nothing)
+{
+	enum { PRODUCERS = 3, EACH = 3000 };
+	penstock_config config = kit_config();
+	struct producer producers[PRODUCERS];
+	pthread_t threads[PRODUCERS], tuner;
+	penstock *db;
+
+	config.ring_slots = 64;
+	db = kit_open_table(&config);
+	for (int i = 0; i < PRODUCERS; i++) {
+		producers[i] = (struct producer){ .db = db, .begin = i * EACH, .end = (i + 1) * EACH };
+		threads[i] = kit_thread(insert_many, &producers[i]);
+	}
+	tuner = kit_thread(retune, &producers[0]);
+	for (int i = 0; i < PRODUCERS; i++)
+		kit_join(threads[i]);
+	kit_join(tuner);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(DISTINCT a) FROM t"), PRODUCERS * EACH);
+	cr_assert_eq(rows(), PRODUCERS * EACH);
+}
+
+/* ---- in callbacks ------------------------------------------------------------------------------------------------ */
+
+static penstock *callback_db;
+static _Atomic unsigned callbacks_tried;
+static penstock_handle *_Atomic pending; /* of an engine that does not run */
+
+static void waiting_calls_are_misuse(void)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock_config change;
+	penstock_handle *handle;
+	penstock_statement *statement;
+	sqlite3 *reader;
+	penstock *db = callback_db, *another;
+
+	if (db == NULL)
+		return;
+	penstock_config_init(&change);
+	for (int i = 0; i < 2; i++) {
+		int64_t timeout = i == 0 ? PENSTOCK_FOREVER : 1000;
+
+		expect(penstock_flush(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_start(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_stop(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_pause(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_unpause(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_close(db, timeout), PENSTOCK_MISUSE);
+		expect(penstock_execute(db, &submission, timeout, &handle), PENSTOCK_MISUSE);
+		check(handle == NULL);
+		if (pending != NULL)
+			expect(penstock_handle_wait(pending, timeout), PENSTOCK_MISUSE);
+	}
+	expect(penstock_reconfigure(db, &change), PENSTOCK_MISUSE);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_MISUSE);
+	expect(penstock_open(harness_path("another.db"), NULL, &another), PENSTOCK_MISUSE);
+	check(another == NULL);
+	/* These are allowed. */
+	expect(penstock_counters_read(db, &counters), PENSTOCK_OK);
+	penstock_queue_depth(db);
+	penstock_phase_of(db);
+	penstock_is_stopped(db);
+	expect(penstock_statement_register(db, "SELECT 2", -1, &statement), PENSTOCK_OK);
+	if (pending != NULL)
+		expect(penstock_handle_wait(pending, 0), PENSTOCK_TIMEOUT);
+	callbacks_tried++;
+}
+
+static void try_function(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	waiting_calls_are_misuse();
+	sqlite3_result_int(context, 1);
+}
+
+static int try_hook(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	waiting_calls_are_misuse();
+	return sqlite3_create_function_v2(connection, "try", 0, SQLITE_UTF8, NULL, try_function, NULL, NULL, NULL);
+}
+
+static void try_completion(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	(void)result;
+	waiting_calls_are_misuse();
+}
+
+static void try_log(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)arg;
+	(void)level;
+	(void)message;
+	waiting_calls_are_misuse();
+}
+
+Test(contract, waiting_in_a_callback_is_misuse)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1",
+		                           .on_complete = try_completion };
+	penstock_handle *handle;
+	sqlite3 *reader, *blocker;
+	penstock *db, *idle;
+
+	config.autostart = 0;
+	idle = kit_open_path(harness_path("idle.db"), &config);
+	expect(kit_submit(idle, "SELECT 1", 0, &handle), PENSTOCK_OK);
+	pending = handle;
+	penstock_config_init(&config);
+	config.connect_hook = try_hook;
+	config.on_error = try_completion;
+	config.log = try_log;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 50;
+	db = kit_open(&config);
+	callback_db = db;
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(callbacks_tried, 1);
+	expect(kit_execute(db, "SELECT try()"), PENSTOCK_OK);
+	cr_assert_eq(callbacks_tried, 2);
+	expect(kit_submit(db, "nonsense", 0, NULL), PENSTOCK_OK); /* the error callback */
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(callbacks_tried, 3);
+	/* the hook for a reader, on this thread; and after it this thread may wait again */
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(callbacks_tried, 4);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* the hook on the writer's thread */
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(callbacks_tried, 5);
+	/* the log callback: somebody else has the lock */
+	check(sqlite3_open(harness_path("test.db"), &blocker) == SQLITE_OK);
+	check(sqlite3_exec(blocker, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_ERROR);
+	check(sqlite3_close(blocker) == SQLITE_OK);
+	cr_assert_eq(callbacks_tried, 6);
+	/* completions at close, on the closing thread */
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	callback_db = NULL;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	callback_db = idle;
+	expect(penstock_submit(idle, &submission, 0, NULL), PENSTOCK_OK);
+	pending = NULL;
+	{
+		/* Close runs the completion when the engine is closed already: every call says so or is misuse. */
+		callback_db = NULL;
+		expect(penstock_close(idle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	expect(penstock_handle_wait(handle, 0), PENSTOCK_SHUTDOWN);
+	penstock_handle_release(handle);
+}
+
+static struct {
+	_Atomic unsigned accepted, full, done;
+} chain;
+
+static void submit_more(void *arg, const penstock_result *result)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock *db = arg;
+
+	check(result->status == PENSTOCK_OK);
+	for (int i = 0; i < 20; i++) {
+		int status = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
+
+		if (status == PENSTOCK_OK)
+			chain.accepted++;
+		else if (status == PENSTOCK_FULL)
+			chain.full++;
+		else
+			check(false, "%s", penstock_status_name(status));
+	}
+	chain.done++;
+}
+
+Test(contract, submit_in_a_callback_never_blocks)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(0)",
+		                           .on_complete = submit_more };
+	penstock *db;
+
+	config.ring_slots = 4;
+	db = kit_open_table(&config);
+	submission.arg = db;
+	for (int i = 0; i < 10; i++) {
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	cr_assert_eq(chain.done, 10);
+	check(chain.full > 0 && chain.accepted > 0 && chain.full + chain.accepted == 200);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 10 + chain.accepted);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
+
+/* Runs in a child, which leaves with _exit: its own failures are heard by its status. */
+#define CHILD(...)                                                                                                     \
+	do {                                                                                                           \
+		pid_t child_ = fork();                                                                                 \
+		int status_;                                                                                           \
+		check(child_ >= 0);                                                                                    \
+		if (child_ == 0) {                                                                                     \
+			alarm(60);                                                                                     \
+			__VA_ARGS__;                                                                                   \
+			_exit(0);                                                                                      \
+		}                                                                                                      \
+		check(waitpid(child_, &status_, 0) == child_);                                                         \
+		check(WIFEXITED(status_) && WEXITSTATUS(status_) == 0, "the child ended with %#x", (unsigned)status_);  \
+	} while (0)
+
+static void forked_child(penstock *db, penstock_handle *waiting, penstock_handle *done, penstock_statement *registered)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(99)" };
+	penstock_submission with_statement = { .struct_size = sizeof submission, .statement = registered };
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock_statement *statement;
+	penstock_handle *handle;
+	penstock_config change;
+	sqlite3 *reader;
+	char text[10] = "x";
+
+	penstock_config_init(&change);
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_FORKED);
+	expect(penstock_submit(db, &submission, 0, &handle), PENSTOCK_FORKED);
+	check(handle == NULL);
+	expect(penstock_submit(db, &with_statement, 0, NULL), PENSTOCK_FORKED);
+	expect(penstock_try_submit(db, &submission, NULL), PENSTOCK_FORKED);
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_FORKED);
+	check(handle == NULL);
+	expect(penstock_statement_register(db, "SELECT 1", -1, &statement), PENSTOCK_FORKED);
+	expect(penstock_handle_wait(waiting, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_handle_wait(waiting, 0), PENSTOCK_FORKED);
+	check(penstock_handle_result(waiting) == NULL);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	expect(penstock_reconfigure(db, &change), PENSTOCK_FORKED);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_FORKED);
+	check(reader == NULL);
+	expect(penstock_counters_read(db, &counters), PENSTOCK_FORKED);
+	check(penstock_queue_depth(db) == 0);
+	check(penstock_is_stopped(db) == 1);
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_STOPPED);
+	check(penstock_failure(db, text, sizeof text) == 0 && text[0] == '\0');
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_FORKED);
+	/* What is done can be read and let go of. */
+	expect(penstock_handle_wait(done, 0), PENSTOCK_OK);
+	check(penstock_handle_result(done) != NULL);
+	penstock_handle_release(done);
+	penstock_handle_release(waiting);
+}
+
+Test(contract, forked_child_is_refused_and_leaves_the_file_alone)
+{
+	penstock_config config = kit_config();
+	penstock_handle *waiting, *done;
+	penstock_statement *statement;
+	struct stat before, after;
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(98)", -1, &statement), PENSTOCK_OK);
+	expect(kit_insert(db, 1, 0, &done), PENSTOCK_OK);
+	expect(penstock_handle_wait(done, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_block(db);
+	expect(kit_insert(db, 2, 0, &waiting), PENSTOCK_OK);
+	cr_assert_eq(stat(harness_path("test.db-wal"), &before), 0);
+	CHILD(forked_child(db, waiting, done, statement));
+	cr_assert_eq(stat(harness_path("test.db-wal"), &after), 0);
+	check(before.st_size == after.st_size && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+	kit_unblock();
+	expect(penstock_handle_wait(waiting, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(waiting);
+	penstock_handle_release(done);
+	/* While paused and while stopped too. */
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(expect(penstock_unpause(db, 0), PENSTOCK_FORKED); expect(penstock_close(db, 0), PENSTOCK_FORKED));
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(expect(penstock_start(db, 0), PENSTOCK_FORKED); expect(penstock_close(db, 0), PENSTOCK_FORKED));
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 3);
+}
+
+static _Atomic bool enough;
+
+static void *insert_until_enough(void *arg)
+{
+	struct producer *producer = arg;
+
+	while (!enough) {
+		penstock_handle *handle;
+
+		expect(kit_insert(producer->db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		if (producer->begin++ % 16 == 0)
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		penstock_handle_release(handle);
+	}
+	return NULL;
+}
+
+static void child_has_its_own(int i)
+{
+	char name[32];
+	penstock *own;
+
+	snprintf(name, sizeof name, "child%d.db", i);
+	expect(penstock_open(harness_path(name), NULL, &own), PENSTOCK_OK);
+	expect(kit_execute(own, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(penstock_pause(own, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(own, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(own, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The child may not use this engine; nothing says that it may not have another. */
+Test(contract, forked_child_may_have_an_engine_of_its_own)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+#ifdef __SANITIZE_THREAD__
+	cr_skip_test("TSan does not follow a fork of a program with threads");
+#endif
+	db = kit_open_table(&config);
+	CHILD(child_has_its_own(0));
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Forked at any moment, among busy producers: the child's calls return. */
+Test(contract, fork_at_any_moment)
+{
+	penstock_config config = kit_config();
+	struct producer producers[3];
+	pthread_t threads[3];
+	penstock *db;
+
+#ifdef __SANITIZE_THREAD__
+	cr_skip_test("TSan does not follow a fork of a program with threads");
+#endif
+	config.ring_slots = 64;
+	db = kit_open_table(&config);
+	for (int i = 0; i < 3; i++) {
+		producers[i] = (struct producer){ .db = db };
+		threads[i] = kit_thread(insert_until_enough, &producers[i]);
+	}
+	for (int i = 0; i < 40; i++)
+		CHILD(expect(kit_insert(db, 7, PENSTOCK_FOREVER, NULL), PENSTOCK_FORKED);
+		      expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_FORKED));
+	enough = true;
+	for (int i = 0; i < 3; i++)
+		kit_join(threads[i]);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE a = 7"), 0);
+}
+
+/* ---- readers and hooks ------------------------------------------------------------------------------------------- */
+
+static int64_t reader_asks(sqlite3 *reader, const char *sql)
+{
+	sqlite3_stmt *statement;
+	int64_t number;
+
+	check(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(reader));
+	check(sqlite3_step(statement) == SQLITE_ROW, "%s", sqlite3_errmsg(reader));
+	number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+Test(contract, reader_sees_what_is_committed_and_cannot_write)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	unsigned calls = hook_calls;
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(hook_calls, calls + 1);
+	cr_assert_eq(reader_asks(reader, "SELECT gate()"), 1); /* the hook's function */
+	cr_assert_eq(reader_asks(reader, "PRAGMA query_only"), 1);
+	cr_assert_eq(reader_asks(reader, "PRAGMA busy_timeout"), 5000);
+	cr_assert_eq(sqlite3_exec(reader, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), SQLITE_READONLY);
+	for (int i = 0; i < 200; i++) {
+		penstock_handle *handle;
+
+		expect(kit_insert(db, i, 0, &handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		penstock_handle_release(handle);
+		cr_assert_eq(reader_asks(reader, "SELECT count(*) FROM t"), i + 1);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(reader_asks(reader, "SELECT count(*) FROM t"), 200); /* it is the caller's */
+	check(sqlite3_close(reader) == SQLITE_OK);
+}
+
+Test(contract, reader_never_checkpoints)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	struct stat before, after;
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(reader_asks(reader, "SELECT count(*) FROM t"), 0);
+	check(sqlite3_exec(reader, "BEGIN; SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK); /* the writer cannot either */
+	for (int i = 0; i < 100; i++)
+		expect(insert_bytes(db, 5000, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	cr_assert_eq(reader_asks(reader, "SELECT count(*) FROM t"), 100);
+	cr_assert_eq(stat(harness_path("test.db"), &before), 0);
+	check(sqlite3_close(reader) == SQLITE_OK); /* the last connection */
+	cr_assert_eq(stat(harness_path("test.db"), &after), 0);
+	check(before.st_size == after.st_size && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+	cr_assert_eq(access(harness_path("test.db-wal"), F_OK), 0);
+	cr_assert_eq(rows(), 100);
+}
+
+Test(contract, reader_is_refused_while_the_file_is_a_pausers)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	unsigned calls = hook_calls;
+	sqlite3 *reader;
+
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	reader = (sqlite3 *)1;
+	expect(penstock_reader_open(db, &reader), PENSTOCK_PAUSED);
+	cr_assert_null(reader);
+	cr_assert_eq(hook_calls, calls);
+	cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	hook_code = SQLITE_AUTH;
+	expect(penstock_reader_open(db, &reader), PENSTOCK_CANTOPEN);
+	cr_assert_null(reader);
+	hook_code = SQLITE_OK;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+struct pauser {
+	penstock *db;
+	_Atomic bool done;
+};
+
+static void *pause_main(void *arg)
+{
+	struct pauser *pauser = arg;
+
+	expect(penstock_pause(pauser->db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	pauser->done = true;
+	return NULL;
+}
+
+static void *reader_main(void *arg)
+{
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(arg, &reader), PENSTOCK_OK);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	return NULL;
+}
+
+Test(contract, pause_waits_for_a_reader_that_is_being_opened)
+{
+	penstock_config config = kit_config();
+	struct pauser pauser = { 0 };
+	pthread_t reader, thread;
+	penstock *db = kit_open_table(&config);
+
+	gate_set(&hook_gate, true);
+	reader = kit_thread(reader_main, db);
+	gate_await(&hook_gate);
+	pauser.db = db;
+	thread = kit_thread(pause_main, &pauser);
+	await(penstock_phase_of(db) == PENSTOCK_PHASE_PAUSING || penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED);
+	kit_sleep_usec(SHORT);
+	check(!pauser.done);
+	/* A pause that gives up over it leaves the engine running. */
+	gate_set(&hook_gate, false);
+	kit_join(reader);
+	kit_join(thread);
+	cr_assert_eq(penstock_phase_of(db), PENSTOCK_PHASE_PAUSED);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+
+	gate_set(&hook_gate, true);
+	reader = kit_thread(reader_main, db);
+	gate_await(&hook_gate);
+	expect(penstock_pause(db, 200000), PENSTOCK_TIMEOUT);
+	gate_set(&hook_gate, false);
+	kit_join(reader);
+	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *refused_reader_main(void *arg)
+{
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(arg, &reader), PENSTOCK_CANTOPEN);
+	return NULL;
+}
+
+/* The same, and the writer cannot connect again: nobody holds this pause, so it must not stay PAUSED (control.h). */
+Test(contract, pause_withdrawn_over_a_reader_does_not_stay_paused)
+{
+	penstock_config config = kit_config();
+	pthread_t reader;
+	penstock *db = kit_open_table(&config);
+
+	gate_set(&hook_gate, true);
+	reader = kit_thread(refused_reader_main, db);
+	gate_await(&hook_gate);
+	hook_code = SQLITE_PERM;
+	expect(penstock_pause(db, 200000), PENSTOCK_TIMEOUT);
+	gate_set(&hook_gate, false);
+	kit_join(reader);
+	await(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING || penstock_phase_of(db) == PENSTOCK_PHASE_FAILED);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* A pause that timed out is over for its thread: it may try again at once. */
+Test(contract, pause_withdrawn_over_a_reader_can_be_tried_again)
+{
+	penstock_config config = kit_config();
+	pthread_t reader;
+	penstock *db = kit_open_table(&config);
+
+	gate_set(&hook_gate, true);
+	reader = kit_thread(reader_main, db);
+	gate_await(&hook_gate);
+	expect(penstock_pause(db, 200000), PENSTOCK_TIMEOUT);
+	expect(penstock_pause(db, SHORT), PENSTOCK_TIMEOUT);
+	gate_set(&hook_gate, false);
+	kit_join(reader);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, hook_runs_on_every_connection)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db = kit_open_table(&config);
+
+	cr_assert_eq(hook_calls, 1);
+	expect(kit_execute(db, "SELECT gate()"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(hook_calls, 2);
+	expect(kit_execute(db, "SELECT gate()"), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(hook_calls, 3);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(hook_calls, 4);
+	expect(kit_execute(db, "SELECT gate()"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	hook_code = SQLITE_AUTH;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	expect_message("connect hook");
+	cr_assert_null(db);
+	cr_assert_eq(kit_find_thread("penstock"), 0);
+}
+
+/* ---- the writer's thread ----------------------------------------------------------------------------------------- */
+
+static _Atomic unsigned signals_on_writer;
+static _Atomic pid_t writer_thread;
+
+static void note_signal(int number)
+{
+	(void)number;
+	if (gettid() == writer_thread)
+		signals_on_writer++;
+}
+
+Test(contract, writer_has_a_name_and_takes_no_signals)
+{
+	const int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD, SIGRTMIN + 3 };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char mask[64];
+	uint64_t bits;
+
+	await(kit_find_thread("penstock") != 0);
+	writer_thread = kit_find_thread("penstock");
+	kit_thread_status(writer_thread, "SigBlk", mask, sizeof mask);
+	bits = strtoull(mask, NULL, 16);
+	for (size_t i = 0; i < COUNT_OF(numbers); i++)
+		check(bits >> (numbers[i] - 1) & 1, "signal %d is not blocked", numbers[i]);
+	signal(SIGUSR2, note_signal);
+	for (int i = 0; i < 200; i++) {
+		check(kill(getpid(), SIGUSR2) == 0);
+		expect(kit_insert(db, i, 0, NULL), PENSTOCK_OK);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(signals_on_writer, 0);
+	/* The opener's own mask is as it was. */
+	{
+		sigset_t now;
+
+		check(pthread_sigmask(SIG_BLOCK, NULL, &now) == 0);
+		check(!sigismember(&now, SIGUSR2));
+	}
+}
+
+Test(contract, writer_can_be_pinned)
+{
+	penstock_config config = kit_config();
+	char list[64], wanted[16];
+	cpu_set_t allowed;
+	int cpu = 0;
+	penstock *db;
+
+	check(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (CPU_ISSET(i, &allowed))
+			cpu = i; /* the last */
+	}
+	config.writer_cpu = cpu;
+	db = kit_open_table(&config);
+	kit_thread_status(kit_find_thread("penstock"), "Cpus_allowed_list", list, sizeof list);
+	snprintf(wanted, sizeof wanted, "%d", cpu);
+	cr_assert_str_eq(list, wanted);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.writer_cpu = 1023;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CONFIG);
+	expect_message("writer_cpu");
+	expect_message("1023");
+	cr_assert_null(db);
+}
+
+static char log_text[4096];
+static _Atomic size_t log_bytes;
+
+static void collect_log(void *arg, enum penstock_log_level level, const char *message)
+{
+	check(arg == log_text);
+	log_bytes += (size_t)snprintf(log_text + log_bytes, sizeof log_text - log_bytes, "%d %s\n", (int)level, message);
+}
+
+Test(contract, log_tells_of_rounding_and_of_the_wal_reset_bug)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.ring_slots = 100;
+	config.log = collect_log;
+	config.log_arg = log_text;
+	db = kit_open_table(&config);
+	cr_assert_eq(penstock_queue_capacity(db), 128);
+	check(strstr(log_text, "ring_slots=100 is rounded up to 128") != NULL, "%s", log_text);
+	cr_assert_eq(strstr(log_text, "WAL-reset bug") != NULL, penstock_wal_reset_bug() != 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(penstock_wal_reset_bug() != 0, sqlite3_libversion_number() < 3051003 &&
+	             !(sqlite3_libversion_number() >= 3044006 && sqlite3_libversion_number() < 3045000) &&
+	             !(sqlite3_libversion_number() >= 3050007 && sqlite3_libversion_number() < 3051000));
+}
+
+/* ---- flush, depth, counters -------------------------------------------------------------------------------------- */
+
+Test(contract, flush_waits_for_what_was_accepted_before)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handles[100];
+	penstock *db = kit_open_table(&config);
+
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 100; i++)
+			expect(kit_insert(db, i, PENSTOCK_FOREVER, &handles[i]), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(penstock_queue_depth(db), 0);
+		for (int i = 0; i < 100; i++) {
+			check(penstock_handle_result(handles[i]) != NULL);
+			penstock_handle_release(handles[i]);
+		}
+		cr_assert_eq(rows(), 100 * (round + 1));
+	}
+	expect(penstock_flush(db, 0), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* "Accepted submissions without an outcome yet", and a slot is free again when its outcome is there. */
+Test(contract, depth_does_not_count_what_has_its_outcome)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock *db;
+
+	config.ring_slots = 2;
+	db = kit_open_table(&config);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (int i = 0; i < 2000; i++) {
+		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		cr_assert_eq(penstock_queue_depth(db), 0);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void sums_agree(const penstock_counters *counters)
+{
+	check(counters->accepted == counters->committed + counters->failed + counters->unknown + counters->shutdown +
+	                                    counters->queue_depth,
+	      "%" PRIu64 " accepted, %" PRIu64 " deep", counters->accepted, counters->queue_depth);
+}
+
+static void *read_counters(void *arg)
+{
+	penstock_counters before = { 0 }, now;
+
+	while (!enough) {
+		now = kit_counters(arg);
+		sums_agree(&now);
+		check(now.accepted >= before.accepted && now.committed >= before.committed && now.failed >= before.failed);
+		check(now.accepted < UINT64_MAX / 2 && now.queue_depth < UINT64_MAX / 2);
+		check(now.batch_size.count >= before.batch_size.count);
+		before = now;
+	}
+	return NULL;
+}
+
+Test(contract, counters_agree_at_all_times)
+{
+	enum { PRODUCERS = 3, EACH = 4000 };
+	penstock_config config = kit_config();
+	struct producer producers[PRODUCERS];
+	pthread_t threads[PRODUCERS], reader;
+	penstock_counters counters;
+	uint64_t bucket_sum = 0;
+	penstock *db;
+
+	config.ring_slots = 256;
+	config.on_error = ignore;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a CHECK (a % 10 <> 3))"), PENSTOCK_OK);
+	reader = kit_thread(read_counters, db);
+	for (int i = 0; i < PRODUCERS; i++) {
+		producers[i] = (struct producer){ .db = db, .begin = i * EACH, .end = (i + 1) * EACH };
+		threads[i] = kit_thread(insert_many, &producers[i]);
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		kit_join(threads[i]);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	enough = true;
+	kit_join(reader);
+	counters = kit_counters(db);
+	sums_agree(&counters);
+	cr_assert_eq(counters.accepted, PRODUCERS * EACH + 1);
+	cr_assert_eq(counters.failed, PRODUCERS * EACH / 10);
+	cr_assert_eq(counters.committed, PRODUCERS * EACH + 1 - PRODUCERS * EACH / 10);
+	cr_assert_eq(counters.queue_depth, 0);
+	for (size_t i = 0; i < PENSTOCK_HISTOGRAM_BUCKETS; i++)
+		bucket_sum += counters.batch_size.buckets[i];
+	cr_assert_eq(bucket_sum, counters.batch_size.count);
+	check(counters.queue_depth_max <= 256);
+	{
+		/* An older program's struct is filled as far as it goes. */
+		struct {
+			penstock_counters counters;
+		} guarded;
+
+		memset(&guarded, 0x5a, sizeof guarded);
+		guarded.counters.struct_size = 3 * sizeof(uint64_t);
+		expect(penstock_counters_read(db, &guarded.counters), PENSTOCK_OK);
+		cr_assert_eq(guarded.counters.accepted, counters.accepted);
+		cr_assert_eq(guarded.counters.struct_size, 3 * sizeof(uint64_t));
+		cr_assert_eq(((const uint64_t *)&guarded.counters)[3], UINT64_C(0x5a5a5a5a5a5a5a5a));
+		guarded.counters.struct_size = 0;
+		expect(penstock_counters_read(db, &guarded.counters), PENSTOCK_MISUSE);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, statements_that_would_end_the_batch_are_refused)
+{
+	static const char *const refused[] = { "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT s", "RELEASE s",
+		                               "ROLLBACK TO s", "/* */ begin immediate", "SELECT 1; SELECT 2", "",
+		                               " -- nothing", ";", "PRAGMA journal_mode=DELETE" };
+	penstock_config config = kit_config();
+	penstock_handle *handles[COUNT_OF(refused)];
+	penstock *db = kit_open_table(&config);
+
+	kit_block(db);
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		expect(kit_submit(db, refused[i], 0, &handles[i]), PENSTOCK_OK);
+		expect(kit_insert(db, (int64_t)i, 0, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		check(penstock_handle_wait(handles[i], PENSTOCK_FOREVER) == PENSTOCK_ERROR, "%s", refused[i]);
+		check(penstock_handle_result(handles[i])->message[0] != '\0');
+		check(penstock_handle_result(handles[i])->code != SQLITE_OK);
+		penstock_handle_release(handles[i]);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), (int64_t)COUNT_OF(refused));
+}
+
+/* ---- exactly one outcome when the disk refuses a sync ------------------------------------------------------------- */
+
+static _Atomic bool syncs_fail;
+
+static int failing_sync(int fd)
+{
+	(void)fd;
+	errno = EIO;
+	return -1;
+}
+
+/* SQLite's syncs come by here. */
+int fdatasync(int fd)
+{
+	return syncs_fail ? failing_sync(fd) : 0;
+}
+
+int fsync(int fd)
+{
+	return syncs_fail ? failing_sync(fd) : 0;
+}
+
+static _Atomic unsigned outcomes[64], statuses[64];
+
+static void count_outcome(void *arg, const penstock_result *result)
+{
+	size_t i = (size_t)((_Atomic unsigned *)arg - outcomes);
+
+	check(i < 64);
+	outcomes[i]++;
+	statuses[i] = (unsigned)result->status;
+}
+
+/* A durable statement in a batch that is replayed, because of a later one, and the sync behind it fails. */
+Test(contract, failed_sync_in_a_replay_gives_one_outcome_each)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission, .on_complete = count_outcome };
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	config.batch_usec = 0;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a UNIQUE)"), PENSTOCK_OK);
+	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_block(db);
+	for (int i = 0; i < 8; i++) {
+		char sql[64];
+
+		snprintf(sql, sizeof sql, i == 5 ? "INSERT OR ROLLBACK INTO t VALUES(3)" : "INSERT INTO t VALUES(%d)", 10 + i);
+		submission.sql = sql;
+		submission.arg = (void *)&outcomes[i];
+		submission.ack = i == 2 ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_COMMITTED;
+		expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	}
+	syncs_fail = true;
+	kit_unblock();
+	kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	syncs_fail = false;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (int i = 0; i < 8; i++)
+		check(outcomes[i] == 1, "submission %d has %u outcomes", i, outcomes[i]);
+	cr_assert_eq(statuses[2], PENSTOCK_UNKNOWN);
+	for (int i = 0; i < 5; i++)
+		check(i == 2 || statuses[i] == PENSTOCK_OK, "%u", statuses[i]);
+}

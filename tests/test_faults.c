@@ -1,0 +1,1561 @@
+/*
+ * test_faults.c - what becomes of submissions when the disk, the memory or another process fails
+ *
+ * A VFS of the test's own stands over SQLite's, counts and logs the calls, and fails the N-th of a kind once or for ever.
+ * SQLite's memory (and, without sanitizers, everybody's) fails likewise.
+ *
+ * After each fault: every accepted submission has exactly one outcome; what is OK is in the file once, what is UNKNOWN at
+ * most once, everything else not at all; nothing hangs (a watchdog's alarm) and no file stays open.
+ *
+ *     PENSTOCK_HANG=60        seconds after which a test counts as hung
+ *     PENSTOCK_FAULT_STEP=1   every N of the exhaustive tests instead of every so many
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "core/penstock.h"
+#include "tests/harness.h"
+
+#define HANG_SECONDS 600
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+/* ---- the VFS ---- */
+
+enum operation {
+	OPEN = 1 << 0,
+	READ = 1 << 1,
+	WRITE = 1 << 2,
+	SYNC = 1 << 3,
+	TRUNCATE = 1 << 4,
+	SIZE = 1 << 5,
+	LOCK = 1 << 6,
+	SHM_MAP = 1 << 7,
+	SHM_LOCK = 1 << 8,
+	DELETE = 1 << 9,
+	ACCESS = 1 << 10,
+	CLOSE = 1 << 11,
+	UNLOCK = 1 << 12,
+	/* no call, but in the log */
+	COMMIT_FRAME = 1 << 13,
+	OUTCOME = 1 << 14
+};
+
+#define MAY_FAIL (OPEN | READ | WRITE | SYNC | TRUNCATE | SIZE | LOCK | SHM_MAP | SHM_LOCK | DELETE | ACCESS)
+
+enum kind { MAIN = 1, WAL = 2, OTHER = 4 };
+
+struct event {
+	enum operation operation;
+	enum kind kind;
+	void *arg;
+};
+
+static struct {
+	pthread_mutex_t mutex;
+	sqlite3_vfs *real;
+	/* the fault: the at-th call among these fails; 0: none */
+	unsigned operations;
+	unsigned kinds;
+	unsigned at;
+	bool for_ever;
+	bool only_after_commit; /* counts from the next frame on that ends a transaction */
+	int code;               /* 0: what fits the operation */
+	unsigned seen;
+	unsigned failed;
+	sqlite3_int64 wal_space; /* a write beyond is SQLITE_FULL; 0: no limit */
+	unsigned long calls;
+	struct event log[4096];
+	size_t logged;
+} disk = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+struct shim_file {
+	sqlite3_file base;
+	enum kind kind;
+	sqlite3_file *real;
+};
+
+static sqlite3_file *real_of(sqlite3_file *file)
+{
+	return ((struct shim_file *)file)->real;
+}
+
+static enum kind kind_of(sqlite3_file *file)
+{
+	return ((struct shim_file *)file)->kind;
+}
+
+static int natural_code(enum operation operation)
+{
+	switch (operation) {
+	case OPEN:
+		return SQLITE_CANTOPEN;
+	case READ:
+		return SQLITE_IOERR_READ;
+	case WRITE:
+		return SQLITE_IOERR_WRITE;
+	case SYNC:
+		return SQLITE_IOERR_FSYNC;
+	case TRUNCATE:
+		return SQLITE_IOERR_TRUNCATE;
+	case SIZE:
+		return SQLITE_IOERR_FSTAT;
+	case LOCK:
+		return SQLITE_IOERR_LOCK;
+	case SHM_MAP:
+		return SQLITE_IOERR_SHMMAP;
+	case SHM_LOCK:
+		return SQLITE_IOERR_SHMLOCK;
+	case DELETE:
+		return SQLITE_IOERR_DELETE;
+	default:
+		return SQLITE_IOERR_ACCESS;
+	}
+}
+
+static void log_event(enum operation operation, enum kind kind, void *arg)
+{
+	pthread_mutex_lock(&disk.mutex);
+	if (disk.logged < sizeof disk.log / sizeof disk.log[0])
+		disk.log[disk.logged++] = (struct event){ operation, kind, arg };
+	if (operation == COMMIT_FRAME)
+		disk.only_after_commit = false;
+	pthread_mutex_unlock(&disk.mutex);
+}
+
+/* SQLITE_OK, or the code to fail with. */
+static int enter_call(enum operation operation, enum kind kind)
+{
+	int code = SQLITE_OK;
+
+	pthread_mutex_lock(&disk.mutex);
+	disk.calls++;
+	if (disk.at != 0 && !disk.only_after_commit && (disk.operations & operation) != 0 && (disk.kinds & kind) != 0) {
+		disk.seen++;
+		if (disk.seen == disk.at || (disk.for_ever && disk.seen > disk.at)) {
+			disk.failed++;
+			code = disk.code != 0 ? disk.code : natural_code(operation);
+		}
+	}
+	pthread_mutex_unlock(&disk.mutex);
+	if (operation == SYNC && code == SQLITE_OK)
+		log_event(SYNC, kind, NULL);
+	return code;
+}
+
+static int shim_close(sqlite3_file *file)
+{
+	enter_call(CLOSE, kind_of(file));
+	return real_of(file)->pMethods->xClose(real_of(file));
+}
+
+static int shim_read(sqlite3_file *file, void *data, int bytes, sqlite3_int64 offset)
+{
+	int code = enter_call(READ, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xRead(real_of(file), data, bytes, offset);
+}
+
+static int shim_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 offset)
+{
+	const unsigned char *frame = data;
+	int code = enter_call(WRITE, kind_of(file));
+
+	if (code != SQLITE_OK)
+		return code;
+	if (kind_of(file) == WAL && disk.wal_space != 0 && offset + bytes > disk.wal_space)
+		return SQLITE_FULL;
+	code = real_of(file)->pMethods->xWrite(real_of(file), data, bytes, offset);
+	/* A frame's header; its second word is the database's size when the frame ends a transaction. */
+	if (kind_of(file) == WAL && bytes == 24 && memcmp(frame + 4, "\0\0\0\0", 4) != 0)
+		log_event(COMMIT_FRAME, WAL, NULL);
+	return code;
+}
+
+static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	int code = enter_call(TRUNCATE, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xTruncate(real_of(file), size);
+}
+
+static int shim_sync(sqlite3_file *file, int flags)
+{
+	int code = enter_call(SYNC, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xSync(real_of(file), flags);
+}
+
+static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+	int code = enter_call(SIZE, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xFileSize(real_of(file), size);
+}
+
+static int shim_lock(sqlite3_file *file, int level)
+{
+	int code = enter_call(LOCK, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xLock(real_of(file), level);
+}
+
+static int shim_unlock(sqlite3_file *file, int level)
+{
+	enter_call(UNLOCK, kind_of(file));
+	return real_of(file)->pMethods->xUnlock(real_of(file), level);
+}
+
+static int shim_reserved(sqlite3_file *file, int *result)
+{
+	return real_of(file)->pMethods->xCheckReservedLock(real_of(file), result);
+}
+
+static int shim_control(sqlite3_file *file, int operation, void *arg)
+{
+	return real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
+}
+
+static int shim_sector(sqlite3_file *file)
+{
+	return real_of(file)->pMethods->xSectorSize(real_of(file));
+}
+
+static int shim_device(sqlite3_file *file)
+{
+	return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+}
+
+static int shim_shm_map(sqlite3_file *file, int page, int bytes, int extend, void volatile **memory)
+{
+	int code = enter_call(SHM_MAP, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmMap(real_of(file), page, bytes, extend, memory);
+}
+
+static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+	int code = enter_call((flags & SQLITE_SHM_LOCK) != 0 ? SHM_LOCK : UNLOCK, kind_of(file));
+
+	return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
+}
+
+static void shim_shm_barrier(sqlite3_file *file)
+{
+	real_of(file)->pMethods->xShmBarrier(real_of(file));
+}
+
+static int shim_shm_unmap(sqlite3_file *file, int remove_it)
+{
+	return real_of(file)->pMethods->xShmUnmap(real_of(file), remove_it);
+}
+
+static const sqlite3_io_methods shim_methods = {
+	.iVersion = 2,
+	.xClose = shim_close,
+	.xRead = shim_read,
+	.xWrite = shim_write,
+	.xTruncate = shim_truncate,
+	.xSync = shim_sync,
+	.xFileSize = shim_size,
+	.xLock = shim_lock,
+	.xUnlock = shim_unlock,
+	.xCheckReservedLock = shim_reserved,
+	.xFileControl = shim_control,
+	.xSectorSize = shim_sector,
+	.xDeviceCharacteristics = shim_device,
+	.xShmMap = shim_shm_map,
+	.xShmLock = shim_shm_lock,
+	.xShmBarrier = shim_shm_barrier,
+	.xShmUnmap = shim_shm_unmap,
+};
+
+static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
+{
+	struct shim_file *shim = (struct shim_file *)file;
+	int code;
+
+	(void)vfs;
+	shim->base.pMethods = NULL;
+	shim->kind = flags & SQLITE_OPEN_MAIN_DB ? MAIN : flags & SQLITE_OPEN_WAL ? WAL : OTHER;
+	shim->real = (sqlite3_file *)(shim + 1);
+	code = enter_call(OPEN, shim->kind);
+	if (code == SQLITE_OK)
+		code = disk.real->xOpen(disk.real, name, shim->real, flags, out_flags);
+	if (code == SQLITE_OK)
+		shim->base.pMethods = &shim_methods;
+	return code;
+}
+
+static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync)
+{
+	int code = enter_call(DELETE, strstr(name, "-wal") != NULL ? WAL : OTHER);
+
+	(void)vfs;
+	return code != SQLITE_OK ? code : disk.real->xDelete(disk.real, name, sync);
+}
+
+static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *result)
+{
+	int code = enter_call(ACCESS, strstr(name, "-wal") != NULL ? WAL : OTHER);
+
+	(void)vfs;
+	return code != SQLITE_OK ? code : disk.real->xAccess(disk.real, name, flags, result);
+}
+
+static void fail_call(unsigned operations, unsigned kinds, unsigned at, bool for_ever)
+{
+	pthread_mutex_lock(&disk.mutex);
+	disk.operations = operations;
+	disk.kinds = kinds;
+	disk.at = at;
+	disk.for_ever = for_ever;
+	disk.only_after_commit = false;
+	disk.code = 0;
+	disk.seen = 0;
+	disk.failed = 0;
+	pthread_mutex_unlock(&disk.mutex);
+}
+
+static void mend(void)
+{
+	fail_call(0, 0, 0, false);
+	disk.wal_space = 0;
+}
+
+static unsigned long calls_so_far(void)
+{
+	unsigned long calls;
+
+	pthread_mutex_lock(&disk.mutex);
+	calls = disk.calls;
+	pthread_mutex_unlock(&disk.mutex);
+	return calls;
+}
+
+static void forget_log(void)
+{
+	pthread_mutex_lock(&disk.mutex);
+	disk.logged = 0;
+	pthread_mutex_unlock(&disk.mutex);
+}
+
+/* ---- memory ---- */
+
+static struct {
+	unsigned at; /* the at-th allocation fails; 0: none */
+	unsigned seen;
+	bool failed;
+} memory;
+
+static bool memory_fails(void)
+{
+	if (__atomic_load_n(&memory.at, __ATOMIC_RELAXED) == 0)
+		return false;
+	if (__atomic_add_fetch(&memory.seen, 1, __ATOMIC_RELAXED) != memory.at)
+		return false;
+	memory.failed = true;
+	return true;
+}
+
+static void fail_memory(unsigned at)
+{
+	memory.seen = 0;
+	memory.failed = false;
+	__atomic_store_n(&memory.at, at, __ATOMIC_SEQ_CST);
+}
+
+static bool everybodys_memory; /* malloc below counts, SQLite's does not */
+
+/* SQLite's allocations, whatever the build. */
+static sqlite3_mem_methods sqlite_memory;
+
+static void *sqlite_malloc(int bytes)
+{
+	return !everybodys_memory && memory_fails() ? NULL : sqlite_memory.xMalloc(bytes);
+}
+
+static void *sqlite_realloc(void *old, int bytes)
+{
+	return !everybodys_memory && memory_fails() ? NULL : sqlite_memory.xRealloc(old, bytes);
+}
+
+#if !SANITIZED
+#define VISIBLE __attribute__((visibility("default")))
+
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *old, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
+
+VISIBLE void *malloc(size_t bytes)
+{
+	return everybodys_memory && memory_fails() ? NULL : __libc_malloc(bytes);
+}
+
+VISIBLE void *calloc(size_t count, size_t bytes)
+{
+	return everybodys_memory && memory_fails() ? NULL : __libc_calloc(count, bytes);
+}
+
+VISIBLE void *realloc(void *old, size_t bytes)
+{
+	return everybodys_memory && memory_fails() ? NULL : __libc_realloc(old, bytes);
+}
+
+VISIBLE void *aligned_alloc(size_t alignment, size_t bytes)
+{
+	return everybodys_memory && memory_fails() ? NULL : __libc_memalign(alignment, bytes);
+}
+#endif
+
+/* ---- before and after ---- */
+
+static sem_t gate_entered, gate_open;
+
+static void begin(void)
+{
+	static sqlite3_vfs shim;
+	sqlite3_mem_methods counting;
+
+	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory);
+	if (sqlite_memory.xMalloc == NULL) {
+		sqlite3_initialize();
+		sqlite3_shutdown();
+		sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory);
+	}
+	counting = sqlite_memory;
+	counting.xMalloc = sqlite_malloc;
+	counting.xRealloc = sqlite_realloc;
+	sqlite3_config(SQLITE_CONFIG_MALLOC, &counting);
+	/* Without it an allocation may come out of a connection's own small store. */
+	sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+	sqlite3_initialize();
+	disk.real = sqlite3_vfs_find("unix");
+	shim = *disk.real;
+	shim.zName = "shim";
+	shim.szOsFile = (int)sizeof(struct shim_file) + disk.real->szOsFile;
+	shim.pNext = NULL;
+	shim.xOpen = shim_open;
+	shim.xDelete = shim_delete;
+	shim.xAccess = shim_access;
+	sqlite3_vfs_register(&shim, 1);
+	sem_init(&gate_entered, 0, 0);
+	sem_init(&gate_open, 0, 0);
+	alarm(getenv("PENSTOCK_HANG") != NULL ? (unsigned)atoi(getenv("PENSTOCK_HANG")) : HANG_SECONDS);
+}
+
+TestSuite(fault, .init = begin, .fini = harness_end);
+
+static unsigned open_files(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(folder) != NULL)
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* Not through the shim. */
+static sqlite3 *open_outside(void)
+{
+	sqlite3 *connection;
+
+	cr_assert(sqlite3_open_v2(harness_path("faults.db"), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+	                          "unix") == SQLITE_OK,
+	          "the file cannot be opened");
+	return connection;
+}
+
+static void outside(const char *sql)
+{
+	sqlite3 *connection = open_outside();
+	char *message = NULL;
+
+	sqlite3_exec(connection, sql, NULL, NULL, &message);
+	cr_assert(message == NULL, "%s: %s", sql, message);
+	cr_assert(sqlite3_close(connection) == SQLITE_OK, "close");
+}
+
+static void new_file(void)
+{
+	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm", "faults.db-journal" };
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		unlink(harness_path(names[i]));
+}
+
+static void new_file_with_table(void)
+{
+	new_file();
+	outside("PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, data)");
+	outside("CREATE TABLE times(id)");
+}
+
+/* How often the row is there: a table without a unique key tells of a statement that ran twice. */
+static long long times_of(sqlite3 *connection, int id)
+{
+	sqlite3_stmt *statement;
+	long long times;
+	int rc;
+
+	rc = sqlite3_prepare_v2(connection, "SELECT count(*) FROM times WHERE id=?", -1, &statement, NULL);
+	if (rc == SQLITE_ERROR) /* not even the table */
+		return 0;
+	cr_assert(rc == SQLITE_OK, "%s", sqlite3_errmsg(connection));
+	sqlite3_bind_int(statement, 1, id);
+	cr_assert(sqlite3_step(statement) == SQLITE_ROW, "%s", sqlite3_errmsg(connection));
+	times = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return times;
+}
+
+/* ---- submissions ---- */
+
+/* One, with its id and whatever became of it. */
+struct work {
+	int id;
+	int submitted; /* what submit said */
+	penstock_handle *handle;
+	unsigned outcomes;
+	penstock_status status;
+	int code;
+};
+
+#define WORKS_MAX 64
+
+static struct work works[WORKS_MAX];
+static size_t work_count;
+
+static void on_outcome(void *arg, const penstock_result *result)
+{
+	struct work *work = arg;
+
+	work->outcomes++;
+	work->status = result->status;
+	work->code = result->extended_code;
+	log_event(OUTCOME, OTHER, arg);
+}
+
+static void forget_works(void)
+{
+	work_count = 0;
+}
+
+static struct work *submit_ack(penstock *db, const char *sql, penstock_ack ack)
+{
+	struct work *work = &works[work_count];
+	penstock_value id = penstock_int64((int64_t)work_count);
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = sql,
+		.values = &id,
+		.value_count = strchr(sql, '?') != NULL ? 1 : 0,
+		.ack = ack,
+		.on_complete = on_outcome,
+		.arg = work,
+	};
+
+	*work = (struct work){ .id = (int)work_count };
+	work_count++;
+	work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
+	return work;
+}
+
+static struct work *submit(penstock *db, const char *sql)
+{
+	return submit_ack(db, sql, PENSTOCK_ACK_COMMITTED);
+}
+
+#define INSERT "INSERT INTO times VALUES(?)"
+#define INSERT_AND_FAIL "INSERT INTO times SELECT abs(-9223372036854775807-?*0-1)" /* integer overflow */
+#define INSERT_LARGE "INSERT INTO t SELECT ?,zeroblob(6000000)"
+
+/* What holds whatever has failed. Once the engine is closed. */
+static void check_works(const char *what, unsigned n)
+{
+	sqlite3 *connection;
+	size_t i;
+
+	mend();
+	connection = open_outside();
+	for (i = 0; i < work_count; i++) {
+		struct work *work = &works[i];
+		long long times = times_of(connection, work->id);
+
+		if (work->submitted != PENSTOCK_OK) {
+			cr_assert(work->outcomes == 0 && times == 0, "%s %u: refused %zu has %u outcomes, %lld rows", what, n, i,
+			          work->outcomes, times);
+			continue;
+		}
+		cr_assert(work->outcomes == 1, "%s %u: submission %zu has %u outcomes", what, n, i, work->outcomes);
+		switch (work->status) {
+		case PENSTOCK_OK:
+			cr_assert(times <= 1, "%s %u: submission %zu is there %lld times", what, n, i, times);
+			break;
+		case PENSTOCK_UNKNOWN:
+			cr_assert(times <= 1, "%s %u: unknown %zu is there %lld times", what, n, i, times);
+			break;
+		case PENSTOCK_ERROR:
+		case PENSTOCK_SHUTDOWN:
+			cr_assert(times == 0, "%s %u: %s %zu is there", what, n, penstock_status_name(work->status), i);
+			break;
+		default:
+			cr_assert(false, "%s %u: submission %zu: %s", what, n, i, penstock_status_name(work->status));
+		}
+	}
+	sqlite3_close(connection);
+}
+
+/* ... and the statements that inserted are there. */
+static void check_present(const struct work *work, const char *what, unsigned n)
+{
+	sqlite3 *connection = open_outside();
+
+	cr_assert(times_of(connection, work->id) == 1, "%s %u: submission %d was OK but is there %lld times", what, n, work->id,
+	          times_of(connection, work->id));
+	sqlite3_close(connection);
+}
+
+/* SELECT gate() holds the writer up until the gate is opened. */
+static void gate(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sem_post(&gate_entered);
+	while (sem_wait(&gate_open) != 0)
+		;
+	sqlite3_result_int(context, 1);
+}
+
+/* fail_once(code): the first time. */
+static bool has_failed;
+
+static void fail_once(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	if (!has_failed)
+		sqlite3_result_error_code(context, sqlite3_value_int(values[0]));
+	has_failed = true;
+}
+
+static int add_gate(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	sqlite3_create_function(connection, "fail_once", 1, SQLITE_UTF8, NULL, fail_once, NULL, NULL);
+	return sqlite3_create_function(connection, "gate", 0, SQLITE_UTF8, NULL, gate, NULL, NULL);
+}
+
+static void shut_gate(penstock *db)
+{
+	submit(db, "SELECT gate()");
+	while (sem_wait(&gate_entered) != 0)
+		;
+}
+
+static void open_gate(void)
+{
+	sem_post(&gate_open);
+}
+
+static void init_config(penstock_config *config)
+{
+	penstock_config_init(config);
+	config->connect_hook = add_gate;
+	config->batch_usec = 0;
+	config->ring_slots = 64;
+}
+
+static penstock *open_engine(const penstock_config *config)
+{
+	penstock *db;
+
+	cr_assert(penstock_open(harness_path("faults.db"), config, &db) == PENSTOCK_OK, "%s", penstock_error_message());
+	return db;
+}
+
+static void close_engine(penstock *db)
+{
+	cr_assert(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+}
+
+static void flush(penstock *db)
+{
+	cr_assert(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+}
+
+static void check_counters(penstock *db)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+
+	cr_assert(penstock_counters_read(db, &counters) == PENSTOCK_OK, "%s", penstock_error_message());
+	cr_assert(counters.accepted ==
+	                  counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth,
+	          "the counters do not add up");
+}
+
+static void expect_failed(penstock *db, int code)
+{
+	char reason[200] = "";
+
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_FAILED, "phase %s",
+	          penstock_phase_name(penstock_phase_of(db)));
+	cr_assert(penstock_failure(db, reason, sizeof reason) == code, "code %d", penstock_failure(db, NULL, 0));
+	cr_assert(reason[0] != '\0', "no reason");
+	cr_assert(submit(db, INSERT)->submitted == PENSTOCK_FAILED, "submitted");
+	cr_assert(penstock_pause(db, PENSTOCK_FOREVER) == PENSTOCK_FAILED, "paused");
+	cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_FAILED, "started");
+	cr_assert(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush: %s", penstock_error_message());
+	cr_assert(penstock_queue_depth(db) == 0, "queued");
+	check_counters(db);
+}
+
+/* ---- a commit fails ---- */
+
+static void fail_a_commit(unsigned operations, int code, bool for_ever, bool restart)
+{
+	penstock_config config;
+	penstock *db;
+	struct work *after = NULL;
+	unsigned n, met = 0;
+
+	init_config(&config);
+	config.batch_max = 4;
+	for (n = 1;; n++) {
+		unsigned failed;
+		size_t i;
+
+		new_file_with_table();
+		forget_works();
+		db = open_engine(&config);
+		shut_gate(db);
+		submit(db, INSERT);
+		submit(db, INSERT_AND_FAIL);
+		submit(db, INSERT);
+		submit(db, INSERT);
+		for (i = 0; i < 8; i++)
+			submit(db, INSERT);
+		fail_call(operations, WAL, n, for_ever);
+		open_gate();
+		flush(db);
+		failed = disk.failed;
+		if (failed != 0) {
+			met++;
+			/* The writer moves to FAILED before the last outcomes, but maybe after the first ones. */
+			while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+				usleep(1000);
+			flush(db);
+			cr_assert(works[0].status == PENSTOCK_OK, "the gate");
+			cr_assert(works[2].status == PENSTOCK_ERROR, "n %u: %s", n, penstock_status_name(works[2].status));
+			if (n == 1) {
+				cr_assert(works[1].status == PENSTOCK_UNKNOWN && works[3].status == PENSTOCK_UNKNOWN &&
+				                  works[4].status == PENSTOCK_UNKNOWN,
+				          "%s", penstock_status_name(works[1].status));
+				cr_assert(works[1].code == code, "code %d", works[1].code);
+				cr_assert(works[5].status == PENSTOCK_SHUTDOWN && works[12].status == PENSTOCK_SHUTDOWN, "%s",
+				          penstock_status_name(works[5].status));
+			}
+			expect_failed(db, code);
+		}
+		if (failed == 0) {
+			for (i = 1; i < work_count; i++)
+				cr_assert(works[i].status == (i == 2 ? PENSTOCK_ERROR : PENSTOCK_OK), "%zu", i);
+		}
+		if (restart) {
+			cr_assert(penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			mend();
+			cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING && penstock_failure(db, NULL, 0) == 0, "restart");
+			after = submit(db, INSERT);
+			flush(db);
+			cr_assert(after->status == PENSTOCK_OK, "%d", after->code);
+		}
+		close_engine(db);
+		check_works("commit", n);
+		for (i = 0; i < work_count; i++) {
+			if (works[i].submitted == PENSTOCK_OK && works[i].status == PENSTOCK_OK && i != 0)
+				check_present(&works[i], "commit", n);
+		}
+		if (failed == 0)
+			break;
+	}
+	cr_assert(met > 1, "only %u faults were met", met);
+}
+
+Test(fault, a_failed_sync_in_commit_is_unknown)
+{
+	fail_a_commit(SYNC, SQLITE_IOERR_FSYNC, false, false);
+}
+
+Test(fault, a_sync_that_fails_for_ever_does_not_hang)
+{
+	fail_a_commit(SYNC, SQLITE_IOERR_FSYNC, true, false);
+}
+
+Test(fault, a_failed_engine_can_be_stopped_and_started)
+{
+	fail_a_commit(SYNC, SQLITE_IOERR_FSYNC, false, true);
+	fail_a_commit(SYNC, SQLITE_IOERR_FSYNC, true, true);
+}
+
+Test(fault, a_failed_write_of_the_log_is_unknown)
+{
+	fail_a_commit(WRITE, SQLITE_IOERR_WRITE, false, true);
+	fail_a_commit(WRITE, SQLITE_IOERR_WRITE, true, false);
+}
+
+struct waiter {
+	penstock *db;
+	int status;
+	int calls;
+	sem_t started;
+};
+
+static void *submit_until_refused(void *arg)
+{
+	struct waiter *waiter = arg;
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+
+	sem_post(&waiter->started);
+	do {
+		waiter->status = penstock_submit(waiter->db, &submission, PENSTOCK_FOREVER, NULL);
+		waiter->calls++;
+	} while (waiter->status == PENSTOCK_OK);
+	return NULL;
+}
+
+static void *pause_it(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	sem_post(&waiter->started);
+	waiter->status = penstock_pause(waiter->db, PENSTOCK_FOREVER);
+	return NULL;
+}
+
+Test(fault, whoever_waits_for_room_or_for_a_pause_is_told_of_the_failure)
+{
+	penstock_config config;
+	struct waiter producer = { 0 }, pauser = { 0 };
+	pthread_t threads[2];
+	unsigned round;
+
+	init_config(&config);
+	config.ring_slots = 4;
+	for (round = 0; round < 20; round++) {
+		new_file_with_table();
+		forget_works();
+		producer.db = pauser.db = open_engine(&config);
+		sem_init(&producer.started, 0, 0);
+		sem_init(&pauser.started, 0, 0);
+		shut_gate(producer.db);
+		submit(producer.db, INSERT);
+		pthread_create(&threads[0], NULL, submit_until_refused, &producer);
+		sem_wait(&producer.started);
+		if (round % 2 == 1) {
+			pthread_create(&threads[1], NULL, pause_it, &pauser);
+			sem_wait(&pauser.started);
+		}
+		usleep(1000 * (round % 4));
+		fail_call(SYNC, WAL, 1, true);
+		open_gate();
+		pthread_join(threads[0], NULL);
+		if (round % 2 == 1) {
+			pthread_join(threads[1], NULL);
+			cr_assert(pauser.status == PENSTOCK_FAILED || pauser.status == PENSTOCK_OK, "pause: %s",
+			          penstock_status_name(pauser.status));
+		}
+		cr_assert(producer.status == PENSTOCK_FAILED || producer.status == PENSTOCK_PAUSED, "submit: %s",
+		          penstock_status_name(producer.status));
+		cr_assert(works[1].status == PENSTOCK_UNKNOWN, "%s", penstock_status_name(works[1].status));
+		close_engine(producer.db);
+		check_works("waiters", round);
+	}
+}
+
+/* ---- a full disk ---- */
+
+static void fill_the_disk(const char *large)
+{
+	penstock_config config;
+	penstock *db;
+	size_t i;
+
+	init_config(&config);
+	config.result_bytes_max = 1 << 20;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	shut_gate(db);
+	for (i = 1; i < 12; i++)
+		submit(db, i % 5 == 0 ? large : INSERT);
+	disk.wal_space = 600000;
+	open_gate();
+	flush(db);
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
+	for (i = 1; i < 12; i++) {
+		cr_assert(works[i].status == (i % 5 == 0 ? PENSTOCK_ERROR : PENSTOCK_OK), "%zu: %s %d", i,
+		          penstock_status_name(works[i].status), works[i].code);
+		cr_assert(i % 5 != 0 || works[i].code == SQLITE_FULL, "code %d", works[i].code);
+	}
+	/* Nothing fits any more. */
+	disk.wal_space = 1;
+	submit(db, INSERT);
+	submit(db, INSERT);
+	submit(db, INSERT);
+	flush(db);
+	for (; i < work_count; i++)
+		cr_assert(works[i].status == PENSTOCK_ERROR && works[i].code == SQLITE_FULL, "%s %d",
+		          penstock_status_name(works[i].status), works[i].code);
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
+	disk.wal_space = 0;
+	submit(db, INSERT);
+	submit(db, large);
+	flush(db);
+	for (; i < work_count; i++)
+		cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status), works[i].code);
+	check_counters(db);
+	close_engine(db);
+	check_works("full", 0);
+	for (i = 1; i < work_count; i++) {
+		if (i % 5 != 0 && works[i].status == PENSTOCK_OK && i + 1 < work_count)
+			check_present(&works[i], "full", 0);
+	}
+}
+
+Test(fault, a_full_disk_fails_what_does_not_fit)
+{
+	/* Larger than SQLite's page cache, so that it is written before COMMIT; and smaller. */
+	fill_the_disk("INSERT INTO t SELECT ?,zeroblob(6000000)");
+	fill_the_disk("INSERT INTO t SELECT ?,zeroblob(1000000)");
+}
+
+Test(fault, a_disk_full_once_loses_nothing)
+{
+	penstock_config config;
+	unsigned n, failed;
+	size_t i;
+
+	init_config(&config);
+	for (n = 1;; n++) {
+		penstock *db;
+
+		new_file_with_table();
+		forget_works();
+		db = open_engine(&config);
+		shut_gate(db);
+		for (i = 1; i < 9; i++)
+			submit(db, INSERT);
+		fail_call(WRITE, WAL, n, false);
+		disk.code = SQLITE_FULL;
+		open_gate();
+		flush(db);
+		failed = disk.failed;
+		cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "n %u", n);
+		for (i = 1; i < 9; i++)
+			cr_assert(works[i].status == PENSTOCK_OK, "n %u: %zu: %s %d", n, i, penstock_status_name(works[i].status),
+			          works[i].code);
+		close_engine(db);
+		check_works("full once", n);
+		for (i = 1; i < 9; i++)
+			check_present(&works[i], "full once", n);
+		if (failed == 0)
+			break;
+	}
+	cr_assert(n > 2, "no fault was met");
+}
+
+/* The batch may have taken what was lacking. */
+Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
+{
+	static const char *const texts[] = { "INSERT INTO t SELECT value,fail_once(13) FROM (SELECT 1 AS value UNION ALL SELECT 2)",
+		                             "INSERT INTO t SELECT value,fail_once(7) FROM (SELECT 3 AS value UNION ALL SELECT 4)" };
+	penstock_config config;
+	penstock *db;
+	size_t way, i;
+
+	init_config(&config);
+	for (way = 0; way < 2; way++) {
+		new_file_with_table();
+		forget_works();
+		has_failed = false;
+		db = open_engine(&config);
+		shut_gate(db);
+		submit(db, INSERT);
+		submit(db, texts[way]);
+		submit(db, INSERT);
+		open_gate();
+		flush(db);
+		for (i = 1; i < 4; i++)
+			cr_assert(works[i].status == PENSTOCK_OK, "%zu: %s %d", i, penstock_status_name(works[i].status),
+			          works[i].code);
+		cr_assert(has_failed, "it did not even fail");
+		close_engine(db);
+		check_works("room", (unsigned)way);
+	}
+}
+
+/* ---- checkpoints ---- */
+
+Test(fault, a_failed_checkpoint_loses_nothing)
+{
+	static const unsigned operations[] = { WRITE, SYNC, TRUNCATE, READ };
+	penstock_config config;
+	unsigned o, n, failed, met = 0;
+	size_t i;
+
+	init_config(&config);
+	config.wal_bytes_max = 65536;
+	for (o = 0; o < 4; o++) {
+		for (n = 1; n < 200; n++) {
+			penstock *db;
+
+			new_file_with_table();
+			forget_works();
+			db = open_engine(&config);
+			fail_call(operations[o], MAIN, n, n % 2 == 0);
+			for (i = 0; i < 30; i++) {
+				submit(db, i % 2 == 0 ? INSERT : "INSERT INTO t SELECT ?,zeroblob(20000)");
+				flush(db);
+			}
+			failed = disk.failed;
+			if (failed != 0 && penstock_phase_of(db) == PENSTOCK_PHASE_FAILED)
+				met++;
+			check_counters(db);
+			cr_assert(penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			mend();
+			cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			submit(db, INSERT);
+			flush(db);
+			cr_assert(works[30].status == PENSTOCK_OK, "%d", works[30].code);
+			close_engine(db);
+			check_works("checkpoint", n);
+			for (i = 0; i <= 30; i += 2) {
+				if (works[i].submitted == PENSTOCK_OK && works[i].status == PENSTOCK_OK)
+					check_present(&works[i], "checkpoint", n);
+			}
+			if (failed == 0)
+				break;
+			if (n > 20)
+				n += 10;
+		}
+	}
+	cr_assert(met > 3, "only %u checkpoints failed", met);
+}
+
+/* ---- durable ---- */
+
+/* The place of a work's outcome in the log. */
+static size_t outcome_at(const struct work *work)
+{
+	size_t i;
+
+	for (i = 0; i < disk.logged; i++) {
+		if (disk.log[i].operation == OUTCOME && disk.log[i].arg == work)
+			return i;
+	}
+	cr_assert(false, "submission %d has no outcome in the log", work->id);
+	return 0;
+}
+
+/* The place of the last such event before another. */
+static size_t last_before(enum operation operation, size_t before)
+{
+	size_t i;
+
+	for (i = before; i-- > 0;) {
+		if (disk.log[i].operation == operation && disk.log[i].kind == WAL)
+			return i + 1;
+	}
+	return 0;
+}
+
+static void run_two_levels(int64_t synchronous, const char *first)
+{
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	config.synchronous = synchronous;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	if (first != NULL)
+		submit(db, first);
+	flush(db);
+	shut_gate(db);
+	submit(db, INSERT);
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT);
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	forget_log();
+	open_gate();
+	flush(db);
+	close_engine(db);
+	check_works("levels", 0);
+}
+
+Test(fault, a_durable_outcome_comes_after_a_sync_that_comes_after_its_commit)
+{
+	size_t committed_one, committed_two, durable_one, durable_two, commit, sync;
+
+	run_two_levels(PENSTOCK_SYNCHRONOUS_NORMAL, NULL);
+	committed_one = outcome_at(&works[2]);
+	durable_one = outcome_at(&works[3]);
+	committed_two = outcome_at(&works[4]);
+	durable_two = outcome_at(&works[5]);
+	commit = last_before(COMMIT_FRAME, committed_one);
+	sync = last_before(SYNC, durable_one);
+	cr_assert(commit > 0 && sync > 0, "no commit, or no sync");
+	cr_assert(last_before(COMMIT_FRAME, durable_two) == commit, "they were not one transaction");
+	cr_assert(sync > commit, "the sync is before the commit");
+	/* Those that did not ask for it do not wait. */
+	cr_assert(committed_one < sync && committed_two < sync, "they waited for the sync");
+}
+
+static void expect_everyone_synced(void)
+{
+	size_t i;
+
+	for (i = work_count - 4; i < work_count; i++) {
+		size_t outcome = outcome_at(&works[i]);
+
+		cr_assert(last_before(COMMIT_FRAME, outcome) > 0, "no commit");
+		cr_assert(last_before(SYNC, outcome) > last_before(COMMIT_FRAME, outcome), "%zu came before the sync", i);
+	}
+}
+
+Test(fault, with_full_every_outcome_comes_after_the_sync)
+{
+	run_two_levels(PENSTOCK_SYNCHRONOUS_FULL, NULL);
+	expect_everyone_synced();
+	run_two_levels(PENSTOCK_SYNCHRONOUS_EXTRA, NULL);
+	expect_everyone_synced();
+	/* A submission may turn it up ... */
+	run_two_levels(PENSTOCK_SYNCHRONOUS_NORMAL, "PRAGMA synchronous=FULL");
+	expect_everyone_synced();
+}
+
+static void expect_durable_synced(const char *first)
+{
+	size_t outcome;
+
+	run_two_levels(PENSTOCK_SYNCHRONOUS_FULL, first);
+	outcome = outcome_at(&works[work_count - 1]);
+	cr_assert(last_before(SYNC, outcome) > last_before(COMMIT_FRAME, outcome), "%s: durable came before the sync", first);
+}
+
+/* ... or down, which must not reach those that ask for durable. */
+Test(fault, durable_holds_when_a_submission_lowers_synchronous)
+{
+	expect_durable_synced("PRAGMA synchronous=NORMAL");
+	expect_durable_synced("PRAGMA synchronous=1");
+	expect_durable_synced("PRAGMA main.synchronous(normal)");
+}
+
+Test(fault, a_durable_statement_alone_is_synced)
+{
+	penstock_config config;
+	penstock *db;
+	size_t outcome;
+	unsigned way;
+	static const char *const texts[] = { INSERT, INSERT " RETURNING id", "CREATE TABLE fresh(a)" };
+
+	init_config(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	for (way = 0; way < 3; way++) {
+		new_file_with_table();
+		forget_works();
+		db = open_engine(&config);
+		submit(db, INSERT);
+		flush(db);
+		forget_log();
+		submit_ack(db, texts[way], PENSTOCK_ACK_DURABLE);
+		flush(db);
+		close_engine(db);
+		outcome = outcome_at(&works[1]);
+		cr_assert(last_before(SYNC, outcome) > last_before(COMMIT_FRAME, outcome), "%s", texts[way]);
+	}
+}
+
+Test(fault, a_failing_sync_for_durable_is_unknown_for_those_alone)
+{
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	config.batch_max = 5;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	flush(db);
+	shut_gate(db);
+	submit(db, INSERT);
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	submit_ack(db, INSERT_AND_FAIL, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT);
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT);
+	fail_call(SYNC, WAL, 1, false);
+	disk.only_after_commit = true;
+	open_gate();
+	flush(db);
+	while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+		usleep(1000);
+	flush(db);
+	cr_assert(works[2].status == PENSTOCK_OK && works[5].status == PENSTOCK_OK, "committed: %s",
+	          penstock_status_name(works[2].status));
+	cr_assert(works[3].status == PENSTOCK_UNKNOWN && works[6].status == PENSTOCK_UNKNOWN, "durable: %s",
+	          penstock_status_name(works[3].status));
+	cr_assert(works[3].code == SQLITE_IOERR_FSYNC, "%d", works[3].code);
+	cr_assert(works[4].status == PENSTOCK_ERROR, "error: %s", penstock_status_name(works[4].status));
+	cr_assert(works[7].status == PENSTOCK_SHUTDOWN, "next batch: %s", penstock_status_name(works[7].status));
+	expect_failed(db, SQLITE_IOERR_FSYNC);
+	close_engine(db);
+	check_works("durable", 0);
+}
+
+/* ---- pause ---- */
+
+Test(fault, a_paused_engine_makes_no_call)
+{
+	penstock_config config;
+	struct waiter producer = { 0 };
+	pthread_t thread;
+	sqlite3 *reader;
+	unsigned round;
+	int hold;
+
+	for (hold = 0; hold < 2; hold++) {
+		init_config(&config);
+		config.when_paused = PENSTOCK_HOLD;
+		config.when_stopped = PENSTOCK_REFUSE;
+		if (hold == 0)
+			config.wal_bytes_max = 65536;
+		new_file_with_table();
+		forget_works();
+		producer.db = open_engine(&config);
+		sem_init(&producer.started, 0, 0);
+		pthread_create(&thread, NULL, submit_until_refused, &producer);
+		for (round = 0; round < 10; round++) {
+			unsigned long before;
+
+			submit(producer.db, INSERT);
+			cr_assert(penstock_pause(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			before = calls_so_far();
+			cr_assert(works[work_count - 1].outcomes == 1, "paused before its outcome");
+			cr_assert(penstock_reader_open(producer.db, &reader) == PENSTOCK_PAUSED, "a reader while paused");
+			/* What the engine must not keep anybody from. */
+			outside("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; INSERT INTO t(data) VALUES(1); COMMIT");
+			if (round % 3 == 0)
+				outside("PRAGMA journal_mode=DELETE; VACUUM; PRAGMA journal_mode=WAL");
+			usleep(5000);
+			cr_assert(calls_so_far() == before, "%lu calls while paused", calls_so_far() - before);
+			cr_assert(penstock_unpause(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			cr_assert(calls_so_far() > before, "no call after unpause");
+		}
+		cr_assert(penstock_stop(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+		pthread_join(thread, NULL);
+		cr_assert(producer.status == PENSTOCK_STOPPED, "%s", penstock_status_name(producer.status));
+		close_engine(producer.db);
+		check_works("pause", 0);
+	}
+}
+
+/* ---- another process's lock ---- */
+
+static uint64_t busy_retries(penstock *db)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+
+	cr_assert(penstock_counters_read(db, &counters) == PENSTOCK_OK, "%s", penstock_error_message());
+	return counters.busy_retries;
+}
+
+Test(fault, an_outside_writer_delays_and_fails_nothing)
+{
+	penstock_config config;
+	penstock *db;
+	sqlite3 *holder;
+	unsigned round;
+	size_t i;
+
+	for (round = 0; round < 3; round++) {
+		init_config(&config);
+		config.busy_timeout_ms = round == 1 ? 20 : 0;
+		config.busy_limit_ms = round == 2 ? 0 : 600000;
+		new_file_with_table();
+		forget_works();
+		db = open_engine(&config);
+		holder = open_outside();
+		/* A single one and then a batch. */
+		for (i = 0; i < 20; i++) {
+			if (i == 0 || i == 1) {
+				flush(db);
+				cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE; INSERT INTO t(data) VALUES(1)", NULL, NULL, NULL) ==
+				                  SQLITE_OK,
+				          "%s", sqlite3_errmsg(holder));
+			}
+			submit(db, INSERT);
+			if (i == 0 || i == 19) {
+				uint64_t before = busy_retries(db);
+
+				while (busy_retries(db) < before + 3)
+					usleep(1000);
+				cr_assert(works[i].outcomes == 0, "an outcome without the lock");
+				cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			}
+		}
+		flush(db);
+		for (i = 0; i < 20; i++)
+			cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status), works[i].code);
+		cr_assert(busy_retries(db) >= 6, "not counted");
+		sqlite3_close(holder);
+		close_engine(db);
+		check_works("busy", round);
+		for (i = 0; i < 20; i++)
+			check_present(&works[i], "busy", round);
+	}
+}
+
+Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
+{
+	penstock_config config;
+	penstock *db;
+	sqlite3 *holder;
+	size_t i;
+
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 20;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	holder = open_outside();
+	shut_gate(db);
+	for (i = 1; i < 8; i++)
+		submit(db, INSERT);
+	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	open_gate();
+	flush(db);
+	submit(db, INSERT);
+	flush(db);
+	submit(db, INSERT " RETURNING *");
+	flush(db);
+	for (i = 1; i < work_count; i++)
+		cr_assert(works[i].status == PENSTOCK_ERROR && (works[i].code & 0xff) == SQLITE_BUSY, "%s %d",
+		          penstock_status_name(works[i].status), works[i].code);
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
+	cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	i = work_count;
+	submit(db, INSERT);
+	submit(db, INSERT);
+	flush(db);
+	for (; i < work_count; i++)
+		cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status), works[i].code);
+	check_counters(db);
+	sqlite3_close(holder);
+	close_engine(db);
+	check_works("busy", 0);
+}
+
+/* Alone they would not: a batch of them must not need it either. */
+Test(fault, reads_need_no_lock)
+{
+	penstock_config config;
+	penstock *db;
+	sqlite3 *holder;
+	size_t i;
+
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 20;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	holder = open_outside();
+	shut_gate(db);
+	for (i = 1; i < 4; i++)
+		submit(db, "SELECT count(*) FROM t");
+	submit(db, "PRAGMA user_version");
+	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	open_gate();
+	flush(db);
+	sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL);
+	sqlite3_close(holder);
+	for (i = 1; i < work_count; i++)
+		cr_assert(works[i].status == PENSTOCK_OK, "%zu: %s %d", i, penstock_status_name(works[i].status), works[i].code);
+	close_engine(db);
+}
+
+/* ---- the N-th call ---- */
+
+/* Everything an engine does, whatever each step says. */
+static void live_a_life(void)
+{
+	penstock_config config;
+	penstock *db = NULL;
+	sqlite3 *reader;
+	int status;
+
+	init_config(&config);
+	config.batch_max = 8;
+	config.wal_bytes_max = 65536;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 5;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	config.when_stopped = PENSTOCK_HOLD;
+	status = penstock_open(harness_path("faults.db"), &config, &db);
+	if (status != PENSTOCK_OK) {
+		cr_assert(db == NULL && penstock_error_message()[0] != '\0', "an engine with an error");
+		return;
+	}
+	submit(db, "CREATE TABLE IF NOT EXISTS times(id)");
+	submit(db, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY,data)");
+	submit(db, INSERT);
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT_AND_FAIL);
+	submit(db, INSERT " RETURNING id");
+	submit(db, "INSERT INTO t SELECT ?,zeroblob(70000)");
+	submit(db, "INSERT OR ROLLBACK INTO t SELECT ?,1 FROM t,t");
+	submit(db, INSERT);
+	if (penstock_reader_open(db, &reader) == PENSTOCK_OK) {
+		sqlite3_exec(reader, "SELECT * FROM times", NULL, NULL, NULL);
+		sqlite3_close(reader);
+	}
+	cr_assert(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	if (penstock_pause(db, PENSTOCK_FOREVER) == PENSTOCK_OK)
+		penstock_unpause(db, PENSTOCK_FOREVER);
+	submit(db, "SELECT * FROM times");
+	submit(db, INSERT);
+	cr_assert(penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	submit_ack(db, INSERT, PENSTOCK_ACK_DURABLE);
+	penstock_start(db, PENSTOCK_FOREVER);
+	submit(db, INSERT);
+	check_counters(db);
+	cr_assert(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+}
+
+static unsigned step_of(unsigned otherwise)
+{
+	const char *text = getenv("PENSTOCK_FAULT_STEP");
+
+	return text != NULL && atoi(text) > 0 ? (unsigned)atoi(text) : otherwise;
+}
+
+static bool is_insert(const struct work *work, size_t index)
+{
+	(void)work;
+	/* live_a_life's order */
+	return index == 2 || index == 3 || index == 5 || index == 8 || index == 10 || index == 11 || index == 12;
+}
+
+static void check_life(const char *what, unsigned n)
+{
+	size_t i;
+
+	check_works(what, n);
+	for (i = 0; i < work_count; i++) {
+		if (is_insert(&works[i], i) && works[i].submitted == PENSTOCK_OK && works[i].status == PENSTOCK_OK)
+			check_present(&works[i], what, n);
+	}
+}
+
+static void fail_each_call(unsigned operations, bool for_ever, unsigned step)
+{
+	unsigned n, files;
+
+	new_file();
+	forget_works();
+	live_a_life(); /* what is opened once */
+	files = open_files();
+	for (n = 1;; n += step) {
+		unsigned failed;
+
+		new_file();
+		forget_works();
+		fail_call(operations, MAIN | WAL | OTHER, n, for_ever);
+		live_a_life();
+		failed = disk.failed;
+		check_life("call", n);
+		cr_assert(open_files() == files, "call %u: %u files are open, not %u", n, open_files(), files);
+		if (failed == 0)
+			break;
+	}
+	cr_assert(n > 5, "only %u faults were met", n);
+}
+
+Test(fault, any_call_may_fail_once)
+{
+	fail_each_call(MAY_FAIL, false, step_of(3));
+}
+
+Test(fault, any_call_may_fail_for_ever)
+{
+	fail_each_call(MAY_FAIL, true, step_of(5));
+}
+
+Test(fault, any_write_or_sync_may_fail)
+{
+	fail_each_call(WRITE | SYNC | TRUNCATE, false, step_of(1));
+	fail_each_call(WRITE | SYNC | TRUNCATE, true, step_of(2));
+}
+
+/* ---- the N-th allocation ---- */
+
+static void fail_each_allocation(unsigned step)
+{
+	unsigned n, files;
+
+	new_file();
+	forget_works();
+	live_a_life();
+	files = open_files();
+	for (n = 1;; n += step) {
+		bool failed;
+
+		new_file();
+		forget_works();
+		fail_memory(n);
+		live_a_life();
+		failed = memory.failed;
+		fail_memory(0);
+		check_life("allocation", n);
+		cr_assert(open_files() == files, "allocation %u: %u files are open, not %u", n, open_files(), files);
+		if (!failed)
+			break;
+	}
+	cr_assert(n > 100, "only %u allocations", n);
+}
+
+Test(fault, any_allocation_of_sqlites_may_fail)
+{
+	fail_each_allocation(step_of(SANITIZED ? 29 : 7));
+}
+
+Test(fault, any_allocation_may_fail)
+{
+#if SANITIZED
+	cr_skip_test("the sanitizer's malloc");
+#else
+	if (getenv("LD_PRELOAD") != NULL && strstr(getenv("LD_PRELOAD"), "vgpreload") != NULL)
+		cr_skip_test("valgrind's malloc");
+	everybodys_memory = true;
+	fail_each_allocation(step_of(11));
+	everybodys_memory = false;
+#endif
+}

@@ -1,0 +1,569 @@
+/*
+ * Storms: producers against every verb at once, with small and large rings, holding and refusing. Afterwards each
+ * submission is accounted for: an accepted one has exactly one outcome, an OK one is in the table exactly once (nothing
+ * there is UNIQUE), all others are not, tickets are distinct, and a producer's rows are in its order by the numbers a trigger
+ * gave them.
+ *
+ * PENSTOCK_STORM: rounds of each storm. PENSTOCK_SEED: of the first round; it is printed when a round fails.
+ */
+#include "tests/kit.h"
+
+TestSuite(storm, .init = kit_begin, .fini = harness_end);
+
+#define PRODUCERS 4
+#define EACH 600
+
+enum kind { HANDLE, HANDLE_LET_GO, CALLBACK, QUIET };
+
+/* What became of one submission. */
+struct fate {
+	int accepted;
+	enum kind kind;
+	bool wrong;     /* its statement fails */
+	bool forgotten; /* nobody will say what became of it */
+	_Atomic unsigned outcomes;
+	_Atomic int status;
+	uint64_t ticket;
+	penstock_handle *handle;
+};
+
+struct producer {
+	struct storm *storm;
+	int index;
+	uint64_t random;
+	struct fate *fates;
+	pthread_t thread;
+};
+
+struct storm {
+	penstock *db;
+	uint64_t seed;
+	bool may_refuse; /* else every timeout is for ever, and everything has to get in */
+	struct producer producers[PRODUCERS];
+	_Atomic bool over;
+	_Atomic unsigned stops_begun, stops_done;
+	_Atomic int pausers_inside;
+	_Atomic unsigned paused, refused, unpaused_wrong;
+};
+
+static uint64_t next_random(uint64_t *state)
+{
+	/* splitmix64 (Steele, Lea, Flood) */
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static unsigned pick(uint64_t *state, unsigned below)
+{
+	return (unsigned)(next_random(state) % below);
+}
+
+static int64_t some_timeout(uint64_t *state)
+{
+	static const int64_t timeouts[] = { 0, 50, 1000, 5000, PENSTOCK_FOREVER, PENSTOCK_FOREVER };
+
+	return timeouts[pick(state, COUNT_OF(timeouts))];
+}
+
+/* ---- producers --------------------------------------------------------------------------------------------------- */
+
+static void on_outcome(void *arg, const penstock_result *result)
+{
+	struct fate *fate = result->arg;
+
+	(void)arg;
+	fate->ticket = result->ticket;
+	fate->status = (int)result->status;
+	fate->outcomes++;
+}
+
+static void submit_one(struct producer *producer, int number)
+{
+	struct storm *storm = producer->storm;
+	struct fate *fate = &producer->fates[number];
+	char padding[200];
+	penstock_value values[3] = { penstock_int64(producer->index), penstock_int64(number), penstock_null() };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "INSERT INTO t(p,n,x) VALUES(?,?,?)", .values = values,
+		.value_count = 3, .arg = fate
+	};
+	int64_t timeout = storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER;
+	int status;
+
+	fate->kind = (enum kind)pick(&producer->random, 4);
+	fate->status = -1;
+	switch (pick(&producer->random, 16)) {
+	case 0:
+		fate->wrong = true; /* undone by itself */
+		values[1] = penstock_null();
+		break;
+	case 1:
+		fate->wrong = true; /* undoes the batch */
+		submission.sql = "INSERT OR ROLLBACK INTO t(p,n,x) VALUES(?,NULL + ?,?)";
+		break;
+	case 2:
+		submission.flags = PENSTOCK_RUN_ALONE;
+		break;
+	case 3:
+		memset(padding, 'p', sizeof padding); /* outside the slot */
+		values[2] = penstock_text_bytes(padding, sizeof padding);
+		break;
+	default:
+		break;
+	}
+	if (fate->kind == CALLBACK)
+		submission.on_complete = on_outcome;
+	status = penstock_submit(storm->db, &submission, timeout,
+	                         fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
+	if (status != PENSTOCK_OK) {
+		check(status == PENSTOCK_FULL || status == PENSTOCK_TIMEOUT || status == PENSTOCK_PAUSED ||
+		              status == PENSTOCK_STOPPED, "%s: %s", penstock_status_name(status), penstock_error_message());
+		check(storm->may_refuse, "%s", penstock_status_name(status));
+		check(fate->handle == NULL);
+		check(timeout != PENSTOCK_FOREVER || (status != PENSTOCK_TIMEOUT && status != PENSTOCK_FULL));
+		storm->refused++;
+		return;
+	}
+	fate->accepted = 1;
+	if (fate->kind == HANDLE || fate->kind == HANDLE_LET_GO)
+		fate->ticket = penstock_handle_ticket(fate->handle);
+	if (fate->kind == HANDLE_LET_GO) {
+		fate->forgotten = true;
+		penstock_handle_release(fate->handle);
+		fate->handle = NULL;
+	} else if (fate->kind == HANDLE && pick(&producer->random, 4) == 0) {
+		status = penstock_handle_wait(fate->handle, storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER);
+		check(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_TIMEOUT, "%s",
+		      penstock_status_name(status));
+	}
+}
+
+static void *produce(void *arg)
+{
+	struct producer *producer = arg;
+
+	for (int i = 0; i < EACH; i++) {
+		submit_one(producer, i);
+		if (pick(&producer->random, 64) == 0)
+			kit_sleep_usec(pick(&producer->random, 300));
+	}
+	return NULL;
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------- */
+
+struct hand {
+	struct storm *storm;
+	uint64_t random;
+	pthread_t thread;
+};
+
+/* False: somebody else holds the lock. */
+static bool outsider_gets_the_lock(void)
+{
+	sqlite3 *connection;
+	int rc;
+
+	check(sqlite3_open_v2(harness_path("storm.db"), &connection, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_busy_timeout(connection, 0);
+	rc = sqlite3_exec(connection, "BEGIN EXCLUSIVE; UPDATE c SET outside = outside + 1; COMMIT", NULL, NULL, NULL);
+	check(sqlite3_close(connection) == SQLITE_OK);
+	return rc == SQLITE_OK;
+}
+
+static void *pause_now_and_then(void *arg)
+{
+	struct hand *hand = arg;
+	struct storm *storm = hand->storm;
+
+	while (!storm->over) {
+		unsigned stops = storm->stops_begun;
+		bool quiet = stops == storm->stops_done;
+		int status = penstock_pause(storm->db, some_timeout(&hand->random));
+
+		if (status == PENSTOCK_OK) {
+			int others = storm->pausers_inside++;
+			penstock_phase phase = penstock_phase_of(storm->db);
+			bool locked = outsider_gets_the_lock();
+
+			/* A stop ends a pause; without one the file was this thread's all the while. */
+			if (quiet && storm->stops_begun == stops) {
+				storm->paused++;
+				check(others == 0, "%d others have paused it", others);
+				check(phase == PENSTOCK_PHASE_PAUSED, "%s", penstock_phase_name(phase));
+				check(locked);
+			}
+			storm->pausers_inside--;
+			do {
+				status = penstock_unpause(storm->db, some_timeout(&hand->random));
+			} while (status == PENSTOCK_TIMEOUT);
+			/* MISUSE: it went on after a TIMEOUT, or a stop and a start came between. */
+			check(status == PENSTOCK_OK || status == PENSTOCK_STOPPED || status == PENSTOCK_MISUSE, "%s",
+			      penstock_status_name(status));
+		} else {
+			check(status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED, "%s: %s", penstock_status_name(status),
+			      penstock_error_message());
+		}
+		kit_sleep_usec(pick(&hand->random, 1000));
+	}
+	return NULL;
+}
+
+static void *stop_now_and_then(void *arg)
+{
+	struct hand *hand = arg;
+	struct storm *storm = hand->storm;
+
+	while (!storm->over) {
+		int status;
+
+		kit_sleep_usec(pick(&hand->random, 2000));
+		storm->stops_begun++;
+		status = penstock_stop(storm->db, some_timeout(&hand->random));
+		check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
+		kit_sleep_usec(pick(&hand->random, 300));
+		status = penstock_start(storm->db, some_timeout(&hand->random));
+		check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s: %s", penstock_status_name(status),
+		      penstock_error_message());
+		storm->stops_done++;
+	}
+	return NULL;
+}
+
+static void *look_now_and_then(void *arg)
+{
+	struct hand *hand = arg;
+	struct storm *storm = hand->storm;
+	penstock_config change;
+	penstock_counters counters;
+	sqlite3 *reader;
+	int status;
+
+	while (!storm->over) {
+		switch (pick(&hand->random, 4)) {
+		case 0:
+			status = penstock_flush(storm->db, some_timeout(&hand->random) == 0 ? 0 : 2000);
+			check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
+			break;
+		case 1:
+			penstock_config_init(&change);
+			change.batch_max = 1 + pick(&hand->random, 200);
+			change.ring_bytes = 4096 + pick(&hand->random, 10000);
+			change.spin_usec = pick(&hand->random, 2) * 20;
+			change.linger_usec = pick(&hand->random, 4) == 0 ? 100 : 0;
+			change.wal_bytes_max = pick(&hand->random, 2) ? 65536 : 1 << 20;
+			expect(penstock_reconfigure(storm->db, &change), PENSTOCK_OK);
+			break;
+		case 2:
+			counters = kit_counters(storm->db);
+			check(counters.accepted == counters.committed + counters.failed + counters.unknown + counters.shutdown +
+			                                  counters.queue_depth);
+			check(counters.queue_depth < 1u << 20);
+			break;
+		default:
+			status = penstock_reader_open(storm->db, &reader);
+			check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "%s: %s", penstock_status_name(status),
+			      penstock_error_message());
+			if (status == PENSTOCK_OK)
+				check(sqlite3_close(reader) == SQLITE_OK);
+			break;
+		}
+		kit_sleep_usec(pick(&hand->random, 500));
+	}
+	return NULL;
+}
+
+/* ---- the account ------------------------------------------------------------------------------------------------- */
+
+static int compare_tickets(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+
+	return a < b ? -1 : a > b;
+}
+
+static void rows_are_accounted_for(struct storm *storm)
+{
+	unsigned (*found)[EACH] = calloc(PRODUCERS, sizeof *found);
+	int last[PRODUCERS];
+	sqlite3 *connection;
+	sqlite3_stmt *statement;
+
+	for (int i = 0; i < PRODUCERS; i++)
+		last[i] = -1;
+	check(sqlite3_open(harness_path("storm.db"), &connection) == SQLITE_OK);
+	check(sqlite3_prepare_v2(connection, "SELECT p, n FROM t ORDER BY place", -1, &statement, NULL) == SQLITE_OK);
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		int producer = sqlite3_column_int(statement, 0), number = sqlite3_column_int(statement, 1);
+
+		check(producer >= 0 && producer < PRODUCERS && number >= 0 && number < EACH);
+		check(number > last[producer], "producer %d: %d after %d", producer, number, last[producer]);
+		last[producer] = number;
+		found[producer][number]++;
+	}
+	sqlite3_finalize(statement);
+	check(sqlite3_close(connection) == SQLITE_OK);
+	for (int i = 0; i < PRODUCERS; i++) {
+		for (int k = 0; k < EACH; k++) {
+			struct fate *fate = &storm->producers[i].fates[k];
+			unsigned wanted = fate->accepted && !fate->wrong && fate->status != PENSTOCK_SHUTDOWN;
+
+			check(found[i][k] == wanted, "producer %d, submission %d (kind %d, status %d): %u rows", i, k,
+			      (int)fate->kind, fate->status, found[i][k]);
+		}
+	}
+	free(found);
+}
+
+static void outcomes_are_accounted_for(struct storm *storm, uint64_t accepted)
+{
+	uint64_t *tickets = calloc(PRODUCERS * EACH, sizeof *tickets);
+	size_t count = 0, submitted = 0;
+
+	for (int i = 0; i < PRODUCERS; i++) {
+		uint64_t before = 0;
+
+		for (int k = 0; k < EACH; k++) {
+			struct fate *fate = &storm->producers[i].fates[k];
+			int wanted = fate->wrong ? PENSTOCK_ERROR : PENSTOCK_OK;
+
+			if (!fate->accepted) {
+				check(fate->outcomes == 0);
+				continue;
+			}
+			submitted++;
+			if (fate->kind == HANDLE) {
+				const penstock_result *result = penstock_handle_result(fate->handle);
+
+				check(result != NULL);
+				check((int)result->status == wanted, "%s", penstock_status_name(result->status));
+				check(result->ticket == fate->ticket && result->arg == fate);
+				penstock_handle_release(fate->handle);
+			} else if (fate->kind == CALLBACK) {
+				check(fate->outcomes == 1, "%u outcomes", fate->outcomes);
+				check(fate->status == wanted, "%s", penstock_status_name(fate->status));
+			} else if (fate->kind == QUIET) {
+				check(fate->outcomes == fate->wrong, "%u errors", fate->outcomes);
+				if (!fate->wrong)
+					continue; /* its ticket is unknown */
+			} else {
+				check(fate->outcomes == 0);
+			}
+			check(k == 0 || fate->ticket > before, "ticket %" PRIu64 " after %" PRIu64, fate->ticket, before);
+			before = fate->ticket;
+			tickets[count++] = fate->ticket;
+		}
+	}
+	qsort(tickets, count, sizeof *tickets, compare_tickets);
+	for (size_t i = 1; i < count; i++)
+		check(tickets[i] != tickets[i - 1], "ticket %" PRIu64 " twice", tickets[i]);
+	check(accepted == submitted, "%" PRIu64 " accepted, %zu counted", accepted, submitted);
+	free(tickets);
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static uint64_t rounds(void)
+{
+	return environment("PENSTOCK_STORM", KIT_SANITIZED ? 3 : 4);
+}
+
+static _Atomic uint64_t seed_of_round;
+
+static void tell_seed(int number)
+{
+	char text[64];
+	int length = snprintf(text, sizeof text, "PENSTOCK_SEED=%" PRIu64 "\n", (uint64_t)seed_of_round);
+
+	(void)!write(2, text, (size_t)length);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned pausers, unsigned stoppers)
+{
+	struct storm storm = { .seed = seed, .may_refuse = may_refuse };
+	penstock_config config = kit_config();
+	struct hand hands[8];
+	uint64_t random = seed, before;
+	unsigned hand_count = 0;
+
+	seed_of_round = seed;
+	signal(SIGABRT, tell_seed);
+	signal(SIGALRM, tell_seed);
+	kit_begin();
+	config.ring_slots = slots;
+	config.on_error = on_outcome;
+	config.when_paused = may_refuse ? (int64_t)pick(&random, 2) : PENSTOCK_HOLD;
+	config.when_stopped = may_refuse ? (int64_t)pick(&random, 2) : PENSTOCK_HOLD;
+	storm.db = kit_open_path(harness_path("storm.db"), &config);
+	expect(kit_execute(storm.db, "CREATE TABLE t(p, n NOT NULL, x, place)"), PENSTOCK_OK);
+	expect(kit_execute(storm.db, "CREATE TABLE c(next, outside)"), PENSTOCK_OK);
+	expect(kit_execute(storm.db, "INSERT INTO c VALUES(0, 0)"), PENSTOCK_OK);
+	expect(kit_execute(storm.db, "CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE c SET next = next + 1; "
+	                             "UPDATE t SET place = (SELECT next FROM c) WHERE rowid = new.rowid; END"),
+	       PENSTOCK_OK);
+	before = kit_counters(storm.db).accepted;
+	for (unsigned i = 0; i < pausers + stoppers + 2; i++) {
+		hands[i] = (struct hand){ .storm = &storm, .random = next_random(&random) };
+		hands[i].thread = kit_thread(i < pausers              ? pause_now_and_then
+		                             : i < pausers + stoppers ? stop_now_and_then
+		                                                      : look_now_and_then, &hands[i]);
+		hand_count++;
+	}
+	for (int i = 0; i < PRODUCERS; i++) {
+		storm.producers[i] = (struct producer){ .storm = &storm, .index = i, .random = next_random(&random) };
+		storm.producers[i].fates = calloc(EACH, sizeof(struct fate));
+		storm.producers[i].thread = kit_thread(produce, &storm.producers[i]);
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		kit_join(storm.producers[i].thread);
+	storm.over = true;
+	for (unsigned i = 0; i < hand_count; i++)
+		kit_join(hands[i].thread);
+	/* Whatever state it was left in: run what is held. */
+	expect(penstock_start(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	if (penstock_phase_of(storm.db) == PENSTOCK_PHASE_PAUSED)
+		expect(penstock_unpause(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_flush(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(penstock_queue_depth(storm.db) == 0);
+	check(kit_counters(storm.db).queue_bytes == 0);
+	before = kit_counters(storm.db).accepted - before;
+	expect(penstock_close(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	outcomes_are_accounted_for(&storm, before);
+	rows_are_accounted_for(&storm);
+	check(pausers == 0 || stoppers > 0 || storm.paused > 0);
+	for (int i = 0; i < PRODUCERS; i++)
+		free(storm.producers[i].fates);
+	signal(SIGABRT, SIG_DFL);
+	harness_end();
+}
+
+static void storm_rounds(bool may_refuse, unsigned pausers, unsigned stoppers)
+{
+	static const int64_t slots[] = { 2, 16, 1024 };
+	uint64_t seed = environment("PENSTOCK_SEED", 1);
+
+	for (uint64_t i = 0; i < rounds(); i++)
+		storm_round(seed + i, slots[(seed + i) % COUNT_OF(slots)], may_refuse, pausers, stoppers);
+}
+
+Test(storm, pauses_while_holding)
+{
+	storm_rounds(false, 3, 0);
+}
+
+Test(storm, pauses_while_refusing)
+{
+	storm_rounds(true, 3, 0);
+}
+
+Test(storm, stops_while_holding)
+{
+	storm_rounds(false, 0, 1);
+}
+
+Test(storm, everything_while_holding)
+{
+	storm_rounds(false, 2, 1);
+}
+
+Test(storm, everything_while_refusing)
+{
+	storm_rounds(true, 2, 1);
+}
+
+Test(storm, several_stoppers)
+{
+	storm_rounds(true, 2, 3);
+}
+
+/* ---- submitting up to the close ---------------------------------------------------------------------------------- */
+
+struct last {
+	penstock *db;
+	penstock_handle *handles[256];
+	unsigned count, quiet;
+	int status;
+	pthread_t thread;
+};
+
+static void *submit_until_stopped(void *arg)
+{
+	struct last *last = arg;
+
+	for (;;) {
+		bool keep = last->count < COUNT_OF(last->handles);
+		int status = kit_insert(last->db, 1, PENSTOCK_FOREVER, keep ? &last->handles[last->count] : NULL);
+
+		if (status != PENSTOCK_OK) {
+			last->status = status;
+			return NULL;
+		}
+		if (keep)
+			last->count++;
+		else
+			last->quiet++;
+	}
+}
+
+static void *close_main(void *arg)
+{
+	expect(penstock_close(arg, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return NULL;
+}
+
+/*
+ * No call may begin once close has returned, so a producer must hear STOPPED before: while the writer stands before the
+ * gate, close cannot return.
+ */
+Test(storm, submitting_up_to_the_close)
+{
+	for (uint64_t round = 0; round < rounds() * 10; round++) {
+		penstock_config config = kit_config();
+		struct last producers[4];
+		uint64_t rows = 0;
+		pthread_t closer;
+		penstock *db;
+
+		kit_begin();
+		config.ring_slots = round % 2 ? 4 : 512;
+		config.when_stopped = PENSTOCK_HOLD;
+		db = kit_open_table(&config);
+		for (int i = 0; i < 4; i++) {
+			memset(&producers[i], 0, sizeof producers[i]);
+			producers[i].db = db;
+			producers[i].thread = kit_thread(submit_until_stopped, &producers[i]);
+		}
+		kit_sleep_usec((long)(round % 7) * 300);
+		kit_block(db);
+		closer = kit_thread(close_main, db);
+		for (int i = 0; i < 4; i++)
+			kit_join(producers[i].thread);
+		kit_unblock();
+		kit_join(closer);
+		for (int i = 0; i < 4; i++) {
+			check(producers[i].status == PENSTOCK_STOPPED, "%s", penstock_status_name(producers[i].status));
+			rows += producers[i].count + producers[i].quiet;
+			for (unsigned k = 0; k < producers[i].count; k++) {
+				int status = penstock_handle_wait(producers[i].handles[k], 0);
+
+				check(status == PENSTOCK_OK, "%s", penstock_status_name(status));
+				penstock_handle_release(producers[i].handles[k]);
+			}
+		}
+		check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == (int64_t)rows);
+		harness_end();
+	}
+}
