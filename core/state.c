@@ -69,7 +69,7 @@ static void replace(struct ps_state_word *word, enum ps_phase phase, const struc
 #else
 	rcu_set_pointer(&word->current, new);
 #endif
-	ps_rcu_synchronize(word);
+	ps_rcu_synchronize(&word->reserve);
 	/* Nobody reads the old record any more: it is the reserve of the next move, so a move never allocates. */
 	word->reserve = old;
 }
@@ -93,7 +93,7 @@ enum ps_phase ps_state_phase(struct ps_state_word *word)
 
 	ps_rcu_enter();
 	phase = ps_state_read(word)->phase;
-	ps_rcu_leave(word);
+	ps_state_leave(word);
 	return phase;
 }
 
@@ -103,6 +103,6 @@ struct ps_keys ps_state_keys(struct ps_state_word *word)
 
 	ps_rcu_enter();
 	keys = ps_state_read(word)->keys;
-	ps_rcu_leave(word);
+	ps_state_leave(word);
 	return keys;
 }

@@ -67,6 +67,12 @@ static inline const struct ps_state *ps_state_read(const struct ps_state_word *w
 #endif
 }
 
+/* Ends the section. (The annotation is kept apart from `current`: a release store to that would make TSan forget it.) */
+static inline void ps_state_leave(struct ps_state_word *word)
+{
+	ps_rcu_leave(&word->reserve);
+}
+
 /* The phase by itself, for whoever only asks. */
 enum ps_phase ps_state_phase(struct ps_state_word *word);
 /* A copy of the keys. */

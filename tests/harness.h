@@ -35,6 +35,8 @@ struct plain_test {
 void plain_add_suite(struct plain_suite *suite);
 void plain_add_test(struct plain_test *test);
 void plain_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
+void plain_fail_condition(const char *file, int line, const char *condition, const char *format, ...)
+        __attribute__((noreturn, format(printf, 4, 5)));
 void plain_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #define TestSuite(suite, ...)                                                                                          \
@@ -54,7 +56,7 @@ void plain_skip(const char *format, ...) __attribute__((noreturn, format(printf,
 	static void suite_##_##name_(void)
 
 #define cr_assert(condition, ...)                                                                                      \
-	((condition) ? (void)0 : plain_fail(__FILE__, __LINE__, #condition " does not hold. " __VA_ARGS__))
+	((condition) ? (void)0 : plain_fail_condition(__FILE__, __LINE__, #condition, " " __VA_ARGS__))
 #define cr_assert_eq(a, b, ...) ((a) == (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s == %s does not hold", #a, #b))
 #define cr_assert_neq(a, b, ...) ((a) != (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s != %s does not hold", #a, #b))
 #define cr_assert_str_eq(a, b, ...)                                                                                    \

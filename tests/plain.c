@@ -38,6 +38,18 @@ void plain_fail(const char *file, int line, const char *format, ...)
 	abort();
 }
 
+void plain_fail_condition(const char *file, int line, const char *condition, const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "%s:%d: %s does not hold.", file, line, condition);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	abort();
+}
+
 void plain_skip(const char *format, ...)
 {
 	va_list arguments;

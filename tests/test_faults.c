@@ -1029,7 +1029,9 @@ Test(fault, a_failed_checkpoint_loses_nothing)
 				submit(db, i % 2 == 0 ? INSERT : "INSERT INTO t SELECT ?,zeroblob(20000)");
 				flush(db);
 			}
+			pthread_mutex_lock(&disk.mutex);
 			failed = disk.failed;
+			pthread_mutex_unlock(&disk.mutex);
 			if (failed != 0 && penstock_phase_of(db) == PENSTOCK_PHASE_FAILED)
 				met++;
 			check_counters(db);
@@ -1302,33 +1304,38 @@ Test(fault, an_outside_writer_delays_and_fails_nothing)
 		forget_works();
 		db = open_engine(&config);
 		holder = open_outside();
-		/* A single one and then a batch. */
-		for (i = 0; i < 20; i++) {
-			if (i == 0 || i == 1) {
-				flush(db);
-				cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE; INSERT INTO t(data) VALUES(1)", NULL, NULL, NULL) ==
-				                  SQLITE_OK,
-				          "%s", sqlite3_errmsg(holder));
-			}
-			submit(db, INSERT);
-			if (i == 0 || i == 19) {
-				uint64_t before = busy_retries(db);
+		/* A single one, and then a batch. */
+		for (i = 0; i < 2; i++) {
+			uint64_t before = busy_retries(db);
+			size_t from;
 
-				while (busy_retries(db) < before + 3)
-					usleep(1000);
-				cr_assert(works[i].outcomes == 0, "an outcome without the lock");
-				cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
-			}
+			if (i == 1)
+				shut_gate(db);
+			from = work_count;
+			cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE; INSERT INTO t(data) VALUES(1)", NULL, NULL, NULL) == SQLITE_OK,
+			          "%s", sqlite3_errmsg(holder));
+			do {
+				submit(db, INSERT);
+			} while (i == 1 && work_count < from + 20);
+			if (i == 1)
+				open_gate();
+			while (busy_retries(db) < before + 3)
+				usleep(1000);
+			for (; from < work_count; from++)
+				cr_assert(works[from].outcomes == 0, "an outcome without the lock");
+			cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			flush(db);
 		}
-		flush(db);
-		for (i = 0; i < 20; i++)
+		for (i = 0; i < work_count; i++)
 			cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status), works[i].code);
 		cr_assert(busy_retries(db) >= 6, "not counted");
 		sqlite3_close(holder);
 		close_engine(db);
 		check_works("busy", round);
-		for (i = 0; i < 20; i++)
-			check_present(&works[i], "busy", round);
+		for (i = 0; i < work_count; i++) {
+			if (i != 1) /* the gate */
+				check_present(&works[i], "busy", round);
+		}
 	}
 }
 

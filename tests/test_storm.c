@@ -376,7 +376,7 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 
 static uint64_t rounds(void)
 {
-	return environment("PENSTOCK_STORM", KIT_SANITIZED ? 3 : 4);
+	return environment("PENSTOCK_STORM", KIT_SANITIZED ? 3 : 8);
 }
 
 static _Atomic uint64_t seed_of_round;

@@ -513,10 +513,9 @@ void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, 
 	uint64_t i;
 
 	batch->members.base = first;
-	for (i = first; i < limit; i++) {
-		ps_members_enter(&batch->members, i, ps_ring_at(batch->ring, i));
+	limit = enter_all(batch, first, limit);
+	for (i = first; i < limit; i++)
 		ps_members_fail(&batch->members, i, PENSTOCK_SHUTDOWN, code, reason);
-	}
 	ps_members_deliver(&batch->members, first, limit, PS_PASS_ALL);
 	ps_ring_release(batch->ring, limit);
 }

@@ -36,7 +36,7 @@ int ps_engine_enter(penstock *db)
 		status = ps_refuse(PENSTOCK_STOPPED);
 	else
 		ps_add_u32(&db->inside, 1);
-	ps_rcu_leave(&db->state);
+	ps_state_leave(&db->state);
 	return status;
 }
 
@@ -424,7 +424,7 @@ static int pass(penstock *db, struct passage *passage, bool may_wait)
 	/* Here, since a caller that is not inside may not touch the engine after its section. */
 	if (status != PENSTOCK_OK && passage->final)
 		ps_add_u64(&db->counters.refused[status], 1);
-	ps_rcu_leave(&db->state);
+	ps_state_leave(&db->state);
 	return status;
 }
 
