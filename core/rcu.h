@@ -11,15 +11,16 @@
  * builds with the other one, to measure again.
  *
  * Failure modes: a host that calls bp's three fork hooks itself deadlocks in fork, since core/thread.c does; with Penstock in
- * the process it must leave them out. Under TSan liburcu's inline assembly is out of sight: there the out-of-line functions
- * are called, and the two annotations below tell TSan what a grace period orders.
+ * the process it must leave them out. A sanitizer build (PENSTOCK_RCU_CALLS) calls liburcu's functions instead of
+ * inlining them: TSan cannot see through their assembly, and gets two annotations of what a grace period orders; UBSan
+ * objects to the alignment of bp's reader structs (0.13.2), which liburcu itself carves out of an arena.
  */
 #ifndef PENSTOCK_RCU_H
 #define PENSTOCK_RCU_H
 
 #include "core/atomic.h"
 
-#ifndef PENSTOCK_BUILTIN_ATOMICS
+#ifndef PENSTOCK_RCU_CALLS
 #define _LGPL_SOURCE /* inline read side; what is inlined may be used by any program (urcu/static headers) */
 #endif
 

@@ -639,21 +639,20 @@ static void gate(sqlite3_context *context, int count, sqlite3_value **values)
 	sqlite3_result_int(context, 1);
 }
 
-/* fail_once(code): the first time. */
-static bool has_failed;
+/* fail_once(code, n): at the n-th call. */
+static int calls_of_fail_once;
 
 static void fail_once(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
-	if (!has_failed)
+	if (++calls_of_fail_once == sqlite3_value_int(values[1]))
 		sqlite3_result_error_code(context, sqlite3_value_int(values[0]));
-	has_failed = true;
 }
 
 static int add_gate(sqlite3 *connection, void *arg)
 {
 	(void)arg;
-	sqlite3_create_function(connection, "fail_once", 1, SQLITE_UTF8, NULL, fail_once, NULL, NULL);
+	sqlite3_create_function(connection, "fail_once", 2, SQLITE_UTF8, NULL, fail_once, NULL, NULL);
 	return sqlite3_create_function(connection, "gate", 0, SQLITE_UTF8, NULL, gate, NULL, NULL);
 }
 
@@ -979,8 +978,8 @@ Test(fault, a_disk_full_once_loses_nothing)
 /* The batch may have taken what was lacking. */
 Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 {
-	static const char *const texts[] = { "INSERT INTO t SELECT value,fail_once(13) FROM (SELECT 1 AS value UNION ALL SELECT 2)",
-		                             "INSERT INTO t SELECT value,fail_once(7) FROM (SELECT 3 AS value UNION ALL SELECT 4)" };
+	static const char *const texts[] = { "INSERT INTO t SELECT value,fail_once(13,1) FROM (SELECT 1 AS value UNION ALL SELECT 2)",
+		                             "INSERT INTO t SELECT value,fail_once(7,1) FROM (SELECT 3 AS value UNION ALL SELECT 4)" };
 	penstock_config config;
 	penstock *db;
 	size_t way, i;
@@ -989,7 +988,7 @@ Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 	for (way = 0; way < 2; way++) {
 		new_file_with_table();
 		forget_works();
-		has_failed = false;
+		calls_of_fail_once = 0;
 		db = open_engine(&config);
 		shut_gate(db);
 		submit(db, INSERT);
@@ -1000,9 +999,40 @@ Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 		for (i = 1; i < 4; i++)
 			cr_assert(works[i].status == PENSTOCK_OK, "%zu: %s %d", i, penstock_status_name(works[i].status),
 			          works[i].code);
-		cr_assert(has_failed, "it did not even fail");
+		cr_assert(calls_of_fail_once > 1, "it did not even fail");
 		close_engine(db);
 		check_works("room", (unsigned)way);
+	}
+}
+
+Test(fault, a_replay_may_meet_a_culprit_of_its_own)
+{
+	penstock_config config;
+	penstock *db;
+	size_t i;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	calls_of_fail_once = 0;
+	db = open_engine(&config);
+	shut_gate(db);
+	submit(db, INSERT);
+	submit(db, "INSERT INTO times SELECT ? WHERE fail_once(13,2) IS NULL"); /* well at first, not in the replay */
+	submit(db, INSERT);
+	submit(db, INSERT);
+	submit(db, "INSERT OR ROLLBACK INTO t SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)");
+	submit(db, INSERT);
+	open_gate();
+	flush(db);
+	close_engine(db);
+	cr_assert(calls_of_fail_once == 3, "%d calls", calls_of_fail_once);
+	check_works("replay", 0);
+	for (i = 1; i < 7; i++) {
+		cr_assert(works[i].status == (i == 5 ? PENSTOCK_ERROR : PENSTOCK_OK), "%zu: %s %d", i,
+		          penstock_status_name(works[i].status), works[i].code);
+		if (i != 5)
+			check_present(&works[i], "replay", 0);
 	}
 }
 

@@ -189,6 +189,46 @@ Test(handle, waiters_of_one_batch_are_woken_together)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void hold_up(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	kit_sleep_usec(300);
+	errno = saved;
+}
+
+/*
+ * A thread whose sleep is interrupted by a handler does not hear a wake meanwhile; the kernel then begins the same sleep
+ * again (SA_RESTART), and only the word it sleeps on can tell that it is too late.
+ */
+Test(handle, waiters_in_a_signal_handler_miss_nothing)
+{
+	enum { WAITERS = 8 };
+	struct sigaction action = { .sa_handler = hold_up, .sa_flags = SA_RESTART };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	check(sigaction(SIGUSR2, &action, NULL) == 0);
+	for (int round = 0; round < 40; round++) {
+		penstock_handle *handle;
+		pthread_t threads[WAITERS];
+
+		kit_block(db);
+		expect(kit_insert(db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		for (int i = 0; i < WAITERS; i++)
+			threads[i] = kit_thread(wait_main, handle);
+		kit_sleep_usec(1000);
+		for (int i = 0; i < WAITERS; i++)
+			check(pthread_kill(threads[i], SIGUSR2) == 0);
+		kit_unblock();
+		for (int i = 0; i < WAITERS; i++)
+			kit_join(threads[i]);
+		penstock_handle_release(handle);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- letting go -------------------------------------------------------------------------------------------------- */
 
 static void *release_soon(void *arg)

@@ -75,12 +75,12 @@ static uint64_t counted(void)
 static int submit_inline(penstock *db, const penstock_statement *statement, int64_t number, penstock_handle **handle)
 {
 	penstock_value values[] = { penstock_int64(number), penstock_double(0.5), penstock_null(),
-		                    penstock_text("fifty-six bytes of text, to fill the slot to its end.") };
+		                    penstock_text("fifty-six bytes of text, to fill the slot to its very en") };
 	penstock_submission submission = {
 		.struct_size = sizeof submission, .statement = statement, .values = values, .value_count = 4
 	};
 
-	check(9 + 9 + 1 + 5 + values[3].bytes <= 80);
+	check(9 + 9 + 1 + 5 + values[3].bytes == 80);
 	return penstock_submit(db, &submission, PENSTOCK_FOREVER, handle);
 }
 

@@ -489,6 +489,92 @@ Test(storm, several_stoppers)
 	storm_rounds(true, 2, 3);
 }
 
+/* ---- producers held up anywhere ---------------------------------------------------------------------------------- */
+
+/* A signal stops a producer wherever it is, often between its look at the state and its publish, and for long. */
+static void hold_up(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	kit_sleep_usec(400);
+	errno = saved;
+}
+
+struct held_up {
+	penstock *db;
+	_Atomic bool over;
+	_Atomic uint64_t accepted;
+	pthread_t threads[3];
+};
+
+static void *submit_all_the_time(void *arg)
+{
+	struct held_up *held_up = arg;
+
+	while (!held_up->over) {
+		int status = kit_insert(held_up->db, 1, PENSTOCK_FOREVER, NULL);
+
+		if (status == PENSTOCK_OK)
+			held_up->accepted++;
+		else
+			check(status == PENSTOCK_PAUSED || status == PENSTOCK_STOPPED, "%s", penstock_status_name(status));
+	}
+	return NULL;
+}
+
+static void *hold_producers_up(void *arg)
+{
+	struct held_up *held_up = arg;
+
+	for (unsigned i = 0; !held_up->over; i++) {
+		pthread_kill(held_up->threads[i % COUNT_OF(held_up->threads)], SIGUSR2);
+		kit_sleep_usec(150);
+	}
+	return NULL;
+}
+
+/* Refused or before the pause (or stop): nothing is accepted by a verb that has returned. */
+static void verbs_cover_held_up_producers(int (*verb)(penstock *, int64_t), int (*back)(penstock *, int64_t))
+{
+	struct sigaction action = { .sa_handler = hold_up, .sa_flags = SA_RESTART };
+	struct held_up held_up = { 0 };
+	penstock_config config = kit_config();
+	pthread_t disturber;
+
+	check(sigaction(SIGUSR2, &action, NULL) == 0);
+	config.ring_slots = 1024;
+	held_up.db = kit_open_table(&config);
+	for (size_t i = 0; i < COUNT_OF(held_up.threads); i++)
+		held_up.threads[i] = kit_thread(submit_all_the_time, &held_up);
+	disturber = kit_thread(hold_producers_up, &held_up);
+	for (uint64_t round = 0; round < rounds() * 5; round++) {
+		expect(verb(held_up.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		for (int i = 0; i < 5; i++) {
+			check(penstock_queue_depth(held_up.db) == 0);
+			kit_sleep_usec(200);
+		}
+		expect(back(held_up.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		kit_sleep_usec(200);
+	}
+	held_up.over = true;
+	kit_join(disturber);
+	for (size_t i = 0; i < COUNT_OF(held_up.threads); i++)
+		kit_join(held_up.threads[i]);
+	expect(penstock_close(held_up.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == (int64_t)held_up.accepted);
+}
+
+Test(storm, pause_covers_producers_that_are_held_up)
+{
+	verbs_cover_held_up_producers(penstock_pause, penstock_unpause);
+}
+
+Test(storm, stop_covers_producers_that_are_held_up)
+{
+	verbs_cover_held_up_producers(penstock_stop, penstock_start);
+}
+
 /* ---- submitting up to the close ---------------------------------------------------------------------------------- */
 
 struct last {
