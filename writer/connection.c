@@ -97,7 +97,11 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	if (!exists)
 		return ps_error(PENSTOCK_CONFIG, "%s: SQLite %s has no pragma '%s'", pragma->origin, sqlite3_libversion(),
 		                pragma->name);
-	sql = sqlite3_mprintf("PRAGMA \"%w\"=%Q", pragma->name, pragma->value);
+	/* A value that comes quoted is one token (options.c); another is quoted here. */
+	if (strchr("'\"`[", pragma->value[0]) != NULL && pragma->value[0] != '\0')
+		sql = sqlite3_mprintf("PRAGMA \"%w\"=%s", pragma->name, pragma->value);
+	else
+		sql = sqlite3_mprintf("PRAGMA \"%w\"=%Q", pragma->name, pragma->value);
 	if (sql == NULL)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	rc = sqlite3_exec(connection, sql, NULL, NULL, NULL);
