@@ -12,9 +12,9 @@
  *
  * Waiters do not sleep on that word but on a bell, one word for all waiters of an engine: the writer completes every handle
  * of a batch and then rings once. A system call for each, with 64 waiters on two processors, took the writer 29 % of its
- * time; one takes 4 %. @BELL@ So that a bell wakes few of those whose turn it is not, a waiter waits for one of 32 bits,
- * chosen by its ticket, and the writer rings for the bits of the batch. Bells are static, since a waiter may look at its
- * bell when the engine is gone already.
+ * time (perf), since each woke an idle processor anew. So that a bell wakes few of those whose turn it is not, a waiter
+ * waits for one of 32 bits, chosen by its ticket, and the writer rings for the bits of the batch. Bells are static, since a
+ * waiter may look at its bell when the engine is gone already.
  *
  * Invariants
  *   1. DONE and RELEASED are each set once, by an add; whoever finds the other's bit already set frees the handle.

@@ -5,7 +5,14 @@
  * a forked child may open an engine of its own (with memb, whose registry still names the parent's threads, that crashed).
  * What bp is feared for is its grace period, which sleeps 10 ms when a reader stays in its section for 100 looks.
  *
- * @RCU_NUMBERS@
+ * Measured (bench verbs/grace, a grace period with 8 threads submitting on 2 processors, 2000 of them, four runs each):
+ *
+ *              p99              worst
+ *     memb     0.12 - 0.15 ms   0.5 - 0.8 ms
+ *     bp       0.07 - 0.19 ms   0.1, 10.1, 10.1, 11.6 ms
+ *
+ * So the 10 ms come less than once in a hundred times, beside a pause or stop that takes milliseconds to close the file; a
+ * crash in a forked child would be for good.
  *
  * A read section here covers one state look-up, one claim and one publish; nothing in it sleeps or calls out. -Drcu_flavour=memb
  * builds with the other one, to measure again.

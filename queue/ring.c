@@ -8,9 +8,6 @@
 
 #define PARKED UINT64_C(1)
 
-/* Producers woken at a time: bench/ring with 8 and 64 producers; 1 leaves room unused, 16 is a herd again. */
-#define WAVE 4
-
 bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 {
 	size_t bytes = capacity * sizeof(struct ps_slot);
@@ -136,13 +133,16 @@ void ps_ring_release(struct ps_ring *ring, uint64_t head)
 	/* R3: the consumer's last use of the slots comes before; pairs with R4 in ps_ring_claim. */
 	ps_store_release_u64(&ring->head, head);
 	/* E2 for both: the room, and the progress, before the look for waiters; pairs with E1 in ps_eventcount_prepare. */
-	if (ps_eventcount_waited(&ring->room) && head >= ring->wave_at) {
+	if (ps_eventcount_waited(&ring->room)) {
 		uint64_t free_slots = ring->capacity - (ps_ring_tail(ring) - head);
+		uint64_t tenths = (head - ring->waved_at) / ring->wake_room;
 
-		if (free_slots >= ring->wake_room) {
-			ps_eventcount_wake(&ring->room, free_slots < WAVE ? (uint32_t)free_slots : WAVE);
-			ring->wave_at = head + ring->wake_room;
+		if (free_slots >= ring->wake_room && tenths > 0) {
+			ps_eventcount_wake(&ring->room, tenths < free_slots ? (uint32_t)tenths : (uint32_t)free_slots);
+			ring->waved_at = head;
 		}
+	} else {
+		ring->waved_at = head;
 	}
 	if (ps_load_relaxed_u32(&ring->progress.waiters) != 0)
 		ps_eventcount_wake(&ring->progress, UINT32_MAX);

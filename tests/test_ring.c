@@ -411,7 +411,8 @@ Test(ring, room_is_told_with_hysteresis)
 	check(crowd->ring.room.sequence == sequence); /* five free: nobody was woken */
 	ps_ring_release(&crowd->ring, 6);
 	check(crowd->ring.room.sequence != sequence);
-	ps_ring_release(&crowd->ring, 12); /* for those that the first wave left asleep */
+	ps_ring_release(&crowd->ring, 12); /* one more */
+	ps_ring_release(&crowd->ring, 36); /* and one for each tenth */
 	for (int i = 0; i < 6; i++)
 		kit_join(roomers[i].thread);
 	while (ps_ring_has_room(&crowd->ring))

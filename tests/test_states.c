@@ -1291,7 +1291,7 @@ struct producer {
 	penstock *db;
 	int64_t value;
 	int status;
-	_Atomic bool begun;
+	_Atomic bool done;
 	size_t bytes;
 };
 
@@ -1299,7 +1299,6 @@ static void *waiting_producer(void *arg)
 {
 	struct producer *producer = arg;
 
-	producer->begun = true;
 	producer->status = kit_insert(producer->db, producer->value, PENSTOCK_FOREVER, NULL);
 	return NULL;
 }
@@ -1396,8 +1395,8 @@ static void *large_producer(void *arg)
 		.struct_size = sizeof submission, .sql = "INSERT INTO t(a) VALUES(?)", .values = &value, .value_count = 1
 	};
 
-	producer->begun = true;
 	producer->status = penstock_submit(producer->db, &submission, PENSTOCK_FOREVER, NULL);
+	producer->done = true;
 	free(data);
 	return NULL;
 }
@@ -1413,8 +1412,9 @@ Test(states, close_waits_for_a_submit_that_has_begun)
 
 		producer.db = db;
 		thread = kit_thread(large_producer, &producer);
-		await(producer.begun);
-		kit_sleep_usec(1000 * (i + 1));
+		/* No call may begin once close has returned, so it must be seen inside; it takes its time to copy. */
+		await(ps_load_acquire_u32(&db->inside) != 0 || producer.done);
+		kit_sleep_usec(1000 * i);
 		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		kit_join(thread);
 		check(producer.status == PENSTOCK_OK || producer.status == PENSTOCK_STOPPED, "%s",

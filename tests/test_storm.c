@@ -38,6 +38,7 @@ struct producer {
 struct storm {
 	penstock *db;
 	uint64_t seed;
+	unsigned pausers;
 	bool may_refuse; /* else every timeout is for ever, and everything has to get in */
 	struct producer producers[PRODUCERS];
 	_Atomic bool over;
@@ -190,8 +191,11 @@ static void *pause_now_and_then(void *arg)
 			penstock_phase phase = penstock_phase_of(storm->db);
 			bool locked = outsider_gets_the_lock();
 
-			/* A stop ends a pause; without one the file was this thread's all the while. */
-			if (quiet && storm->stops_begun == stops) {
+			/*
+			 * A stop ends a pause; without one the file was this thread's all the while. With other pausers it is not, after
+			 * any stop: one whose pause was ended by it unpauses later, and ends another's.
+			 */
+			if (quiet && storm->stops_begun == stops && (storm->pausers == 1 || stops == 0)) {
 				storm->paused++;
 				check(others == 0, "%d others have paused it", others);
 				check(phase == PENSTOCK_PHASE_PAUSED, "%s", penstock_phase_name(phase));
@@ -393,7 +397,7 @@ static void tell_seed(int number)
 
 static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned pausers, unsigned stoppers)
 {
-	struct storm storm = { .seed = seed, .may_refuse = may_refuse };
+	struct storm storm = { .seed = seed, .pausers = pausers, .may_refuse = may_refuse };
 	penstock_config config = kit_config();
 	struct hand hands[8];
 	uint64_t random = seed, before;
@@ -476,12 +480,12 @@ Test(storm, stops_while_holding)
 
 Test(storm, everything_while_holding)
 {
-	storm_rounds(false, 2, 1);
+	storm_rounds(false, 1, 1);
 }
 
 Test(storm, everything_while_refusing)
 {
-	storm_rounds(true, 2, 1);
+	storm_rounds(true, 1, 1);
 }
 
 Test(storm, several_stoppers)
@@ -513,12 +517,13 @@ static void *submit_all_the_time(void *arg)
 	struct held_up *held_up = arg;
 
 	while (!held_up->over) {
-		int status = kit_insert(held_up->db, 1, PENSTOCK_FOREVER, NULL);
+		int status = kit_insert(held_up->db, 1, 0, NULL); /* not asleep for room: there it could not be held up */
 
 		if (status == PENSTOCK_OK)
 			held_up->accepted++;
 		else
-			check(status == PENSTOCK_PAUSED || status == PENSTOCK_STOPPED, "%s", penstock_status_name(status));
+			check(status == PENSTOCK_FULL || status == PENSTOCK_PAUSED || status == PENSTOCK_STOPPED, "%s",
+			      penstock_status_name(status));
 	}
 	return NULL;
 }
@@ -543,7 +548,7 @@ static void verbs_cover_held_up_producers(int (*verb)(penstock *, int64_t), int 
 	pthread_t disturber;
 
 	check(sigaction(SIGUSR2, &action, NULL) == 0);
-	config.ring_slots = 1024;
+	config.ring_slots = 64;
 	held_up.db = kit_open_table(&config);
 	for (size_t i = 0; i < COUNT_OF(held_up.threads); i++)
 		held_up.threads[i] = kit_thread(submit_all_the_time, &held_up);

@@ -72,6 +72,7 @@ struct ps_store {
 	sqlite3_file *wal;   /* for syncing; opened when first needed */
 	bool folder_synced;
 	uint64_t reprepares;
+	uint64_t schema_changes; /* statements run that may have been one */
 	int error_code;
 	char error_message[256];
 };
@@ -659,6 +660,18 @@ static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *ou
 	                "PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
 }
 
+/* Looks once per statement after each change of the schema that went by here; in autocommit, where it costs nothing to speak
+ * of, always. (In a batch, one that another process made goes uncounted until then.) */
+static void count_reprepares(struct ps_store *store, struct ps_prepared *prepared, bool batched)
+{
+	if (!prepared->dml && !prepared->read_only)
+		store->schema_changes++;
+	if (batched && prepared->schema_seen == store->schema_changes)
+		return;
+	store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	prepared->schema_seen = store->schema_changes;
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
@@ -680,7 +693,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		verdict = PS_ELSEWHERE;
 	else
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
-	store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	count_reprepares(store, prepared, batched);
 	ps_statements_done(prepared);
 	if (may_set) {
 		read_settings(store);

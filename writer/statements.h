@@ -32,6 +32,7 @@ struct ps_prepared {
 	bool dml;       /* changes() is this statement's */
 	bool read_only; /* as sqlite3_stmt_readonly has it */
 	bool temporary; /* for one use */
+	uint64_t schema_seen; /* the store's, when last looked at for a preparation anew */
 };
 
 struct penstock_statement {
