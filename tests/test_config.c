@@ -15,17 +15,6 @@
 
 #include "core/options.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LEAK_CHECK
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define LEAK_CHECK
-#endif
-#ifdef LEAK_CHECK
-#include <sanitizer/lsan_interface.h>
-#endif
-
 #define MIB ((int64_t)1 << 20)
 #define TIB ((int64_t)1 << 40)
 #define INT31 ((int64_t)INT32_MAX)
@@ -120,11 +109,7 @@ static void remove_folder(void)
 {
 	unlink(path);
 	rmdir(folder);
-#ifdef LEAK_CHECK
-	/* Criterion's children leave with _exit, where LeakSanitizer does not look; and a failed cr_assert here is lost. */
-	if (__lsan_do_recoverable_leak_check() != 0)
-		abort();
-#endif
+	harness_end();
 }
 
 TestSuite(config, .init = make_folder, .fini = remove_folder);
