@@ -116,7 +116,7 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED,                                                          \
 	  "processor that the writer thread is pinned to")                                                             \
 	X(spin_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE,                                                      \
-	  "how long the writer looks for work before it sleeps")                                                       \
+	  "how long the writer looks for work, and one waiter for its outcome, before they sleep")                                                       \
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
 	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")
 

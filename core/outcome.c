@@ -169,12 +169,35 @@ void ps_handle_complete(penstock_handle *handle, uint32_t *bits)
 		*bits |= bit;
 }
 
+/*
+ * For spin_usec: a sleep that is shorter than it takes to wake an idle processor is not worth its while. Only one waiter of an
+ * engine does it, since on a few processors more would keep the writer from its work. True: the outcome is there.
+ */
+static bool spin(penstock_handle *handle, uint64_t deadline)
+{
+	uint32_t nobody = 0;
+	uint64_t until;
+	bool done;
+
+	if (handle->spin_usec == 0 || !ps_cas_u32(&handle->bell->spinning, &nobody, 1))
+		return false;
+	until = ps_deadline(handle->spin_usec);
+	if (until > deadline)
+		until = deadline;
+	while (!(done = (ps_load_acquire_u32(&handle->word) & DONE) != 0) && !ps_deadline_passed(until))
+		ps_stall();
+	ps_store_release_u32(&handle->bell->spinning, 0);
+	return done;
+}
+
 bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
 {
 	uint32_t word, rung;
 
 	/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
 	word = ps_load_acquire_u32(&handle->word);
+	if ((word & DONE) == 0 && spin(handle, deadline))
+		return true;
 	while ((word & (DONE | WAITED)) == 0 && !ps_cas_u32(&handle->word, &word, word | WAITED))
 		continue;
 	for (;;) {

@@ -54,6 +54,7 @@ struct ps_outcome {
 /* What the waiters of an engine sleep on. */
 struct ps_bell {
 	uint32_t rung;
+	uint32_t spinning; /* one of the waiters looks instead of sleeping (spin_usec) */
 };
 
 struct penstock_handle {
@@ -61,6 +62,7 @@ struct penstock_handle {
 	struct ps_bell *bell; /* the producer's, before it publishes */
 	uint32_t fork_generation;
 	int64_t default_timeout_usec;
+	int64_t spin_usec;
 	uint64_t ticket; /* the producer's, before it publishes */
 	struct ps_outcome outcome;
 };

@@ -357,6 +357,7 @@ Test(states, stopped_engine_can_hold)
 	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
 	verb_begin(&stop, penstock_stop, db);
 	kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
+	verb_sleeps(db); /* so that what comes now is behind what it drains */
 	expect(kit_insert(db, 2, 0, &handle), PENSTOCK_OK);
 	kit_unblock();
 	expect(verb_end(&stop), PENSTOCK_OK);

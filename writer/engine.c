@@ -405,9 +405,11 @@ static int pass(penstock *db, struct passage *passage, bool may_wait)
 			ps_ring_return_bytes(&db->ring, passage->bytes);
 		status = ps_refuse(PENSTOCK_FULL);
 	} else {
-		if (passage->handle != NULL)
+		if (passage->handle != NULL) {
 			passage->handle->default_timeout_usec =
 			        state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
+			passage->handle->spin_usec = state->keys.spin_usec;
+		}
 		fill(claim.record, passage, claim.ticket);
 		ps_ring_publish(&db->ring, &claim);
 	}
