@@ -39,7 +39,8 @@
  *
  *   (a) completion callbacks, the error callback, the log callback, the connect hook and SQL functions, on any engine's
  *       writer thread (or the thread that runs them)
- *   (b) until close returns: once close has begun, submit answers STOPPED; after close has returned the pointer is gone
+ *   (b) until close returns: once close has begun, submit answers STOPPED; after close has returned the pointer is gone, also
+ *       for a call that has begun and not yet looked at the engine: see to it that none is about to
  *   (c) a submit that would wait for room answers FULL; execute is MISUSE
  *   (d) they take turns
  *
