@@ -65,6 +65,14 @@ static inline void ps_count(uint64_t *word, uint64_t value)
 	ps_bump_u64(word, value);
 }
 
+/* One figure by itself, with its own begin and end. */
+static inline void ps_counters_add(struct ps_counters *counters, uint64_t *word, uint64_t value)
+{
+	ps_counters_begin(counters);
+	ps_count(word, value);
+	ps_counters_end(counters);
+}
+
 static inline void ps_count_max(uint64_t *word, uint64_t value)
 {
 	if (value > ps_load_relaxed_u64(word))

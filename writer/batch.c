@@ -80,9 +80,7 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 {
 	struct timespec pause = ps_timespec(BUSY_PAUSE_NSEC);
 
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.busy_retries, 1);
-	ps_counters_end(batch->counters);
+	ps_counters_add(batch->counters, &batch->counters->writer.busy_retries, 1);
 	if (!*said) {
 		*said = true;
 		ps_log(batch->options, PENSTOCK_LOG_WARNING,
@@ -274,9 +272,10 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	verdict = ps_store_commit(batch->store);
 	if (verdict == PS_DONE)
 		return PS_DONE;
-	ps_store_rollback(batch->store);
-	if (verdict == PS_BUSY)
+	if (verdict == PS_BUSY) {
+		ps_store_rollback(batch->store);
 		return PS_BUSY;
+	}
 	code = ps_store_error(batch->store, &message);
 	ps_members_fail(&batch->members, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
@@ -316,9 +315,7 @@ static bool sync_durable(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	uint64_t i;
 
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.wal_syncs, 1);
-	ps_counters_end(batch->counters);
+	ps_counters_add(batch->counters, &batch->counters->writer.wal_syncs, 1);
 	if (ps_store_sync(batch->store) == PS_DONE)
 		return true;
 	note_broken(batch, "syncing the write-ahead log");
@@ -355,32 +352,22 @@ static void count_replay(struct ps_batch *batch, uint64_t statements)
 	ps_counters_end(batch->counters);
 }
 
-/* The lock was not to be had: in autocommit each would hear so, but for those that only read. */
-static bool without_lock(struct ps_batch *batch, uint64_t *next, uint64_t end)
+/*
+ * Runs [*next, end) one by one and delivers each. no_lock: the lock was not to be had, which in autocommit each would hear,
+ * but for those that only read.
+ */
+static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, bool no_lock)
 {
 	while (*next < end) {
 		uint64_t ticket = *next;
 		enum attempt result = COMMITTED;
 
 		*next += 1;
-		if (ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
+		if (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
 			ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 		else
 			result = run_alone(batch, ticket);
 		if (!deliver(batch, ticket, *next) || result == BROKEN)
-			return false;
-	}
-	return true;
-}
-
-/* Runs [*next, end) one by one and delivers each. */
-static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end)
-{
-	while (*next < end) {
-		enum attempt result = run_alone(batch, *next);
-
-		*next += 1;
-		if (!deliver(batch, *next - 1, *next) || result == BROKEN)
 			return false;
 	}
 	return true;
@@ -394,29 +381,22 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 {
 	while (*next < end) {
 		uint64_t stop = culprit, first;
+		enum attempt result;
 
 		if (*next == culprit) {
-			if (!each_alone(batch, next, *next + 1))
+			if (!each_alone(batch, next, *next + 1, false))
 				return false;
 			culprit = end;
 			continue;
 		}
 		count_replay(batch, stop - *next);
-		switch (attempt(batch, *next, &stop, NULL, &culprit)) {
-		case TROUBLE:
+		result = attempt(batch, *next, &stop, NULL, &culprit);
+		if (result == TROUBLE)
 			continue;
-		case NOT_TOGETHER:
-			if (!each_alone(batch, next, stop))
+		if (result == NOT_TOGETHER || result == NO_LOCK) {
+			if (!each_alone(batch, next, stop, result == NO_LOCK))
 				return false;
 			continue;
-		case NO_LOCK:
-			if (!without_lock(batch, next, stop))
-				return false;
-			continue;
-		case COMMITTED:
-			break;
-		case BROKEN:
-			break;
 		}
 		first = *next;
 		*next = stop;
@@ -424,13 +404,6 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 			return false;
 	}
 	return true;
-}
-
-static void count_alone(struct ps_batch *batch)
-{
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.alone, 1);
-	ps_counters_end(batch->counters);
 }
 
 /* The members from `first` on that are there, up to the batch's limit. */
@@ -458,10 +431,10 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		limit = first + batch->members.capacity;
 	if (alone || limit - first == 1 || ps_ring_peek(batch->ring, first + 1) == NULL) {
 		if (alone)
-			count_alone(batch);
+			ps_counters_add(batch->counters, &batch->counters->writer.alone, 1);
 		ps_members_enter(&batch->members, first, record);
 		*entered = first + 1;
-		return each_alone(batch, next, first + 1);
+		return each_alone(batch, next, first + 1, false);
 	}
 	filling = (struct filling){
 		.limit = limit,
@@ -479,12 +452,12 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		if (end == first)
 			ps_members_enter(&batch->members, end++, record);
 		*entered = end;
-		return each_alone(batch, next, end);
+		return each_alone(batch, next, end, false);
 	case NO_LOCK:
 		if (end == first)
 			end = enter_all(batch, first, limit);
 		*entered = end;
-		return without_lock(batch, next, end);
+		return each_alone(batch, next, end, true);
 	}
 	*entered = end;
 	*next = end;

@@ -11,10 +11,18 @@
 #include "core/error.h"
 #include "core/thread.h"
 
+char *ps_connection_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 /* What is wrong with a path that SQLite could not open: SQLite itself only says "unable to open database file". */
 static int explain_open(const char *path, enum ps_role role, int system_errno, const char *sqlite_message)
 {
-	const char *slash = strrchr(path, '/');
 	struct stat info;
 	char *folder;
 	int status;
@@ -26,7 +34,7 @@ static int explain_open(const char *path, enum ps_role role, int system_errno, c
 		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
 	if (role != PS_CREATING_WRITER)
 		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
-	folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	folder = ps_connection_folder(path);
 	if (folder == NULL)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	if (stat(folder, &info) != 0)

@@ -240,11 +240,16 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 /* ---- errors ---- */
 
-/* Without memory SQLite may say IOERR_NOMEM where it did no I/O; and a SQL function may fail with the bare code, which a VFS
- * never gives: that is the statement's own failure. */
+/* Without memory SQLite may say IOERR_NOMEM where it did no I/O. */
 static bool is_io_error(int extended_code)
 {
-	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM && extended_code != SQLITE_IOERR;
+	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM;
+}
+
+/* A SQL function may fail with the bare code, which a VFS never gives a statement: that is the statement's own failure. */
+static bool is_io_error_of_disk(int extended_code)
+{
+	return is_io_error(extended_code) && extended_code != SQLITE_IOERR;
 }
 
 static bool is_busy(int code)
@@ -291,7 +296,7 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 		note_error(store);
 		if (is_busy(store->error_code))
 			return PS_BUSY;
-		return is_io_error(store->error_code) || store->error_code == SQLITE_IOERR ? PS_BROKEN : PS_TAKE_OUT;
+		return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
@@ -331,7 +336,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	if (is_busy(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
 	ps_store_rollback(store);
-	return is_io_error(store->error_code) || store->error_code == SQLITE_IOERR ? PS_BROKEN : PS_TAKE_OUT;
+	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
 }
 
 /* ---- statements ---- */
@@ -563,7 +568,7 @@ static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepare
 /* What a statement that failed inside a transaction, or in autocommit, means for the batch. */
 static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched)
 {
-	if (is_io_error(extended_code))
+	if (is_io_error_of_disk(extended_code))
 		return PS_BROKEN;
 	if (!batched)
 		return is_busy(extended_code) ? PS_BUSY : PS_DONE;
@@ -643,7 +648,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	if (prepared->dml && store->hindsight.corrected && has_run(store, prepared, outcome))
 		store->hindsight.corrected = false;
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
-	if (!batched && !prepared->read_only && is_io_error(outcome->result.extended_code))
+	if (!batched && !prepared->read_only && is_io_error_of_disk(outcome->result.extended_code))
 		outcome->result.status = PENSTOCK_UNKNOWN;
 	return judge_failure(store, outcome->result.extended_code, batched);
 }
@@ -746,9 +751,7 @@ static enum ps_verdict open_wal(struct ps_store *store)
 /* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
 static enum ps_verdict sync_folder(struct ps_store *store)
 {
-	const char *name = sqlite3_db_filename(store->connection, "main");
-	const char *slash = strrchr(name, '/');
-	char *folder = slash == NULL ? strdup(".") : strndup(name, slash == name ? 1 : (size_t)(slash - name));
+	char *folder = ps_connection_folder(sqlite3_db_filename(store->connection, "main"));
 	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced;
 
@@ -801,5 +804,5 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *
 		return PS_DONE;
 	note_error(store);
 	/* A full disk (or no memory) leaves the WAL as it is; it is tried again later. */
-	return is_io_error(store->error_code) ? PS_BROKEN : PS_DONE;
+	return is_io_error_of_disk(store->error_code) ? PS_BROKEN : PS_DONE;
 }

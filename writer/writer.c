@@ -51,9 +51,7 @@ static void disconnect(penstock *db)
 
 static void count_park(penstock *db)
 {
-	ps_counters_begin(&db->counters);
-	ps_count(&db->counters.writer.parks, 1);
-	ps_counters_end(&db->counters);
+	ps_counters_add(&db->counters, &db->counters.writer.parks, 1);
 }
 
 static void wait_at_hole(const struct ps_ring *ring, uint64_t next)
