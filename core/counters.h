@@ -30,6 +30,7 @@ struct ps_writer_counters {
 	uint64_t replayed_batches;
 	uint64_t replayed_statements;
 	uint64_t alone;
+	uint64_t fused;
 	uint64_t queue_depth_max;
 	uint64_t parks;
 	uint64_t busy_retries;

@@ -40,6 +40,7 @@ struct ps_keys {
 	int64_t statement_cache;
 	int64_t writer_cpu;
 	int64_t spin_usec;
+	int64_t fuse_rows;
 	int64_t defensive;
 };
 

@@ -300,6 +300,7 @@ typedef struct penstock_config {
 	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */
 	int64_t spin_usec;          /* how long the writer looks for work, and one waiter for its outcome, before they
 	                             * sleep; worth it where commits do not sync and a processor is free */
+	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
@@ -530,6 +531,7 @@ typedef struct penstock_counters {
 	uint64_t replayed_batches;               /* transactions rolled back and run again without the culprit */
 	uint64_t replayed_statements;            /* statements in them that ran again */
 	uint64_t alone;                          /* statements run alone in autocommit because they had to be */
+	uint64_t fused;                          /* statements that ran as rows of one INSERT */
 	uint64_t queue_depth;
 	uint64_t queue_depth_max; /* largest depth the writer found when it began a batch */
 	uint64_t queue_bytes;     /* payload bytes outside the slots */

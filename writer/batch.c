@@ -140,6 +140,7 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 
 	ps_counters_begin(batch->counters);
 	ps_count(&batch->counters->writer.batches, 1);
+	ps_count(&batch->counters->writer.fused, batch->fused);
 	ps_histogram_add(&batch->counters->writer.batch_size, statements);
 	ps_histogram_add(&batch->counters->writer.commit_nsec, took);
 	count_wal(batch);
@@ -194,6 +195,55 @@ static bool is_filled(struct ps_batch *batch, struct filling *filling, uint64_t 
 	return ps_deadline_passed(filling->deadline);
 }
 
+static void enter(struct ps_batch *batch, struct filling *filling, uint64_t ticket, const struct ps_record *record,
+                  uint64_t *end)
+{
+	ps_members_enter(&batch->members, ticket, record);
+	*end = ticket + 1;
+	filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
+}
+
+/*
+ * Runs the submission at `first` as one with those behind it that are there and may. PS_ELSEWHERE: it did not; whoever has
+ * been entered (see *end) is to run by itself.
+ */
+static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling, uint64_t first,
+                                 const struct ps_record *record, uint64_t *end)
+{
+	const struct ps_record *records[PS_FUSE_ROWS_MAX];
+	unsigned most = ps_store_fuse_most(batch->store, record), count = 1, i;
+	enum ps_verdict verdict;
+
+	if (most == 0)
+		return PS_ELSEWHERE;
+	if (most > filling->limit - first)
+		most = (unsigned)(filling->limit - first);
+	for (records[0] = record; count < most; count++) {
+		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
+		records[count] = ps_ring_peek(batch->ring, first + count);
+		if (records[count] == NULL || !ps_store_fuses(record, records[count]))
+			break;
+	}
+	count = ps_store_fuse_width(batch->store, record, count);
+	if (count == 0)
+		return PS_ELSEWHERE;
+	for (i = 0; i < count; i++)
+		enter(batch, filling, first + i, records[i], end);
+	verdict = ps_store_run_fused(batch->store, records, count);
+	if (verdict == PS_DONE)
+		batch->fused += count;
+	return verdict;
+}
+
+/* After an I/O error: what ran before is rolled back, and will not run again. */
+static enum attempt abandon(struct ps_batch *batch, uint64_t first, uint64_t end)
+{
+	ps_store_rollback(batch->store);
+	for (; end > first; end--)
+		ps_members_fail(&batch->members, end - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+	return BROKEN;
+}
+
 /*
  * Runs [first, *end) as one transaction. With `filling` the end is open: members are entered as they are found, and *end
  * says how far it came. *culprit is the member that made TROUBLE.
@@ -204,6 +254,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 	enum attempt begun = begin(batch);
 	uint64_t i;
 
+	batch->fused = 0;
 	if (begun != COMMITTED) {
 		/* Nothing has run, so no member has an outcome; without the lock the caller gives them one. */
 		if (begun == BROKEN)
@@ -213,23 +264,36 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 	for (i = first; filling != NULL ? !is_filled(batch, filling, first, i) : i < *end; i++) {
 		if (filling != NULL && i >= *end) {
 			struct ps_record *record = ps_ring_peek(batch->ring, i);
+			enum ps_verdict fused;
 
 			if (record == NULL || (i > first && ps_store_must_be_alone(batch->store, record)))
 				break;
+			fused = run_fused(batch, filling, i, record, end);
+			if (fused == PS_DONE) {
+				i = *end - 1;
+				continue;
+			}
+			if (fused == PS_TAKE_OUT) {
+				/* Which of them it was shows when they run again, one by one. */
+				ps_store_rollback(batch->store);
+				*culprit = *end;
+				return TROUBLE;
+			}
+			if (fused == PS_BROKEN) {
+				note_broken(batch, "running a statement");
+				return abandon(batch, first, *end);
+			}
 			ps_ring_prefetch(batch->ring, i + PREFETCH_AHEAD);
-			ps_members_enter(&batch->members, i, record);
-			*end = i + 1;
-			filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
+			if (i >= *end)
+				enter(batch, filling, i, record, end);
 		}
 		switch (run_member(batch, i, true)) {
 		case PS_DONE:
 			continue;
 		case PS_BROKEN:
 			note_broken_by(batch, i);
-			ps_store_rollback(batch->store);
-			for (*end = i + 1; i > first; i--)
-				ps_members_fail(&batch->members, i - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
-			return BROKEN;
+			*end = i + 1;
+			return abandon(batch, first, i);
 		default:
 			ps_store_rollback(batch->store);
 			*culprit = i;
@@ -286,6 +350,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 	uint64_t started = ps_clock_nsec();
 	bool said = false;
 
+	batch->fused = 0;
 	for (;;) {
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:

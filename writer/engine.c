@@ -632,6 +632,7 @@ static void gather(const penstock *db, penstock_counters *all)
 	COPY(replayed_batches);
 	COPY(replayed_statements);
 	COPY(alone);
+	COPY(fused);
 	COPY(queue_depth_max);
 	COPY(parks);
 	COPY(busy_retries);

@@ -32,6 +32,7 @@
 #include "core/log.h"
 #include "core/thread.h"
 #include "writer/connection.h"
+#include "writer/fuse.h"
 #include "writer/statements.h"
 
 /* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
@@ -377,14 +378,15 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 	return seen.statement != NULL && !seen.read_only;
 }
 
-static int bind_values(sqlite3_stmt *statement, const struct ps_record *record)
+/* To the parameters from `first` on. */
+static int bind_values(sqlite3_stmt *statement, const struct ps_record *record, uint32_t first)
 {
 	const unsigned char *data = ps_record_values(record);
 	uint32_t i;
 	int rc = SQLITE_OK;
 
 	/* STATIC: the payload stays where it is until the outcome is delivered, and every run binds every parameter anew. */
-	for (i = 1; i <= record->value_count && rc == SQLITE_OK; i++) {
+	for (i = first; i < first + record->value_count && rc == SQLITE_OK; i++) {
 		penstock_value value;
 
 		data = ps_record_decode(data, &value);
@@ -618,7 +620,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		fail_value_count(outcome, prepared, record);
 		return PS_DONE;
 	}
-	if (bind_values(prepared->statement, record) != SQLITE_OK) {
+	if (bind_values(prepared->statement, record, 1) != SQLITE_OK) {
 		fail_from_sqlite(store, outcome);
 		return PS_DONE;
 	}
@@ -705,6 +707,68 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		refuse_synchronous_off(store, outcome);
 	}
 	return verdict;
+}
+
+/* ---- many statements as one (fuse.h) ---- */
+
+unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
+{
+	struct penstock_statement *statement = (struct penstock_statement *)record->statement;
+
+	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE || record->alone ||
+	    record->value_count != statement->row.places || ps_fuse_pauses(statement, store->schema_changes))
+		return 0;
+	return (unsigned)store->options->keys.fuse_rows;
+}
+
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
+{
+	return ps_fuse_width(&store->statements, (struct penstock_statement *)record->statement,
+	                     (unsigned)store->options->keys.fuse_rows, count, store->schema_changes);
+}
+
+bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
+{
+	return next->statement == record->statement && next->listener_kind == PS_LISTENER_NONE && !next->alone &&
+	       next->value_count == record->value_count;
+}
+
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count)
+{
+	struct penstock_statement *statement = (struct penstock_statement *)records[0]->statement;
+	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
+	int64_t total = sqlite3_total_changes64(store->connection);
+	struct hindsight *hindsight = &store->hindsight;
+	int rc = SQLITE_OK, reprepared;
+	unsigned i;
+
+	for (i = 0; i < count && rc == SQLITE_OK; i++)
+		rc = bind_values(prepared->statement, records[i], 1 + i * records[i]->value_count);
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(prepared->statement);
+	if (rc != SQLITE_DONE)
+		note_error(store);
+	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	store->reprepares += (uint64_t)reprepared;
+	sqlite3_reset(prepared->statement);
+	if (rc == SQLITE_DONE && reprepared == 0 && stands_alone(store, prepared)) {
+		/* As after the last of them. */
+		hindsight->corrected = true;
+		hindsight->changes = 1;
+		hindsight->stale_changes = sqlite3_changes64(store->connection);
+		hindsight->stale_total = sqlite3_total_changes64(store->connection);
+		return PS_DONE;
+	}
+	if (reprepared != 0)
+		ps_fuse_forget(statement);
+	ps_fuse_pause(statement);
+	if (rc == SQLITE_DONE)
+		return PS_TAKE_OUT;
+	if (is_io_error_of_disk(store->error_code))
+		return PS_BROKEN;
+	/* Undone rows are not counted. */
+	return ps_store_in_transaction(store) && sqlite3_total_changes64(store->connection) == total ? PS_ELSEWHERE : PS_TAKE_OUT;
 }
 
 uint64_t ps_store_take_reprepares(struct ps_store *store)

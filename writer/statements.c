@@ -53,6 +53,9 @@ static struct penstock_statement *new_statement(penstock *db, const char *sql, s
 	statement->sql_bytes = bytes;
 	statement->db = db;
 	statement->place = must_be_alone(statement->sql) ? PS_ALONE : PS_BATCHED;
+	/* A NUL byte in the text is an error that its preparation reports. */
+	if (strlen(statement->sql) != bytes || !ps_syntax_plain_insert(statement->sql, &statement->row))
+		statement->row.bytes = 0;
 	return statement;
 }
 
@@ -96,17 +99,31 @@ static int authorize_pragma(struct ps_statements *statements, const char *name, 
 	return SQLITE_OK;
 }
 
+/* An insert of many rows is a SELECT of them to SQLite. */
+static void note_inserts(struct ps_statements *statements, int action, const char *table, const char *database,
+                         const char *trigger)
+{
+	if (trigger != NULL || (action != SQLITE_INSERT && action != SQLITE_SELECT)) {
+		statements->target->inserts = false;
+	} else if (action == SQLITE_INSERT) {
+		if (statements->inserted[0] != '\0' || strcmp(database, "main") != 0 ||
+		    strlen(table) >= sizeof statements->inserted)
+			statements->target->inserts = false;
+		else
+			memcpy(statements->inserted, table, strlen(table) + 1);
+	}
+}
+
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database,
                      const char *trigger)
 {
 	struct ps_statements *statements = arg;
 
-	(void)database;
-	(void)trigger;
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
 	 * functions) are not submissions. */
 	if (!statements->preparing)
 		return SQLITE_OK;
+	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
 	case SQLITE_TRANSACTION:
 		return refuse(statements, first,
@@ -130,7 +147,7 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 
 /* ---- preparing ---- */
 
-static void unprepare(struct ps_prepared *prepared)
+void ps_statements_unprepare(struct ps_prepared *prepared)
 {
 	sqlite3_finalize(prepared->statement);
 	prepared->statement = NULL;
@@ -139,9 +156,8 @@ static void unprepare(struct ps_prepared *prepared)
 
 static const char one_at_a_time[] = "there is more than one statement in the SQL text; submit each by itself";
 
-/* Prepares sql into *prepared. Without a statement to show for it: false, *code and *message say why. */
-static bool prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
-                    uint32_t values, int *code, const char **message)
+bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
+                           uint32_t values, int *code, const char **message)
 {
 	enum ps_keyword keyword;
 	const char *tail = NULL;
@@ -169,6 +185,8 @@ static bool prepare(struct ps_statements *statements, struct ps_prepared *prepar
 	}
 	statements->preparing = true;
 	statements->target = prepared;
+	statements->inserted[0] = '\0';
+	prepared->inserts = true;
 	rc = sqlite3_prepare_v3(statements->connection, sql, (int)bytes + 1, SQLITE_PREPARE_PERSISTENT, &prepared->statement,
 	                        &tail);
 	statements->preparing = false;
@@ -275,7 +293,7 @@ static void forget(struct ps_statements *statements, struct entry *entry)
 	ck_hs_remove(&statements->by_text, entry->text.hash, &entry->text);
 	cds_list_del(&entry->recent);
 	statements->cached--;
-	unprepare(&entry->prepared);
+	ps_statements_unprepare(&entry->prepared);
 	free(entry);
 }
 
@@ -284,7 +302,7 @@ void ps_statements_forget_all(struct ps_statements *statements)
 	while (!cds_list_empty(&statements->recent))
 		forget(statements, cds_list_entry(statements->recent.prev, struct entry, recent));
 	while (!cds_list_empty(&statements->prepared))
-		unprepare(cds_list_entry(statements->prepared.next, struct ps_prepared, link));
+		ps_statements_unprepare(cds_list_entry(statements->prepared.next, struct ps_prepared, link));
 }
 
 void ps_statements_destroy(struct ps_statements *statements)
@@ -324,7 +342,7 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 	memcpy(entry->sql, sql, bytes + 1);
 	entry->text = text;
 	entry->text.sql = entry->sql;
-	if (!prepare(statements, &entry->prepared, entry->sql, bytes, values, code, message)) {
+	if (!ps_statements_prepare(statements, &entry->prepared, entry->sql, bytes, values, code, message)) {
 		free(entry);
 		return NULL;
 	}
@@ -353,9 +371,9 @@ struct ps_prepared *ps_statements_get(struct ps_statements *statements, const st
 	}
 	if (registered->prepared.statement == NULL || registered->place == PS_ALONE) {
 		if (registered->prepared.statement != NULL)
-			unprepare(&registered->prepared);
-		if (!prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes, record->value_count,
-		             code, message))
+			ps_statements_unprepare(&registered->prepared);
+		if (!ps_statements_prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes,
+		                           record->value_count, code, message))
 			return NULL;
 	}
 	return &registered->prepared;
@@ -366,7 +384,7 @@ void ps_statements_done(struct ps_prepared *prepared)
 	if (prepared->temporary) {
 		struct entry *entry = caa_container_of(prepared, struct entry, prepared);
 
-		unprepare(prepared);
+		ps_statements_unprepare(prepared);
 		free(entry);
 	} else {
 		sqlite3_reset(prepared->statement);

@@ -22,6 +22,7 @@
 #include "core/atomic.h"
 #include "core/penstock.h"
 #include "queue/record.h"
+#include "writer/syntax.h"
 
 struct ps_prepared {
 	sqlite3_stmt *statement; /* NULL: not prepared */
@@ -31,8 +32,18 @@ struct ps_prepared {
 	bool alone;     /* must not run in a batch */
 	bool dml;       /* changes() is this statement's */
 	bool read_only; /* as sqlite3_stmt_readonly has it */
+	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
 	bool temporary; /* for one use */
 	uint64_t schema_seen; /* the store's, when last looked at for a preparation anew */
+};
+
+/* A registered plain insert as an insert of many rows (fuse.h). */
+#define PS_FUSE_WIDTHS 3
+struct ps_fuse {
+	struct ps_prepared widths[PS_FUSE_WIDTHS]; /* the widest first */
+	bool unfit;                                /* the table does not allow it... */
+	uint64_t unfit_at;                         /* ...as the schema was after so many changes */
+	uint32_t pause;                            /* rows to run one by one, after one that failed */
 };
 
 struct penstock_statement {
@@ -41,9 +52,11 @@ struct penstock_statement {
 	char *sql;
 	size_t sql_bytes;
 	enum { PS_UNKNOWN, PS_BATCHED, PS_ALONE } place; /* from its first keyword */
+	struct ps_syntax_row row; /* of a plain insert; bytes 0: it is none */
 	struct penstock_statement *next;
 	/* the writer's */
 	struct ps_prepared prepared PS_OWN_LINE;
+	struct ps_fuse fuse;
 };
 
 /* With the number that the statement takes, and how many there were. */
@@ -70,6 +83,7 @@ struct ps_statements {
 	size_t capacity;
 	bool preparing;             /* the authorizer's word counts */
 	struct ps_prepared *target; /* what the authorizer describes */
+	char inserted[128];         /* the one table of main that the target inserts into, or "" */
 	char refusal[256];          /* why it refused, or "" */
 };
 
@@ -87,6 +101,11 @@ bool ps_statements_act_early(const struct ps_record *record);
  */
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message);
+/* Prepares a text as a submission would be. False: *code and *message say why. */
+bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
+                           uint32_t values, int *code, const char **message);
+/* Finalizes what ps_statements_prepare prepared. */
+void ps_statements_unprepare(struct ps_prepared *prepared);
 /* Must follow each use: resets, and finalizes what was for one use. */
 void ps_statements_done(struct ps_prepared *prepared);
 

@@ -17,6 +17,9 @@
 #include "core/outcome.h"
 #include "queue/record.h"
 
+/* The bound of the key fuse_rows. */
+#define PS_FUSE_ROWS_MAX 256
+
 enum ps_verdict {
 	PS_DONE,     /* the outcome is filled in */
 	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
@@ -48,6 +51,17 @@ enum ps_verdict ps_store_begin(struct ps_store *store);
  */
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome);
+/* With how many others at most the statement may run as one, itself included; 0: with none. */
+unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record);
+/* Whether `next` may run as one with `record`, for which the above said yes. */
+bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next);
+/* How many of `count` such statements run as one; 0: none. */
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count);
+/*
+ * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE: all went well; PS_ELSEWHERE: nothing
+ * happened, run each by itself; PS_TAKE_OUT: roll back and run everything again, each by itself; PS_BROKEN.
+ */
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count);
 /* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_BROKEN:
  * it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);

@@ -97,3 +97,89 @@ enum ps_keyword ps_syntax_keyword(const char *text)
 	}
 	return PS_KEYWORD_OTHER;
 }
+
+/* ---- plain inserts ---- */
+
+static const char *after_word(const char *text, const char *word)
+{
+	text = skip(text, false);
+	return word_is(text, word) ? text + strlen(word) : NULL;
+}
+
+static const char *after_char(const char *text, char wanted)
+{
+	text = skip(text, false);
+	return *text == wanted ? text + 1 : NULL;
+}
+
+/* A name, in quotes or of letters, digits and underscores. */
+static const char *after_name(const char *text)
+{
+	size_t length = 0;
+
+	text = skip(text, false);
+	if (*text == '"') {
+		text += 1 + strcspn(text + 1, "\"");
+		/* Two quotes are one within a name: not known here. */
+		return text[0] == '"' && text[1] != '"' ? text + 1 : NULL;
+	}
+	while (isalnum((unsigned char)text[length]) || text[length] == '_')
+		length++;
+	return length > 0 && !isdigit((unsigned char)*text) ? text + length : NULL;
+}
+
+static const char *after_columns(const char *text)
+{
+	text = after_char(text, '(');
+	while (text != NULL) {
+		text = after_name(text);
+		if (text != NULL && *skip(text, false) == ')')
+			return skip(text, false) + 1;
+		if (text != NULL)
+			text = after_char(text, ',');
+	}
+	return NULL;
+}
+
+static const char *after_element(const char *text, unsigned *places)
+{
+	size_t digits;
+
+	text = skip(text, false);
+	if (*text == '?') {
+		*places += 1;
+		/* ?1 would mean the same value in every row. */
+		return isdigit((unsigned char)text[1]) ? NULL : text + 1;
+	}
+	if (word_is(text, "NULL"))
+		return text + strlen("NULL");
+	digits = strspn(text, "0123456789");
+	return digits > 0 ? text + digits : NULL;
+}
+
+bool ps_syntax_plain_insert(const char *text, struct ps_syntax_row *row)
+{
+	const char *at = text, *open;
+
+	row->places = 0;
+	if ((at = after_word(at, "INSERT")) == NULL || (at = after_word(at, "INTO")) == NULL || (at = after_name(at)) == NULL)
+		return false;
+	if (*skip(at, false) == '(' && (at = after_columns(at)) == NULL)
+		return false;
+	if ((at = after_word(at, "VALUES")) == NULL || *skip(at, false) != '(')
+		return false;
+	open = skip(at, false);
+	for (at = open + 1; (at = after_element(at, &row->places)) != NULL; at++) {
+		at = skip(at, false);
+		if (*at == ')')
+			break;
+		if (*at != ',')
+			return false;
+	}
+	if (at == NULL)
+		return false;
+	row->at = (size_t)(open - text);
+	row->bytes = (size_t)(at + 1 - open);
+	at = skip(at + 1, true);
+	return *at == '\0';
+}

@@ -27,4 +27,17 @@ bool ps_syntax_blank(const char *text);
  * pragma, and needed where preparing acts before the rest of the text can be looked at. */
 bool ps_syntax_single(const char *text);
 
+/* The row of a plain insert: from its opening parenthesis on, and how many question marks are in it. */
+struct ps_syntax_row {
+	size_t at;
+	size_t bytes;
+	unsigned places;
+};
+
+/*
+ * Whether the text is INSERT INTO table [(columns)] VALUES (row) and nothing else, the row being of ?, NULL and numbers: then
+ * more such rows may follow the first. Says no where it does not know.
+ */
+bool ps_syntax_plain_insert(const char *text, struct ps_syntax_row *row);
+
 #endif

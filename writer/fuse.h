@@ -1,0 +1,41 @@
+/*
+ * fuse.h - many plain inserts as one INSERT of many rows
+ *
+ * Of what one row costs, SQLite spends about half on beginning and ending a statement. A run of submissions of one registered
+ * statement that nobody listens to, INSERT INTO t(...) VALUES(?, ...), therefore runs as INSERT ... VALUES(...), (...), ...
+ * with as many rows: nobody hears the rowids or the changes, so what is left to keep equal is the database, and who fails.
+ *
+ * Invariants
+ *   1. Rows are inserted one after the other in ticket order, as SQLite does for a list of rows: the same rowids, defaults,
+ *      indexes.
+ *   2. If it fails in any way its members run one by one: where it left nothing behind at once, else after the batch was
+ *      rolled back. So which of them fails, and with what, is decided as ever.
+ *   3. Only a table on which a row cannot see its neighbours in the statement, and cannot be kept when another one fails:
+ *      an ordinary one of main, without triggers (SQLite's authorizer tells), references (they are checked when a statement
+ *      ends), conflict clauses (FAIL keeps rows, ROLLBACK ends the batch), and mention of changes() or
+ *      last_insert_rowid() in defaults and checks. The table's own text decides, and where it only sounds as if, the
+ *      answer is no.
+ *   4. What was found of a table holds until SQLite prepares the fused statement anew by itself. Then what it did is taken
+ *      back and the table is looked at again.
+ *
+ * Failure modes: without memory, or beyond SQLite's limits (parameters, length of the text), statements are not fused.
+ */
+#ifndef PENSTOCK_FUSE_H
+#define PENSTOCK_FUSE_H
+
+#include "writer/statements.h"
+
+/* Whether the statement's next row is to run by itself, as far as is known; counts it. schema_changes counts what may have
+ * made an unfit table fit. */
+bool ps_fuse_pauses(struct penstock_statement *statement, uint64_t schema_changes);
+/* The largest number of rows, up to `count`, for which there is a prepared form (of those up to `most` wide); 0: none. */
+unsigned ps_fuse_width(struct ps_statements *statements, struct penstock_statement *statement, unsigned most, unsigned count,
+                       uint64_t schema_changes);
+/* The prepared form with as many rows as ps_fuse_width said. */
+struct ps_prepared *ps_fuse_get(struct penstock_statement *statement, unsigned most, unsigned width);
+/* A row failed: the next ones run one by one for a while. */
+void ps_fuse_pause(struct penstock_statement *statement);
+/* The table may have changed: what is prepared is dropped. */
+void ps_fuse_forget(struct penstock_statement *statement);
+
+#endif
