@@ -679,6 +679,58 @@ static struct statement *draw(uint64_t *random, enum way way, bool durable, cons
 	return statement;
 }
 
+/* What may run as one (writer/fuse.h), and what only looks like it. */
+static const struct {
+	size_t parameters;
+	const char *text;
+} runs[] = {
+	{ 3, "INSERT INTO t0(b,c,d) VALUES(?,?,?)" },
+	{ 4, "INSERT INTO t0 VALUES(?,?,?,?)" },
+	{ 3, "INSERT INTO t1 VALUES(?, ?, ?)" },
+	{ 1, "insert into \"t1\"(a,b) values(?,NULL);" },
+	{ 4, "INSERT INTO t2(b,c,d,e) VALUES(?,?,?,?)" },
+	{ 3, "INSERT INTO parent VALUES(?,?,?)" },
+	{ 3, "INSERT INTO deferred_child VALUES(?,?,?)" },
+	{ 2, "INSERT INTO immediate_child VALUES(?,?)" },
+	{ 2, "INSERT INTO tree VALUES(?,?)" },
+	{ 2, "INSERT INTO both VALUES(?,?)" },
+	{ 2, "INSERT INTO log(what,n) VALUES(?,?)" },
+	{ 1, "INSERT INTO defaults(x) VALUES(?)" },
+	{ 1, "INSERT INTO told(x) VALUES(?)" },
+	{ 2, "INSERT INTO x0(a,b) VALUES(?,?)" },
+	{ 2, "INSERT INTO x1 VALUES(?,?,3)" },
+	{ 1, "INSERT INTO x2(b) VALUES(?)" },
+	{ 3, "INSERT OR FAIL INTO t1 VALUES(?,?,?)" },
+	{ 1, "INSERT INTO t1 VALUES(?1,?1,?1)" },
+};
+
+#define RUN_MAX 80
+
+/* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
+static void append_run(struct list *list, uint64_t *random)
+{
+	size_t which = below(random, sizeof runs / sizeof runs[0]), length = 1 + below(random, RUN_MAX), i, j;
+
+	for (i = 0; i < length; i++) {
+		struct statement *statement = plain_statement(runs[which].text, AS_SQLITE);
+		struct draft draft = { .random = random, .statement = statement, .bind = true };
+
+		statement->registered = !chance(random, 60);
+		statement->listener = chance(random, 60) ? BY_HANDLE : BY_NOBODY;
+		statement->flags = chance(random, 200) ? PENSTOCK_RUN_ALONE : 0;
+		for (j = 0; j < runs[which].parameters; j++) {
+			if (j == 0 && chance(random, 3))
+				put_parameter(&draft, penstock_null());
+			else if (j == 0 || chance(random, 2))
+				/* Rising, so that most are new, and some are not. */
+				put_number(&draft, (int64_t)(100 + list->count + below(random, 3)));
+			else
+				put_value(&draft);
+		}
+		append(list, statement);
+	}
+}
+
 /* ---- outcomes as text ---- */
 
 static void write_value(FILE *out, int type, int64_t integer, double real, const void *data, size_t bytes)
@@ -1416,6 +1468,8 @@ static void fail_with_list(const struct setup *setup, struct list *list, char *f
 
 /* ---- random rounds ---- */
 
+static uint64_t fused; /* statements, in all rounds */
+
 static void random_round(enum way way, uint64_t seed, size_t count)
 {
 	uint64_t random = seed * 3 + (uint64_t)way;
@@ -1436,8 +1490,12 @@ static void random_round(enum way way, uint64_t seed, size_t count)
 	setup.utf16 = chance(&random, 10);
 	for (i = 0; i < sizeof prelude / sizeof prelude[0]; i++)
 		append(&list, plain_statement(prelude[i], AS_SQLITE));
-	while (list.count < count)
+	while (list.count < count) {
+		/* Of one who is not heard of with several producers the ticket is not known. */
+		if (way != SEVERAL && chance(&random, 12))
+			append_run(&list, &random);
 		append(&list, draw(&random, way, setup.synchronous != PENSTOCK_SYNCHRONOUS_OFF, without));
+	}
 	for (i = 0; i < sizeof epilogue / sizeof epilogue[0]; i++) {
 		if (strstr(epilogue[i], without) == NULL)
 			append(&list, plain_statement(epilogue[i], AS_SQLITE));
@@ -1447,6 +1505,7 @@ static void random_round(enum way way, uint64_t seed, size_t count)
 		fail_with_list(&setup, &list, found, seed);
 	if (way == QUEUED && setup.batch_max > 1000)
 		cr_assert(counters.batches < list.count, "nothing was batched");
+	fused += counters.fused;
 	free_list(&list);
 }
 
@@ -1463,6 +1522,7 @@ static void random_rounds(enum way way)
 	}
 	for (; count > 0; count -= STATEMENTS_PER_ROUND)
 		random_round(way, seed++, STATEMENTS_PER_ROUND);
+	cr_assert(way != QUEUED || fused != 0, "no inserts ran as one");
 }
 
 Test(equivalence, what_is_queued_before_start)
