@@ -24,6 +24,7 @@
 
 TestSuite(equivalence, .fini = harness_end);
 TestSuite(trap, .fini = harness_end);
+TestSuite(fused, .fini = harness_end);
 
 #define VALUES_MAX 40
 #define TEXT_MAX 8192
@@ -1542,8 +1543,28 @@ Test(equivalence, several_producers)
 
 /* ---- one by one: the traps of batching ---- */
 
+/* Eight of a registered insert that nobody listens to: the first value counts from 1, each further one is one more. */
+static void append_eight(struct list *list, const char *text)
+{
+	size_t i, j;
+
+	for (i = 0; i < 8; i++) {
+		struct statement *statement = plain_statement(text, AS_SQLITE);
+		size_t parameters = 0;
+
+		for (j = 0; text[j] != '\0'; j++)
+			parameters += text[j] == '?';
+		statement->registered = true;
+		statement->listener = BY_NOBODY;
+		for (j = 0; j < parameters; j++)
+			statement->values[j] = penstock_int64((int64_t)(1 + i + j));
+		statement->value_count = parameters;
+		append(list, statement);
+	}
+}
+
 /* What the texts come to, queued as one run; each is also tried with other submissions' settings by the random rounds. */
-static void expect_equal_with(const struct setup *setup, const char *const *texts)
+static uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
 {
 	struct list list = { 0 };
 	penstock_counters counters;
@@ -1553,6 +1574,10 @@ static void expect_equal_with(const struct setup *setup, const char *const *text
 	watch(0);
 	for (i = 0; texts[i] != NULL; i++) {
 		/* A word before the text says what is expected. */
+		if (strncmp(texts[i], "eight:", 6) == 0) {
+			append_eight(&list, texts[i] + 6);
+			continue;
+		}
 		if (strncmp(texts[i], "refused:", 8) == 0)
 			append(&list, plain_statement(texts[i] + 8, REFUSED));
 		else if (strncmp(texts[i], "single:", 7) == 0)
@@ -1562,18 +1587,19 @@ static void expect_equal_with(const struct setup *setup, const char *const *text
 		else if (strncmp(texts[i], "loose:", 6) == 0)
 			append(&list, plain_statement(texts[i] + 6, LOOSE));
 		else if (strncmp(texts[i], "alone:", 6) == 0)
-			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)), list.at[i]->flags = PENSTOCK_RUN_ALONE;
+			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)), list.at[list.count - 1]->flags = PENSTOCK_RUN_ALONE;
 		else
 			append(&list, plain_statement(texts[i], AS_SQLITE));
-		if (list.at[i]->expected == WRONG_COUNT) {
-			list.at[i]->value_count = 1;
-			list.at[i]->values[0] = penstock_int64(1);
+		if (list.at[list.count - 1]->expected == WRONG_COUNT) {
+			list.at[list.count - 1]->value_count = 1;
+			list.at[list.count - 1]->values[0] = penstock_int64(1);
 		}
 	}
 	found = difference(setup, &list, &counters);
 	if (found != NULL)
 		fail_with_list(setup, &list, found, 0);
 	free_list(&list);
+	return counters.fused;
 }
 
 #define EXPECT_EQUAL(...)                                                                                              \
@@ -1583,6 +1609,17 @@ static void expect_equal_with(const struct setup *setup, const char *const *text
 		                              .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL };                            \
 		static const char *const texts_[] = { __VA_ARGS__, NULL };                                             \
 		expect_equal_with(&setup_, texts_);                                                                    \
+	} while (0)
+
+/* The same, and whether inserts ran as one. */
+#define EXPECT_EQUAL_FUSED(fused_, ...)                                                                                \
+	do {                                                                                                           \
+		const struct setup setup_ = { .batch_max = 1000,                                                       \
+		                              .statement_cache = 128,                                                  \
+		                              .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL };                            \
+		static const char *const texts_[] = { __VA_ARGS__, NULL };                                             \
+		uint64_t ran_ = expect_equal_with(&setup_, texts_);                                                    \
+		cr_assert((ran_ != 0) == (fused_), "%" PRIu64 " inserts ran as one", ran_);                            \
 	} while (0)
 
 #define T_UNIQUE "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE)"
@@ -1989,4 +2026,96 @@ Test(trap, running_alone_changes_nothing)
 	             "alone:INSERT OR ROLLBACK INTO t VALUES(3,3),(1,1)", "INSERT INTO t VALUES(4,4)",
 	             "alone:INSERT INTO child VALUES(1,1)", "alone:INSERT INTO parent VALUES(1)",
 	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "refused:COMMIT", "alone:SELECT * FROM t");
+}
+
+/* ---- what may run as one, and what may not (writer/fuse.h) ---- */
+
+Test(fused, plain_inserts_run_as_one)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE,c NOT NULL CHECK(c>0) DEFAULT 5)",
+	                   "eight:INSERT INTO t VALUES(?,?,?)", "SELECT changes()", "SELECT total_changes()",
+	                   "SELECT last_insert_rowid()");
+}
+
+Test(fused, rowids_count_on)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT,b)", "INSERT INTO t VALUES(40,0)",
+	                   "eight:INSERT INTO t(b) VALUES(?)", "eight:INSERT INTO t VALUES(NULL,?)",
+	                   "SELECT * FROM sqlite_sequence");
+}
+
+Test(fused, the_ones_that_fail_fail_alone)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a UNIQUE,b)", "CREATE TABLE u(a UNIQUE)", "INSERT INTO t VALUES(3,0)",
+	                   "eight:INSERT INTO t VALUES(?,?)", "SELECT changes()", "eight:INSERT INTO u VALUES(?)");
+}
+
+Test(fused, not_where_a_row_refers_to_the_next)
+{
+	EXPECT_EQUAL_FUSED(false, "PRAGMA foreign_keys=ON", "CREATE TABLE t(a INTEGER PRIMARY KEY,b REFERENCES t(a))",
+	                   "eight:INSERT INTO t VALUES(?,?)");
+	EXPECT_EQUAL_FUSED(false, "PRAGMA foreign_keys=ON",
+	                   "CREATE TABLE t(a INTEGER PRIMARY KEY,b,FOREIGN KEY(b) REFERENCES t DEFERRABLE INITIALLY DEFERRED)",
+	                   "eight:INSERT INTO t VALUES(?,?)");
+}
+
+Test(fused, not_where_conflicts_are_ignored_or_end_the_transaction)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a UNIQUE ON CONFLICT IGNORE)", "INSERT INTO t VALUES(8)",
+	                   "eight:INSERT INTO t VALUES(?)", "SELECT changes()");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a UNIQUE ON CONFLICT ROLLBACK)", "INSERT INTO t VALUES(5)",
+	                   "eight:INSERT INTO t VALUES(?)");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a UNIQUE ON CONFLICT FAIL)", "INSERT INTO t VALUES(5)",
+	                   "eight:INSERT INTO t VALUES(?)");
+}
+
+Test(fused, not_where_a_trigger_looks)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a,n)",
+	                   "CREATE TRIGGER tr AFTER INSERT ON t BEGIN UPDATE t SET n=changes() WHERE rowid=new.rowid; END",
+	                   "eight:INSERT INTO t(a) VALUES(?)");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a)", "CREATE TABLE u(a)", "CREATE VIEW v AS SELECT a FROM t",
+	                   "CREATE TRIGGER tr INSTEAD OF INSERT ON v BEGIN INSERT INTO t SELECT count(*) FROM t; END",
+	                   "eight:INSERT INTO v VALUES(?)");
+}
+
+Test(fused, a_trigger_that_comes_between_is_seen)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a,n)", "eight:INSERT INTO t(a) VALUES(?)", "DELETE FROM t WHERE a<3",
+	                   "CREATE TRIGGER tr AFTER INSERT ON t BEGIN UPDATE t SET n=changes() WHERE rowid=new.rowid; END",
+	                   "eight:INSERT INTO t(a) VALUES(?)", "DROP TRIGGER tr", "eight:INSERT INTO t(a) VALUES(?)");
+	EXPECT_EQUAL("CREATE TABLE t(a,n)", "eight:INSERT INTO t(a) VALUES(?)",
+	             "CREATE TEMP TRIGGER tr AFTER INSERT ON t BEGIN UPDATE t SET n=changes() WHERE rowid=new.rowid; END",
+	             "eight:INSERT INTO t(a) VALUES(?)");
+}
+
+Test(fused, not_where_a_default_or_check_looks_at_the_neighbours)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a,n DEFAULT (changes()))", "eight:INSERT INTO t(a) VALUES(?)");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a,n DEFAULT (last_insert_rowid()))", "eight:INSERT INTO t(a) VALUES(?)");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a CHECK(total_changes()<6))", "eight:INSERT INTO t(a) VALUES(?)");
+}
+
+Test(fused, not_with_another_clause_or_shared_parameters)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a UNIQUE,b)", "INSERT INTO t VALUES(5,0)",
+	                   "eight:INSERT OR IGNORE INTO t VALUES(?,?)", "eight:INSERT OR FAIL INTO t VALUES(?,?)",
+	                   "eight:REPLACE INTO t VALUES(?,?)", "eight:INSERT INTO t VALUES(?,?) ON CONFLICT DO NOTHING",
+	                   "eight:INSERT INTO t VALUES(?,?) RETURNING a", "eight:INSERT INTO t VALUES(?,?),(?,?)",
+	                   "eight:INSERT INTO t VALUES(?,(SELECT count(*) FROM t)+?)",
+	                   "eight:INSERT INTO temp.t VALUES(?,?)", "eight:INSERT INTO t SELECT ?,?");
+}
+
+Test(fused, a_table_of_sqlite_or_of_a_module_is_left_alone)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT)", "INSERT INTO t VALUES(1)",
+	                   "eight:INSERT INTO sqlite_sequence VALUES(?,?)");
+}
+
+Test(fused, wide_rows_and_more_than_the_widest)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a,b,c,d,e,f,g,h)", "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)",
+	                   "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)", "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)",
+	                   "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)", "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)",
+	                   "eight:INSERT INTO \"t\" ( a , \"b\" ) values ( ? , 12 ) ; -- and no more");
 }
