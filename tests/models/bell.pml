@@ -1,12 +1,13 @@
 /*
  * bell.pml - handles: complete, wait, release, and the one bell that all waiters sleep on
  *
- * Each producer has a handle. It waits for the outcome or gives up, and lets go of the handle. The writer completes the handles
- * in two batches and rings once after each, for the bits of those that sleep. Handles 0 and 2 share a bit.
+ * Each producer has a handle. It waits for the outcome or gives up, and lets go of the handle. The writer completes
+ * the handles in two batches and rings once after each, for the bits of those that sleep. Handles 0 and 2 share a
+ * bit.
  *
- * What is shown: nobody who waits for an outcome sleeps for ever; whoever sees DONE sees the outcome; each handle is freed
- * once, by the last to leave, and not touched after that. The adds and compare-and-swaps are full barriers (H1, B2), and
- * the waiter only loads after its own (x86-64 keeps loads in order), so no store buffer matters here.
+ * What is shown: nobody who waits for an outcome sleeps for ever; whoever sees DONE sees the outcome; each handle is
+ * freed once, by the last to leave, and not touched after that. The adds and compare-and-swaps are full barriers (H1,
+ * B2), and the waiter only loads after its own (x86-64 keeps loads in order), so no store buffer matters here.
  *
  * The steps are those of core/outcome.c.
  *

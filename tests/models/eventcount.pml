@@ -1,17 +1,18 @@
 /*
  * eventcount.pml - waiting for room in a ring of two, and for progress of the head
  *
- * Producers claim, or wait for room as pass_when_room (writer/engine.c) does; one thread flushes; the consumer takes what is
- * there, releases, and wakes one producer for each slot that is freed (ps_ring_release), all of them when it finds the ring
- * empty (ps_ring_park). A producer that waits may give up at any moment (its deadline), even when it was just woken for a slot.
+ * Producers claim, or wait for room as pass_when_room (writer/engine.c) does; one thread flushes; the consumer takes
+ * what is there, releases, and wakes one producer for each slot that is freed (ps_ring_release), all of them when it
+ * finds the ring empty (ps_ring_park). A producer that waits may give up at any moment (its deadline), even when it
+ * was just woken for a slot.
  *
- * What is shown: no producer sleeps for ever while there is room, and no flush sleeps for ever once the head has passed.
- * The consumer's store of the head waits in its store buffer (x86-64) until the fence E2 or until it leaves by itself; the other
- * stores that matter are full barriers (E1, the adds of queue/park.c). Claim and publish are one step here (ring.pml), and so
- * is the consumer's own sleep (park.pml).
+ * What is shown: no producer sleeps for ever while there is room, and no flush sleeps for ever once the head has
+ * passed. The consumer's store of the head waits in its store buffer (x86-64) until the fence E2 or until it leaves
+ * by itself; the other stores that matter are full barriers (E1, the adds of queue/park.c). Claim and publish are one
+ * step here (ring.pml), and so is the consumer's own sleep (park.pml).
  *
- * The futex is a queue, oldest first; with two producers a wake-up without a cause is included, and the thread that flushes.
- * (That ps_ring_release wakes at all is for speed: without it the broadcast of ps_ring_park would do.)
+ * The futex is a queue, oldest first; with two producers a wake-up without a cause is included, and the thread that
+ * flushes. (That ps_ring_release wakes at all is for speed: without it the broadcast of ps_ring_park would do.)
  *
  * Broken on purpose, which spin must find:
  *   BROKEN=1  ps_eventcount_waited without the fence (E2)
@@ -38,8 +39,8 @@ chan room = [PRODUCERS] of { byte }; /* who sleeps in the kernel */
 byte progress_waiters = 0;
 
 /*
- * Instead of the sequence and the key, which would make a new state of each move: a waiter that has its key and does not sleep
- * yet is PREPARED, and MOVED once the sequence is no longer its key.
+ * Instead of the sequence and the key, which would make a new state of each move: a waiter that has its key and does
+ * not sleep yet is PREPARED, and MOVED once the sequence is no longer its key.
  */
 #define AWAKE 0
 #define PREPARED 1
@@ -90,10 +91,13 @@ proctype producer(byte me)
 				}
 				if
 				:: state[me] == AWAKE
-				:: atomic { state[me] == ASLEEP && spurious > 0 -> spurious--; room ?? eval(me); state[me] = AWAKE }
+				:: atomic {
+					state[me] == ASLEEP && spurious > 0 ->
+					spurious--; room ?? eval(me); state[me] = AWAKE
+				}
 				fi;
 				room_waiters--; /* ps_eventcount_cancel */
-				/* The deadline has passed, although it was woken: in C one more pass comes first, which may fail. */
+				/* The deadline, even if it was woken: in C one more pass comes first, which may fail. */
 				if
 				:: atomic { give_ups > 0 -> give_ups-- }; break
 				:: true -> skip

@@ -1,18 +1,19 @@
 /*
  * handshake.pml - pause, stop and the drain, with two or three producers and a ring of two
  *
- * A producer reads the phase and publishes inside one read section (pass, writer/engine.c); a verb swaps the phase, waits for a
- * grace period (replace, core/state.c), takes the tail as drain_to and leaves a command (writer/control.c); the writer takes
- * every ticket before drain_to and obeys (work and obey_locked, writer/writer.c). A pause may time out and be withdrawn at any
- * moment, and a stop may overtake it. A producer that finds the ring full waits outside of its section and looks anew.
+ * A producer reads the phase and publishes inside one read section (pass, writer/engine.c); a verb swaps the phase,
+ * waits for a grace period (replace, core/state.c), takes the tail as drain_to and leaves a command
+ * (writer/control.c); the writer takes every ticket before drain_to and obeys (work and obey_locked,
+ * writer/writer.c). A pause may time out and be withdrawn at any moment, and a stop may overtake it. A producer that
+ * finds the ring full waits outside of its section and looks anew.
  *
- * What is shown: when the writer is paused or has ended, everything accepted before the verb was taken (with both refusing
- * policies: everything accepted at all); after a withdrawn pause nothing is lost; the writer never works without its
- * connection, and has none while paused; every verb and every producer returns.
+ * What is shown: when the writer is paused or has ended, everything accepted before the verb was taken (with both
+ * refusing policies: everything accepted at all); after a withdrawn pause nothing is lost; the writer never works
+ * without its connection, and has none while paused; every verb and every producer returns.
  *
- * Claim and publish are one step (ring.pml), the wait for room ends by itself when there is room or the phase has moved
- * (eventcount.pml), and so does the writer's sleep (park.pml). The swap is sequentially consistent: S1 is followed by the
- * grace period, which is a barrier on every thread.
+ * Claim and publish are one step (ring.pml), the wait for room ends by itself when there is room or the phase has
+ * moved (eventcount.pml), and so does the writer's sleep (park.pml). The swap is sequentially consistent: S1 is
+ * followed by the grace period, which is a barrier on every thread.
  *
  * Broken on purpose, which spin must find:
  *   BROKEN=1  replace without the grace period: a submission slips in behind drain_to

@@ -1,14 +1,14 @@
 /*
  * park.pml - the claim word: claim, publish, park and kick, for two or three producers and a control verb
  *
- * What is shown: with any interleaving the consumer takes every ticket in order, stops only when told, and never sleeps
- * with something published or the attention word set (no lost wake-up). A spurious wake-up is included. The steps are those
- * of queue/ring.c, in program order, with one thing the machine (x86-64) may do: the verb's store of the attention word waits
- * in its store buffer until a full barrier or until it leaves by itself. The other stores that matter are compare-and-swaps,
- * or the publication (R1), which an owing producer's wake (a system call) follows.
+ * What is shown: with any interleaving the consumer takes every ticket in order, stops only when told, and never
+ * sleeps with something published or the attention word set (no lost wake-up). A spurious wake-up is included. The
+ * steps are those of queue/ring.c, in program order, with one thing the machine (x86-64) may do: the verb's store of
+ * the attention word waits in its store buffer until a full barrier or until it leaves by itself. The other stores
+ * that matter are compare-and-swaps, or the publication (R1), which an owing producer's wake (a system call) follows.
  *
- * claim = tail * 2 + parked. The futex is modelled by what it promises: wait returns at once when the word differs; wake wakes
- * whoever waits.
+ * claim = tail * 2 + parked. The futex is modelled by what it promises: wait returns at once when the word differs;
+ * wake wakes whoever waits.
  *
  * Broken on purpose, which spin must find:
  *   BROKEN=1  ps_ring_park without the second look at the attention word (P4)

@@ -1,9 +1,10 @@
 /*
  * ring.pml - claim, publish, peek and release on a ring of two slots, with the cached limit
  *
- * What is shown: every ticket is taken once and in order, with the record its producer wrote, whole; no slot is written while
- * somebody else has it; a producer's own order is kept. Parking is park.pml's subject, waiting for room eventcount.pml's: a
- * refused producer here comes back when there is room. Stores leave in program order (x86-64), so R1 and R3 cost nothing.
+ * What is shown: every ticket is taken once and in order, with the record its producer wrote, whole; no slot is
+ * written while somebody else has it; a producer's own order is kept. Parking is park.pml's subject, waiting for room
+ * eventcount.pml's: a refused producer here comes back when there is room. Stores leave in program order (x86-64), so
+ * R1 and R3 cost nothing.
  *
  * The steps are those of queue/ring.c and ring.h, named at each line. A record is two words, so that a torn one shows.
  *
@@ -119,7 +120,7 @@ proctype consumer()
 		:: true ->
 			assert(head <= claim && claim <= head + SLOTS && limit <= head + SLOTS); /* invariant 1 */
 			head = next /* ps_ring_release: R3 */
-		:: next < ALL && sequence[next % SLOTS] == next + 1 -> skip /* a batch: released together with the next one */
+		:: next < ALL && sequence[next % SLOTS] == next + 1 -> skip /* a batch: released with the next one */
 		fi
 	od;
 	assert(head == ALL && claim == ALL)
