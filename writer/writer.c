@@ -276,6 +276,7 @@ static void *writer_main(void *arg)
 		ps_eventcount_broadcast(&db->ring.room);
 	}
 	control->thread_done = true;
+	control->connecting = false; /* a stop may have overtaken an unpause */
 	ps_store_relaxed_u32(&control->writer_runs, 0);
 	pthread_cond_broadcast(&control->changed);
 	pthread_mutex_unlock(&control->mutex);
