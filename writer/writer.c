@@ -166,6 +166,7 @@ static void fail_locked(penstock *db, int code, const char *message)
 
 	control->failure_code = code;
 	snprintf(control->failure_message, sizeof control->failure_message, "%s", message);
+	control->pause = 0;
 	ps_state_move(&db->state, PS_FAILED);
 	pthread_cond_broadcast(&control->changed);
 	tail = ps_ring_tail(&db->ring);
