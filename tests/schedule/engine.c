@@ -117,7 +117,7 @@ static int64_t some_timeout(void)
 
 static void submit(unsigned id)
 {
-	static const char blob[100];
+	static const char blob[2500]; /* does not fit a slot; two do not fit the least ring_bytes */
 	struct submission *mine = &submissions[id];
 	penstock_value values[3];
 	penstock_submission submission = {
@@ -137,7 +137,7 @@ static void submit(unsigned id)
 	mine->listener = (enum listener)schedule_random(LISTENERS);
 	store_values(values, id, mine->bad);
 	if (schedule_random(4) == 0)
-		values[submission.value_count++] = penstock_blob(blob, sizeof blob); /* does not fit the slot */
+		values[submission.value_count++] = penstock_blob(blob, sizeof blob);
 	switch (mine->listener) {
 	case CALLBACK:
 		submission.on_complete = on_complete;
@@ -243,9 +243,39 @@ static void stopper(void *arg)
 	}
 }
 
+/* Tunes, opens readers and looks at what anybody may look at. */
+static void observer(void *arg)
+{
+	penstock_config config;
+	sqlite3 *connection;
+	unsigned rounds;
+	int status;
+
+	(void)arg;
+	for (rounds = 1 + schedule_random(4); rounds > 0; rounds--) {
+		switch (schedule_random(3)) {
+		case 0:
+			penstock_config_init(&config);
+			config.ring_bytes = schedule_random(2) == 0 ? 4096 : 65536;
+			config.batch_max = 1 + schedule_random(3);
+			status = penstock_reconfigure(db, &config);
+			schedule_check(status == PENSTOCK_OK, "reconfigure: %s", penstock_status_name(status));
+			break;
+		case 1:
+			status = penstock_reader_open(db, &connection);
+			schedule_check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "reader: %s", penstock_status_name(status));
+			break;
+		default:
+			schedule_check(penstock_queue_depth(db) <= IDS);
+			break;
+		}
+		stand_about(30);
+	}
+}
+
 /* ---- the first thread ---- */
 
-enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8 };
+enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16 };
 
 static void configure(penstock_config *config, unsigned what)
 {
@@ -253,6 +283,7 @@ static void configure(penstock_config *config, unsigned what)
 
 	penstock_config_init(config);
 	config->ring_slots = 2 << schedule_random(2);
+	config->ring_bytes = schedule_random(2) == 0 ? 4096 : 65536;
 	config->batch_max = schedule_random(2) == 0 ? 2 : 1000;
 	config->linger_usec = lingers[schedule_random(4)];
 	config->spin_usec = spins[schedule_random(4)];
@@ -370,6 +401,8 @@ static void run_engine(unsigned what)
 	}
 	if ((what & STOPS) != 0)
 		threads[count++] = schedule_spawn("stopper", stopper, NULL);
+	if ((what & LOOKS) != 0)
+		threads[count++] = schedule_spawn("observer", observer, NULL);
 	verbs = count;
 	threads[count++] = schedule_spawn("producer 0", producer, (void *)(uintptr_t)0);
 	threads[count++] = schedule_spawn("producer 1", producer, (void *)(uintptr_t)1);
@@ -384,8 +417,11 @@ static void run_engine(unsigned what)
 	if (schedule_random(2) == 0) {
 		unsigned set = accepted_now();
 
-		schedule_check(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
-		expect_settled(set, "flush");
+		/* One that has failed meanwhile may hold something until it is started again. */
+		status = penstock_flush(db, (what & BREAKS) != 0 ? 50 : PENSTOCK_FOREVER);
+		schedule_check(status == PENSTOCK_OK || (what & BREAKS) != 0, "flush: %s", penstock_status_name(status));
+		if (status == PENSTOCK_OK)
+			expect_settled(set, "flush");
 	}
 	status = penstock_close(db, PENSTOCK_FOREVER);
 	schedule_check(status == PENSTOCK_OK, "close: %s", penstock_status_name(status));
@@ -426,6 +462,11 @@ static void run_failure(void)
 static void run_reopen(void)
 {
 	run_engine(PAUSES | (schedule_random(2) == 0 ? STOPS : 0) | CANNOT_OPEN);
+}
+
+static void run_looks(void)
+{
+	run_engine(LOOKS | (schedule_random(2) == 0 ? PAUSES : 0) | (schedule_random(4) == 0 ? STOPS : 0));
 }
 
 /* ---- close, with a producer that waits for room ---- */
@@ -499,6 +540,7 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "verbs", "and both", run_verbs },
 	{ "failure", "and an I/O error", run_failure },
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
+	{ "looks", "and one that tunes, opens readers and looks", run_looks },
 	{ "close", "close, while a producer waits for room", run_close },
 	{ NULL, NULL, NULL },
 };

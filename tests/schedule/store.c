@@ -61,15 +61,18 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	store_world.connected = false;
 }
 
-/* For engine.c's probe and readers, which no scenario uses. */
+/* For readers, which a pause keeps away from the file too; there is no connection to give. */
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
                        sqlite3 **connection)
 {
+	(void)path;
 	(void)options;
 	(void)role;
 	(void)with_hook;
 	*connection = NULL;
-	return ps_error(PENSTOCK_OK, "%s", path);
+	touch();
+	touch();
+	return PENSTOCK_OK;
 }
 
 static void values_of(const struct ps_record *record, unsigned *row, bool *bad)
