@@ -166,6 +166,7 @@ static void fail_locked(penstock *db, int code, const char *message)
 
 	control->failure_code = code;
 	snprintf(control->failure_message, sizeof control->failure_message, "%s", message);
+	control->pause = 0;
 	ps_state_move(&db->state, PS_FAILED);
 	pthread_cond_broadcast(&control->changed);
 	tail = ps_ring_tail(&db->ring);
@@ -276,6 +277,7 @@ static void *writer_main(void *arg)
 		ps_eventcount_broadcast(&db->ring.room);
 	}
 	control->thread_done = true;
+	control->connecting = false; /* a stop may have overtaken an unpause */
 	ps_store_relaxed_u32(&control->writer_runs, 0);
 	pthread_cond_broadcast(&control->changed);
 	pthread_mutex_unlock(&control->mutex);

@@ -1,0 +1,546 @@
+/*
+ * The whole engine, its writer thread included, over the store of store.c: producers with every kind of listener and
+ * timeout, and the verbs.
+ *
+ * What must hold in each schedule: every call returns; what was accepted has exactly one outcome, what was refused
+ * none; an OK was committed once and before the outcome was out, an ERROR or SHUTDOWN never; each producer's rows are
+ * in its order, and all in the order of the tickets; after a pause or stop (of an engine that holds nothing)
+ * everything accepted before it has its outcome; the engine keeps away from the file while it is paused.
+ */
+#include <string.h>
+
+#include "tests/schedule/scheduler.h"
+#include "tests/schedule/store.h"
+#include "writer/engine.h"
+
+#define PRODUCERS 2
+#define SUBMITS_MAX 4
+#define IDS (PRODUCERS * SUBMITS_MAX)
+
+_Static_assert(IDS <= STORE_ROWS, "a row for each");
+
+enum listener { NOBODY, HANDLE, CALLBACK, EXECUTE, LISTENERS };
+
+struct submission {
+	bool accepted;
+	bool bad;
+	enum listener listener;
+	penstock_handle *handle; /* not released yet */
+	unsigned outcomes;       /* that a callback or a handle brought */
+	penstock_status status;
+	uint64_t ticket; /* with an outcome */
+};
+
+static penstock *db;
+static struct submission submissions[IDS];
+static unsigned submits, producers, through; /* producers that call no more */
+static bool holds, holds_when_paused, excludes, lone_pauser;
+
+/* ---- outcomes ---- */
+
+static void hear(struct submission *submission, const penstock_result *result)
+{
+	const struct store_row *row = &store_world.rows[submission - submissions];
+
+	submission->outcomes++;
+	submission->status = result->status;
+	submission->ticket = result->ticket;
+	if (result->status == PENSTOCK_OK)
+		schedule_check(row->committed == 1, "an OK that is not committed");
+}
+
+static void on_complete(void *arg, const penstock_result *result)
+{
+	schedule_point("a callback");
+	hear(arg, result);
+}
+
+/* Of a submission that nobody listens to. */
+static void on_error(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	hear(result->arg, result);
+}
+
+/* Looks at the handle's outcome and lets go of it. */
+static void finish(struct submission *submission)
+{
+	penstock_handle *handle = submission->handle;
+	const penstock_result *result = penstock_handle_result(handle);
+
+	schedule_check(result != NULL, "no outcome");
+	hear(submission, result);
+	submission->handle = NULL;
+	penstock_handle_release(handle);
+}
+
+/* No point in it: the handle's own thread may be about to let go of it. */
+static bool settled(unsigned id)
+{
+	const struct submission *submission = &submissions[id];
+
+	return store_world.rows[id].committed != 0 || store_world.rows[id].errored != 0 || submission->outcomes != 0 ||
+	       (submission->handle != NULL && (submission->handle->word & 1) != 0); /* DONE */
+}
+
+static unsigned accepted_now(void)
+{
+	unsigned set = 0, i;
+
+	for (i = 0; i < IDS; i++)
+		set |= submissions[i].accepted ? 1u << i : 0;
+	return set;
+}
+
+static void expect_settled(unsigned set, const char *after)
+{
+	unsigned i;
+
+	for (i = 0; i < IDS; i++)
+		schedule_check((set & 1u << i) == 0 || settled(i),
+		               "submission %u, accepted before the %s, has no outcome after it", i, after);
+}
+
+/* ---- threads ---- */
+
+static int64_t some_timeout(void)
+{
+	switch (schedule_random(4)) {
+	case 0:
+		return 1;
+	case 1:
+		return 50;
+	default:
+		return PENSTOCK_FOREVER;
+	}
+}
+
+static void submit(unsigned id)
+{
+	static const char blob[2500]; /* does not fit a slot; two do not fit the least ring_bytes */
+	struct submission *mine = &submissions[id];
+	penstock_value values[3];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+		.arg = mine,
+		.ack = schedule_random(4) == 0 ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_DEFAULT,
+		.flags = schedule_random(6) == 0 ? PENSTOCK_RUN_ALONE : 0,
+	};
+	int64_t timeout = schedule_random(6) == 0 ? 0 : some_timeout();
+	penstock_handle *handle;
+	int status;
+
+	mine->bad = schedule_random(6) == 0;
+	mine->listener = (enum listener)schedule_random(LISTENERS);
+	store_values(values, id, mine->bad);
+	if (schedule_random(4) == 0)
+		values[submission.value_count++] = penstock_blob(blob, sizeof blob);
+	switch (mine->listener) {
+	case CALLBACK:
+		submission.on_complete = on_complete;
+		/* fall through */
+	case NOBODY:
+		status = penstock_submit(db, &submission, timeout, NULL);
+		mine->accepted = status == PENSTOCK_OK;
+		break;
+	case HANDLE:
+		status = penstock_submit(db, &submission, timeout, &handle);
+		mine->handle = handle;
+		mine->accepted = status == PENSTOCK_OK;
+		schedule_check((handle != NULL) == mine->accepted);
+		if (mine->accepted && schedule_random(3) == 0 &&
+		    penstock_handle_wait(handle, some_timeout()) != PENSTOCK_TIMEOUT)
+			finish(mine);
+		break;
+	default:
+		status = penstock_execute(db, &submission, timeout == 0 ? 1 : timeout, &handle);
+		mine->handle = handle;
+		mine->accepted = handle != NULL;
+		if (mine->accepted && status != PENSTOCK_TIMEOUT)
+			finish(mine);
+		break;
+	}
+}
+
+static void producer(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg, i;
+
+	for (i = 0; i < submits; i++)
+		submit(me * SUBMITS_MAX + i);
+	through++;
+	/* The engine may be closed by now. */
+	for (i = me * SUBMITS_MAX; i < me * SUBMITS_MAX + submits; i++) {
+		if (submissions[i].handle != NULL && schedule_random(4) != 0) {
+			penstock_handle_wait(submissions[i].handle, PENSTOCK_FOREVER);
+			finish(&submissions[i]);
+		}
+	}
+}
+
+static void stand_about(unsigned most)
+{
+	unsigned i;
+
+	for (i = schedule_random(most); i > 0; i--)
+		schedule_point("stands about");
+}
+
+/* With the file its own: the engine must not be there, and unless it holds accept nothing. */
+static void use_file(void)
+{
+	store_world.excluded = excludes;
+	if (excludes)
+		schedule_check(!store_world.connected, "paused, and still connected");
+	stand_about(60);
+	if (excludes && !holds_when_paused)
+		schedule_check(db->next == ps_ring_tail(&db->ring), "accepted while paused");
+	store_world.excluded = false;
+}
+
+static void pauser(void *arg)
+{
+	unsigned set, rounds;
+	bool still = false; /* an unpause that timed out goes on by itself, and meanwhile the pause is this thread's */
+	int status;
+
+	(void)arg;
+	for (rounds = 1 + schedule_random(2); rounds > 0; rounds--) {
+		stand_about(40);
+		set = accepted_now();
+		status = penstock_pause(db, some_timeout());
+		schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED ||
+		                       status == PENSTOCK_FAILED || (status == PENSTOCK_MISUSE && still),
+		               "pause: %s", penstock_status_name(status));
+		if (status != PENSTOCK_OK)
+			continue;
+		expect_settled(set, "pause");
+		use_file();
+		/* After a TIMEOUT it may be another's pause, or (cannot_open) still this one. */
+		do {
+			status = penstock_unpause(db, some_timeout());
+		} while (status == PENSTOCK_CANTOPEN || (status == PENSTOCK_TIMEOUT && lone_pauser));
+		still = status == PENSTOCK_TIMEOUT;
+	}
+}
+
+/* Stops it, and may start it again. */
+static void stopper(void *arg)
+{
+	unsigned set, rounds;
+
+	(void)arg;
+	for (rounds = 1 + schedule_random(2); rounds > 0; rounds--) {
+		stand_about(60);
+		set = accepted_now();
+		if (penstock_stop(db, some_timeout()) == PENSTOCK_OK && !holds)
+			expect_settled(set, "stop");
+		if (schedule_random(2) == 0)
+			penstock_start(db, some_timeout());
+	}
+}
+
+/* Tunes, opens readers and looks at what anybody may look at. */
+static void observer(void *arg)
+{
+	penstock_config config;
+	sqlite3 *connection;
+	unsigned rounds;
+	int status;
+
+	(void)arg;
+	for (rounds = 1 + schedule_random(4); rounds > 0; rounds--) {
+		switch (schedule_random(3)) {
+		case 0:
+			penstock_config_init(&config);
+			config.ring_bytes = schedule_random(2) == 0 ? 4096 : 65536;
+			config.batch_max = 1 + schedule_random(3);
+			status = penstock_reconfigure(db, &config);
+			schedule_check(status == PENSTOCK_OK, "reconfigure: %s", penstock_status_name(status));
+			break;
+		case 1:
+			status = penstock_reader_open(db, &connection);
+			schedule_check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "reader: %s", penstock_status_name(status));
+			break;
+		default:
+			schedule_check(penstock_queue_depth(db) <= IDS);
+			break;
+		}
+		stand_about(30);
+	}
+}
+
+/* ---- the first thread ---- */
+
+enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16 };
+
+static void configure(penstock_config *config, unsigned what)
+{
+	static const int64_t lingers[] = { 0, 0, 0, 20 }, spins[] = { 0, 0, 0, 5 };
+
+	penstock_config_init(config);
+	config->ring_slots = 2 << schedule_random(2);
+	config->ring_bytes = schedule_random(2) == 0 ? 4096 : 65536;
+	config->batch_max = schedule_random(2) == 0 ? 2 : 1000;
+	config->linger_usec = lingers[schedule_random(4)];
+	config->spin_usec = spins[schedule_random(4)];
+	config->when_full = schedule_random(4) == 0 ? PENSTOCK_WHEN_FULL_FAIL : PENSTOCK_WHEN_FULL_BLOCK;
+	config->when_paused = schedule_random(2) == 0 ? PENSTOCK_HOLD : PENSTOCK_REFUSE;
+	config->when_stopped = schedule_random(2) == 0 ? PENSTOCK_HOLD : PENSTOCK_REFUSE;
+	config->autostart = schedule_random(4) != 0;
+	config->on_error = on_error;
+	holds_when_paused = config->when_paused == PENSTOCK_HOLD;
+	holds = holds_when_paused || config->when_stopped == PENSTOCK_HOLD || !config->autostart;
+	excludes = (what & STOPS) == 0;
+}
+
+static void prepare_store(unsigned what)
+{
+	memset(&store_world, 0, sizeof store_world);
+	store_world.busy = schedule_random(4) == 0 ? 1 : 0;
+	store_world.durable = schedule_random(2) == 0;
+	if ((what & BREAKS) != 0) {
+		store_world.breaks_in = 1 + schedule_random(5);
+		store_world.breaks_at_commit = schedule_random(2) == 0;
+	}
+}
+
+/* Whatever the verbs have left behind: on it goes, so that nobody waits in vain. */
+static void bring_up(void)
+{
+	for (;;) {
+		switch (penstock_phase_of(db)) {
+		case PENSTOCK_PHASE_RUNNING:
+			return;
+		case PENSTOCK_PHASE_PAUSED:
+			penstock_unpause(db, PENSTOCK_FOREVER);
+			break;
+		case PENSTOCK_PHASE_FAILED:
+			if (through == producers)
+				return;
+			penstock_stop(db, PENSTOCK_FOREVER);
+			break;
+		case PENSTOCK_PHASE_PAUSING:
+			ps_stall();
+			break;
+		default:
+			penstock_start(db, PENSTOCK_FOREVER);
+			break;
+		}
+	}
+}
+
+static void judge(void)
+{
+	uint64_t by_place[IDS + 1] = { 0 }, last = 0;
+	unsigned i;
+
+	for (i = 0; i < IDS; i++) {
+		const struct submission *submission = &submissions[i];
+		const struct store_row *row = &store_world.rows[i];
+		bool told = submission->outcomes != 0;
+
+		if (i % SUBMITS_MAX == 0)
+			last = 0;
+		schedule_check(row->committed + row->errored <= 1, "submission %u ran %u times and failed %u times", i,
+		               row->committed, row->errored);
+		schedule_check(submission->outcomes <= 1, "submission %u has %u outcomes", i, submission->outcomes);
+		if (!submission->accepted) {
+			schedule_check(!told && row->committed + row->errored == 0,
+			               "submission %u was refused, and ran", i);
+			continue;
+		}
+		if (submission->listener != NOBODY || row->committed == 0)
+			schedule_check(told, "submission %u was accepted, and has no outcome", i);
+		if (told && submission->status != PENSTOCK_UNKNOWN)
+			schedule_check((submission->status == PENSTOCK_OK) == (row->committed == 1),
+			               "submission %u is told %s, but %u are committed", i,
+			               penstock_status_name(submission->status), row->committed);
+		if (told && submission->status == PENSTOCK_ERROR)
+			schedule_check(row->errored == 1);
+		if (row->place != 0) {
+			schedule_check(row->place > last, "submission %u overtook an earlier one of its thread", i);
+			last = row->place;
+			by_place[row->place] = told ? submission->ticket + 1 : 0;
+		}
+	}
+	last = 0;
+	for (i = 1; i <= IDS; i++) {
+		schedule_check(by_place[i] == 0 || by_place[i] > last, "a later ticket ran first");
+		last = by_place[i] != 0 ? by_place[i] : last;
+	}
+	schedule_check(!store_world.connected && !store_world.in_transaction, "the store is left open");
+}
+
+static void run_engine(unsigned what)
+{
+	unsigned threads[8], verbs = 0, count = 0, i;
+	penstock_config config;
+	int status;
+
+	memset(submissions, 0, sizeof submissions);
+	configure(&config, what);
+	prepare_store(what);
+	producers = PRODUCERS;
+	submits = 1 + schedule_random(SUBMITS_MAX);
+	through = 0;
+	if (!config.autostart && schedule_random(2) == 0 && (what & CANNOT_OPEN) != 0)
+		store_world.cannot_open = 1;
+	status = penstock_open("/nowhere", &config, &db);
+	schedule_check(status == PENSTOCK_OK, "open: %s", penstock_status_name(status));
+	if ((what & CANNOT_OPEN) != 0)
+		store_world.cannot_open = schedule_random(3);
+	if ((what & PAUSES) != 0) {
+		threads[count++] = schedule_spawn("pauser", pauser, NULL);
+		lone_pauser = (what & CANNOT_OPEN) != 0 || schedule_random(3) != 0;
+		if (!lone_pauser)
+			threads[count++] = schedule_spawn("pauser 2", pauser, NULL);
+	}
+	if ((what & STOPS) != 0)
+		threads[count++] = schedule_spawn("stopper", stopper, NULL);
+	if ((what & LOOKS) != 0)
+		threads[count++] = schedule_spawn("observer", observer, NULL);
+	verbs = count;
+	threads[count++] = schedule_spawn("producer 0", producer, (void *)(uintptr_t)0);
+	threads[count++] = schedule_spawn("producer 1", producer, (void *)(uintptr_t)1);
+	for (i = 0; i < verbs; i++)
+		schedule_join(threads[i]);
+	bring_up();
+	while (through < producers) {
+		ps_stall();
+		if (penstock_phase_of(db) == PENSTOCK_PHASE_FAILED)
+			bring_up();
+	}
+	if (schedule_random(2) == 0) {
+		unsigned set = accepted_now();
+
+		/* One that has failed meanwhile may hold something until it is started again. */
+		status = penstock_flush(db, (what & BREAKS) != 0 ? 50 : PENSTOCK_FOREVER);
+		schedule_check(status == PENSTOCK_OK || (what & BREAKS) != 0, "flush: %s", penstock_status_name(status));
+		if (status == PENSTOCK_OK)
+			expect_settled(set, "flush");
+	}
+	status = penstock_close(db, PENSTOCK_FOREVER);
+	schedule_check(status == PENSTOCK_OK, "close: %s", penstock_status_name(status));
+	for (i = verbs; i < count; i++)
+		schedule_join(threads[i]);
+	for (i = 0; i < IDS; i++) {
+		if (submissions[i].handle != NULL)
+			finish(&submissions[i]);
+	}
+	judge();
+}
+
+static void run_submit(void)
+{
+	run_engine(0);
+}
+
+static void run_pause(void)
+{
+	run_engine(PAUSES);
+}
+
+static void run_stop(void)
+{
+	run_engine(STOPS);
+}
+
+static void run_verbs(void)
+{
+	run_engine(PAUSES | STOPS);
+}
+
+static void run_failure(void)
+{
+	run_engine((schedule_random(2) == 0 ? PAUSES : 0) | STOPS | BREAKS);
+}
+
+static void run_reopen(void)
+{
+	run_engine(PAUSES | (schedule_random(2) == 0 ? STOPS : 0) | CANNOT_OPEN);
+}
+
+static void run_looks(void)
+{
+	run_engine(LOOKS | (schedule_random(2) == 0 ? PAUSES : 0) | (schedule_random(4) == 0 ? STOPS : 0));
+}
+
+/* ---- close, with a producer that waits for room ---- */
+
+static void lone_producer(void *arg)
+{
+	penstock_value values[2];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+	};
+
+	store_values(values, 0, false);
+	submission.arg = &submissions[0];
+	*(int *)arg = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
+	through++;
+}
+
+static void run_close(void)
+{
+	penstock_config config;
+	penstock_value values[2];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+	};
+	unsigned thread, i;
+	int status, told = -1;
+
+	memset(submissions, 0, sizeof submissions);
+	memset(&store_world, 0, sizeof store_world);
+	through = 0;
+	penstock_config_init(&config);
+	config.ring_slots = 2;
+	config.autostart = 0;
+	config.on_error = on_error;
+	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	for (i = 1; i <= 2; i++) {
+		store_values(values, i, false);
+		submission.arg = &submissions[i];
+		schedule_check(penstock_submit(db, &submission, 0, NULL) == PENSTOCK_OK);
+	}
+	thread = schedule_spawn("producer", lone_producer, &told);
+	if (schedule_random(2) == 0) {
+		status = penstock_start(db, 1);
+		schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT);
+	}
+	/* No call may begin once close has returned: it is inside, or back. */
+	while (through == 0 && ps_load_acquire_u32(&db->inside) == 0)
+		ps_stall();
+	schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	schedule_join(thread);
+	schedule_check(told == PENSTOCK_OK || told == PENSTOCK_STOPPED, "the one that waits is told %s",
+	               penstock_status_name(told));
+	for (i = 0; i <= 2; i++) {
+		unsigned times = store_world.rows[i].committed + submissions[i].outcomes;
+
+		schedule_check(times == (i == 0 && told != PENSTOCK_OK ? 0 : 1), "submission %u has %u outcomes", i,
+		               times);
+	}
+}
+
+const struct schedule_scenario schedule_engine[] = {
+	{ "submit", "two producers with every kind of listener", run_submit },
+	{ "pause", "and pausers, one or two", run_pause },
+	{ "stop", "and one that stops and starts", run_stop },
+	{ "verbs", "and both", run_verbs },
+	{ "failure", "and an I/O error", run_failure },
+	{ "reopen", "and a file that cannot be opened again", run_reopen },
+	{ "looks", "and one that tunes, opens readers and looks", run_looks },
+	{ "close", "close, while a producer waits for room", run_close },
+	{ NULL, NULL, NULL },
+};

@@ -1,0 +1,298 @@
+#include "tests/schedule/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "tests/schedule/scheduler.h"
+#include "writer/connection.h"
+#include "writer/store.h"
+
+struct store_world store_world;
+
+static struct ps_store {
+	int code;
+} the_store;
+
+void store_values(penstock_value values[2], unsigned row, bool bad)
+{
+	values[0] = penstock_int64(row);
+	values[1] = penstock_int64(bad);
+}
+
+/* Before anything is done with the file. */
+static void touch(void)
+{
+	schedule_point("the file");
+	schedule_check(!store_world.excluded, "the engine uses the file that a pauser has");
+}
+
+static void touch_connected(void)
+{
+	touch();
+	schedule_check(store_world.connected, "the store is used while it is closed");
+}
+
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, bool create)
+{
+	(void)options;
+	(void)create;
+	touch();
+	schedule_check(!store_world.connected, "the store is opened twice");
+	if (store_world.cannot_open > 0) {
+		store_world.cannot_open--;
+		*store = NULL;
+		return ps_error(PENSTOCK_CANTOPEN, "%s is not there", path);
+	}
+	store_world.connected = true;
+	store_world.in_transaction = false;
+	schedule_point("opened");
+	*store = &the_store;
+	return PENSTOCK_OK;
+}
+
+void ps_store_close(struct ps_store *store, bool checkpoint)
+{
+	(void)store;
+	(void)checkpoint;
+	touch_connected();
+	schedule_check(!store_world.in_transaction, "the store is closed in a transaction");
+	schedule_point("closing");
+	store_world.connected = false;
+}
+
+/* For readers, which a pause keeps away from the file too; there is no connection to give. */
+int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
+                       sqlite3 **connection)
+{
+	(void)path;
+	(void)options;
+	(void)role;
+	(void)with_hook;
+	*connection = NULL;
+	touch();
+	touch();
+	return PENSTOCK_OK;
+}
+
+static void values_of(const struct ps_record *record, unsigned *row, bool *bad)
+{
+	penstock_value value;
+	const unsigned char *data = ps_record_decode(ps_record_values(record), &value);
+
+	schedule_check(value.type == PENSTOCK_INTEGER && value.as.integer >= 0 && value.as.integer < STORE_ROWS,
+	               "a record that nobody wrote");
+	*row = (unsigned)value.as.integer;
+	ps_record_decode(data, &value);
+	schedule_check(value.type == PENSTOCK_INTEGER && value.as.integer >= 0 && value.as.integer <= 1,
+	               "a record that nobody wrote");
+	*bad = value.as.integer == 1;
+}
+
+/* ---- transactions ---- */
+
+static enum ps_verdict break_now(void)
+{
+	the_store.code = SQLITE_IOERR_WRITE;
+	return PS_BROKEN;
+}
+
+enum ps_verdict ps_store_begin(struct ps_store *store)
+{
+	(void)store;
+	touch_connected();
+	schedule_check(!store_world.in_transaction, "a transaction begins in another");
+	if (store_world.busy > 0) {
+		store_world.busy--;
+		return PS_BUSY;
+	}
+	store_world.in_transaction = true;
+	store_world.pending_count = 0;
+	return PS_DONE;
+}
+
+static void commit_row(unsigned row)
+{
+	store_world.rows[row].committed++;
+	store_world.rows[row].place = ++store_world.places;
+}
+
+enum ps_verdict ps_store_commit(struct ps_store *store)
+{
+	bool broken = store_world.breaks_in == 1 && store_world.breaks_at_commit;
+	unsigned i;
+
+	(void)store;
+	touch_connected();
+	schedule_check(store_world.in_transaction, "a commit without a transaction");
+	store_world.in_transaction = false;
+	/* Broken: committed or not. */
+	for (i = 0; i < store_world.pending_count && !(broken && schedule_random(2) == 0); i++)
+		commit_row(store_world.pending[i]);
+	schedule_point("committed");
+	if (broken) {
+		store_world.breaks_in = 0;
+		return break_now();
+	}
+	return PS_DONE;
+}
+
+void ps_store_rollback(struct ps_store *store)
+{
+	(void)store;
+	touch_connected();
+	store_world.in_transaction = false;
+	store_world.pending_count = 0;
+}
+
+bool ps_store_in_transaction(const struct ps_store *store)
+{
+	(void)store;
+	return store_world.in_transaction;
+}
+
+bool ps_store_commit_would_fail(const struct ps_store *store)
+{
+	(void)store;
+	return false;
+}
+
+int ps_store_error(const struct ps_store *store, const char **message)
+{
+	*message = "the disk is broken";
+	return store->code;
+}
+
+/* ---- statements ---- */
+
+bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
+{
+	(void)store;
+	return record->alone;
+}
+
+bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
+{
+	(void)store;
+	return record->value_count % 2 == 1;
+}
+
+bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
+{
+	(void)store;
+	(void)record;
+	return true;
+}
+
+/* The I/O error is due. */
+static bool breaks(void)
+{
+	if (store_world.breaks_in == 0 || (store_world.breaks_in == 1 && store_world.breaks_at_commit))
+		return false;
+	return --store_world.breaks_in == 0;
+}
+
+enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                             uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	unsigned row;
+	bool bad;
+
+	(void)store;
+	(void)wanted;
+	(void)result_bytes_max;
+	touch_connected();
+	schedule_check(store_world.in_transaction || !batched, "a batch runs outside of its transaction");
+	values_of(record, &row, &bad);
+	if (breaks()) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_IOERR_WRITE, "the disk is broken");
+		store_world.rows[row].errored++;
+		return break_now();
+	}
+	if (bad && batched)
+		return PS_TAKE_OUT;
+	if (bad) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_CONSTRAINT, "the row is bad");
+		store_world.rows[row].errored++;
+		store_world.rows[row].place = ++store_world.places;
+		return PS_DONE;
+	}
+	outcome->result.changes = 1;
+	outcome->result.last_insert_rowid = row;
+	if (store_world.in_transaction)
+		store_world.pending[store_world.pending_count++] = row;
+	else
+		commit_row(row);
+	schedule_point("ran");
+	return PS_DONE;
+}
+
+unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
+{
+	(void)store;
+	return record->listener_kind == PS_LISTENER_NONE && !record->alone ? 4 : 0;
+}
+
+bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
+{
+	return record->listener_kind == next->listener_kind && !next->alone;
+}
+
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
+{
+	(void)store;
+	(void)record;
+	return count >= 2 ? count : 0;
+}
+
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count)
+{
+	unsigned row, i;
+	bool bad;
+
+	(void)store;
+	touch_connected();
+	for (i = 0; i < count; i++) {
+		values_of(records[i], &row, &bad);
+		if (bad)
+			return PS_TAKE_OUT;
+		store_world.pending[store_world.pending_count++] = row;
+	}
+	return PS_DONE;
+}
+
+/* ---- the log ---- */
+
+bool ps_store_commit_is_durable(const struct ps_store *store)
+{
+	(void)store;
+	return store_world.durable;
+}
+
+enum ps_verdict ps_store_sync(struct ps_store *store)
+{
+	(void)store;
+	touch_connected();
+	return PS_DONE;
+}
+
+uint64_t ps_store_wal_bytes(const struct ps_store *store)
+{
+	(void)store;
+	return 0;
+}
+
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked)
+{
+	(void)store;
+	(void)restart;
+	*blocked = false;
+	touch_connected();
+	return PS_DONE;
+}
+
+uint64_t ps_store_take_reprepares(struct ps_store *store)
+{
+	(void)store;
+	return 0;
+}
