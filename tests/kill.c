@@ -942,14 +942,14 @@ int main(void)
 	uint64_t submissions = 0, acknowledged = 0;
 	struct verdict verdict = { .silent = false };
 	bool check_tried = false;
-	char *copy, *copy_wal, *wal;
+	const char *copy, *copy_wal, *wal;
 	sigset_t child_ends;
 
 	seed = environment("PENSTOCK_SEED", 1);
-	path = strdup(harness_path("kill.db"));
-	wal = strdup(harness_path("kill.db-wal"));
-	copy = strdup(harness_path("copy.db"));
-	copy_wal = strdup(harness_path("copy.db-wal"));
+	path = harness_path("kill.db");
+	wal = harness_path("kill.db-wal");
+	copy = harness_path("copy.db");
+	copy_wal = harness_path("copy.db-wal");
 	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pasts = calloc(kills + 1, sizeof *pasts);
 	if (page == MAP_FAILED || pasts == NULL) {
@@ -1002,6 +1002,7 @@ int main(void)
 	for (unsigned i = 0; i < FAULTS; i++)
 		printf("%s %u%s", fault_names[i], verdict.counts[i], i + 1 < FAULTS ? ", " : "; ");
 	printf("seed %" PRIu64 ", SQLite %s\n", seed, sqlite3_libversion());
+	free(pasts);
 	if (bad != 0) {
 		fprintf(stderr, "kill: the files are left in %s\n", harness_make_folder());
 		return 1;
