@@ -364,8 +364,7 @@ static void submit_one(struct producer *producer, unsigned number)
 		[FEW] = "INSERT INTO t SELECT ?1,?2,?3,value,?4+value,?5 FROM parts WHERE value<7",
 		[MANY] = "INSERT INTO t SELECT ?1,?2,?3,value,?4+value,?5 FROM parts",
 		/* At its last row, after the others. */
-		[WRONG] = "INSERT INTO t SELECT ?1,?2,?3,value,CASE value WHEN 6 THEN abs(-9223372036854775807-1) ELSE ?4 END,?5 "
-		          "FROM parts WHERE value<7",
+		[WRONG] = "INSERT INTO t SELECT ?1,?2,?3,value,iif(value=6,abs(-9223372036854775807-1),?4),?5 FROM parts WHERE value<7",
 		[WRONG_BATCH] = "INSERT OR ROLLBACK INTO t VALUES(?1,?2,?3,0,NULL+?4,?5)",
 	};
 	static const char padding[16384];

@@ -430,12 +430,12 @@ static void *cancel_threads(void *arg)
 	while (!calm && WITH_CANCEL) {
 		struct place *place = &places[pick(&random, PLACES)];
 
-		usleep(pick(&random, 3000));
+		usleep(pick(&random, 20000));
 		canceller_inside = place->inside;
 		pthread_cancel(place->thread);
 		/* It ends once the call that it is in has returned. */
 		while (!refill(place) && !calm)
-			usleep(50);
+			usleep(500);
 		cancels++;
 		canceller_inside = "between";
 	}
