@@ -49,8 +49,8 @@
  *     with side effects need PENSTOCK_RUN_ALONE; random() and the clock functions give another value on the second run.
  *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. vfork and a bare clone()
  *     that bypass pthread_atfork are not seen.
- *   - Asynchronous thread cancellation is not supported; deferred cancellation is (no call here is a cancellation point
- *     between taking a ticket and publishing it).
+ *   - Asynchronous thread cancellation is not supported; deferred cancellation is: no call here is a cancellation point, so
+ *     a thread that is cancelled in one ends behind it, and a wait for ever is not cut short.
  *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
  *     full, and the control verbs take a mutex among themselves.
  */

@@ -7,12 +7,16 @@
  * Fork is noticed by a counter that a pthread_atfork child handler raises: an engine (and a handle) remembers the value
  * it was made under. getpid would be a system call per submit.
  *
+ * Deferred cancellation never acts inside a call of Penstock's: what might sleep or do I/O, maybe with a mutex held (SQLite and
+ * liburcu's grace period do), begins with PS_NO_CANCEL. Submitting needs none: there is no cancellation point in it.
+ *
  * Invariants
  *   1. callback_depth > 0 exactly while user code runs that the engine called.
  */
 #ifndef PENSTOCK_THREAD_H
 #define PENSTOCK_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,6 +60,24 @@ static inline void ps_callback_end(void)
 {
 	ps_thread.callback_depth--;
 }
+
+static inline int ps_cancel_disable(void)
+{
+	int before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+static inline void ps_cancel_restore(const int *before)
+{
+	int unused;
+
+	pthread_setcancelstate(*before, &unused);
+}
+
+/* A declaration: a cancellation of this thread waits until the block is left. */
+#define PS_NO_CANCEL __attribute__((cleanup(ps_cancel_restore), unused)) int cancel_state_ = ps_cancel_disable()
 
 /* Installs the fork handler and the thread-exit destructor; once per process. False: out of memory or keys. */
 bool ps_thread_setup(void);

@@ -1005,6 +1005,41 @@ Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 	}
 }
 
+static void count_error(void *arg, const penstock_result *result)
+{
+	(void)result;
+	++*(unsigned *)arg;
+}
+
+Test(fault, nobody_hears_of_an_error_that_the_second_run_did_not_have)
+{
+	static const char bytes[200]; /* outside the slot */
+	penstock_value values[] = { penstock_int64(1), penstock_blob(bytes, sizeof bytes) };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO times SELECT ? WHERE length(?)+coalesce(fail_once(13,1),1)",
+		                           .values = values, .value_count = 2 };
+	penstock_config config;
+	unsigned errors = 0;
+	penstock *db;
+
+	init_config(&config);
+	config.on_error = count_error;
+	config.on_error_arg = &errors;
+	new_file_with_table();
+	forget_works();
+	calls_of_fail_once = 0;
+	db = open_engine(&config);
+	shut_gate(db);
+	submit(db, "INSERT INTO t VALUES(NULL,1)");
+	cr_assert(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK, "%s", penstock_error_message());
+	open_gate();
+	flush(db);
+	close_engine(db);
+	cr_assert(calls_of_fail_once == 2, "%d runs", calls_of_fail_once);
+	cr_assert(errors == 0, "%u errors", errors);
+	check_present(&works[1], "second run", 0);
+}
+
 Test(fault, a_replay_may_meet_a_culprit_of_its_own)
 {
 	penstock_config config;

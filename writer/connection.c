@@ -145,6 +145,8 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 			                  "%s cannot have a write-ahead log: its journal mode stays '%s', and Penstock needs WAL; "
 			                  "use a file on a local file system",
 			                  path, mode != NULL ? mode : "?");
+		else if (sqlite3_step(statement) != SQLITE_DONE) /* the new mode is written behind the row that names it */
+			status = explain(connection, path, "switching to WAL");
 	}
 	sqlite3_finalize(statement);
 	return status;

@@ -133,6 +133,7 @@ static int start_locked(penstock *db, uint64_t deadline)
 
 int penstock_start(penstock *db, int64_t timeout_usec)
 {
+	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_start");
 
 	if (status != PENSTOCK_OK)
@@ -198,6 +199,7 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 
 int penstock_stop(penstock *db, int64_t timeout_usec)
 {
+	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_stop");
 
 	if (status != PENSTOCK_OK)
@@ -309,6 +311,7 @@ static int pause_locked(penstock *db, uint64_t deadline)
 
 int penstock_pause(penstock *db, int64_t timeout_usec)
 {
+	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_pause");
 
 	if (status != PENSTOCK_OK)
@@ -345,6 +348,7 @@ static int unpause_locked(penstock *db, uint64_t deadline)
 
 int penstock_unpause(penstock *db, int64_t timeout_usec)
 {
+	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_unpause");
 
 	if (status != PENSTOCK_OK)
@@ -398,6 +402,7 @@ int penstock_failure(const penstock *db, char *text, size_t bytes)
 
 int penstock_reconfigure(penstock *db, const penstock_config *config)
 {
+	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_reconfigure");
 	struct ps_keys keys;
 

@@ -122,6 +122,7 @@ static char *absolute(const char *path)
 
 int penstock_open(const char *path, const penstock_config *config, penstock **result)
 {
+	PS_NO_CANCEL;
 	penstock *db;
 	int status;
 
@@ -208,6 +209,7 @@ static void wait_until_all_left(penstock *db)
 
 int penstock_close(penstock *db, int64_t timeout_usec)
 {
+	PS_NO_CANCEL;
 	struct ps_control *control;
 	uint64_t tail;
 	int status;
@@ -597,6 +599,7 @@ static void reader_end(penstock *db)
 
 int penstock_reader_open(penstock *db, sqlite3 **connection)
 {
+	PS_NO_CANCEL;
 	int status;
 
 	if (connection == NULL)

@@ -119,6 +119,11 @@ struct ps_outcome *ps_members_begin_run(struct ps_members *members, uint64_t tic
 	size_t i = ticket - members->base;
 	struct ps_outcome *outcome = members->outcomes[i];
 
+	if (outcome != NULL && (members->notes[i] & NOTE_LISTENER) == 0) {
+		/* A run before this one failed; should this one go well, nobody may hear of that. */
+		give_outcome(members, outcome);
+		outcome = members->outcomes[i] = NULL;
+	}
 	if (outcome == &no_memory) {
 		members->notes[i] |= NOTE_FAILED;
 		return NULL;

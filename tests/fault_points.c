@@ -1,0 +1,816 @@
+/*
+ * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads and of sleeping
+ *
+ * One life of an engine (open, submissions of every kind, a reader, pause, stop, start, close) runs again and again. Each
+ * time the N-th call of one kind (KIND_LIST) fails, once or from then on for ever; N rises until a life ends without having
+ * met the fault. After each:
+ *
+ *   1. every accepted submission has exactly one outcome, a refused one none; OK is in the file once, UNKNOWN at most once,
+ *      everything else not at all
+ *   2. UNKNOWN only where the fault met a COMMIT, a writing statement in autocommit or a sync for durable outcomes, and
+ *      whenever a write or a sync failed in a COMMIT; then the engine is FAILED. Without an I/O error it never is, and nothing
+ *      is UNKNOWN
+ *   3. a sleep that ends early changes nothing at all
+ *   4. threads, descriptors, SQLite's memory and (without sanitizers) everybody's are as before
+ *   5. nothing hangs: every step is for ever, and a watchdog ends the program
+ *
+ * Not tried: a futex wake that fails (the kernel has no such failure for a live address), nanosleep, clock_gettime,
+ * pthread_setspecific and pthread_atfork (once per process), unlocking and closing a file (SQLite looks at neither).
+ *
+ *     PENSTOCK_FAULT_STEP=1   every N instead of every so many
+ *     PENSTOCK_FAULT_KIND=X   only this kind, with a line for each point that was met
+ *     PENSTOCK_HANG=60        seconds without a life's end after which it counts as hung
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/futex.h>
+
+#include "core/penstock.h"
+#include "tests/harness.h"
+#include "tests/shim.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+/* X(name, every so many unless told otherwise, of the disk, sleeping) */
+#define KIND_LIST(X)                                                                                                   \
+	X(open, 1, true, false)                                                                                        \
+	X(read, 3, true, false)                                                                                        \
+	X(write, 4, true, false)                                                                                       \
+	X(write_full, 4, false, false)                                                                                 \
+	X(sync, 2, true, false)                                                                                        \
+	X(truncate, 1, true, false)                                                                                    \
+	X(size, 2, true, false)                                                                                        \
+	X(lock, 1, true, false)                                                                                        \
+	X(shm_map, 1, true, false)                                                                                     \
+	X(shm_lock, 3, true, false)                                                                                    \
+	X(delete, 1, true, false)                                                                                      \
+	X(access, 1, true, false)                                                                                      \
+	X(sqlite_memory, 41, false, false)                                                                             \
+	X(memory, 43, false, false)                                                                                    \
+	X(thread_create, 1, false, false)                                                                              \
+	X(mutex_init, 1, false, false)                                                                                 \
+	X(cond_init, 1, false, false)                                                                                  \
+	X(cond_wait, 1, false, true)                                                                                   \
+	X(futex_wait, 1, false, true)
+
+enum kind {
+#define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
+	KIND_LIST(KIND_ENUM)
+#undef KIND_ENUM
+	KINDS
+};
+
+static const struct {
+	const char *name;
+	unsigned step;
+	bool disk;
+	bool sleeping;
+} kinds[] = {
+#define KIND_ROW(name, step, disk, sleeping) { #name, step, disk, sleeping },
+	KIND_LIST(KIND_ROW)
+#undef KIND_ROW
+};
+
+/* ---- the fault ---------------------------------------------------------------------------------------------------- */
+
+/* What the writer's connection was doing, and so what a fault met. */
+enum doing { NOTHING, STATEMENT, AUTOCOMMIT, COMMIT };
+
+static __thread enum doing doing;
+
+static struct {
+	_Atomic int kind; /* -1: none */
+	unsigned at;
+	bool for_ever;
+	_Atomic unsigned seen, failed;
+	_Atomic enum doing met; /* where the first one was */
+	_Atomic bool met_wal;
+} fault = { .kind = -1 };
+
+static bool fails(enum kind kind, bool wal)
+{
+	unsigned number;
+
+	if (fault.kind != (int)kind)
+		return false;
+	number = atomic_fetch_add(&fault.seen, 1) + 1;
+	if (number != fault.at && !(fault.for_ever && number > fault.at))
+		return false;
+	if (atomic_fetch_add(&fault.failed, 1) == 0) {
+		fault.met = doing;
+		fault.met_wal = wal;
+	}
+	return true;
+}
+
+static void arm(int kind, unsigned n, bool for_ever)
+{
+	fault.kind = -1;
+	fault.at = n;
+	fault.for_ever = for_ever;
+	fault.seen = 0;
+	fault.failed = 0;
+	fault.met = NOTHING;
+	fault.met_wal = false;
+	fault.kind = kind;
+}
+
+static int on_call(const struct shim_event *event)
+{
+	static const int kind_of[SHIM_CALLS] = {
+		[SHIM_OPEN] = KIND_open,       [SHIM_READ] = KIND_read,         [SHIM_WRITE] = KIND_write,
+		[SHIM_SYNC] = KIND_sync,       [SHIM_TRUNCATE] = KIND_truncate, [SHIM_SIZE] = KIND_size,
+		[SHIM_LOCK] = KIND_lock,       [SHIM_UNLOCK] = -1,              [SHIM_SHM_MAP] = KIND_shm_map,
+		[SHIM_SHM_LOCK] = KIND_shm_lock, [SHIM_SHM_UNLOCK] = -1,        [SHIM_DELETE] = KIND_delete,
+		[SHIM_ACCESS] = KIND_access,   [SHIM_CLOSE] = -1,
+	};
+
+	if (event->after || kind_of[event->call] < 0)
+		return SQLITE_OK;
+	if (fails((enum kind)kind_of[event->call], event->file == SHIM_WAL))
+		return shim_natural_code(event->call);
+	if (event->call == SHIM_WRITE && fails(KIND_write_full, event->file == SHIM_WAL))
+		return SQLITE_FULL;
+	/* Nothing here loses power. */
+	return event->call == SHIM_SYNC ? SHIM_SKIP : SQLITE_OK;
+}
+
+/* ---- SQLite's memory, and everybody's */
+
+static sqlite3_mem_methods sqlite_memory;
+
+static void *sqlite_malloc(int bytes)
+{
+	return fails(KIND_sqlite_memory, false) ? NULL : sqlite_memory.xMalloc(bytes);
+}
+
+static void *sqlite_realloc(void *old, int bytes)
+{
+	return fails(KIND_sqlite_memory, false) ? NULL : sqlite_memory.xRealloc(old, bytes);
+}
+
+static _Atomic long live_blocks;
+
+#if !SANITIZED
+#define VISIBLE __attribute__((visibility("default")))
+
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *old, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
+extern void __libc_free(void *block);
+
+static void *counted(void *block)
+{
+	if (block != NULL)
+		atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
+	return block;
+}
+
+VISIBLE void *malloc(size_t bytes)
+{
+	return fails(KIND_memory, false) ? NULL : counted(__libc_malloc(bytes));
+}
+
+VISIBLE void *calloc(size_t count, size_t bytes)
+{
+	return fails(KIND_memory, false) ? NULL : counted(__libc_calloc(count, bytes));
+}
+
+VISIBLE void *realloc(void *old, size_t bytes)
+{
+	if (fails(KIND_memory, false))
+		return NULL;
+	return old == NULL ? counted(__libc_malloc(bytes)) : __libc_realloc(old, bytes);
+}
+
+VISIBLE void *aligned_alloc(size_t alignment, size_t bytes)
+{
+	return fails(KIND_memory, false) ? NULL : counted(__libc_memalign(alignment, bytes));
+}
+
+VISIBLE void free(void *block)
+{
+	if (block != NULL)
+		atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
+	__libc_free(block);
+}
+#endif
+
+/* ---- what the linker wraps */
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+int __real_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
+int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __real_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *limit);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *limit);
+
+long __wrap_syscall(long number, ...)
+{
+	long arguments[6];
+	va_list list;
+
+	va_start(list, number);
+	for (size_t i = 0; i < COUNT_OF(arguments); i++)
+		arguments[i] = va_arg(list, long);
+	va_end(list);
+	if (number == SYS_futex && ((int)arguments[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && fails(KIND_futex_wait, false)) {
+		errno = EINTR;
+		return -1;
+	}
+	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+	return fails(KIND_thread_create, false) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+	return fails(KIND_mutex_init, false) ? ENOMEM : __real_pthread_mutex_init(mutex, attributes);
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes)
+{
+	return fails(KIND_cond_init, false) ? ENOMEM : __real_pthread_cond_init(condition, attributes);
+}
+
+/* Woken for nothing. The lock is let go of meanwhile: whoever must change the condition needs it. */
+static void wake_for_nothing(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+	sched_yield();
+	pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+	if (!fails(KIND_cond_wait, false))
+		return __real_pthread_cond_wait(condition, mutex);
+	wake_for_nothing(mutex);
+	return 0;
+}
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *limit)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec > limit->tv_sec || (now.tv_sec == limit->tv_sec && now.tv_nsec >= limit->tv_nsec) ||
+	    !fails(KIND_cond_wait, false))
+		return __real_pthread_cond_timedwait(condition, mutex, limit);
+	wake_for_nothing(mutex);
+	return 0;
+}
+
+/* ---- one life ----------------------------------------------------------------------------------------------------- */
+
+enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE };
+
+struct work {
+	bool begun;
+	bool inserts; /* one row, when OK */
+	enum heard heard;
+	int submitted; /* what submit said */
+	unsigned outcomes;
+	penstock_status status;
+	int code;
+	penstock_handle *handle;
+};
+
+#define WORKS_MAX 48
+
+static struct life {
+	struct work works[WORKS_MAX];
+	unsigned count;
+	int opened, paused, unpaused, stopped, started, read;
+	_Atomic unsigned failures; /* moves to FAILED, from the log */
+	char reason[200];
+} life;
+
+#define INSERT "INSERT INTO t VALUES(?)"
+#define INSERT_LARGE "INSERT INTO t SELECT ?1 WHERE length(?2)>0"
+
+static void on_complete(void *arg, const penstock_result *result)
+{
+	struct work *work = arg;
+
+	work->outcomes++;
+	work->status = result->status;
+	work->code = result->extended_code;
+}
+
+static void on_error(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	on_complete(result->arg, result);
+}
+
+static void take_result(struct work *work)
+{
+	const penstock_result *result = penstock_handle_result(work->handle);
+
+	if (result != NULL)
+		on_complete(work, result);
+	penstock_handle_release(work->handle);
+	work->handle = NULL;
+}
+
+static struct work *submit(penstock *db, const char *sql, enum heard heard, penstock_ack ack)
+{
+	static const char bytes[3000];
+	struct work *work = &life.works[life.count];
+	penstock_value values[] = { penstock_int64(life.count), penstock_blob(bytes, sizeof bytes) };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .values = values, .ack = ack, .arg = work };
+
+	life.count++;
+	submission.value_count = strstr(sql, "?2") != NULL ? 2 : strchr(sql, '?') != NULL ? 1 : 0;
+	work->begun = true;
+	work->inserts = strncmp(sql, "INSERT INTO t", 13) == 0 && strstr(sql, "abs(") == NULL;
+	work->heard = heard;
+	if (heard == BY_CALLBACK)
+		submission.on_complete = on_complete;
+	if (heard == BY_EXECUTE) {
+		work->submitted = penstock_execute(db, &submission, PENSTOCK_FOREVER, &work->handle);
+		if (work->handle != NULL) {
+			work->submitted = PENSTOCK_OK;
+			take_result(work);
+		}
+	} else {
+		work->submitted =
+		        penstock_submit(db, &submission, PENSTOCK_FOREVER, heard == BY_HANDLE ? &work->handle : NULL);
+	}
+	return work;
+}
+
+static void must(bool condition, const char *what);
+
+static void look(penstock *db)
+{
+	char reason[200] = "";
+
+	if (penstock_phase_of(db) == PENSTOCK_PHASE_FAILED)
+		must(penstock_failure(db, reason, sizeof reason) != 0 && reason[0] != '\0', "FAILED for a reason");
+}
+
+static void on_log(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)arg;
+	if (level != PENSTOCK_LOG_ERROR || strstr(message, "the engine has failed") == NULL)
+		return;
+	life.failures++;
+	snprintf(life.reason, sizeof life.reason, "%s", message);
+}
+
+static int trace(unsigned what, void *arg, void *subject, void *text)
+{
+	static __thread sqlite3_stmt *outermost; /* DDL runs statements of its own inside */
+	sqlite3_stmt *statement = subject;
+
+	(void)arg;
+	(void)text;
+	if (what == SQLITE_TRACE_PROFILE) {
+		if (statement == outermost) {
+			outermost = NULL;
+			doing = NOTHING;
+		}
+		return 0;
+	}
+	if (outermost != NULL)
+		return 0;
+	outermost = statement;
+	if (strcmp(sqlite3_sql(statement), "COMMIT") == 0)
+		doing = COMMIT;
+	else if (sqlite3_get_autocommit(sqlite3_db_handle(statement)) && !sqlite3_stmt_readonly(statement))
+		doing = AUTOCOMMIT;
+	else
+		doing = STATEMENT;
+	return 0;
+}
+
+static int hook(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_trace_v2(connection, SQLITE_TRACE_STMT | SQLITE_TRACE_PROFILE, trace, NULL);
+}
+
+static penstock_statement *registered;
+
+static void submit_all(penstock *db)
+{
+	penstock_config change;
+
+	submit(db, "CREATE TABLE IF NOT EXISTS t(id)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_HANDLE, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_NOBODY, PENSTOCK_ACK_NONE);
+	submit(db, "INSERT INTO t SELECT abs(-9223372036854775807-1-?*0)", BY_HANDLE, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_EXECUTE, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT " RETURNING id,'text'", BY_HANDLE, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT_LARGE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "CREATE TABLE IF NOT EXISTS u(a UNIQUE, b)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "INSERT OR ROLLBACK INTO u SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "INSERT INTO u SELECT ?,zeroblob(70000)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_HANDLE, PENSTOCK_ACK_DURABLE);
+	penstock_config_init(&change);
+	change.batch_max = 4;
+	penstock_reconfigure(db, &change);
+	if (penstock_statement_register(db, INSERT, -1, &registered) == PENSTOCK_OK) {
+		struct work *work = &life.works[life.count];
+		penstock_value value = penstock_int64(life.count);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = registered, .values = &value,
+			                           .value_count = 1, .on_complete = on_complete, .arg = work };
+
+		*work = (struct work){ .begun = true, .inserts = true, .heard = BY_CALLBACK };
+		life.count++;
+		work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
+	}
+}
+
+static void live(void)
+{
+	penstock_config config;
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock *db = NULL;
+	sqlite3 *reader = NULL;
+
+	penstock_config_init(&config);
+	config.connect_hook = hook;
+	config.on_error = on_error;
+	config.log = on_log;
+	config.ring_slots = 4;
+	config.wal_bytes_max = 65536;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 5;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	config.when_stopped = PENSTOCK_HOLD;
+	life.opened = penstock_open(harness_path("faults.db"), &config, &db);
+	if (life.opened != PENSTOCK_OK) {
+		must(db == NULL && penstock_error_message()[0] != '\0', "no engine, and a reason");
+		return;
+	}
+	submit_all(db);
+	life.read = penstock_reader_open(db, &reader);
+	if (life.read == PENSTOCK_OK) {
+		sqlite3_exec(reader, "SELECT * FROM t", NULL, NULL, NULL);
+		must(sqlite3_close(reader) == SQLITE_OK, "the reader closes");
+	}
+	must(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush");
+	look(db);
+	life.paused = penstock_pause(db, PENSTOCK_FOREVER);
+	if (life.paused == PENSTOCK_OK)
+		life.unpaused = penstock_unpause(db, PENSTOCK_FOREVER);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	look(db);
+	life.stopped = penstock_stop(db, PENSTOCK_FOREVER);
+	must(life.stopped == PENSTOCK_OK && penstock_is_stopped(db), "stop");
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_DURABLE); /* held */
+	life.started = penstock_start(db, PENSTOCK_FOREVER);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	if (life.started == PENSTOCK_OK)
+		must(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush");
+	look(db);
+	must(penstock_counters_read(db, &counters) == PENSTOCK_OK, "counters");
+	must(counters.accepted ==
+	             counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth,
+	     "the counters add up");
+	must(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "close");
+	for (unsigned i = 0; i < life.count; i++) {
+		if (life.works[i].handle != NULL)
+			take_result(&life.works[i]);
+	}
+}
+
+static _Atomic bool armed;
+
+static void *live_main(void *arg)
+{
+	while (!armed)
+		sched_yield();
+	live();
+	return arg;
+}
+
+/* ---- afterwards --------------------------------------------------------------------------------------------------- */
+
+static const char *point_text = "no fault";
+static unsigned missing, doubled, leaked;
+
+static void must(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	fault.kind = -1;
+	fprintf(stderr, "faults: %s (met at %d): not so: %s; %s\n", point_text, (int)fault.met, what, life.reason);
+	abort();
+}
+
+static unsigned entries_of(const char *folder)
+{
+	DIR *entries = opendir(folder);
+	unsigned count = 0;
+
+	if (entries == NULL)
+		abort();
+	while (readdir(entries) != NULL)
+		count++;
+	closedir(entries);
+	return count;
+}
+
+struct balance {
+	unsigned files, threads;
+	long long sqlite_bytes;
+	long blocks;
+};
+
+static struct balance balance_now(void)
+{
+	return (struct balance){ .files = entries_of("/proc/self/fd"), .threads = entries_of("/proc/self/task"),
+		                 .sqlite_bytes = sqlite3_memory_used(), .blocks = live_blocks };
+}
+
+static int times_of(sqlite3_stmt *statement, unsigned id)
+{
+	int times;
+
+	if (statement == NULL)
+		return 0; /* not even the table */
+	sqlite3_bind_int(statement, 1, (int)id);
+	must(sqlite3_step(statement) == SQLITE_ROW, "the file can be read");
+	times = sqlite3_column_int(statement, 0);
+	sqlite3_reset(statement);
+	return times;
+}
+
+static void check_work(const struct work *work, int times)
+{
+	if (work->submitted != PENSTOCK_OK) {
+		must(work->outcomes == 0 && times == 0, "refused is refused");
+		return;
+	}
+	/* Who told nobody hears of errors only. */
+	if (work->outcomes == 0 && work->heard == BY_NOBODY) {
+		must(times == 1, "fire and forget without an error is there");
+		return;
+	}
+	missing += work->outcomes == 0;
+	doubled += work->outcomes > 1;
+	must(work->outcomes == 1, "one outcome");
+	switch (work->status) {
+	case PENSTOCK_OK:
+		must(times == (work->inserts ? 1 : 0), "OK is there once");
+		break;
+	case PENSTOCK_UNKNOWN:
+		must(times <= 1, "UNKNOWN is there at most once");
+		break;
+	case PENSTOCK_ERROR:
+	case PENSTOCK_SHUTDOWN:
+		must(times == 0, "ERROR and SHUTDOWN have no effect");
+		break;
+	default:
+		must(false, "an outcome is one of four");
+	}
+}
+
+static unsigned check_works(void)
+{
+	sqlite3 *connection;
+	sqlite3_stmt *statement = NULL;
+	unsigned unknown = 0;
+
+	must(sqlite3_open_v2(harness_path("faults.db"), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix") ==
+	             SQLITE_OK,
+	     "the file opens");
+	sqlite3_exec(connection, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+	sqlite3_prepare_v2(connection, "SELECT count(*) FROM t WHERE id=?", -1, &statement, NULL);
+	for (unsigned i = 0; i < life.count; i++) {
+		if (!life.works[i].begun)
+			continue;
+		check_work(&life.works[i], times_of(statement, i));
+		unknown += life.works[i].status == PENSTOCK_UNKNOWN;
+	}
+	sqlite3_finalize(statement);
+	sqlite3_close(connection);
+	return unknown;
+}
+
+/* Where UNKNOWN and FAILED may be, and must be. */
+static void check_places(enum kind kind, bool for_ever, unsigned unknown)
+{
+	bool in_commit = fault.met == COMMIT && (kind == KIND_write || kind == KIND_sync);
+	bool may_be_unknown = fault.met == COMMIT || fault.met == AUTOCOMMIT ||
+	                      (kind == KIND_sync && fault.met_wal) || (kind == KIND_open && fault.met_wal);
+
+	if (!kinds[kind].disk) {
+		/* The engine's own sync of the WAL needs a block: without it the log is as good as not synced. */
+		must((unknown == 0 && life.failures == 0) || strstr(life.reason, "syncing the write-ahead log: out of memory") != NULL,
+		     "without an I/O error nothing is UNKNOWN and nothing FAILED");
+		return;
+	}
+	/* For ever: the first fault may have been met and survived before a later one. */
+	if (!for_ever)
+		must(unknown == 0 || may_be_unknown, "UNKNOWN only where a commit or its sync met the fault");
+	must(!in_commit || unknown > 0, "a commit that could not write or sync is UNKNOWN");
+	must(unknown == 0 || life.failures > 0, "with UNKNOWN the engine is FAILED");
+}
+
+/* Whether two lives came to the same. */
+static bool same_life(const struct life *a, const struct life *b)
+{
+	if (a->count != b->count || a->opened != b->opened || a->paused != b->paused || a->unpaused != b->unpaused ||
+	    a->stopped != b->stopped || a->started != b->started || a->read != b->read || a->failures != b->failures)
+		return false;
+	for (unsigned i = 0; i < a->count; i++) {
+		if (a->works[i].submitted != b->works[i].submitted || a->works[i].outcomes != b->works[i].outcomes ||
+		    a->works[i].status != b->works[i].status || a->works[i].code != b->works[i].code)
+			return false;
+	}
+	return true;
+}
+
+static void new_file(void)
+{
+	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm", "faults.db-journal" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		unlink(harness_path(names[i]));
+}
+
+/* Returns how many calls failed. */
+static unsigned run_a_life(int kind, unsigned n, bool for_ever)
+{
+	pthread_t thread;
+	unsigned failed;
+
+	new_file();
+	life = (struct life){ .count = 0 };
+	armed = false;
+	/* A thread of its own: what the library keeps for a thread goes with it. */
+	if (__real_pthread_create(&thread, NULL, live_main, NULL) != 0)
+		abort();
+	arm(kind, n, for_ever);
+	armed = true;
+	pthread_join(thread, NULL);
+	failed = fault.failed;
+	fault.kind = -1;
+	return failed;
+}
+
+static unsigned hang_seconds(void)
+{
+	const char *seconds = getenv("PENSTOCK_HANG");
+
+	return seconds != NULL ? (unsigned)atoi(seconds) : 120;
+}
+
+static void hung(int number)
+{
+	char text[256];
+	int length = snprintf(text, sizeof text, "faults: hung at %s\n", point_text);
+
+	(void)!write(2, text, (size_t)length);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static struct life clean;
+static struct balance before;
+
+static bool is_balanced(const struct balance *after)
+{
+	return after->files == before.files && after->threads == before.threads && after->sqlite_bytes <= before.sqlite_bytes &&
+	       after->blocks <= before.blocks;
+}
+
+/* What is made once for the whole process (by libc, on an error's path) is no leak: the same point must lose each time. */
+static bool leaks(enum kind kind, unsigned n, bool for_ever)
+{
+	struct balance after = balance_now();
+
+	for (int again = 0; again < 3; again++) {
+		if (is_balanced(&after))
+			return false;
+		before = after;
+		run_a_life((int)kind, n, for_ever);
+		after = balance_now();
+	}
+	if (is_balanced(&after))
+		return false;
+	fprintf(stderr, "faults: %s: %d files, %d threads, %lld bytes of SQLite's, %ld blocks too many\n", point_text,
+	        (int)(after.files - before.files), (int)(after.threads - before.threads),
+	        after.sqlite_bytes - before.sqlite_bytes, after.blocks - before.blocks);
+	before = after;
+	return true;
+}
+
+static unsigned fail_each(enum kind kind, bool for_ever, unsigned step, bool tell)
+{
+	char text[96];
+	unsigned n, points = 0;
+
+	point_text = text;
+	for (n = 1;; n += step) {
+		unsigned failed, unknown;
+
+		snprintf(text, sizeof text, "%s %u %s", kinds[kind].name, n, for_ever ? "for ever" : "once");
+		alarm(hang_seconds());
+		failed = run_a_life((int)kind, n, for_ever);
+		unknown = check_works();
+		check_places(kind, for_ever, unknown);
+		if (kinds[kind].sleeping || failed == 0)
+			must(same_life(&life, &clean), "as without the fault");
+		leaked += leaks(kind, n, for_ever);
+		if (failed == 0)
+			break;
+		points++;
+		if (tell)
+			printf("%s: met at %d, %u unknown, %u failures, open %d\n", text, (int)fault.met, unknown, life.failures,
+			       life.opened);
+	}
+	point_text = "no fault";
+	return points;
+}
+
+static void set_up_sqlite(void)
+{
+	sqlite3_mem_methods counting;
+
+	sqlite3_initialize();
+	sqlite3_shutdown();
+	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory);
+	counting = sqlite_memory;
+	counting.xMalloc = sqlite_malloc;
+	counting.xRealloc = sqlite_realloc;
+	sqlite3_config(SQLITE_CONFIG_MALLOC, &counting);
+	/* Without it an allocation may come out of a connection's own small store. */
+	sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+	sqlite3_initialize();
+	shim_install(on_call);
+}
+
+int main(void)
+{
+	const char *only = getenv("PENSTOCK_FAULT_KIND"), *step_text = getenv("PENSTOCK_FAULT_STEP");
+	unsigned step = step_text != NULL ? (unsigned)atoi(step_text) : 0, points = 0, tried = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGALRM, hung);
+	set_up_sqlite();
+	/* What is made once per process, and what a life without a fault comes to. */
+	for (int i = 0; i < 3; i++)
+		run_a_life(-1, 0, false);
+	must(check_works() == 0, "nothing is UNKNOWN");
+	clean = life;
+	before = balance_now();
+	for (unsigned i = 0; i < KINDS; i++) {
+		unsigned each = step != 0 ? step : kinds[i].step * (SANITIZED ? 3 : 1), once, for_ever;
+
+		if (only != NULL && strcmp(only, kinds[i].name) != 0)
+			continue;
+		if (i == KIND_memory && SANITIZED) {
+			printf("# SKIP faults/memory: the sanitizer's malloc\n");
+			continue;
+		}
+		once = fail_each(i, false, each, only != NULL);
+		for_ever = fail_each(i, true, each, only != NULL);
+		printf("# %s: %u once, %u for ever\n", kinds[i].name, once, for_ever);
+		must(once > 0 && for_ever > 0, "the kind was met");
+		points += once + for_ever;
+		tried++;
+	}
+	printf("faults: %u fault points in %u kinds, once and for ever; outcomes missing %u, doubled %u, leaked %u; SQLite %s\n",
+	       points, tried, missing, doubled, leaked, sqlite3_libversion());
+	harness_end();
+	printf("%s faults/any_call_may_fail\n", leaked == 0 ? "ok" : "not ok");
+	return leaked != 0;
+}

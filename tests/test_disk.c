@@ -1,0 +1,233 @@
+/*
+ * test_disk.c - a file system that is truly full, truly read-only, and a database file that is gone
+ *
+ * Other tests let a VFS shim say so; here the kernel does, on a small tmpfs in a mount namespace of the test's own. Without the
+ * right to mount, the tests that need it are skipped, and say so.
+ */
+#include "tests/kit.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+static bool mounted;
+
+static void end(void)
+{
+	if (mounted)
+		umount2(harness_make_folder(), MNT_DETACH);
+	harness_end();
+}
+
+TestSuite(disk, .init = kit_begin, .fini = end);
+
+static void mount_small(void)
+{
+	const char *folder = harness_make_folder();
+
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", folder, "tmpfs", 0, "size=2m") != 0)
+		cr_skip_test("a tmpfs cannot be mounted: %s", strerror(errno));
+	mounted = true;
+}
+
+static void remount(unsigned long flags)
+{
+	check(mount("none", harness_make_folder(), NULL, MS_REMOUNT | flags, "size=2m") == 0, "%s", strerror(errno));
+}
+
+/* ---- full --------------------------------------------------------------------------------------------------------- */
+
+struct work {
+	_Atomic unsigned outcomes;
+	penstock_status status;
+	int code;
+};
+
+#define WORKS 400
+
+static struct work works[WORKS];
+
+static void on_complete(void *arg, const penstock_result *result)
+{
+	struct work *work = arg;
+
+	work->status = result->status;
+	work->code = result->extended_code;
+	work->outcomes++;
+}
+
+static void submit_blob(penstock *db, unsigned number, size_t bytes)
+{
+	static const char data[200000];
+	penstock_value values[] = { penstock_int64(number), penstock_blob(data, bytes) };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?,?)", .values = values,
+		                           .value_count = 2, .on_complete = on_complete, .arg = &works[number] };
+
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+}
+
+static void set_ballast(bool there)
+{
+	const char *path = harness_path("ballast");
+	static const char data[100000];
+	int file;
+
+	if (!there) {
+		check(unlink(path) == 0);
+		return;
+	}
+	file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	check(file >= 0);
+	for (int i = 0; i < 5; i++)
+		check(write(file, data, sizeof data) == (ssize_t)sizeof data);
+	close(file);
+}
+
+/* Both with batches that commit, and with statements larger than what is left. */
+static void fill(int64_t wal_bytes_max, size_t bytes)
+{
+	penstock_config config = kit_config();
+	unsigned full = 0, before;
+	penstock *db;
+
+	mount_small();
+	set_ballast(true);
+	config.wal_bytes_max = wal_bytes_max;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(n, data)"), PENSTOCK_OK);
+	for (unsigned i = 0; i < WORKS - 10; i++)
+		submit_blob(db, i, bytes);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
+	for (unsigned i = 0; i < WORKS - 10; i++) {
+		check(works[i].outcomes == 1, "%u: %u", i, works[i].outcomes);
+		check(works[i].status == PENSTOCK_OK || (works[i].status == PENSTOCK_ERROR && (works[i].code & 0xff) == SQLITE_FULL),
+		      "%u: %s %d", i, penstock_status_name(works[i].status), works[i].code);
+		full += works[i].status != PENSTOCK_OK;
+	}
+	check(full > 0, "it was not full");
+	before = WORKS - 10 - full;
+	check(before > 0, "nothing went in");
+	/* Room again: the same engine goes on. */
+	set_ballast(false);
+	for (unsigned i = WORKS - 10; i < WORKS; i++)
+		submit_blob(db, i, 10);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (unsigned i = WORKS - 10; i < WORKS; i++)
+		check(works[i].outcomes == 1 && works[i].status == PENSTOCK_OK, "%u: %s %d", i,
+		      penstock_status_name(works[i].status), works[i].code);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == before + 10);
+	for (unsigned i = 0; i < WORKS; i++) {
+		char sql[64];
+
+		snprintf(sql, sizeof sql, "SELECT count(*) FROM t WHERE n=%u", i);
+		check(kit_ask(harness_path("test.db"), sql) == (works[i].status == PENSTOCK_OK), "%u", i);
+	}
+}
+
+Test(disk, full_while_the_log_grows)
+{
+	fill(64 << 20, 20000);
+}
+
+Test(disk, full_while_checkpointing)
+{
+	fill(65536, 20000);
+}
+
+Test(disk, full_for_one_statement)
+{
+	fill(64 << 20, 200000);
+}
+
+/* ---- read-only ---------------------------------------------------------------------------------------------------- */
+
+Test(disk, read_only_while_paused)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	mount_small();
+	db = kit_open_table(&config);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	remount(MS_RDONLY);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_PAUSED);
+	remount(0);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 1);
+}
+
+Test(disk, read_only_while_stopped)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	mount_small();
+	config.when_stopped = PENSTOCK_HOLD;
+	db = kit_open_table(&config);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	remount(MS_RDONLY);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	check(penstock_is_stopped(db));
+	remount(0);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 1);
+}
+
+/* ---- gone --------------------------------------------------------------------------------------------------------- */
+
+static void move_away(void)
+{
+	check(rename(harness_path("test.db"), harness_path("away.db")) == 0, "%s", strerror(errno));
+}
+
+static void put_back(void)
+{
+	check(rename(harness_path("away.db"), harness_path("test.db")) == 0, "%s", strerror(errno));
+}
+
+Test(disk, gone_while_paused)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	move_away();
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("is gone");
+	check(access(harness_path("test.db"), F_OK) != 0, "an empty one in its place");
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED);
+	put_back();
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 1);
+}
+
+/* SQLite writes on to the file without a name, and its COMMIT does not fail, so OK says nothing here; all that is asked is that
+ * nothing hangs and every submission has its outcome. */
+Test(disk, gone_while_running)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_handle *handles[20];
+
+	check(unlink(harness_path("test.db")) == 0);
+	for (size_t i = 0; i < COUNT_OF(handles); i++)
+		expect(kit_insert(db, (int64_t)i, PENSTOCK_FOREVER, &handles[i]), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(handles); i++) {
+		check(penstock_handle_result(handles[i]) != NULL);
+		penstock_handle_release(handles[i]);
+	}
+}
