@@ -1,0 +1,476 @@
+#include "tests/crash/scenario.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fault.h"
+
+#define STEPS 9
+#define STATEMENTS_MAX 9  /* of a batch */
+#define FAIL_WITHIN 12    /* the sync that fails is one of the first so many */
+#define RACERS 4
+#define RACER_STATEMENTS 14
+
+static const struct scenario scenarios[] = {
+	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL },
+	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 35 },
+	{ .name = "alone", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 40, .maintenance = 15 },
+	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .small_wal = true },
+	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .pause = 40 },
+	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .restart = 40 },
+	{ .name = "producers", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .producers = RACERS },
+	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .alone = 10, .durable = 40 },
+	{ .name = "durable-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 30,
+	  .maintenance = 5, .pause = 10, .restart = 10, .small_wal = true },
+	{ .name = "failing-sync", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 10, .fail_sync = true },
+	{ .name = "failing-durable-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .durable = 60,
+	  .fail_sync = true },
+	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .small_wal = true,
+	  .weak_sectors = true },
+};
+
+const struct scenario *scenario_at(size_t index)
+{
+	return index < sizeof scenarios / sizeof scenarios[0] ? &scenarios[index] : NULL;
+}
+
+struct run {
+	const struct scenario *scenario;
+	const char *path;
+	uint64_t random;
+	penstock *db;
+	uint64_t epoch; /* tickets begin anew with each engine; what somebody else wrote lies between */
+	bool failed;    /* the engine has */
+};
+
+static struct run run;
+
+static void must(int status, const char *what)
+{
+	if (status != PENSTOCK_OK)
+		crash_die("%s: %s: %s", what, penstock_status_name(status), penstock_error_message());
+}
+
+/* ---- the gate: holds the writer ---- */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	bool shut;
+	bool inside;
+	bool over; /* the statement has its outcome */
+} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void gate_function(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	pthread_mutex_lock(&gate.mutex);
+	gate.inside = true;
+	pthread_cond_broadcast(&gate.changed);
+	while (gate.shut)
+		pthread_cond_wait(&gate.changed, &gate.mutex);
+	gate.inside = false;
+	pthread_mutex_unlock(&gate.mutex);
+	sqlite3_result_int(context, 1);
+}
+
+static int connect_hook(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "gate", 0, SQLITE_UTF8, NULL, gate_function, NULL, NULL);
+}
+
+static void gate_over(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	(void)result;
+	pthread_mutex_lock(&gate.mutex);
+	gate.over = true;
+	pthread_cond_broadcast(&gate.changed);
+	pthread_mutex_unlock(&gate.mutex);
+}
+
+/* True: the writer stands before the gate. False: the engine has failed. */
+static bool hold_writer(void)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over };
+	bool held;
+
+	pthread_mutex_lock(&gate.mutex);
+	gate.shut = true;
+	gate.over = false;
+	pthread_mutex_unlock(&gate.mutex);
+	if (penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK)
+		return false;
+	pthread_mutex_lock(&gate.mutex);
+	while (!gate.inside && !gate.over)
+		pthread_cond_wait(&gate.changed, &gate.mutex);
+	held = gate.inside;
+	pthread_mutex_unlock(&gate.mutex);
+	return held;
+}
+
+static void let_writer_go(void)
+{
+	pthread_mutex_lock(&gate.mutex);
+	gate.shut = false;
+	pthread_cond_broadcast(&gate.changed);
+	pthread_mutex_unlock(&gate.mutex);
+}
+
+/* ---- statements ---- */
+
+enum statement {
+	GOOD,
+	NULL_SUM,      /* an ordinary failure: the batch goes on */
+	NULL_ROLLBACK, /* OR ROLLBACK: the batch replays */
+	RAISES,        /* RAISE(ROLLBACK) in a trigger */
+	DANGLING,      /* a deferred foreign key */
+};
+
+static const char *const schema[] = {
+	"CREATE TABLE p(id INTEGER PRIMARY KEY)",
+	"CREATE TABLE t(id INTEGER, text, sum INTEGER NOT NULL, p REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+	"CREATE INDEX t_id ON t(id)",
+	"CREATE TABLE d(id INTEGER, k INTEGER)",
+	"CREATE TABLE n(rows INTEGER)",
+	"INSERT INTO n VALUES(0)",
+	"CREATE TRIGGER t_raise BEFORE INSERT ON t WHEN NEW.p = -1 BEGIN SELECT RAISE(ROLLBACK, 'as asked'); END",
+	"CREATE TRIGGER t_details AFTER INSERT ON t BEGIN"
+	" INSERT INTO d VALUES(NEW.id, 1), (NEW.id, 2), (NEW.id, 3); UPDATE n SET rows = rows + 1; END",
+};
+
+#define INSERT_INTO "INTO t(id, text, sum, p) VALUES(?, ?, ?, ?)"
+
+/* On the writer thread. */
+static void told(void *arg, const penstock_result *result)
+{
+	size_t row = (size_t)((struct trace_row *)arg - trace.rows);
+
+	trace_outcome(row, run.epoch << 40 | (result->ticket + 1), (int)result->status);
+}
+
+static void told_error(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	if (result->arg != NULL)
+		told(result->arg, result);
+}
+
+static bool all_durable(void)
+{
+	return run.scenario->claim_durable || run.scenario->synchronous >= PENSTOCK_SYNCHRONOUS_FULL;
+}
+
+struct insert {
+	penstock_submission submission;
+	penstock_value values[4];
+	char text[TRACE_TEXT_MAX];
+	size_t row;
+};
+
+static void make_insert(struct insert *insert, uint64_t *random, bool may_be_silent)
+{
+	static const enum statement failures[] = { NULL_SUM, NULL_ROLLBACK, NULL_ROLLBACK, RAISES, DANGLING };
+	const struct scenario *scenario = run.scenario;
+	enum statement kind = crash_chance(random, scenario->failing) ? failures[crash_below(random, 5)] : GOOD;
+	bool durable = crash_chance(random, scenario->durable);
+	bool silent = may_be_silent && !durable && crash_chance(random, 15);
+	size_t bytes;
+
+	insert->row = trace_add_row(durable || all_durable(), silent);
+	bytes = trace_text(trace.seed, insert->row, insert->text);
+	insert->values[0] = penstock_int64((int64_t)insert->row);
+	insert->values[1] = penstock_text_bytes(insert->text, bytes);
+	insert->values[2] = penstock_int64(trace_sum(insert->text, bytes, insert->row));
+	insert->values[3] = penstock_null();
+	if (kind == NULL_SUM || kind == NULL_ROLLBACK)
+		insert->values[2] = penstock_null();
+	else if (kind == RAISES)
+		insert->values[3] = penstock_int64(-1);
+	else if (kind == DANGLING)
+		insert->values[3] = penstock_int64(404);
+	insert->submission = (penstock_submission){
+		.struct_size = sizeof insert->submission,
+		.sql = kind == NULL_ROLLBACK ? "INSERT OR ROLLBACK " INSERT_INTO : "INSERT " INSERT_INTO,
+		.values = insert->values,
+		.value_count = 4,
+		.ack = durable ? PENSTOCK_ACK_DURABLE : silent ? PENSTOCK_ACK_NONE : PENSTOCK_ACK_COMMITTED,
+		.flags = crash_chance(random, scenario->alone) ? PENSTOCK_RUN_ALONE : 0,
+		.on_complete = silent ? NULL : told,
+		.arg = &trace.rows[insert->row],
+	};
+}
+
+/* Refused only when the engine has failed; then the row never was. */
+static void refused(size_t row, int status)
+{
+	if (!run.scenario->fail_sync || status != PENSTOCK_FAILED)
+		must(status, "submitting");
+	run.failed = true;
+	trace_outcome(row, UINT64_MAX, PENSTOCK_SHUTDOWN);
+}
+
+static void submit_insert(uint64_t *random)
+{
+	struct insert insert;
+	int status;
+
+	make_insert(&insert, random, true);
+	status = penstock_submit(run.db, &insert.submission, PENSTOCK_FOREVER, NULL);
+	if (status != PENSTOCK_OK)
+		refused(insert.row, status);
+}
+
+/* With a handle: the outcome is when the waiting thread has it. */
+static void execute_insert(void)
+{
+	penstock_handle *handle;
+	struct insert insert;
+	int status;
+
+	make_insert(&insert, &run.random, false);
+	insert.submission.on_complete = NULL;
+	status = penstock_execute(run.db, &insert.submission, PENSTOCK_FOREVER, &handle);
+	if (handle == NULL) {
+		refused(insert.row, status);
+		return;
+	}
+	told(insert.submission.arg, penstock_handle_result(handle));
+	penstock_handle_release(handle);
+}
+
+static void flush(void)
+{
+	must(penstock_flush(run.db, PENSTOCK_FOREVER), "flushing");
+}
+
+/* ---- steps ---- */
+
+static void open_engine(void)
+{
+	static const char *const sizes[] = { "512", "1024", "4096" };
+	penstock_pragma pragmas[] = { { "page_size", sizes[crash_below(&run.random, 3)] }, { "foreign_keys", "1" } };
+	penstock_config config;
+
+	penstock_config_init(&config);
+	config.synchronous = run.scenario->synchronous;
+	config.batch_usec = 0;
+	config.ring_slots = 64;
+	config.connect_hook = connect_hook;
+	config.on_error = told_error;
+	config.pragmas = pragmas;
+	config.pragma_count = 2;
+	if (run.scenario->small_wal)
+		config.wal_bytes_max = 65536;
+	must(penstock_open(run.path, &config, &run.db), "opening");
+	run.epoch++;
+}
+
+static void close_engine(void)
+{
+	must(penstock_close(run.db, PENSTOCK_FOREVER), "closing");
+}
+
+static void create_tables(void)
+{
+	penstock_submission submission = { .struct_size = sizeof submission };
+	size_t row = trace_add_row(true, false), i;
+
+	for (i = 0; i < sizeof schema / sizeof schema[0]; i++) {
+		submission.sql = schema[i];
+		submission.ack = run.scenario->synchronous >= PENSTOCK_SYNCHRONOUS_FULL ? PENSTOCK_ACK_COMMITTED : PENSTOCK_ACK_DURABLE;
+		must(penstock_execute(run.db, &submission, PENSTOCK_FOREVER, NULL), schema[i]);
+	}
+	trace_outcome(row, 0, PENSTOCK_OK);
+}
+
+/* A batch of a known size: submitted while the writer is held. */
+static void submit_batch(void)
+{
+	size_t statements = 1 + crash_below(&run.random, STATEMENTS_MAX), i;
+
+	if (!hold_writer()) {
+		run.failed = true;
+		return;
+	}
+	for (i = 0; i < statements; i++)
+		submit_insert(&run.random);
+	let_writer_go();
+}
+
+static void maintain(void)
+{
+	static const char *const statements[] = {
+		"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "REINDEX",
+	};
+
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)] };
+
+	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
+}
+
+static void run_outside(sqlite3 *connection, sqlite3_stmt *insert)
+{
+	static char text[TRACE_TEXT_MAX];
+	size_t row, bytes;
+
+	row = trace_add_row(true, false);
+	bytes = trace_text(trace.seed, row, text);
+	sqlite3_bind_int64(insert, 1, (sqlite3_int64)row);
+	sqlite3_bind_text(insert, 2, text, (int)bytes, SQLITE_STATIC);
+	sqlite3_bind_int64(insert, 3, trace_sum(text, bytes, row));
+	sqlite3_step(insert);
+	if (sqlite3_reset(insert) != SQLITE_OK)
+		crash_die("writing in a pause: %s", sqlite3_errmsg(connection));
+	trace_outcome(row, run.epoch << 40 | row, PENSTOCK_OK);
+}
+
+/* While the engine is paused the file is the pauser's, who writes with a connection of its own. */
+static void pause_engine(void)
+{
+	size_t statements = crash_below(&run.random, 3), i;
+	sqlite3_stmt *insert;
+	sqlite3 *connection;
+
+	must(penstock_pause(run.db, PENSTOCK_FOREVER), "pausing");
+	run.epoch++;
+	if (statements > 0) {
+		if (sqlite3_open(run.path, &connection) != SQLITE_OK ||
+		    sqlite3_exec(connection, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
+		    sqlite3_prepare_v2(connection, "INSERT " INSERT_INTO, -1, &insert, NULL) != SQLITE_OK)
+			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
+		for (i = 0; i < statements; i++)
+			run_outside(connection, insert);
+		sqlite3_finalize(insert);
+		sqlite3_close(connection);
+	}
+	run.epoch++;
+	must(penstock_unpause(run.db, PENSTOCK_FOREVER), "unpausing");
+}
+
+static void restart_engine(void)
+{
+	if (crash_chance(&run.random, 50)) {
+		must(penstock_stop(run.db, PENSTOCK_FOREVER), "stopping");
+		must(penstock_start(run.db, PENSTOCK_FOREVER), "starting");
+	} else {
+		close_engine();
+		open_engine();
+	}
+}
+
+/* A failed engine gives what it has the outcome SHUTDOWN or UNKNOWN, and is started again. */
+static void start_failed_engine(void)
+{
+	must(penstock_stop(run.db, PENSTOCK_FOREVER), "stopping the failed engine");
+	run.failed = false;
+	must(penstock_start(run.db, PENSTOCK_FOREVER), "starting the failed engine");
+}
+
+static void step(void)
+{
+	const struct scenario *scenario = run.scenario;
+	bool reaped = false;
+
+	if (scenario->restart > 0 && crash_chance(&run.random, 30)) {
+		/* A restart with work still there. */
+		submit_batch();
+		reaped = true;
+	}
+	if (crash_chance(&run.random, scenario->restart)) {
+		restart_engine();
+	} else if (crash_chance(&run.random, scenario->pause)) {
+		pause_engine();
+	} else if (crash_chance(&run.random, scenario->maintenance)) {
+		maintain();
+	} else if (crash_chance(&run.random, 20)) {
+		if (reaped)
+			flush();
+		execute_insert();
+	} else if (!reaped) {
+		submit_batch();
+	}
+	flush();
+	if (run.failed || penstock_phase_of(run.db) == PENSTOCK_PHASE_FAILED)
+		start_failed_engine();
+}
+
+static void *race(void *arg)
+{
+	uint64_t random = *(uint64_t *)arg;
+	int i;
+
+	for (i = 0; i < RACER_STATEMENTS; i++)
+		submit_insert(&random);
+	return NULL;
+}
+
+static void race_all(unsigned producers)
+{
+	pthread_t threads[RACERS];
+	uint64_t seeds[RACERS];
+	unsigned i;
+
+	for (i = 0; i < producers; i++) {
+		seeds[i] = crash_random(&run.random);
+		if (pthread_create(&threads[i], NULL, race, &seeds[i]) != 0)
+			crash_die("no thread");
+	}
+	for (i = 0; i < producers; i++)
+		pthread_join(threads[i], NULL);
+	flush();
+}
+
+bool scenario_has_faults(void)
+{
+#ifdef PENSTOCK_FAULTS
+	return true;
+#else
+	return false;
+#endif
+}
+
+static void arm(const struct scenario *scenario)
+{
+	if (scenario->fault == NULL)
+		return;
+#ifdef PENSTOCK_FAULTS
+	if (ps_fault_arm(scenario->fault, scenario->fault_skip, scenario->fault_count))
+		return;
+#endif
+	crash_die("no fault is named %s in this build", scenario->fault);
+}
+
+static void disarm(void)
+{
+#ifdef PENSTOCK_FAULTS
+	ps_fault_disarm();
+#endif
+}
+
+void scenario_run(const struct scenario *scenario, const char *path, uint64_t seed)
+{
+	int i;
+
+	memset(&run, 0, sizeof run);
+	run.scenario = scenario;
+	run.path = path;
+	run.random = seed;
+	trace_begin(path, seed, scenario->weak_sectors);
+	open_engine();
+	create_tables();
+	if (scenario->fail_sync)
+		trace_fail_sync(1 + (unsigned)crash_below(&run.random, FAIL_WITHIN));
+	arm(scenario);
+	if (scenario->producers > 0)
+		race_all(scenario->producers);
+	else
+		for (i = 0; i < STEPS; i++)
+			step();
+	close_engine();
+	disarm();
+	trace_end();
+}
