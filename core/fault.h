@@ -20,6 +20,7 @@
 /* X(identifier, name): what goes wrong */
 #define PS_FAULT_LIST(X)                                                                                               \
 	X(EARLY_OUTCOME, early_outcome) /* a batch's outcomes are delivered before its COMMIT */                       \
+	X(SKIP_SYNC, skip_sync)         /* durable outcomes under synchronous=NORMAL are delivered without their sync */  \
 	X(SKIP_REPLAY, skip_replay)     /* what was rolled back because of another member does not run again */        \
 	X(DROP_SLOT, drop_slot)         /* a submission does not run, and its outcome is OK */
 

@@ -405,7 +405,7 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 		ps_members_deliver(&batch->members, first, end, PS_PASS_ALL);
 	} else {
 		ps_members_deliver(&batch->members, first, end, PS_PASS_NOT_DURABLE);
-		whole = sync_durable(batch, first, end);
+		whole = ps_fault(PS_FAULT_SKIP_SYNC) || sync_durable(batch, first, end);
 		ps_members_deliver(&batch->members, first, end, PS_PASS_DURABLE);
 	}
 	ps_ring_release(batch->ring, end);

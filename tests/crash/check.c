@@ -70,13 +70,13 @@ static sqlite3_stmt *prepare(sqlite3 *connection, const char *sql)
 	return sqlite3_prepare_v2(connection, sql, -1, &statement, NULL) == SQLITE_OK ? statement : NULL;
 }
 
-static void count_row(struct judgement *judgement, sqlite3_stmt *statement)
+static void count_row(struct judgement *judgement, sqlite3_stmt *statement, bool bare)
 {
 	sqlite3_int64 id = sqlite3_column_int64(statement, 0);
 	const void *text = sqlite3_column_text(statement, 1);
 	size_t bytes = (size_t)sqlite3_column_bytes(statement, 1);
 
-	if (id < 1 || id >= (sqlite3_int64)trace.row_count) {
+	if (id < 1 || id >= (sqlite3_int64)trace.row_count || trace.rows[id].bare != bare) {
 		find(judgement, CRASH_CORRUPT, "a row %lld that nobody wrote", (long long)id);
 		return;
 	}
@@ -108,6 +108,17 @@ static void check_integrity(struct judgement *judgement, sqlite3 *connection)
 	sqlite3_finalize(statement);
 }
 
+static void count_rows(struct judgement *judgement, sqlite3 *connection, sqlite3_stmt *rows, bool bare)
+{
+	int code;
+
+	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
+		count_row(judgement, rows, bare);
+	if (code != SQLITE_DONE)
+		find(judgement, CRASH_CORRUPT, "reading rows: %s", sqlite3_errmsg(connection));
+	sqlite3_finalize(rows);
+}
+
 /* False: there are no tables (yet), or they cannot be read. */
 static bool read_all(struct judgement *judgement, sqlite3 *connection, sqlite3_int64 *counted)
 {
@@ -120,11 +131,10 @@ static bool read_all(struct judgement *judgement, sqlite3 *connection, sqlite3_i
 			find(judgement, CRASH_CORRUPT, "opening: %s", sqlite3_errmsg(connection));
 		return false;
 	}
-	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
-		count_row(judgement, rows);
-	if (code != SQLITE_DONE)
-		find(judgement, CRASH_CORRUPT, "reading rows: %s", sqlite3_errmsg(connection));
-	sqlite3_finalize(rows);
+	count_rows(judgement, connection, rows, false);
+	rows = prepare(connection, "SELECT id, text, sum FROM b");
+	if (rows != NULL)
+		count_rows(judgement, connection, rows, true);
 	details = prepare(connection, "SELECT id, k FROM d");
 	counter = prepare(connection, "SELECT rows FROM n");
 	*counted = 0;
@@ -154,10 +164,11 @@ static void check_row(struct judgement *judgement, size_t id, size_t told, enum 
 {
 	const struct trace_row *row = &trace.rows[id];
 	const struct seen *there = &seen[id];
+	unsigned details = row->bare ? 0 : DETAILS;
 
 	if (there->rows > 1)
 		find(judgement, CRASH_TWICE, "row %zu is there %u times", id, there->rows);
-	if (there->details != there->rows * DETAILS || (there->rows == 1 && there->distinct != ((1u << DETAILS) - 1) << 1))
+	if (there->details != there->rows * details || (there->rows == 1 && there->distinct != ((1u << details) - 1) << 1))
 		find(judgement, CRASH_PARTIAL, "row %zu is there %u times, with %u details", id, there->rows, there->details);
 	if (there->rows > 0 && (row->status == PENSTOCK_ERROR || row->status == PENSTOCK_SHUTDOWN))
 		find(judgement, CRASH_GHOST, "row %zu is there, and its outcome is %s", id, penstock_status_name(row->status));
@@ -203,7 +214,7 @@ static void look(struct judgement *judgement, sqlite3 *connection, size_t told, 
 	}
 	for (id = 1; id < trace.row_count; id++) {
 		check_row(judgement, id, told, how);
-		total += seen[id].rows;
+		total += trace.rows[id].bare ? 0 : seen[id].rows;
 	}
 	if (counted != total)
 		find(judgement, CRASH_PARTIAL, "the counter says %lld rows, and %lld are there", (long long)counted,

@@ -33,10 +33,12 @@
  *   Where every write has happened (the program died, the machine did not) each OK row must be there, promised or not; at
  *   the end of the trace silent ones too, and every submission must have had one outcome.
  *
- * Which states are looked at: at each point all subsets of whole writes while no more than ten are unsynced (exhaustive;
- * at a point behind a write only those with that write in them, the others were looked at before it), and a seeded sample
- * otherwise; torn sectors and garbage are always a sample. States that are equal byte for byte, with equal promises, are
- * looked at and counted once per trace. One in sixteen is also checkpointed, and must hold as before.
+ * Which states are looked at: at a point all subsets of whole writes while no more than ten are unsynced (exhaustive;
+ * behind a write only those with that write in them, the others belong to the point before it), and a seeded sample
+ * otherwise; torn sectors and garbage are always a sample. Of the points of a trace so many are drawn, by the seed, that it
+ * gives about two thousand states; those where all is synced, and the end, are always looked at. States that are equal byte
+ * for byte, with equal promises, are looked at and counted once per trace. One in sixteen is also checkpointed, and must
+ * hold as before.
  *
  * To read a failure: "plain, round 3, seed 7, behind event 214 of 398 (write -wal 4120+24), 11011t: lost: row 17 ..." The
  * word before the finding has one letter for each write (or creation, or deletion) that was unsynced there, oldest first:
@@ -100,9 +102,7 @@ struct crash_tally {
 	uint64_t sampled;
 	uint64_t checkpointed;
 	uint64_t traces;
-	uint64_t events;
 	uint64_t findings[CRASH_FINDING_COUNT]; /* states with one */
-	uint64_t scenarios;
 };
 
 #endif

@@ -13,21 +13,27 @@
 #define RACER_STATEMENTS 14
 
 static const struct scenario scenarios[] = {
-	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL },
-	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 35 },
+	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 40 },
+	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 30, .failing = 35 },
 	{ .name = "alone", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 40, .maintenance = 15 },
-	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .small_wal = true },
-	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .pause = 40 },
-	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .restart = 40 },
+	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
+	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
+	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
 	{ .name = "producers", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .producers = RACERS },
-	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .alone = 10, .durable = 40 },
+	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 30, .failing = 10, .alone = 10, .durable = 40 },
 	{ .name = "durable-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 30,
-	  .maintenance = 5, .pause = 10, .restart = 10, .small_wal = true },
-	{ .name = "failing-sync", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 10, .fail_sync = true },
-	{ .name = "failing-durable-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .durable = 60,
+	  .maintenance = 5, .readers = 10, .pause = 10, .restart = 10, .small_wal = true },
+	{ .name = "durable-producers", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 20,
+	  .producers = RACERS },
+	{ .name = "failing-sync", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 10, .alone = 10,
 	  .fail_sync = true },
-	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .small_wal = true,
+	{ .name = "failing-durable-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .durable = 60,
+	  .small_wal = true, .fail_sync = true },
+	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .small_wal = true,
 	  .weak_sectors = true },
+	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true, .on_request = true },
+	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true,
+	  .on_request = true },
 };
 
 const struct scenario *scenario_at(size_t index)
@@ -40,6 +46,8 @@ struct run {
 	const char *path;
 	uint64_t random;
 	penstock *db;
+	sqlite3 *reader;
+	const penstock_statement *registered[2]; /* of this engine: into t, into b */
 	uint64_t epoch; /* tickets begin anew with each engine; what somebody else wrote lies between */
 	bool failed;    /* the engine has */
 };
@@ -137,19 +145,22 @@ static const char *const schema[] = {
 	"CREATE TABLE d(id INTEGER, k INTEGER)",
 	"CREATE TABLE n(rows INTEGER)",
 	"INSERT INTO n VALUES(0)",
+	"CREATE TABLE b(id INTEGER, text, sum INTEGER NOT NULL)",
 	"CREATE TRIGGER t_raise BEFORE INSERT ON t WHEN NEW.p = -1 BEGIN SELECT RAISE(ROLLBACK, 'as asked'); END",
 	"CREATE TRIGGER t_details AFTER INSERT ON t BEGIN"
 	" INSERT INTO d VALUES(NEW.id, 1), (NEW.id, 2), (NEW.id, 3); UPDATE n SET rows = rows + 1; END",
 };
 
-#define INSERT_INTO "INTO t(id, text, sum, p) VALUES(?, ?, ?, ?)"
+#define INTO_T "INTO t(id, text, sum, p) VALUES(?, ?, ?, ?)"
+#define INTO_B "INTO b(id, text, sum) VALUES(?, ?, ?)"
 
 /* On the writer thread. */
 static void told(void *arg, const penstock_result *result)
 {
 	size_t row = (size_t)((struct trace_row *)arg - trace.rows);
+	bool lies = run.scenario->lie == SAYS_ERROR && row % 8 == 7;
 
-	trace_outcome(row, run.epoch << 40 | (result->ticket + 1), (int)result->status);
+	trace_outcome(row, run.epoch << 40 | (result->ticket + 1), lies ? PENSTOCK_ERROR : (int)result->status);
 }
 
 static void told_error(void *arg, const penstock_result *result)
@@ -161,7 +172,7 @@ static void told_error(void *arg, const penstock_result *result)
 
 static bool all_durable(void)
 {
-	return run.scenario->claim_durable || run.scenario->synchronous >= PENSTOCK_SYNCHRONOUS_FULL;
+	return run.scenario->lie == CLAIMS_DURABLE || run.scenario->synchronous >= PENSTOCK_SYNCHRONOUS_FULL;
 }
 
 struct insert {
@@ -171,16 +182,16 @@ struct insert {
 	size_t row;
 };
 
-static void make_insert(struct insert *insert, uint64_t *random, bool may_be_silent)
+static void make_insert(struct insert *insert, uint64_t *random, bool bare, bool may_be_silent)
 {
 	static const enum statement failures[] = { NULL_SUM, NULL_ROLLBACK, NULL_ROLLBACK, RAISES, DANGLING };
 	const struct scenario *scenario = run.scenario;
-	enum statement kind = crash_chance(random, scenario->failing) ? failures[crash_below(random, 5)] : GOOD;
+	enum statement kind = crash_chance(random, scenario->failing) ? failures[crash_below(random, bare ? 3 : 5)] : GOOD;
 	bool durable = crash_chance(random, scenario->durable);
 	bool silent = may_be_silent && !durable && crash_chance(random, 15);
 	size_t bytes;
 
-	insert->row = trace_add_row(durable || all_durable(), silent);
+	insert->row = trace_add_row(durable || all_durable(), silent, bare);
 	bytes = trace_text(trace.seed, insert->row, insert->text);
 	insert->values[0] = penstock_int64((int64_t)insert->row);
 	insert->values[1] = penstock_text_bytes(insert->text, bytes);
@@ -194,14 +205,19 @@ static void make_insert(struct insert *insert, uint64_t *random, bool may_be_sil
 		insert->values[3] = penstock_int64(404);
 	insert->submission = (penstock_submission){
 		.struct_size = sizeof insert->submission,
-		.sql = kind == NULL_ROLLBACK ? "INSERT OR ROLLBACK " INSERT_INTO : "INSERT " INSERT_INTO,
 		.values = insert->values,
-		.value_count = 4,
+		.value_count = bare ? 3 : 4,
 		.ack = durable ? PENSTOCK_ACK_DURABLE : silent ? PENSTOCK_ACK_NONE : PENSTOCK_ACK_COMMITTED,
 		.flags = crash_chance(random, scenario->alone) ? PENSTOCK_RUN_ALONE : 0,
 		.on_complete = silent ? NULL : told,
 		.arg = &trace.rows[insert->row],
 	};
+	if (kind == NULL_ROLLBACK)
+		insert->submission.sql = bare ? "INSERT OR ROLLBACK " INTO_B : "INSERT OR ROLLBACK " INTO_T;
+	else if (crash_chance(random, 50))
+		insert->submission.statement = run.registered[bare];
+	else
+		insert->submission.sql = bare ? "INSERT " INTO_B : "INSERT " INTO_T;
 }
 
 /* Refused only when the engine has failed; then the row never was. */
@@ -213,15 +229,32 @@ static void refused(size_t row, int status)
 	trace_outcome(row, UINT64_MAX, PENSTOCK_SHUTDOWN);
 }
 
-static void submit_insert(uint64_t *random)
+/* A second time, or the row's first detail alone. */
+static void submit_lie(const struct insert *insert)
+{
+	penstock_submission submission = insert->submission;
+
+	submission.on_complete = NULL;
+	submission.arg = NULL;
+	if (run.scenario->lie == TEARS_APART) {
+		submission.sql = "INSERT INTO d VALUES(?, 1)";
+		submission.statement = NULL;
+		submission.value_count = 1;
+	}
+	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), "lying");
+}
+
+static void submit_insert(uint64_t *random, bool bare)
 {
 	struct insert insert;
 	int status;
 
-	make_insert(&insert, random, true);
+	make_insert(&insert, random, bare, true);
 	status = penstock_submit(run.db, &insert.submission, PENSTOCK_FOREVER, NULL);
 	if (status != PENSTOCK_OK)
 		refused(insert.row, status);
+	if ((run.scenario->lie == SUBMITS_TWICE || run.scenario->lie == TEARS_APART) && insert.row % 8 == 7)
+		submit_lie(&insert);
 }
 
 /* With a handle: the outcome is when the waiting thread has it. */
@@ -231,7 +264,7 @@ static void execute_insert(void)
 	struct insert insert;
 	int status;
 
-	make_insert(&insert, &run.random, false);
+	make_insert(&insert, &run.random, crash_chance(&run.random, run.scenario->bare), false);
 	insert.submission.on_complete = NULL;
 	status = penstock_execute(run.db, &insert.submission, PENSTOCK_FOREVER, &handle);
 	if (handle == NULL) {
@@ -253,6 +286,7 @@ static void open_engine(void)
 {
 	static const char *const sizes[] = { "512", "1024", "4096" };
 	penstock_pragma pragmas[] = { { "page_size", sizes[crash_below(&run.random, 3)] }, { "foreign_keys", "1" } };
+	penstock_statement *statements[2];
 	penstock_config config;
 
 	penstock_config_init(&config);
@@ -265,7 +299,13 @@ static void open_engine(void)
 	config.pragma_count = 2;
 	if (run.scenario->small_wal)
 		config.wal_bytes_max = 65536;
+	if (crash_chance(&run.random, 25))
+		config.batch_max = 3;
 	must(penstock_open(run.path, &config, &run.db), "opening");
+	must(penstock_statement_register(run.db, "INSERT " INTO_T, -1, &statements[0]), "registering");
+	must(penstock_statement_register(run.db, "INSERT " INTO_B, -1, &statements[1]), "registering");
+	run.registered[0] = statements[0];
+	run.registered[1] = statements[1];
 	run.epoch++;
 }
 
@@ -277,11 +317,12 @@ static void close_engine(void)
 static void create_tables(void)
 {
 	penstock_submission submission = { .struct_size = sizeof submission };
-	size_t row = trace_add_row(true, false), i;
+	size_t row = trace_add_row(true, false, false), i;
 
+	/* Each at a level that promises durability, where there is one. */
+	submission.ack = run.scenario->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_COMMITTED;
 	for (i = 0; i < sizeof schema / sizeof schema[0]; i++) {
 		submission.sql = schema[i];
-		submission.ack = run.scenario->synchronous >= PENSTOCK_SYNCHRONOUS_FULL ? PENSTOCK_ACK_COMMITTED : PENSTOCK_ACK_DURABLE;
 		must(penstock_execute(run.db, &submission, PENSTOCK_FOREVER, NULL), schema[i]);
 	}
 	trace_outcome(row, 0, PENSTOCK_OK);
@@ -291,13 +332,14 @@ static void create_tables(void)
 static void submit_batch(void)
 {
 	size_t statements = 1 + crash_below(&run.random, STATEMENTS_MAX), i;
+	bool bare = crash_chance(&run.random, run.scenario->bare);
 
 	if (!hold_writer()) {
 		run.failed = true;
 		return;
 	}
 	for (i = 0; i < statements; i++)
-		submit_insert(&run.random);
+		submit_insert(&run.random, bare);
 	let_writer_go();
 }
 
@@ -317,7 +359,7 @@ static void run_outside(sqlite3 *connection, sqlite3_stmt *insert)
 	static char text[TRACE_TEXT_MAX];
 	size_t row, bytes;
 
-	row = trace_add_row(true, false);
+	row = trace_add_row(true, false, false);
 	bytes = trace_text(trace.seed, row, text);
 	sqlite3_bind_int64(insert, 1, (sqlite3_int64)row);
 	sqlite3_bind_text(insert, 2, text, (int)bytes, SQLITE_STATIC);
@@ -340,7 +382,7 @@ static void pause_engine(void)
 	if (statements > 0) {
 		if (sqlite3_open(run.path, &connection) != SQLITE_OK ||
 		    sqlite3_exec(connection, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
-		    sqlite3_prepare_v2(connection, "INSERT " INSERT_INTO, -1, &insert, NULL) != SQLITE_OK)
+		    sqlite3_prepare_v2(connection, "INSERT " INTO_T, -1, &insert, NULL) != SQLITE_OK)
 			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
 		for (i = 0; i < statements; i++)
 			run_outside(connection, insert);
@@ -349,6 +391,24 @@ static void pause_engine(void)
 	}
 	run.epoch++;
 	must(penstock_unpause(run.db, PENSTOCK_FOREVER), "unpausing");
+}
+
+static void end_reader(void)
+{
+	if (sqlite3_close(run.reader) != SQLITE_OK)
+		crash_die("a reader cannot be closed");
+	run.reader = NULL;
+}
+
+static void read_or_stop(void)
+{
+	if (run.reader != NULL) {
+		end_reader();
+		return;
+	}
+	must(penstock_reader_open(run.db, &run.reader), "opening a reader");
+	if (sqlite3_exec(run.reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) != SQLITE_OK)
+		crash_die("reading: %s", sqlite3_errmsg(run.reader));
 }
 
 static void restart_engine(void)
@@ -375,6 +435,8 @@ static void step(void)
 	const struct scenario *scenario = run.scenario;
 	bool reaped = false;
 
+	if (crash_chance(&run.random, scenario->readers))
+		read_or_stop();
 	if (scenario->restart > 0 && crash_chance(&run.random, 30)) {
 		/* A restart with work still there. */
 		submit_batch();
@@ -404,7 +466,7 @@ static void *race(void *arg)
 	int i;
 
 	for (i = 0; i < RACER_STATEMENTS; i++)
-		submit_insert(&random);
+		submit_insert(&random, i % 3 == 0);
 	return NULL;
 }
 
@@ -459,7 +521,7 @@ void scenario_run(const struct scenario *scenario, const char *path, uint64_t se
 	run.scenario = scenario;
 	run.path = path;
 	run.random = seed;
-	trace_begin(path, seed, scenario->weak_sectors);
+	trace_begin(path, seed, scenario->weak_sectors, scenario->adrift);
 	open_engine();
 	create_tables();
 	if (scenario->fail_sync)
@@ -470,6 +532,8 @@ void scenario_run(const struct scenario *scenario, const char *path, uint64_t se
 	else
 		for (i = 0; i < STEPS; i++)
 			step();
+	if (run.reader != NULL)
+		end_reader();
 	close_engine();
 	disarm();
 	trace_end();

@@ -12,6 +12,7 @@
 #define EXHAUSTIVE_MAX 10 /* unsynced changes of which every subset is tried */
 #define SAMPLE_BESIDE 12  /* torn and garbage states at a point that is otherwise exhaustive */
 #define SAMPLE_INSTEAD 40 /* at a point that is not */
+#define TRACE_STATES 2000 /* of one trace, about: many traces tell more than every point of a few */
 #define PENDING_MAX 8192
 #define CHECKPOINT_EACH 16
 #define MESSAGES_MAX 3
@@ -24,12 +25,15 @@ struct walk {
 	size_t told;  /* outcomes of events before this count */
 	size_t outcomes;
 	bool at_end;
+	bool counting;     /* the first time along */
+	uint64_t to_look_at;
 	bool newest_is_in; /* states without the newest change were looked at before */
 	bool sampling;
 	bool stopped;
 	unsigned messages;
 	size_t pending_count;
 	const struct trace_event *pending[PENDING_MAX];
+	bool adrift[PENDING_MAX];
 	char chosen[PENDING_MAX + 1];
 	/* the states looked at: open addressing, 0 is free */
 	uint64_t *known;
@@ -123,7 +127,7 @@ static void report(struct walk *walk, const char *why)
 {
 	char event[160];
 
-	if (walk->options->quiet || walk->messages++ >= MESSAGES_MAX)
+	if (walk->options->wanted != 0 || walk->messages++ >= MESSAGES_MAX)
 		return;
 	trace_describe(&trace.events[walk->event], event, sizeof event);
 	fprintf(stderr, "%s, behind event %zu of %zu (%s), %s: %s\n", walk->options->what, walk->event + 1, trace.count, event,
@@ -164,7 +168,7 @@ static void look(struct walk *walk)
 	if (walk->options->keep != NULL && walk->messages == 0)
 		keep_state(walk);
 	report(walk, why);
-	walk->stopped = walk->options->first_only;
+	walk->stopped = (findings & walk->options->wanted) != 0;
 }
 
 static void apply(const struct trace_event *event)
@@ -309,9 +313,25 @@ static void look_at_whole(struct walk *walk)
 	disk_undo(mark);
 }
 
+/* How many states there are to look at from here, before equal ones are left out. */
+static uint64_t states_from_here(const struct walk *walk, bool behind_a_change)
+{
+	if (walk->pending_count > EXHAUSTIVE_MAX)
+		return 1 + SAMPLE_INSTEAD;
+	return (UINT64_C(1) << walk->pending_count >> behind_a_change) + (walk->pending_count == 0 ? 0 : SAMPLE_BESIDE);
+}
+
 static void look_from_here(struct walk *walk, bool behind_a_change)
 {
 	unsigned samples = 0, i;
+
+	if (walk->counting) {
+		walk->to_look_at += states_from_here(walk, behind_a_change);
+		return;
+	}
+	/* Where everything is synced a look is cheap, and the end tells of outcomes that came to nothing. */
+	if (walk->pending_count > 0 && !walk->at_end && crash_below(&walk->random, walk->to_look_at) >= TRACE_STATES)
+		return;
 
 	walk->newest_is_in = behind_a_change;
 	walk->sampling = false;
@@ -334,16 +354,46 @@ static void add_pending(struct walk *walk, const struct trace_event *event)
 {
 	if (walk->pending_count == PENDING_MAX)
 		crash_die("more than %d unsynced changes", PENDING_MAX);
+	walk->adrift[walk->pending_count] = false;
 	walk->pending[walk->pending_count++] = event;
+}
+
+static bool is_of_folder(const struct trace_event *change)
+{
+	return change->kind == TRACE_CREATE || change->kind == TRACE_DELETE;
+}
+
+static void set_adrift(struct walk *walk, int file)
+{
+	size_t i;
+
+	for (i = 0; i < walk->pending_count; i++)
+		walk->adrift[i] = walk->adrift[i] || (!is_of_folder(walk->pending[i]) && walk->pending[i]->file == file);
+}
+
+/* Whether a later change of the same file, now permanent, has taken the place of (some of) what is adrift. */
+static bool is_overtaken(const struct walk *walk, size_t i, const struct trace_event *sync)
+{
+	const struct trace_event *old = walk->pending[i];
+	size_t k;
+
+	for (k = i + 1; k < walk->pending_count; k++) {
+		const struct trace_event *new = walk->pending[k];
+
+		if (walk->adrift[k] || is_of_folder(new) || new->file != sync->file)
+			continue;
+		if (new->kind == TRACE_TRUNCATE || old->kind == TRACE_TRUNCATE ||
+		    (new->offset < old->offset + old->bytes && old->offset < new->offset + new->bytes))
+			return true;
+	}
+	return false;
 }
 
 static bool made_permanent(const struct trace_event *change, const struct trace_event *sync)
 {
-	bool of_folder = change->kind == TRACE_CREATE || change->kind == TRACE_DELETE;
-
 	if (sync->kind == TRACE_SYNC_FOLDER)
-		return of_folder;
-	return !of_folder && change->file == sync->file;
+		return is_of_folder(change);
+	return !is_of_folder(change) && change->file == sync->file;
 }
 
 static void settle(struct walk *walk, const struct trace_event *sync)
@@ -351,10 +401,14 @@ static void settle(struct walk *walk, const struct trace_event *sync)
 	size_t kept = 0, i;
 
 	for (i = 0; i < walk->pending_count; i++) {
-		if (made_permanent(walk->pending[i], sync))
-			apply(walk->pending[i]);
-		else
-			walk->pending[kept++] = walk->pending[i];
+		const struct trace_event *change = walk->pending[i];
+
+		if (!made_permanent(change, sync) || (walk->adrift[i] && !is_overtaken(walk, i, sync))) {
+			walk->adrift[kept] = walk->adrift[i];
+			walk->pending[kept++] = change;
+		} else {
+			apply(change);
+		}
 	}
 	walk->pending_count = kept;
 	disk_settle();
@@ -395,6 +449,45 @@ static void compare_with_real(const struct walk *walk, const char *path)
 	disk_undo(mark);
 }
 
+static void walk_along(struct walk *walk)
+{
+	size_t i;
+
+	walk->pending_count = 0;
+	walk->outcomes = 0;
+	disk_clear(trace.weak_sectors);
+	for (i = 0; i < trace.count && !walk->stopped; i++) {
+		const struct trace_event *event = &trace.events[i];
+		bool is_sync = false;
+
+		walk->event = i;
+		walk->told = i + 1;
+		walk->at_end = i + 1 == trace.count;
+		switch (event->kind) {
+		case TRACE_SYNC:
+		case TRACE_SYNC_FOLDER:
+			settle(walk, event);
+			is_sync = true;
+			break;
+		case TRACE_SYNC_FAILED:
+			if (trace.adrift)
+				set_adrift(walk, event->file);
+			is_sync = true;
+			break;
+		case TRACE_OUTCOME:
+			walk->outcomes++;
+			break;
+		default:
+			add_pending(walk, event);
+			look_from_here(walk, true);
+			continue;
+		}
+		/* A sync only takes states away; and the last of several outcomes promises the most. */
+		if (walk->at_end || (!is_sync && trace.events[i + 1].kind != TRACE_OUTCOME))
+			look_from_here(walk, false);
+	}
+}
+
 void states_walk(const struct states_options *options, const char *path, struct crash_tally *tally)
 {
 	static struct walk walk;
@@ -407,42 +500,16 @@ void states_walk(const struct states_options *options, const char *path, struct 
 	walk.tally = tally;
 	walk.random = options->seed;
 	check_prepare();
-	disk_clear(trace.weak_sectors);
-	for (i = 0; i < trace.count && !walk.stopped; i++) {
-		const struct trace_event *event = &trace.events[i];
-
-		walk.event = i;
-		walk.told = i + 1;
-		walk.at_end = i + 1 == trace.count;
-		switch (event->kind) {
-		case TRACE_SYNC:
-		case TRACE_SYNC_FOLDER:
-			settle(&walk, event);
-			break;
-		case TRACE_SYNC_FAILED:
-			break;
-		case TRACE_OUTCOME:
-			walk.outcomes++;
-			if (!walk.at_end && trace.events[i + 1].kind == TRACE_OUTCOME)
-				continue; /* the last of several promises the most */
-			look_from_here(&walk, false);
-			break;
-		default:
-			add_pending(&walk, event);
-			look_from_here(&walk, true);
-			break;
-		}
-		if (walk.at_end && (event->kind == TRACE_SYNC || event->kind == TRACE_SYNC_FOLDER || event->kind == TRACE_SYNC_FAILED))
-			look_from_here(&walk, false);
-	}
-	if (!walk.stopped)
-		compare_with_real(&walk, path);
+	walk.counting = true;
+	walk_along(&walk);
+	compare_with_real(&walk, path);
+	walk.counting = false;
+	walk_along(&walk);
 	findings = check_outcomes(why, sizeof why);
 	for (i = 0; i < CRASH_FINDING_COUNT; i++)
 		tally->findings[i] += findings >> i & 1;
 	if (findings != 0)
 		report(&walk, why);
 	tally->traces++;
-	tally->events += trace.count;
 	free(walk.known);
 }

@@ -10,8 +10,7 @@ struct states_options {
 	const char *what; /* for messages: scenario, round, seed */
 	const char *keep; /* a folder for the files of the first bad state, or NULL */
 	uint64_t seed;    /* of the sample */
-	bool quiet;       /* findings are wanted, not worth a message */
-	bool first_only;  /* stop at the first finding */
+	unsigned wanted;  /* of a control: findings (as bits) at the first of which to stop, without a message; or 0 */
 };
 
 /* Looks at the states of the trace that has just ended; folder has the real files as the engine left them. */

@@ -71,7 +71,7 @@ static void record(enum trace_kind kind, enum trace_name name, int file, uint64_
 	pthread_mutex_unlock(&shim.mutex);
 }
 
-size_t trace_add_row(bool durable, bool silent)
+size_t trace_add_row(bool durable, bool silent, bool bare)
 {
 	size_t row;
 
@@ -79,7 +79,7 @@ size_t trace_add_row(bool durable, bool silent)
 	row = trace.row_count++;
 	if (row >= TRACE_ROWS)
 		crash_die("a trace has more than %d rows", TRACE_ROWS);
-	trace.rows[row] = (struct trace_row){ .status = -1, .durable = durable, .silent = silent };
+	trace.rows[row] = (struct trace_row){ .status = -1, .durable = durable, .silent = silent, .bare = bare };
 	pthread_mutex_unlock(&shim.mutex);
 	return row;
 }
@@ -357,7 +357,7 @@ void trace_install(void)
 		crash_die("the recording VFS cannot be registered");
 }
 
-void trace_begin(const char *path, uint64_t seed, bool weak_sectors)
+void trace_begin(const char *path, uint64_t seed, bool weak_sectors, bool adrift)
 {
 	char folder[sizeof shim.path];
 	enum trace_name name;
@@ -379,6 +379,7 @@ void trace_begin(const char *path, uint64_t seed, bool weak_sectors)
 	trace.row_count = 0;
 	trace.seed = seed;
 	trace.weak_sectors = weak_sectors;
+	trace.adrift = adrift;
 	shim.on = true;
 }
 

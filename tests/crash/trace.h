@@ -37,6 +37,7 @@ struct trace_row {
 	unsigned outcomes;
 	bool durable;      /* OK promises that it survives a loss of power */
 	bool silent;       /* fire and forget: OK unless the error callback says otherwise */
+	bool bare;         /* of the table without a trigger */
 };
 
 struct trace_event {
@@ -59,6 +60,7 @@ struct trace {
 	int files;
 	uint64_t folder_syncs;
 	bool weak_sectors;
+	bool adrift;   /* what a failed sync was to make permanent, no later sync does */
 	uint64_t seed; /* of the rows' texts */
 	struct trace_row rows[TRACE_ROWS];
 	size_t row_count;
@@ -69,7 +71,7 @@ extern struct trace trace;
 /* Once per process. */
 void trace_install(void);
 /* Forgets everything and records what happens to this database from now on; the file must not exist. */
-void trace_begin(const char *path, uint64_t seed, bool weak_sectors);
+void trace_begin(const char *path, uint64_t seed, bool weak_sectors, bool adrift);
 /* Stops recording. */
 void trace_end(void);
 /* The at-th sync of the -wal from now on fails, once. 0: none. */
@@ -78,7 +80,7 @@ void trace_fail_sync(unsigned at);
 bool trace_sync_has_failed(void);
 
 /* A new row, not yet submitted. Any thread. */
-size_t trace_add_row(bool durable, bool silent);
+size_t trace_add_row(bool durable, bool silent, bool bare);
 /* Its outcome was handed out just now. Any thread. */
 void trace_outcome(size_t row, uint64_t order, int status);
 
