@@ -36,16 +36,22 @@
  * Which states are looked at: at a point all subsets of whole writes while no more than ten are unsynced (exhaustive;
  * behind a write only those with that write in them, the others belong to the point before it), and a seeded sample
  * otherwise; torn sectors and garbage are always a sample. Of the points of a trace so many are drawn, by the seed, that it
- * gives about two thousand states; those where all is synced, and the end, are always looked at. States that are equal byte
+ * gives about two thousand states (--trace-states); those where all is synced, and the end, are always looked at. States that are equal byte
  * for byte, with equal promises, are looked at and counted once per trace. One in sixteen is also checkpointed, and must
  * hold as before.
  *
- * To read a failure: "plain, round 3, seed 7, behind event 214 of 398 (write -wal 4120+24), 11011t: lost: row 17 ..." The
- * word before the finding has one letter for each write (or creation, or deletion) that was unsynced there, oldest first:
- * 0 did not happen, 1 happened, t torn, g garbage. To replay it: the same --seed, --scenario and --round. --keep FOLDER
- * writes the files of the first bad state there, and the trace as text: open them with the sqlite3 shell (on a copy, since
- * opening recovers). In the scenarios with one producer the writer is held while a batch is submitted, so that a seed
- * always gives the same trace. In the scenario producers the threads race, and a trace is seen once: use --keep.
+ * To read a failure: "--scenario plain --round 3 --seed 7 ..., behind event 214 of 398 (write -wal 4120+24), 11011t: lost:
+ * row 17 ..." begins with the options that replay it. The word before the finding has one letter for each write (or
+ * creation, or deletion) that was unsynced there, oldest first: 0 did not happen, 1 happened, t torn, g garbage. --keep
+ * FOLDER writes the files of the first bad state there, and the trace as text: open them with the sqlite3 shell (on a copy,
+ * since opening recovers). In the scenarios with one producer the writer is held while a batch is submitted, so that a seed
+ * always gives the same trace. In the scenarios with several the threads race, and a trace is seen once: use --keep.
+ *
+ * Two scenarios go beyond the model and run only when asked for by name; what they find is known.
+ *   adrift                 after a sync that failed, no later one makes permanent what it should have (Linux marks the pages
+ *                          clean): what an engine that was started again appends behind it can be lost
+ *   weak-sectors-durable   without power-safe overwrites SQLite pads a commit to whole sectors only where it syncs it
+ *                          itself: under NORMAL the next commit's first write can break a durable one's last sector
  */
 #ifndef CRASH_H
 #define CRASH_H

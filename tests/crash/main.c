@@ -12,6 +12,7 @@
 #include "tests/crash/states.h"
 
 #define JOBS_MAX 64
+#define TRACE_STATES 2000 /* many traces tell more than every point of a few */
 #define CONTROL_ROUNDS 40 /* by then a control must have been noticed */
 
 #define BIT(finding) (1u << CRASH_##finding)
@@ -41,13 +42,14 @@ static const struct control {
 
 static struct {
 	uint64_t states;
+	uint64_t trace_states;
 	uint64_t seed;
 	const char *scenario;
 	long round; /* -1: as many as it takes */
 	unsigned jobs;
 	bool controls_only;
 	const char *keep;
-} options = { .states = 30000, .seed = 7, .round = -1, .jobs = 1 };
+} options = { .states = 30000, .trace_states = TRACE_STATES, .seed = 7, .round = -1, .jobs = 1 };
 
 /* What a worker hands back. */
 struct result {
@@ -131,9 +133,10 @@ static void run_round(const struct scenario *scenario, uint64_t round, unsigned 
 		byte = (unsigned char)*c;
 		seed = crash_mix(seed ^ byte);
 	}
-	snprintf(what, sizeof what, "%s, round %llu, seed %llu", scenario->name, (unsigned long long)round,
-	         (unsigned long long)options.seed);
+	snprintf(what, sizeof what, "--scenario %s --round %llu --seed %llu --trace-states %llu", scenario->name,
+	         (unsigned long long)round, (unsigned long long)options.seed, (unsigned long long)options.trace_states);
 	how.what = what;
+	how.states = options.trace_states;
 	how.seed = crash_mix(seed);
 	scenario_run(scenario, path, seed);
 	states_walk(&how, path, tally);
@@ -306,8 +309,10 @@ static void usage(FILE *to)
 {
 	size_t i;
 
-	fputs("usage: crash_states [--states N] [--seed N] [--jobs N] [--scenario NAME [--round N]] [--controls] [--keep FOLDER]\n"
+	fputs("usage: crash_states [--states N] [--trace-states N] [--seed N] [--jobs N] [--scenario NAME [--round N]] [--controls]\n"
+	      "                    [--keep FOLDER]\n"
 	      "  --states N     look at this many states or a few more (30000), shared out among the scenarios\n"
+	      "  --trace-states N  about so many of each trace (2000)\n"
 	      "  --seed N       of everything that is drawn (7)\n"
 	      "  --jobs N       worker processes (1)\n"
 	      "  --scenario     only this one, without the controls; --round: only this trace of it\n"
@@ -322,7 +327,8 @@ static void usage(FILE *to)
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "states", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
+		{ "states", required_argument, NULL, 'n' }, { "trace-states", required_argument, NULL, 't' },
+		{ "seed", required_argument, NULL, 's' },
 		{ "jobs", required_argument, NULL, 'j' }, { "scenario", required_argument, NULL, 'c' },
 		{ "round", required_argument, NULL, 'r' }, { "controls", no_argument, NULL, 'C' },
 		{ "keep", required_argument, NULL, 'k' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
@@ -335,6 +341,9 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 'n':
 			options.states = number(optarg);
+			break;
+		case 't':
+			options.trace_states = number(optarg);
 			break;
 		case 's':
 			options.seed = number(optarg);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/fault.h"
 
@@ -50,6 +51,7 @@ struct run {
 	const penstock_statement *registered[2]; /* of this engine: into t, into b */
 	uint64_t epoch; /* tickets begin anew with each engine; what somebody else wrote lies between */
 	bool failed;    /* the engine has */
+	bool mended;    /* after the sync that failed */
 };
 
 static struct run run;
@@ -147,8 +149,8 @@ static const char *const schema[] = {
 	"INSERT INTO n VALUES(0)",
 	"CREATE TABLE b(id INTEGER, text, sum INTEGER NOT NULL)",
 	"CREATE TRIGGER t_raise BEFORE INSERT ON t WHEN NEW.p = -1 BEGIN SELECT RAISE(ROLLBACK, 'as asked'); END",
-	"CREATE TRIGGER t_details AFTER INSERT ON t BEGIN"
-	" INSERT INTO d VALUES(NEW.id, 1), (NEW.id, 2), (NEW.id, 3); UPDATE n SET rows = rows + 1; END",
+	"CREATE TRIGGER t_details AFTER INSERT ON t BEGIN INSERT INTO d VALUES(NEW.id, 1), (NEW.id, 2), (NEW.id, 3); END",
+	"CREATE TRIGGER t_counter AFTER INSERT ON t BEGIN UPDATE n SET rows = rows + 1; END",
 };
 
 #define INTO_T "INTO t(id, text, sum, p) VALUES(?, ?, ?, ?)"
@@ -257,7 +259,8 @@ static void submit_insert(uint64_t *random, bool bare)
 		submit_lie(&insert);
 }
 
-/* With a handle: the outcome is when the waiting thread has it. */
+/* With a handle: the outcome is when the waiting thread has it. (By then the writer may be checkpointing, so not where it
+ * often does: a seed is to give the same trace.) */
 static void execute_insert(void)
 {
 	penstock_handle *handle;
@@ -427,7 +430,28 @@ static void start_failed_engine(void)
 {
 	must(penstock_stop(run.db, PENSTOCK_FOREVER), "stopping the failed engine");
 	run.failed = false;
+	run.mended = true;
 	must(penstock_start(run.db, PENSTOCK_FOREVER), "starting the failed engine");
+}
+
+/* Whether the engine has failed, once the writer is done with what lies behind the outcomes: a checkpoint, or failing. */
+static bool has_failed(void)
+{
+	penstock_submission nothing = { .struct_size = sizeof nothing, .sql = "SELECT 1" };
+	struct timespec moment = { .tv_nsec = 1000000 };
+	int looks;
+
+	if (run.failed || !run.scenario->fail_sync || run.mended)
+		return run.failed;
+	penstock_execute(run.db, &nothing, PENSTOCK_FOREVER, NULL);
+	if (!trace_sync_has_failed())
+		return false;
+	for (looks = 0; penstock_phase_of(run.db) != PENSTOCK_PHASE_FAILED; looks++) {
+		if (looks == 60000)
+			crash_die("a sync has failed, and the engine has not");
+		nanosleep(&moment, NULL);
+	}
+	return true;
 }
 
 static void step(void)
@@ -448,7 +472,7 @@ static void step(void)
 		pause_engine();
 	} else if (crash_chance(&run.random, scenario->maintenance)) {
 		maintain();
-	} else if (crash_chance(&run.random, 20)) {
+	} else if (!scenario->small_wal && crash_chance(&run.random, 20)) {
 		if (reaped)
 			flush();
 		execute_insert();
@@ -456,7 +480,7 @@ static void step(void)
 		submit_batch();
 	}
 	flush();
-	if (run.failed || penstock_phase_of(run.db) == PENSTOCK_PHASE_FAILED)
+	if (has_failed())
 		start_failed_engine();
 }
 

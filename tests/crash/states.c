@@ -12,7 +12,6 @@
 #define EXHAUSTIVE_MAX 10 /* unsynced changes of which every subset is tried */
 #define SAMPLE_BESIDE 12  /* torn and garbage states at a point that is otherwise exhaustive */
 #define SAMPLE_INSTEAD 40 /* at a point that is not */
-#define TRACE_STATES 2000 /* of one trace, about: many traces tell more than every point of a few */
 #define PENDING_MAX 8192
 #define CHECKPOINT_EACH 16
 #define MESSAGES_MAX 3
@@ -330,7 +329,7 @@ static void look_from_here(struct walk *walk, bool behind_a_change)
 		return;
 	}
 	/* Where everything is synced a look is cheap, and the end tells of outcomes that came to nothing. */
-	if (walk->pending_count > 0 && !walk->at_end && crash_below(&walk->random, walk->to_look_at) >= TRACE_STATES)
+	if (walk->pending_count > 0 && !walk->at_end && crash_below(&walk->random, walk->to_look_at) >= walk->options->states)
 		return;
 
 	walk->newest_is_in = behind_a_change;

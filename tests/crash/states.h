@@ -10,6 +10,7 @@ struct states_options {
 	const char *what; /* for messages: scenario, round, seed */
 	const char *keep; /* a folder for the files of the first bad state, or NULL */
 	uint64_t seed;    /* of the sample */
+	uint64_t states;  /* to look at, about */
 	unsigned wanted;  /* of a control: findings (as bits) at the first of which to stop, without a message; or 0 */
 };
 
