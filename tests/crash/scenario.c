@@ -24,6 +24,7 @@ static const struct scenario scenarios[] = {
 	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 30, .failing = 10, .alone = 10, .durable = 40 },
 	{ .name = "durable-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 30,
 	  .maintenance = 5, .readers = 10, .pause = 10, .restart = 10, .small_wal = true },
+	{ .name = "durable-pause", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 20, .durable = 50, .pause = 50 },
 	{ .name = "durable-producers", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 20,
 	  .producers = RACERS },
 	{ .name = "failing-sync", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 10, .alone = 10,
@@ -357,12 +358,12 @@ static void maintain(void)
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
 }
 
-static void run_outside(sqlite3 *connection, sqlite3_stmt *insert)
+static void run_outside(sqlite3 *connection, sqlite3_stmt *insert, bool durable)
 {
 	static char text[TRACE_TEXT_MAX];
 	size_t row, bytes;
 
-	row = trace_add_row(true, false, false);
+	row = trace_add_row(durable, false, false);
 	bytes = trace_text(trace.seed, row, text);
 	sqlite3_bind_int64(insert, 1, (sqlite3_int64)row);
 	sqlite3_bind_text(insert, 2, text, (int)bytes, SQLITE_STATIC);
@@ -373,10 +374,14 @@ static void run_outside(sqlite3 *connection, sqlite3_stmt *insert)
 	trace_outcome(row, run.epoch << 40 | row, PENSTOCK_OK);
 }
 
-/* While the engine is paused the file is the pauser's, who writes with a connection of its own. */
+/*
+ * While the engine is paused the file is the pauser's, who writes with a connection of its own. A careless one syncs nothing
+ * and leaves a -wal behind, whose very name may not survive until somebody syncs the folder.
+ */
 static void pause_engine(void)
 {
 	size_t statements = crash_below(&run.random, 3), i;
+	bool careless = crash_chance(&run.random, 40);
 	sqlite3_stmt *insert;
 	sqlite3 *connection;
 
@@ -384,12 +389,14 @@ static void pause_engine(void)
 	run.epoch++;
 	if (statements > 0) {
 		if (sqlite3_open(run.path, &connection) != SQLITE_OK ||
-		    sqlite3_exec(connection, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
+		    sqlite3_exec(connection, careless ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", NULL, NULL, NULL) !=
+		            SQLITE_OK ||
 		    sqlite3_prepare_v2(connection, "INSERT " INTO_T, -1, &insert, NULL) != SQLITE_OK)
 			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
 		for (i = 0; i < statements; i++)
-			run_outside(connection, insert);
+			run_outside(connection, insert, !careless);
 		sqlite3_finalize(insert);
+		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)careless, NULL);
 		sqlite3_close(connection);
 	}
 	run.epoch++;
