@@ -92,7 +92,8 @@ static inline bool crash_chance(uint64_t *state, unsigned of_100)
 
 /* ---- findings ---- */
 
-#define CRASH_FINDINGS(X) X(LOST, lost) X(TWICE, twice) X(GHOST, ghost) X(PARTIAL, partial) X(HOLE, hole) X(CORRUPT, corrupt)
+#define CRASH_FINDINGS(X)                                                                                              \
+	X(LOST, lost) X(TWICE, twice) X(GHOST, ghost) X(PARTIAL, partial) X(HOLE, hole) X(CORRUPT, corrupt)
 
 enum crash_finding {
 #define X(upper, lower) CRASH_##upper,
@@ -103,12 +104,22 @@ enum crash_finding {
 
 const char *crash_finding_name(enum crash_finding finding);
 
+/* What the engine must have done in the traces, or they show too little: counters of its own. */
+#define CRASH_DEEDS(X) X(batches) X(replayed_batches) X(alone) X(fused) X(checkpoints) X(wal_syncs) X(unknown)
+
+struct crash_deeds {
+#define X(deed) uint64_t deed;
+	CRASH_DEEDS(X)
+#undef X
+};
+
 struct crash_tally {
 	uint64_t exhaustive;
 	uint64_t sampled;
 	uint64_t checkpointed;
 	uint64_t traces;
 	uint64_t findings[CRASH_FINDING_COUNT]; /* states with one */
+	struct crash_deeds deeds;
 };
 
 #endif

@@ -22,9 +22,10 @@ static const struct control {
 	struct scenario scenario;
 	unsigned findings; /* all of them, in one round or several */
 } controls[] = {
-	{ { .name = "normal-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .lie = CLAIMS_DURABLE }, BIT(LOST) },
-	{ { .name = "off-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_OFF, .lie = CLAIMS_DURABLE, .small_wal = true },
-	  BIT(LOST) | BIT(CORRUPT) },
+	{ { .name = "normal-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .lie = CLAIMS_DURABLE },
+	  BIT(LOST) },
+	{ { .name = "off-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_OFF, .lie = CLAIMS_DURABLE,
+	    .small_wal = true }, BIT(LOST) | BIT(CORRUPT) },
 	{ { .name = "early-outcome", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fault = "early_outcome",
 	    .fault_count = UINT64_MAX }, BIT(LOST) },
 	{ { .name = "skip-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fault = "skip_sync",
@@ -138,7 +139,7 @@ static void run_round(const struct scenario *scenario, uint64_t round, unsigned 
 	how.what = what;
 	how.states = options.trace_states;
 	how.seed = crash_mix(seed);
-	scenario_run(scenario, path, seed);
+	scenario_run(scenario, path, seed, &tally->deeds);
 	states_walk(&how, path, tally);
 	clean_folder();
 }
@@ -225,6 +226,9 @@ static void add_tally(struct crash_tally *sum, const struct crash_tally *tally)
 	sum->traces += tally->traces;
 	for (i = 0; i < CRASH_FINDING_COUNT; i++)
 		sum->findings[i] += tally->findings[i];
+#define X(deed) sum->deeds.deed += tally->deeds.deed;
+	CRASH_DEEDS(X)
+#undef X
 }
 
 /* One process each: SQLite's settings and the disk are a process's own. False: one of them did not come to an end. */
@@ -265,8 +269,25 @@ static bool run_workers(struct result *sum)
 	return whole;
 }
 
+/* False: something that is to be shown to survive a crash was never done. */
+static bool report_deeds(const struct crash_deeds *deeds)
+{
+	bool whole = true;
+
+#define X(deed)                                                                                                        \
+	printf(" " #deed " %llu", (unsigned long long)deeds->deed);                                                   \
+	if (deeds->deed == 0) {                                                                                        \
+		fprintf(stderr, "the counter " #deed " never moved: more states are needed\n");                         \
+		whole = false;                                                                                         \
+	}
+	CRASH_DEEDS(X)
+#undef X
+	return whole;
+}
+
 static bool report(const struct result *result)
 {
+	bool whole = true;
 	size_t caught = 0, tried = 0, i;
 
 	printf("crash: %llu states (%llu exhaustive, %llu sampled; %llu also checkpointed) of %llu traces in %zu scenarios;",
@@ -287,12 +308,17 @@ static bool report(const struct result *result)
 		if (tried < CONTROLS)
 			printf(" (%zu need a build with -Dfaults=true)", CONTROLS - tried);
 	}
-	printf("; integrity_check on every state; seed %llu, SQLite %s\n", (unsigned long long)options.seed, sqlite3_libversion());
+	if (options.scenario == NULL && !options.controls_only) {
+		printf("; the engine's counters");
+		whole = report_deeds(&result->tally.deeds);
+	}
+	printf("; integrity_check on every state; seed %llu, SQLite %s\n", (unsigned long long)options.seed,
+	       sqlite3_libversion());
 	for (i = 0; options.scenario == NULL && i < CONTROLS; i++) {
 		if (can_run(&controls[i]) && result->caught[i] == 0)
 			fprintf(stderr, "the control %s was not noticed\n", controls[i].scenario.name);
 	}
-	return findings_of(&result->tally) == 0 && caught == tried;
+	return whole && findings_of(&result->tally) == 0 && caught == tried;
 }
 
 static uint64_t number(const char *text)
@@ -309,8 +335,8 @@ static void usage(FILE *to)
 {
 	size_t i;
 
-	fputs("usage: crash_states [--states N] [--trace-states N] [--seed N] [--jobs N] [--scenario NAME [--round N]] [--controls]\n"
-	      "                    [--keep FOLDER]\n"
+	fputs("usage: crash_states [--states N] [--trace-states N] [--seed N] [--jobs N] [--scenario NAME [--round N]]\n"
+	      "                    [--controls] [--keep FOLDER]\n"
 	      "  --states N     look at this many states or a few more (30000), shared out among the scenarios\n"
 	      "  --trace-states N  about so many of each trace (2000)\n"
 	      "  --seed N       of everything that is drawn (7)\n"

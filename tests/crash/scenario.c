@@ -9,6 +9,7 @@
 
 #define STEPS 9
 #define STATEMENTS_MAX 9  /* of a batch */
+#define QUIET_MAX 24
 #define FAIL_WITHIN 12    /* the sync that fails is one of the first so many */
 #define RACERS 4
 #define RACER_STATEMENTS 14
@@ -17,11 +18,13 @@ static const struct scenario scenarios[] = {
 	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 40 },
 	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 30, .failing = 35 },
 	{ .name = "alone", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 40, .maintenance = 15 },
-	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
+	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30,
+	  .small_wal = true },
 	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
 	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
 	{ .name = "producers", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .producers = RACERS },
-	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 30, .failing = 10, .alone = 10, .durable = 40 },
+	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 30, .failing = 10, .alone = 10,
+	  .durable = 40 },
 	{ .name = "durable-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 30,
 	  .maintenance = 5, .readers = 10, .pause = 10, .restart = 10, .small_wal = true },
 	{ .name = "durable-pause", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 20, .durable = 50, .pause = 50 },
@@ -33,7 +36,8 @@ static const struct scenario scenarios[] = {
 	  .small_wal = true, .fail_sync = true },
 	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .small_wal = true,
 	  .weak_sectors = true },
-	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true, .on_request = true },
+	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true,
+	  .on_request = true },
 	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true,
 	  .on_request = true },
 };
@@ -45,12 +49,13 @@ const struct scenario *scenario_at(size_t index)
 
 struct run {
 	const struct scenario *scenario;
+	struct crash_deeds *deeds;
 	const char *path;
 	uint64_t random;
 	penstock *db;
 	sqlite3 *reader;
 	const penstock_statement *registered[2]; /* of this engine: into t, into b */
-	uint64_t epoch; /* tickets begin anew with each engine; what somebody else wrote lies between */
+	size_t flushed; /* rows before this one have their outcome */
 	bool failed;    /* the engine has */
 	bool mended;    /* after the sync that failed */
 };
@@ -106,7 +111,9 @@ static void gate_over(void *arg, const penstock_result *result)
 /* True: the writer stands before the gate. False: the engine has failed. */
 static bool hold_writer(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over
+	};
 	bool held;
 
 	pthread_mutex_lock(&gate.mutex);
@@ -157,13 +164,19 @@ static const char *const schema[] = {
 #define INTO_T "INTO t(id, text, sum, p) VALUES(?, ?, ?, ?)"
 #define INTO_B "INTO b(id, text, sum) VALUES(?, ?, ?)"
 
+/* One producer's tickets are in the order of its rows, also over several engines and pauses. */
+static uint64_t order_of(size_t row, uint64_t ticket)
+{
+	return run.scenario->producers == 0 ? row : ticket + 1;
+}
+
 /* On the writer thread. */
 static void told(void *arg, const penstock_result *result)
 {
 	size_t row = (size_t)((struct trace_row *)arg - trace.rows);
 	bool lies = run.scenario->lie == SAYS_ERROR && row % 8 == 7;
 
-	trace_outcome(row, run.epoch << 40 | (result->ticket + 1), lies ? PENSTOCK_ERROR : (int)result->status);
+	trace_outcome(row, order_of(row, result->ticket), lies ? PENSTOCK_ERROR : (int)result->status);
 }
 
 static void told_error(void *arg, const penstock_result *result)
@@ -185,15 +198,18 @@ struct insert {
 	size_t row;
 };
 
-static void make_insert(struct insert *insert, uint64_t *random, bool bare, bool may_be_silent)
+enum manner { LISTENING, MIXED, QUIET };
+
+static void make_insert(struct insert *insert, uint64_t *random, bool bare, enum manner manner)
 {
 	static const enum statement failures[] = { NULL_SUM, NULL_ROLLBACK, NULL_ROLLBACK, RAISES, DANGLING };
 	const struct scenario *scenario = run.scenario;
 	enum statement kind = crash_chance(random, scenario->failing) ? failures[crash_below(random, bare ? 3 : 5)] : GOOD;
 	bool durable = crash_chance(random, scenario->durable);
-	bool silent = may_be_silent && !durable && crash_chance(random, 15);
+	bool silent = manner == QUIET || (manner == MIXED && !durable && crash_chance(random, 15));
 	size_t bytes;
 
+	durable = durable && !silent;
 	insert->row = trace_add_row(durable || all_durable(), silent, bare);
 	bytes = trace_text(trace.seed, insert->row, insert->text);
 	insert->values[0] = penstock_int64((int64_t)insert->row);
@@ -217,7 +233,7 @@ static void make_insert(struct insert *insert, uint64_t *random, bool bare, bool
 	};
 	if (kind == NULL_ROLLBACK)
 		insert->submission.sql = bare ? "INSERT OR ROLLBACK " INTO_B : "INSERT OR ROLLBACK " INTO_T;
-	else if (crash_chance(random, 50))
+	else if (manner == QUIET || crash_chance(random, 50))
 		insert->submission.statement = run.registered[bare];
 	else
 		insert->submission.sql = bare ? "INSERT " INTO_B : "INSERT " INTO_T;
@@ -247,12 +263,12 @@ static void submit_lie(const struct insert *insert)
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), "lying");
 }
 
-static void submit_insert(uint64_t *random, bool bare)
+static void submit_insert(uint64_t *random, bool bare, enum manner manner)
 {
 	struct insert insert;
 	int status;
 
-	make_insert(&insert, random, bare, true);
+	make_insert(&insert, random, bare, manner);
 	status = penstock_submit(run.db, &insert.submission, PENSTOCK_FOREVER, NULL);
 	if (status != PENSTOCK_OK)
 		refused(insert.row, status);
@@ -268,7 +284,7 @@ static void execute_insert(void)
 	struct insert insert;
 	int status;
 
-	make_insert(&insert, &run.random, crash_chance(&run.random, run.scenario->bare), false);
+	make_insert(&insert, &run.random, crash_chance(&run.random, run.scenario->bare), LISTENING);
 	insert.submission.on_complete = NULL;
 	status = penstock_execute(run.db, &insert.submission, PENSTOCK_FOREVER, &handle);
 	if (handle == NULL) {
@@ -279,9 +295,14 @@ static void execute_insert(void)
 	penstock_handle_release(handle);
 }
 
+/* Then every silent statement has its outcome too: OK, unless the error callback was told. */
 static void flush(void)
 {
 	must(penstock_flush(run.db, PENSTOCK_FOREVER), "flushing");
+	for (; run.scenario->producers == 0 && run.flushed < trace.row_count; run.flushed++) {
+		if (trace.rows[run.flushed].silent && trace.rows[run.flushed].status < 0)
+			trace_outcome(run.flushed, run.flushed, PENSTOCK_OK);
+	}
 }
 
 /* ---- steps ---- */
@@ -310,11 +331,16 @@ static void open_engine(void)
 	must(penstock_statement_register(run.db, "INSERT " INTO_B, -1, &statements[1]), "registering");
 	run.registered[0] = statements[0];
 	run.registered[1] = statements[1];
-	run.epoch++;
 }
 
 static void close_engine(void)
 {
+	penstock_counters counters = { .struct_size = sizeof counters };
+
+	must(penstock_counters_read(run.db, &counters), "counting");
+#define X(deed) run.deeds->deed += counters.deed;
+	CRASH_DEEDS(X)
+#undef X
 	must(penstock_close(run.db, PENSTOCK_FOREVER), "closing");
 }
 
@@ -324,7 +350,8 @@ static void create_tables(void)
 	size_t row = trace_add_row(true, false, false), i;
 
 	/* Each at a level that promises durability, where there is one. */
-	submission.ack = run.scenario->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_COMMITTED;
+	submission.ack = run.scenario->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL ? PENSTOCK_ACK_DURABLE
+	                                                                          : PENSTOCK_ACK_COMMITTED;
 	for (i = 0; i < sizeof schema / sizeof schema[0]; i++) {
 		submission.sql = schema[i];
 		must(penstock_execute(run.db, &submission, PENSTOCK_FOREVER, NULL), schema[i]);
@@ -332,18 +359,22 @@ static void create_tables(void)
 	trace_outcome(row, 0, PENSTOCK_OK);
 }
 
-/* A batch of a known size: submitted while the writer is held. */
+/*
+ * A batch of a known size: submitted while the writer is held. Many quiet ones of one registered statement into the table
+ * without a trigger are what the engine fuses.
+ */
 static void submit_batch(void)
 {
-	size_t statements = 1 + crash_below(&run.random, STATEMENTS_MAX), i;
 	bool bare = crash_chance(&run.random, run.scenario->bare);
+	enum manner manner = bare && crash_chance(&run.random, 60) ? QUIET : MIXED;
+	size_t statements = 1 + crash_below(&run.random, manner == QUIET ? QUIET_MAX : STATEMENTS_MAX), i;
 
 	if (!hold_writer()) {
 		run.failed = true;
 		return;
 	}
 	for (i = 0; i < statements; i++)
-		submit_insert(&run.random, bare);
+		submit_insert(&run.random, bare, manner);
 	let_writer_go();
 }
 
@@ -353,7 +384,9 @@ static void maintain(void)
 		"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "REINDEX",
 	};
 
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)] };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)]
+	};
 
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
 }
@@ -371,7 +404,7 @@ static void run_outside(sqlite3 *connection, sqlite3_stmt *insert, bool durable)
 	sqlite3_step(insert);
 	if (sqlite3_reset(insert) != SQLITE_OK)
 		crash_die("writing in a pause: %s", sqlite3_errmsg(connection));
-	trace_outcome(row, run.epoch << 40 | row, PENSTOCK_OK);
+	trace_outcome(row, row, PENSTOCK_OK);
 }
 
 /*
@@ -386,11 +419,10 @@ static void pause_engine(void)
 	sqlite3 *connection;
 
 	must(penstock_pause(run.db, PENSTOCK_FOREVER), "pausing");
-	run.epoch++;
 	if (statements > 0) {
 		if (sqlite3_open(run.path, &connection) != SQLITE_OK ||
-		    sqlite3_exec(connection, careless ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", NULL, NULL, NULL) !=
-		            SQLITE_OK ||
+		    sqlite3_exec(connection, careless ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", NULL,
+		                 NULL, NULL) != SQLITE_OK ||
 		    sqlite3_prepare_v2(connection, "INSERT " INTO_T, -1, &insert, NULL) != SQLITE_OK)
 			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
 		for (i = 0; i < statements; i++)
@@ -399,7 +431,6 @@ static void pause_engine(void)
 		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)careless, NULL);
 		sqlite3_close(connection);
 	}
-	run.epoch++;
 	must(penstock_unpause(run.db, PENSTOCK_FOREVER), "unpausing");
 }
 
@@ -497,7 +528,7 @@ static void *race(void *arg)
 	int i;
 
 	for (i = 0; i < RACER_STATEMENTS; i++)
-		submit_insert(&random, i % 3 == 0);
+		submit_insert(&random, i % 3 == 0, i % 6 == 3 ? QUIET : MIXED);
 	return NULL;
 }
 
@@ -544,13 +575,14 @@ static void disarm(void)
 #endif
 }
 
-void scenario_run(const struct scenario *scenario, const char *path, uint64_t seed)
+void scenario_run(const struct scenario *scenario, const char *path, uint64_t seed, struct crash_deeds *deeds)
 {
 	int i;
 
 	memset(&run, 0, sizeof run);
 	run.scenario = scenario;
 	run.path = path;
+	run.deeds = deeds;
 	run.random = seed;
 	trace_begin(path, seed, scenario->weak_sectors, scenario->adrift);
 	open_engine();

@@ -41,7 +41,7 @@ struct scenario {
 const struct scenario *scenario_at(size_t index);
 /* Whether the engine is built with -Dfaults=true. */
 bool scenario_has_faults(void);
-/* Leaves a trace of one run behind. folder is empty before and has the database `crash.db` after. */
-void scenario_run(const struct scenario *scenario, const char *path, uint64_t seed);
+/* Leaves a trace of one run behind, and the database at path, which was not there before. Adds to *deeds. */
+void scenario_run(const struct scenario *scenario, const char *path, uint64_t seed, struct crash_deeds *deeds);
 
 #endif

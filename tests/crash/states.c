@@ -129,8 +129,8 @@ static void report(struct walk *walk, const char *why)
 	if (walk->options->wanted != 0 || walk->messages++ >= MESSAGES_MAX)
 		return;
 	trace_describe(&trace.events[walk->event], event, sizeof event);
-	fprintf(stderr, "%s, behind event %zu of %zu (%s), %s: %s\n", walk->options->what, walk->event + 1, trace.count, event,
-	        walk->pending_count == 0 ? "all synced" : walk->chosen, why);
+	fprintf(stderr, "%s, behind event %zu of %zu (%s), %s: %s\n", walk->options->what, walk->event + 1, trace.count,
+	        event, walk->pending_count == 0 ? "all synced" : walk->chosen, why);
 }
 
 /* ---- one state ---- */

@@ -446,7 +446,8 @@ void trace_describe(const struct trace_event *event, char *text, size_t bytes)
 
 	switch (event->kind) {
 	case TRACE_WRITE:
-		snprintf(text, bytes, "write %s %llu+%u", files[event->name], (unsigned long long)event->offset, event->bytes);
+		snprintf(text, bytes, "write %s %llu+%u", files[event->name], (unsigned long long)event->offset,
+		         event->bytes);
 		break;
 	case TRACE_TRUNCATE:
 		snprintf(text, bytes, "truncate %s to %llu", files[event->name], (unsigned long long)event->offset);
@@ -467,7 +468,8 @@ void trace_describe(const struct trace_event *event, char *text, size_t bytes)
 		snprintf(text, bytes, "sync the folder");
 		break;
 	case TRACE_OUTCOME:
-		snprintf(text, bytes, "outcome of row %zu: %s%s", event->row, penstock_status_name(trace.rows[event->row].status),
+		snprintf(text, bytes, "outcome of row %zu: %s%s", event->row,
+		         penstock_status_name(trace.rows[event->row].status),
 		         trace.rows[event->row].durable ? ", durable" : "");
 		break;
 	}

@@ -31,7 +31,7 @@ enum trace_kind {
 
 /* A submission, or a row that somebody wrote in a pause. Its id is its place in trace.rows; row 0 stands for the schema. */
 struct trace_row {
-	uint64_t order;    /* ticket order, over engines and pauses */
+	uint64_t order;    /* ticket order */
 	size_t told_at;    /* the event */
 	int status;        /* of the outcome; -1: none yet */
 	unsigned outcomes;
