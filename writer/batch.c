@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/log.h"
 
 /* How far ahead a record is fetched while the one before runs. */
@@ -51,7 +52,7 @@ static enum ps_verdict run_member(struct ps_batch *batch, uint64_t ticket, bool 
 	struct ps_outcome scratch, *outcome = ps_members_begin_run(&batch->members, ticket, &scratch);
 	enum ps_verdict verdict;
 
-	if (outcome == NULL)
+	if (outcome == NULL || ps_fault(PS_FAULT_DROP_SLOT))
 		return PS_DONE;
 	verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
 	                       (uint64_t)batch->keys.result_bytes_max, outcome);
@@ -300,6 +301,10 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			return TROUBLE;
 		}
 	}
+	if (ps_fault(PS_FAULT_EARLY_OUTCOME)) {
+		ps_members_deliver(&batch->members, first, *end, PS_PASS_ALL);
+		memset(&batch->members.notes[first - batch->members.base], 0, *end - first);
+	}
 	return commit(batch, first, *end);
 }
 
@@ -400,7 +405,7 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 		ps_members_deliver(&batch->members, first, end, PS_PASS_ALL);
 	} else {
 		ps_members_deliver(&batch->members, first, end, PS_PASS_NOT_DURABLE);
-		whole = sync_durable(batch, first, end);
+		whole = ps_fault(PS_FAULT_SKIP_SYNC) || sync_durable(batch, first, end);
 		ps_members_deliver(&batch->members, first, end, PS_PASS_DURABLE);
 	}
 	ps_ring_release(batch->ring, end);
@@ -455,7 +460,7 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 			continue;
 		}
 		count_replay(batch, stop - *next);
-		result = attempt(batch, *next, &stop, NULL, &culprit);
+		result = ps_fault(PS_FAULT_SKIP_REPLAY) ? COMMITTED : attempt(batch, *next, &stop, NULL, &culprit);
 		if (result == TROUBLE)
 			continue;
 		if (result == NOT_TOGETHER || result == NO_LOCK) {
