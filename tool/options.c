@@ -17,7 +17,8 @@ enum options_parsed options_init(struct options *options, int argc, char **argv)
 	penstock_config_init(&options->config);
 	/* No list can be longer than the command line. */
 	options->pragmas = calloc((size_t)argc + 1, sizeof *options->pragmas);
-	if (options->pragmas == NULL)
+	options->settings = calloc((size_t)argc + 1, sizeof *options->settings);
+	if (options->pragmas == NULL || options->settings == NULL)
 		return options_wrong(options, "out of memory");
 	options->config.pragmas = options->pragmas;
 	return OPTIONS_GOOD;
@@ -26,6 +27,7 @@ enum options_parsed options_init(struct options *options, int argc, char **argv)
 void options_free(struct options *options)
 {
 	free(options->pragmas);
+	free(options->settings);
 }
 
 enum options_parsed options_unknown(const struct options *options)
@@ -95,5 +97,6 @@ enum options_parsed options_set(struct options *options, char *text)
 	}
 	if (penstock_config_set(&options->config, text, equals + 1) != PENSTOCK_OK)
 		return options_wrong(options, "--set %s=%s: %s", text, equals + 1, penstock_error_message());
+	options->settings[options->setting_count++] = (struct options_setting){ text, equals + 1 };
 	return OPTIONS_GOOD;
 }

@@ -19,6 +19,11 @@ struct options {
 	bool quiet;
 	penstock_config config;
 	penstock_pragma *pragmas; /* what config.pragmas points to */
+	struct options_setting {  /* the keys that --set has put into config, as they were written */
+		const char *name;
+		const char *value;
+	} *settings;
+	size_t setting_count;
 };
 
 /* How a command line was understood. */
