@@ -9,82 +9,9 @@
 # Conditions are strings that `all` evaluates one by one, so that a failing test says which one does not hold.
 # shellcheck disable=SC2016,SC2034
 
-set -u -o pipefail
-
-bin=$(readlink -f "${PENSTOCK_BIN:?must name the penstock command}")
 data=${PENSTOCK_DATA:+$(readlink -f "$PENSTOCK_DATA")}
-
-if ! command -v sqlite3 >/dev/null; then
-	echo "1..0 # SKIP the sqlite3 shell is not installed"
-	exit 0
-fi
-
-work=$(mktemp -d) || exit 1
-# A child that is killed before it has shed its parent's trap would run this as well.
-trap '[ "$BASHPID" -ne $$ ] || rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-number=0
-failed=0
-rc=0
-
-# ---- what tests are made of ----
-
-# ok NAME CONDITION...: the test passes when all conditions hold.
-ok() {
-	local name=$1 condition
-	shift
-	number=$((number + 1))
-	for condition in "$@"; do
-		eval "$condition" >notes 2>&1 && continue
-		failed=$((failed + 1))
-		echo "not ok $number - $name"
-		{
-			echo "does not hold: $condition"
-			cat notes
-			echo "exit status: $rc; standard output and error:"
-			head -n 20 out err
-		} 2>&1 | sed 's/^/# /'
-		return
-	done
-	echo "ok $number - $name"
-}
-
-skip() {
-	number=$((number + 1))
-	echo "ok $number - $1 # SKIP $2"
-}
-
-# penstock ARGUMENT...: leaves rc, out and err. Nothing here takes more than a few seconds.
-penstock() {
-	timeout -k 5 120 "$bin" "$@" >out 2>err
-	rc=$?
-}
-
-# start ARGUMENT...: penstock in the background, with signals as in a terminal; leaves pid.
-signals=(--default-signal=INT --default-signal=TERM --default-signal=HUP)
-start() {
-	env "${signals[@]}" "$bin" "$@" >out 2>err &
-	pid=$!
-}
-
-# finish: waits for it, at most ten seconds; leaves rc.
-gone() { ! kill -0 "$pid"; }
-finish() {
-	eventually gone || kill -s KILL "$pid"
-	wait "$pid" 2>/dev/null
-	rc=$?
-}
-
-# eventually COMMAND...: within ten seconds.
-eventually() {
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.05
-	done
-	return 1
-}
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/tap.sh"
 
 # fresh [SQL]: no database, or a new one.
 fresh() {
@@ -94,12 +21,8 @@ fresh() {
 
 ask() { sqlite3 -batch t.db "$1"; }
 holds() { [ "$(ask "$1")" = "$2" ]; }
-said() { grep -qF -e "$1" err; }
-printed() { grep -qF -e "$1" out; }
 # reports N: so many failures were reported.
 reports() { [ "$(grep -c '^[^ ]*:[0-9]*: ' err)" -eq "$1" ]; }
-# figure NAME: of the JSON summary in `out`.
-figure() { sqlite3 -batch :memory: "SELECT json_extract(CAST(readfile('out') AS TEXT), '\$.$1')"; }
 
 # same_as_shell FILE: penstock and the sqlite3 shell make databases with the same dump of it (the shell reads CRLF as LF).
 same_as_shell() {
@@ -205,13 +128,6 @@ else
 		'holds "SELECT count(*) FROM t" 0'
 fi
 
-# Root may write what is read-only, so another user has to try.
-if [ "$(id -u)" -ne 0 ]; then
-	as_user=()
-else
-	as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-	chmod 755 "$work"
-fi
 if "${as_user[@]}" "$bin" --version >/dev/null 2>&1; then
 	mkdir locked
 	cp t.db locked/t.db
@@ -579,5 +495,4 @@ else
 fi
 ok "rows/$what/same_as_the_shell" 'same_as_shell rows.sql' '[ $rc -eq 0 ]' '[ ! -s err ]' '[ "$(wc -l <theirs)" -gt 15000 ]'
 
-echo "1..$number"
-[ "$failed" -eq 0 ]
+finished

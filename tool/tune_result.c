@@ -85,8 +85,8 @@ static void say_choice(const struct tune_result *result, char text[SENTENCE])
 		snprintf(text, SENTENCE, "%s, since nothing was measured", base);
 	else if (search->gave_way)
 		snprintf(text, SENTENCE,
-		         "%s: the best other configuration came to %.2f of their rows/s and %.2f of their p99, which is no more "
-		         "than noise (%.0f %%)",
+		         "%s: the best other configuration came to %.2f of their rows/s and %.2f of their p99, which is not "
+		         "better by more than noise (%.0f %%)",
 		         base, part(tune_measure_rate(&search->confirmed), tune_measure_rate(&search->confirmed_base)),
 		         part(tune_measure_p99_usec(&search->confirmed), tune_measure_p99_usec(&search->confirmed_base)), noise);
 	else if (search->chosen == 0)

@@ -8,6 +8,9 @@
 #include "tool/report.h"
 
 #define RUNGS 4
+/* Of a workload that is not done before. */
+#define CHECK_PART 0.05
+#define CHECK_MIN 1.0
 #define HALVING_PART 0.55
 #define PUTTING_BACK_PART 0.25
 /* What a trial of the first rung is meant to take, with its overhead: from it follows how many candidates there are. */
@@ -15,6 +18,8 @@
 #define CANDIDATES_MIN 6
 #define CANDIDATES_MAX 64
 #define TRIAL_MIN 0.02
+/* Before the first trial has shown it. */
+#define OVERHEAD 0.03
 #define PAIRS 3
 #define PUTTING_BACK_TRIAL_MAX 1.5
 #define NOISE_MIN 0.03
@@ -35,14 +40,12 @@ static double now(const struct tune_search *search)
 
 /* ---- how good a measure is ---- */
 
-/* Positive when the bound is kept, else negative; larger is better in any case. */
-static double quality(const struct tune_search *search, const struct tune_measure *measure)
+/* For the goal, whatever the bound. */
+static double merit(const struct tune_search *search, const struct tune_measure *measure)
 {
 	double rate = tune_measure_rate(measure);
 	double p99 = fmax(tune_measure_p99_usec(measure), 1e-3);
 
-	if (search->bound_usec > 0 && p99 > search->bound_usec * search->margin)
-		return -p99 / search->bound_usec;
 	switch (search->goal) {
 	case TUNE_THROUGHPUT:
 		return rate;
@@ -52,6 +55,16 @@ static double quality(const struct tune_search *search, const struct tune_measur
 		break;
 	}
 	return rate / p99;
+}
+
+/* Positive when the bound is kept, else negative; larger is better in any case. */
+static double quality(const struct tune_search *search, const struct tune_measure *measure)
+{
+	double p99 = tune_measure_p99_usec(measure);
+
+	if (search->bound_usec > 0 && p99 > search->bound_usec * search->margin)
+		return -p99 / search->bound_usec;
+	return merit(search, measure);
 }
 
 /* Not worse than `best` by more than the tolerance. */
@@ -65,20 +78,24 @@ bool tune_search_keeps_bound(const struct tune_search *search, const struct tune
 	return search->bound_usec <= 0 || tune_measure_p99_usec(measure) <= search->bound_usec;
 }
 
-static void learn_noise(struct tune_search *search)
+/*
+ * The relative difference that trials of so many seconds may show by chance: the base's, weighted by their length, as
+ * the variance of a mean falls with the time that it is taken over.
+ */
+static double noise(const struct tune_search *search, double seconds)
 {
-	double mean = 0;
-	double square = 0;
+	double time = 0, mean = 0, square = 0;
 	size_t i;
 
-	search->noise = NOISE_MIN;
+	for (i = 0; i < search->base_trials; i++)
+		time += search->base_seconds[i];
 	if (search->base_trials < 3)
-		return;
+		return NOISE_MIN;
 	for (i = 0; i < search->base_trials; i++)
-		mean += search->base_quality[i] / (double)search->base_trials;
+		mean += search->base_merit[i] * search->base_seconds[i] / time;
 	for (i = 0; i < search->base_trials; i++)
-		square += pow(search->base_quality[i] - mean, 2) / (double)(search->base_trials - 1);
-	search->noise = fmin(fmax(2 * sqrt(square) / fabs(mean), NOISE_MIN), NOISE_MAX);
+		square += pow(search->base_merit[i] - mean, 2) * search->base_seconds[i] / (double)(search->base_trials - 1);
+	return fmin(fmax(2 * sqrt(square / seconds) / mean, NOISE_MIN), NOISE_MAX);
 }
 
 /* ---- trials ---- */
@@ -108,8 +125,10 @@ static enum tune_end try(struct tune_search *search, size_t number, double secon
 	tune_measure_add(&candidate->measure, measure);
 	/* A moving average. */
 	search->overhead += (fmax(now(search) - began - measure->seconds, 0) - search->overhead) / 4;
-	if (number == 0 && search->base_trials < TUNE_NOISE_SAMPLES)
-		search->base_quality[search->base_trials++] = quality(search, measure);
+	if (number == 0 && search->base_trials < TUNE_NOISE_SAMPLES && measure->seconds > 0) {
+		search->base_merit[search->base_trials] = merit(search, measure);
+		search->base_seconds[search->base_trials++] = measure->seconds;
+	}
 	return TUNE_GOOD;
 }
 
@@ -120,6 +139,16 @@ static double share(const struct tune_search *search, double until, size_t trial
 
 	/* Where a trial has a long setup, fewer of them, of which something is measured, say more than many of nothing. */
 	return fmax(each, fmax(TRIAL_MIN, search->overhead / 2));
+}
+
+static enum tune_end check(struct tune_search *search)
+{
+	double seconds = search->bench->workload->endless ? TRIAL_MIN : fmax(search->budget * CHECK_PART, CHECK_MIN);
+
+	search->phase = "checking the workload";
+	search->step = search->steps = 1;
+	space_config_set(&search->config, search->space, &search->candidates[0].point);
+	return tune_check(search->bench, &search->config.config, seconds);
 }
 
 /* ---- halving ---- */
@@ -138,22 +167,25 @@ static void rank(struct tune_search *search, const size_t *entrants, size_t coun
 	search->ranked = count;
 }
 
-/* Measures the entrants, the base first and last; those that there was no time for are struck off. */
-static enum tune_end climb(struct tune_search *search, size_t *entrants, size_t *count, double seconds, double until)
+/* Measures the entrants, the base first and last; how many there was time for. */
+static enum tune_end climb(struct tune_search *search, const size_t *entrants, size_t count, double seconds, double until,
+                           size_t *measured)
 {
 	struct tune_measure measure;
 	enum tune_end end = TUNE_GOOD;
 	size_t i;
 
-	for (i = 0; i < *count; i++) {
+	for (i = 0; i < count; i++) {
+		struct tune_candidate *candidate = &search->candidates[entrants[i]];
+
 		if (i > 0 && now(search) > until)
 			break;
 		end = try(search, entrants[i], seconds, &measure);
 		if (end != TUNE_GOOD)
 			break;
-		search->candidates[entrants[i]].quality = quality(search, &measure);
+		candidate->quality = quality(search, &candidate->measure);
 	}
-	*count = i;
+	*measured = i;
 	if (end == TUNE_GOOD && now(search) <= until)
 		end = try(search, 0, seconds, &measure);
 	return end;
@@ -178,8 +210,8 @@ static enum tune_end halve(struct tune_search *search, size_t *entrants)
 	double until = search->budget * HALVING_PART;
 	size_t count = search->sampled;
 	enum tune_end end = TUNE_GOOD;
-	double seconds = 0;
-	size_t i;
+	double seconds = TRIAL_MIN;
+	size_t measured, i;
 	int rung;
 
 	for (i = 0; i < count; i++)
@@ -188,15 +220,16 @@ static enum tune_end halve(struct tune_search *search, size_t *entrants)
 	for (rung = 0; rung < RUNGS && count > 1 && end == TUNE_GOOD && (rung == 0 || now(search) < until); rung++) {
 		double rung_until = now(search) + (until - now(search)) / (RUNGS - rung);
 
-		seconds = rung == 0 ? share(search, rung_until, count + 1) : fmax(2 * seconds, share(search, rung_until, count + 1));
+		seconds = fmax(seconds, share(search, rung_until, count + 1));
 		if (rung == 0)
 			search->shortest = seconds;
+		search->longest = seconds;
 		search->step = 0;
 		search->steps = count + 1;
-		end = climb(search, entrants, &count, seconds, until);
-		/* An unfinished rung compares little with less: only the first one is better than nothing. */
-		if (end == TUNE_GOOD || (end == TUNE_INTERRUPTED && rung == 0))
-			rank(search, entrants, count);
+		end = climb(search, entrants, count, seconds, until, &measured);
+		/* What the end of the time or a signal has kept from a later rung still has what it was in the earlier ones. */
+		if (end != TUNE_FAILED)
+			rank(search, entrants, rung == 0 ? measured : count);
 		count = go_on(search, entrants);
 	}
 	return end;
@@ -204,17 +237,18 @@ static enum tune_end halve(struct tune_search *search, size_t *entrants)
 
 /* ---- the choice ---- */
 
+/* The base is chosen here only when it is the best; otherwise the confirmation decides, which sees more. */
 static void choose(struct tune_search *search)
 {
 	double best = search->ranked > 0 ? search->candidates[search->ranking[0]].quality : 0;
 	size_t i;
 
-	learn_noise(search);
+	search->noise = noise(search, search->longest);
 	search->chosen = search->ranked > 0 ? search->ranking[0] : 0;
 	for (i = 1; i < search->ranked; i++) {
 		const struct tune_candidate *candidate = &search->candidates[search->ranking[i]];
 
-		if (is_near(candidate->quality, best, search->noise) &&
+		if (search->chosen != 0 && search->ranking[i] != 0 && is_near(candidate->quality, best, search->noise) &&
 		    space_distance(search->space, &candidate->point) <
 		            space_distance(search->space, &search->candidates[search->chosen].point))
 			search->chosen = search->ranking[i];
@@ -255,7 +289,7 @@ static enum tune_end put_back(struct tune_search *search, size_t best, enum spac
 	if (end != TUNE_GOOD)
 		return end;
 	/* Always against the best itself, so that many small losses do not add up. */
-	if (is_near(quality(search, &without), quality(search, &with), search->noise)) {
+	if (is_near(quality(search, &without), quality(search, &with), noise(search, seconds))) {
 		reason->why = TUNE_WHY_NO_GAIN;
 		search->chosen = plainer;
 	} else {
@@ -347,8 +381,8 @@ static enum tune_end confirm(struct tune_search *search)
 		return end;
 	search->margin = 1;
 	base = quality(search, &search->confirmed_base);
-	/* The pairs average out a part of the noise. */
-	if (quality(search, &search->confirmed) <= base + fabs(base) * search->noise / sqrt((double)search->pairs))
+	search->noise = noise(search, search->confirmed_base.seconds);
+	if (quality(search, &search->confirmed) <= base + fabs(base) * search->noise)
 		give_way(search);
 	return end;
 }
@@ -391,6 +425,7 @@ static bool prepare(struct tune_search *search)
 	for (i = 0; i < search->count; i++)
 		search->candidates[i] = (struct tune_candidate){ .point = points[i], .sampled = true };
 	search->margin = MARGIN;
+	search->overhead = OVERHEAD;
 	clock_gettime(CLOCK_MONOTONIC, &search->began);
 	search->bench->tick = draw;
 	search->bench->tick_arg = search;
@@ -406,7 +441,9 @@ enum tune_end tune_search(struct tune_search *search)
 		report_say("out of memory");
 		return TUNE_FAILED;
 	}
-	end = halve(search, entrants);
+	end = check(search);
+	if (end == TUNE_GOOD)
+		end = halve(search, entrants);
 	if (end != TUNE_FAILED) {
 		choose(search);
 		begin_reasons(search);

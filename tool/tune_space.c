@@ -191,8 +191,13 @@ static struct space_point draw_point(const struct space *space, uint64_t *state)
 
 	while (changes-- > 0) {
 		size_t key = draw(state) % SPACE_KEYS;
+		const struct space_levels *levels = &space->keys[key];
+		uint64_t level;
 
-		point.levels[key] = (unsigned char)(draw(state) % space->keys[key].count);
+		if (levels->count < 2)
+			continue;
+		level = draw(state) % (levels->count - 1);
+		point.levels[key] = (unsigned char)(level + (level >= levels->base));
 	}
 	return point;
 }

@@ -476,3 +476,15 @@ enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config
 		end = run_once(bench, config, seconds - measure->seconds, measure);
 	return end;
 }
+
+enum tune_end tune_check(struct tune_bench *bench, const penstock_config *config, double seconds)
+{
+	bool wait = bench->wait;
+	struct tune_measure measure = { 0 };
+	enum tune_end end;
+
+	bench->wait = false;
+	end = run_once(bench, config, seconds, &measure);
+	bench->wait = wait;
+	return end;
+}

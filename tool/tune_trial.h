@@ -63,6 +63,12 @@ void tune_bench_close(struct tune_bench *bench, penstock *db);
 enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds,
                          struct tune_measure *measure);
 
+/*
+ * Runs the workload once, without measuring it or waiting for outcomes, for at most so long: statements that fail are
+ * met here, even where no trial would come as far.
+ */
+enum tune_end tune_check(struct tune_bench *bench, const penstock_config *config, double seconds);
+
 double tune_seconds_since(const struct timespec *began);
 
 #endif
