@@ -47,7 +47,7 @@ penstock --help
 ok help/names_the_commands '[ $rc -eq 0 ]' 'printed "penstock run"' 'printed "penstock config"'
 penstock run --help
 ok help/lists_every_option_of_run '[ $rc -eq 0 ]' \
-	'for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; false; break; }; done'
+	'(for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
 penstock config
 cp out keys.conf
 ok config/prints_every_key '[ $rc -eq 0 ]' '[ "$(grep -c "^[a-z_]* = " out)" -ge 20 ]' \
@@ -173,7 +173,7 @@ ok sql/failures_have_file_line_and_name '[ $rc -eq 1 ]' 'reports 4' \
 ok sql/the_others_go_on 'holds "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)" 1,3,4,7,9' \
 	'holds "SELECT b FROM t WHERE a = 4" "x;\"y"' 'holds "SELECT b FROM t WHERE a = 1" "one;"'
 ok sql/table_of_figures 'grep -qE "^statements +10$" out' 'grep -qE "^failures +4$" out' \
-	'for f in time rate batches "mean batch" "outcome p50" "outcome p99" "outcome max"; do printed "$f" || { echo $f; false; break; }; done'
+	'(for f in time rate batches "mean batch" "outcome p50" "outcome p99" "outcome max"; do printed "$f" || { echo $f; exit 1; }; done)'
 ok sql/same_as_the_shell 'same_as_shell mixed.sql'
 sed 's/$/\r/' mixed.sql >crlf.sql
 ok sql/crlf_is_the_same_as_the_shell 'same_as_shell crlf.sql' 'said "crlf.sql:6: SQLITE_CONSTRAINT_UNIQUE"'
@@ -264,7 +264,7 @@ ok inputs/files_fifos_and_standard_input_at_once '[ $rc -eq 0 ]' '[ ! -s err ]' 
 	'[ "$(figure statements)" -eq 2000 ]' '[ "$(figure failures)" -eq 0 ]' '[ "$(figure committed)" -eq 2000 ]'
 ok json/is_an_object 'sqlite3 :memory: "SELECT json_valid(CAST(readfile('\''out'\'') AS TEXT))" | grep -qx 1' \
 	'[ "$(figure interrupted)" -eq 0 ]' '[ -z "$(figure failure)" ]' '[ -n "$(figure sqlite)" ]' \
-	'for f in seconds rate batches mean_batch p50_usec p99_usec max_usec accepted failed unknown replayed_batches busy_retries wal_bytes_peak checkpoints penstock; do [ -n "$(figure $f)" ] || { echo $f; false; break; }; done'
+	'(for f in seconds rate batches mean_batch p50_usec p99_usec max_usec accepted failed unknown replayed_batches busy_retries wal_bytes_peak checkpoints penstock; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
 if command -v python3 >/dev/null; then
 	ok json/python_reads_it 'python3 -m json.tool out'
 else

@@ -53,9 +53,9 @@ keys="ring_slots batch_max batch_bytes batch_usec linger_usec wal_bytes_max writ
 
 penstock tune --help
 ok help/lists_every_option '[ $rc -eq 0 ]' \
-	'for o in workload csv sql setup threads wait ack goal p99 budget seed config set out json quiet help; do printed "  --$o" || { echo $o; false; break; }; done'
+	'(for o in workload csv sql setup threads wait ack goal p99 budget seed config set out json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
 penstock --help
-ok help/names_the_command '[ $rc -eq 0 ]' 'printed "penstock tune"'
+ok help/names_the_command '[ $rc -eq 0 ]' 'printed "penstock tune [OPTION]"'
 
 # wrong NAME MESSAGE ARGUMENT...
 wrong() {
@@ -200,15 +200,15 @@ fi
 tune --json
 ok found/a_configuration_that_run_reads found '[ ! -s err ]'
 ok found/a_figure_of_everything '[ "$(figure goal)" = throughput ]' '[ "$(figure seed)" -eq 1 ]' '[ "$(figure interrupted)" -eq 0 ]' \
-	'for f in noise budget seconds workload chosen.rate chosen.p99_usec base.rate ratio.rate ratio.p99 ratio.pairs why out; do [ -n "$(figure $f)" ] || { echo $f; false; break; }; done'
+	'(for f in noise budget seconds workload chosen.rate chosen.p99_usec base.rate ratio.rate ratio.p99 ratio.pairs why out; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
 ok found/file_has_each_key_with_its_default \
-	'for k in $keys; do grep -B1 "^$k = " o.ini | grep -q "^# default " || { echo $k; false; break; }; done' \
+	'(for k in $keys; do grep -B1 "^$k = " o.ini | grep -q "^# default " || { echo $k; exit 1; }; done)' \
 	'[ "$(grep -c "^[a-z_]* = " o.ini)" -eq 10 ]' '! grep -q "^synchronous" o.ini'
 ok found/file_is_the_choice \
-	'for k in $keys; do [ "$(value $k)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = $(figure chosen.number)")" ] || { echo $k; false; break; }; done'
+	'(for k in $keys; do [ "$(value $k)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = $(figure chosen.number)")" ] || { echo $k; exit 1; }; done)'
 "$bin" config | sed -n 's/^\([a-z_]*\) = /\1 /p' | sed 's/ any$/ -1/' | awk '{ print $1, $3 == "MiB" ? $2 * 1048576 : $2 }' >defaults
 ok found/the_defaults_are_a_candidate \
-	'for k in ${keys% page_size*}; do [ "$(sed -n "s/^$k //p" defaults)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = 0")" ] || { echo $k; false; break; }; done' \
+	'(for k in ${keys% page_size*}; do [ "$(sed -n "s/^$k //p" defaults)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = 0")" ] || { echo $k; exit 1; }; done)' \
 	'[ "$(query "SELECT seconds > 0 FROM c WHERE number = 0")" -eq 1 ]'
 ok found/never_worse_than_the_defaults '[ "$(query "SELECT $(figure ratio.rate) >= 1.0")" -eq 1 ]'
 ok found/no_candidate_twice '[ "$(query "SELECT count(*) = count(DISTINCT config) AND count(*) >= 6 FROM c")" -eq 1 ]'

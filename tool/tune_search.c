@@ -103,12 +103,16 @@ static double noise(const struct tune_search *search, double seconds)
 static void draw(void *arg)
 {
 	const struct tune_search *search = arg;
-	const struct tune_candidate *first = &search->candidates[search->ranked > 0 ? search->ranking[0] : 0];
+	const struct tune_measure *best = &search->candidates[search->ranked > 0 ? search->ranking[0] : 0].measure;
 
-	if (search->drawing)
-		report_status("%s, trial %zu of %zu; best %.0f rows/s, p99 %.2f ms; %.0f of %.0f s", search->phase,
-		              search->step, search->steps, tune_measure_rate(&first->measure),
-		              tune_measure_p99_usec(&first->measure) / 1e3, now(search), search->budget);
+	if (!search->drawing)
+		return;
+	if (best->seconds > 0)
+		report_status("%s, trial %zu of %zu; best %.0f rows/s, p99 %.2f ms; %.0f of %.0f s", search->phase, search->step,
+		              search->steps, tune_measure_rate(best), tune_measure_p99_usec(best) / 1e3, now(search),
+		              search->budget);
+	else
+		report_status("%s; %.0f of %.0f s", search->phase, now(search), search->budget);
 }
 
 static enum tune_end try(struct tune_search *search, size_t number, double seconds, struct tune_measure *measure)
@@ -146,7 +150,6 @@ static enum tune_end check(struct tune_search *search)
 	double seconds = search->bench->workload->endless ? TRIAL_MIN : fmax(search->budget * CHECK_PART, CHECK_MIN);
 
 	search->phase = "checking the workload";
-	search->step = search->steps = 1;
 	space_config_set(&search->config, search->space, &search->candidates[0].point);
 	return tune_check(search->bench, &search->config.config, seconds);
 }
