@@ -197,7 +197,7 @@ fi
 
 # ---- what is found ----
 
-tune --json
+tune --json --budget 4s
 ok found/a_configuration_that_run_reads found '[ ! -s err ]'
 ok found/a_figure_of_everything '[ "$(figure goal)" = throughput ]' '[ "$(figure seed)" -eq 1 ]' '[ "$(figure interrupted)" -eq 0 ]' \
 	'(for f in noise budget seconds workload chosen.rate chosen.p99_usec base.rate ratio.rate ratio.p99 ratio.pairs why out; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
@@ -219,10 +219,10 @@ ok pareto/every_other_point_is '[ "$(query "SELECT count(*) FROM c WHERE NOT par
 
 sampled='SELECT config FROM c WHERE sampled ORDER BY number'
 query "$sampled" >sample1
-tune --json --goal latency
+tune --json --goal latency --budget 4s
 query "$sampled" >again
 ok seed/the_same_samples_the_same 'found' 'cmp sample1 again'
-tune --json --seed 2
+tune --json --seed 2 --budget 4s
 query "$sampled" >sample2
 ok seed/another_one_samples_others 'found' '! cmp sample1 sample2'
 

@@ -52,14 +52,20 @@ static const char *usec_text(double usec, char text[SPACE_TEXT])
 	return text;
 }
 
-static size_t measured(const struct tune_search *search)
+/* Of the first so many. */
+static size_t measured_of(const struct tune_search *search, size_t first)
 {
 	size_t count = 0;
 	size_t i;
 
-	for (i = 0; i < search->count; i++)
+	for (i = 0; i < first; i++)
 		count += search->candidates[i].measure.seconds > 0;
 	return count;
+}
+
+static size_t measured(const struct tune_search *search)
+{
+	return measured_of(search, search->count);
 }
 
 /* What the base is called. */
@@ -216,6 +222,9 @@ bool tune_result_table(const struct tune_result *result)
 	       result->interrupted ? " (interrupted)" : "");
 	say_bound(result, text);
 	printf("p99 bound  %s\n", text);
+	if (measured_of(search, search->sampled) < search->sampled && !result->interrupted)
+		printf("budget     too short for %zu of the %zu configurations of the sample: a longer --budget finds more\n",
+		       search->sampled - measured_of(search, search->sampled), search->sampled);
 	printf("written to %s\n", result->arguments->out);
 	return written();
 }

@@ -133,6 +133,7 @@ static enum tune_end try(struct tune_search *search, size_t number, double secon
 		search->base_merit[search->base_trials] = merit(search, measure);
 		search->base_seconds[search->base_trials++] = measure->seconds;
 	}
+	draw(search);
 	return TUNE_GOOD;
 }
 
