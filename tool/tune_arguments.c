@@ -166,7 +166,10 @@ static enum options_parsed check_operands(struct tune_arguments *arguments, int 
 
 enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int argc, char **argv)
 {
-	enum { WORKLOAD = 1, CSV, SQL, SETUP, THREADS, WAIT, ACK, GOAL, P99, BUDGET, SEED, CONFIG, SET, OUT, JSON, QUIET, HELP };
+	enum {
+		WORKLOAD = 1, CSV, SQL, SETUP, THREADS, WAIT, ACK, GOAL, P99,
+		BUDGET, SEED, CONFIG, SET, OUT, JSON, QUIET, HELP
+	};
 	static const struct option options[] = {
 		{ "workload", required_argument, NULL, WORKLOAD },
 		{ "csv", required_argument, NULL, CSV },

@@ -2,7 +2,7 @@
  * tune_arguments.h - the command line of `penstock tune`
  *
  * As in arguments.h, whatever can be seen to be wrong without opening a file is found here. Durations have a unit: a
- * bound of 2 could be meant as milliseconds or seconds, and nobody would notice the difference before a minute has passed.
+ * bound of 2 could be meant as milliseconds or seconds, and nobody would notice before a minute has passed.
  */
 #ifndef PENSTOCK_TOOL_TUNE_ARGUMENTS_H
 #define PENSTOCK_TOOL_TUNE_ARGUMENTS_H

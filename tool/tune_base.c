@@ -54,7 +54,7 @@ static int on_setting(void *user, const char *section, const char *name, const c
 	return add(user, strcmp(section, "pragmas") == 0, name, value);
 }
 
-/* An ini_reader. Without it inih would take an indented line as one more value of the setting above, unlike the library. */
+/* An ini_reader: left to itself, inih takes an indented line as one more value of the setting above; the library does not. */
 static char *next_line(char *buffer, int room, void *stream)
 {
 	char *line = NULL;

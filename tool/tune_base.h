@@ -2,8 +2,8 @@
  * tune_base.h - the configuration that tuning starts from
  *
  * It is what `penstock run` would use with the same --config and --set. The library checks the file, and says what is
- * wrong with it, when an engine is opened on it; only then is it read here, so that what is not tuned can be written into the new
- * file. A file is therefore read twice and must not be a pipe.
+ * wrong with it, when an engine is opened on it; only then is it read here, so that what is not tuned can be written into
+ * the new file. A file is therefore read twice and must not be a pipe.
  */
 #ifndef PENSTOCK_TOOL_TUNE_BASE_H
 #define PENSTOCK_TOOL_TUNE_BASE_H

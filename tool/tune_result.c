@@ -295,7 +295,8 @@ bool tune_result_json(const struct tune_result *result)
 	printf("},\n  \"base\": {");
 	print_measure(base_measure(search));
 	printf("},\n  \"ratio\": {\"rate\": %.6f, \"p99\": %.6f, \"pairs\": %zu},\n  \"why\": ",
-	       search->chosen == 0 ? 1.0 : rate_ratio(search), search->chosen == 0 ? 1.0 : p99_ratio(search), search->pairs);
+	       search->chosen == 0 ? 1.0 : rate_ratio(search), search->chosen == 0 ? 1.0 : p99_ratio(search),
+	       search->pairs);
 	say_choice(result, text);
 	json_string(text);
 	printf(",\n  \"out\": ");

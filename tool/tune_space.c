@@ -36,7 +36,7 @@ static const struct key {
 	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 20, 100),
 	                      .help = "microseconds of looking for work before a sleep; costs processor time" },
 	[SPACE_PAGE_SIZE] = { .name = "page_size", .pragma = true, .levels = { 4096, 8192, 16384 },
-	                      .help = "bytes of a database page; only matters for a new database, an existing one keeps its own" },
+	                      .help = "bytes of a page; only matters for a new database, an existing one keeps its own" },
 	[SPACE_CACHE_SIZE] = { .name = "cache_size", .pragma = true, .levels = { -64000, -16000, -2000 },
 	                       .help = "SQLite's page cache, of every connection; KiB when negative, else pages" },
 #undef KEY

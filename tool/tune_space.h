@@ -2,8 +2,8 @@
  * tune_space.h - the configurations that can be tried
  *
  * Each key that is tuned has a few levels, one of them the base's: what --config and --set give, else the default. A
- * point is one level for each key. Which keys there are, their levels and what each of them does for people to read stands in
- * one table.
+ * point is one level for each key. Which keys there are, their levels, and in words what each of them does, stands in one
+ * table.
  *
  *   1. The base is a point, and the first of every sample.
  *   2. The sample depends on the seed and the space alone, and a shorter one is the beginning of a longer one.
@@ -52,7 +52,7 @@ struct space_point {
 	unsigned char levels[SPACE_KEYS];
 };
 
-/* A configuration with room for what a point sets: the pragmas of the space come first, so the base's must not repeat them. */
+/* A configuration with room for what a point sets. The pragmas of the space come first; the base must not repeat them. */
 struct space_config {
 	penstock_config config;
 	penstock_pragma *pragmas;
