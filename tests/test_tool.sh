@@ -9,82 +9,9 @@
 # Conditions are strings that `all` evaluates one by one, so that a failing test says which one does not hold.
 # shellcheck disable=SC2016,SC2034
 
-set -u -o pipefail
-
-bin=$(readlink -f "${PENSTOCK_BIN:?must name the penstock command}")
 data=${PENSTOCK_DATA:+$(readlink -f "$PENSTOCK_DATA")}
-
-if ! command -v sqlite3 >/dev/null; then
-	echo "1..0 # SKIP the sqlite3 shell is not installed"
-	exit 0
-fi
-
-work=$(mktemp -d) || exit 1
-# A child that is killed before it has shed its parent's trap would run this as well.
-trap '[ "$BASHPID" -ne $$ ] || rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-number=0
-failed=0
-rc=0
-
-# ---- what tests are made of ----
-
-# ok NAME CONDITION...: the test passes when all conditions hold.
-ok() {
-	local name=$1 condition
-	shift
-	number=$((number + 1))
-	for condition in "$@"; do
-		eval "$condition" >notes 2>&1 && continue
-		failed=$((failed + 1))
-		echo "not ok $number - $name"
-		{
-			echo "does not hold: $condition"
-			cat notes
-			echo "exit status: $rc; standard output and error:"
-			head -n 20 out err
-		} 2>&1 | sed 's/^/# /'
-		return
-	done
-	echo "ok $number - $name"
-}
-
-skip() {
-	number=$((number + 1))
-	echo "ok $number - $1 # SKIP $2"
-}
-
-# penstock ARGUMENT...: leaves rc, out and err. Nothing here takes more than a few seconds.
-penstock() {
-	timeout -k 5 120 "$bin" "$@" >out 2>err
-	rc=$?
-}
-
-# start ARGUMENT...: penstock in the background, with signals as in a terminal; leaves pid.
-signals=(--default-signal=INT --default-signal=TERM --default-signal=HUP)
-start() {
-	env "${signals[@]}" "$bin" "$@" >out 2>err &
-	pid=$!
-}
-
-# finish: waits for it, at most ten seconds; leaves rc.
-gone() { ! kill -0 "$pid"; }
-finish() {
-	eventually gone || kill -s KILL "$pid"
-	wait "$pid" 2>/dev/null
-	rc=$?
-}
-
-# eventually COMMAND...: within ten seconds.
-eventually() {
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.05
-	done
-	return 1
-}
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/tap.sh"
 
 # fresh [SQL]: no database, or a new one.
 fresh() {
@@ -94,12 +21,8 @@ fresh() {
 
 ask() { sqlite3 -batch t.db "$1"; }
 holds() { [ "$(ask "$1")" = "$2" ]; }
-said() { grep -qF -e "$1" err; }
-printed() { grep -qF -e "$1" out; }
 # reports N: so many failures were reported.
 reports() { [ "$(grep -c '^[^ ]*:[0-9]*: ' err)" -eq "$1" ]; }
-# figure NAME: of the JSON summary in `out`.
-figure() { sqlite3 -batch :memory: "SELECT json_extract(CAST(readfile('out') AS TEXT), '\$.$1')"; }
 
 # same_as_shell FILE: penstock and the sqlite3 shell make databases with the same dump of it (the shell reads CRLF as LF).
 same_as_shell() {
@@ -124,7 +47,7 @@ penstock --help
 ok help/names_the_commands '[ $rc -eq 0 ]' 'printed "penstock run"' 'printed "penstock config"'
 penstock run --help
 ok help/lists_every_option_of_run '[ $rc -eq 0 ]' \
-	'for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; false; break; }; done'
+	'(for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
 penstock config
 cp out keys.conf
 ok config/prints_every_key '[ $rc -eq 0 ]' '[ "$(grep -c "^[a-z_]* = " out)" -ge 20 ]' \
@@ -205,13 +128,6 @@ else
 		'holds "SELECT count(*) FROM t" 0'
 fi
 
-# Root may write what is read-only, so another user has to try.
-if [ "$(id -u)" -ne 0 ]; then
-	as_user=()
-else
-	as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-	chmod 755 "$work"
-fi
 if "${as_user[@]}" "$bin" --version >/dev/null 2>&1; then
 	mkdir locked
 	cp t.db locked/t.db
@@ -257,7 +173,7 @@ ok sql/failures_have_file_line_and_name '[ $rc -eq 1 ]' 'reports 4' \
 ok sql/the_others_go_on 'holds "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)" 1,3,4,7,9' \
 	'holds "SELECT b FROM t WHERE a = 4" "x;\"y"' 'holds "SELECT b FROM t WHERE a = 1" "one;"'
 ok sql/table_of_figures 'grep -qE "^statements +10$" out' 'grep -qE "^failures +4$" out' \
-	'for f in time rate batches "mean batch" "outcome p50" "outcome p99" "outcome max"; do printed "$f" || { echo $f; false; break; }; done'
+	'(for f in time rate batches "mean batch" "outcome p50" "outcome p99" "outcome max"; do printed "$f" || { echo $f; exit 1; }; done)'
 ok sql/same_as_the_shell 'same_as_shell mixed.sql'
 sed 's/$/\r/' mixed.sql >crlf.sql
 ok sql/crlf_is_the_same_as_the_shell 'same_as_shell crlf.sql' 'said "crlf.sql:6: SQLITE_CONSTRAINT_UNIQUE"'
@@ -348,7 +264,7 @@ ok inputs/files_fifos_and_standard_input_at_once '[ $rc -eq 0 ]' '[ ! -s err ]' 
 	'[ "$(figure statements)" -eq 2000 ]' '[ "$(figure failures)" -eq 0 ]' '[ "$(figure committed)" -eq 2000 ]'
 ok json/is_an_object 'sqlite3 :memory: "SELECT json_valid(CAST(readfile('\''out'\'') AS TEXT))" | grep -qx 1' \
 	'[ "$(figure interrupted)" -eq 0 ]' '[ -z "$(figure failure)" ]' '[ -n "$(figure sqlite)" ]' \
-	'for f in seconds rate batches mean_batch p50_usec p99_usec max_usec accepted failed unknown replayed_batches busy_retries wal_bytes_peak checkpoints penstock; do [ -n "$(figure $f)" ] || { echo $f; false; break; }; done'
+	'(for f in seconds rate batches mean_batch p50_usec p99_usec max_usec accepted failed unknown replayed_batches busy_retries wal_bytes_peak checkpoints penstock; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
 if command -v python3 >/dev/null; then
 	ok json/python_reads_it 'python3 -m json.tool out'
 else
@@ -579,5 +495,4 @@ else
 fi
 ok "rows/$what/same_as_the_shell" 'same_as_shell rows.sql' '[ $rc -eq 0 ]' '[ ! -s err ]' '[ "$(wc -l <theirs)" -gt 15000 ]'
 
-echo "1..$number"
-[ "$failed" -eq 0 ]
+finished

@@ -1,16 +1,11 @@
 #include "tool/arguments.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool/report.h"
-
-#define THREADS_MAX 1024
-#define PRAGMA_PREFIX "pragmas."
 
 static const char usage[] =
 	"Usage: penstock run [OPTION]... DB FILE...\n"
@@ -38,105 +33,45 @@ static const char usage[] =
 	"others go on. The first SIGINT, SIGTERM or SIGHUP ends the reading; what was read is\n"
 	"finished. Exit status: 0 all went well, 1 some statement failed, 2 nothing could begin.\n";
 
-static enum arguments_parsed __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
+static enum options_parsed parse_operands(struct arguments *arguments, int count, char **operands)
 {
-	va_list list;
-
-	fputs("penstock run: ", stderr);
-	va_start(list, format);
-	vfprintf(stderr, format, list);
-	va_end(list);
-	fputs("\nTry 'penstock run --help'.\n", stderr);
-	return ARGUMENTS_WRONG;
-}
-
-static enum arguments_parsed parse_ack(struct arguments *arguments, const char *text)
-{
-	static const struct {
-		const char *name;
-		penstock_ack ack;
-	} levels[] = {
-		{ "none", PENSTOCK_ACK_NONE },
-		{ "committed", PENSTOCK_ACK_COMMITTED },
-		{ "durable", PENSTOCK_ACK_DURABLE },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof levels / sizeof *levels; i++)
-		if (strcmp(text, levels[i].name) == 0) {
-			arguments->ack = levels[i].ack;
-			return ARGUMENTS_GOOD;
-		}
-	return wrong("--ack %s: no such level; it is none, committed or durable", text);
-}
-
-static enum arguments_parsed parse_threads(struct arguments *arguments, const char *text)
-{
-	char *end;
-	unsigned long number;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 1 || number > THREADS_MAX)
-		return wrong("--threads %s: not a number from 1 to %d", text, THREADS_MAX);
-	arguments->threads = number;
-	return ARGUMENTS_GOOD;
-}
-
-/* Cuts the text at its '='. */
-static enum arguments_parsed parse_set(struct arguments *arguments, char *text)
-{
-	char *equals = strchr(text, '=');
-
-	if (equals == NULL || equals == text)
-		return wrong("--set %s: not of the form key=value", text);
-	*equals = '\0';
-	if (strncmp(text, PRAGMA_PREFIX, strlen(PRAGMA_PREFIX)) == 0) {
-		penstock_pragma *pragma = &arguments->pragmas[arguments->config.pragma_count++];
-
-		pragma->name = text + strlen(PRAGMA_PREFIX);
-		pragma->value = equals + 1;
-		return ARGUMENTS_GOOD;
-	}
-	if (penstock_config_set(&arguments->config, text, equals + 1) != PENSTOCK_OK)
-		return wrong("--set %s=%s: %s", text, equals + 1, penstock_error_message());
-	return ARGUMENTS_GOOD;
-}
-
-static enum arguments_parsed parse_operands(struct arguments *arguments, int count, char **operands)
-{
+	struct options *common = &arguments->common;
 	size_t standard = 0;
 	size_t i;
 
 	if (count == 0)
-		return wrong("no database: name a file, which is created when missing");
+		return options_wrong(common, "no database: name a file, which is created when missing");
 	arguments->database = operands[0];
 	if (strcmp(operands[0], "-") == 0)
-		return wrong("the database cannot be standard input: name a file before the first '-'");
+		return options_wrong(common, "the database cannot be standard input: name a file before the first '-'");
 	if (arguments->input_count > 0 && arguments->sql == NULL)
-		return wrong("--csv %s: without --sql there is nothing to do with the records", arguments->inputs[0]);
+		return options_wrong(common,
+		                     "--csv %s: without --sql there is nothing to do with the records", arguments->inputs[0]);
 	if (arguments->input_count == 0 && arguments->sql != NULL)
-		return wrong("--sql: without --csv there are no records; SQL text is read from a FILE or from '-'");
-	if (arguments->input_count == 0 && arguments->threads > 0)
-		return wrong("--threads: only for --csv; each SQL file is read by one thread");
+		return options_wrong(common,
+		                     "--sql: without --csv there are no records; SQL text is read from a FILE or from '-'");
+	if (arguments->input_count == 0 && common->threads > 0)
+		return options_wrong(common, "--threads: only for --csv; each SQL file is read by one thread");
 	if (arguments->sql != NULL && count > 1)
-		return wrong("'%s': either --csv or SQL files, not both; use two runs", operands[1]);
+		return options_wrong(common, "'%s': either --csv or SQL files, not both; use two runs", operands[1]);
 	for (i = 1; i < (size_t)count; i++)
 		arguments->inputs[arguments->input_count++] = operands[i];
 	if (arguments->input_count == 0)
-		return wrong("nothing to do for '%s': name SQL files, or '-' for standard input", operands[0]);
+		return options_wrong(common,
+		                     "nothing to do for '%s': name SQL files, or '-' for standard input", operands[0]);
 	if (arguments->input_count > REPORT_INPUTS_MAX)
-		return wrong("%zu files: at most %d at a time", arguments->input_count, REPORT_INPUTS_MAX);
+		return options_wrong(common,
+		                     "%zu files: at most %d at a time", arguments->input_count, REPORT_INPUTS_MAX);
 	for (i = 0; i < arguments->input_count; i++)
 		standard += strcmp(arguments->inputs[i], "-") == 0;
 	if (standard > 1)
-		return wrong("'-' %zu times: there is only one standard input", standard);
-	if (arguments->threads == 0)
-		arguments->threads = 1;
-	return ARGUMENTS_GOOD;
+		return options_wrong(common, "'-' %zu times: there is only one standard input", standard);
+	if (common->threads == 0)
+		common->threads = 1;
+	return OPTIONS_GOOD;
 }
 
-enum arguments_parsed arguments_parse(struct arguments *arguments, int argc, char **argv)
+enum options_parsed arguments_parse(struct arguments *arguments, int argc, char **argv)
 {
 	enum { CSV = 1, SQL, THREADS, ACK, CONFIG, SET, JSON, QUIET, HELP };
 	static const struct option options[] = {
@@ -151,19 +86,17 @@ enum arguments_parsed arguments_parse(struct arguments *arguments, int argc, cha
 		{ "help", no_argument, NULL, HELP },
 		{ 0 },
 	};
-	enum arguments_parsed parsed = ARGUMENTS_GOOD;
+	struct options *common = &arguments->common;
+	enum options_parsed parsed;
 	int option;
 
 	memset(arguments, 0, sizeof *arguments);
-	arguments->ack = PENSTOCK_ACK_COMMITTED;
-	penstock_config_init(&arguments->config);
+	parsed = options_init(common, argc, argv);
 	/* No list can be longer than the command line. */
 	arguments->inputs = calloc((size_t)argc + 1, sizeof *arguments->inputs);
-	arguments->pragmas = calloc((size_t)argc + 1, sizeof *arguments->pragmas);
-	if (arguments->inputs == NULL || arguments->pragmas == NULL)
-		return wrong("out of memory");
-	arguments->config.pragmas = arguments->pragmas;
-	while (parsed == ARGUMENTS_GOOD && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	if (parsed == OPTIONS_GOOD && arguments->inputs == NULL)
+		parsed = options_wrong(common, "out of memory");
+	while (parsed == OPTIONS_GOOD && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case CSV:
 			arguments->inputs[arguments->input_count++] = optarg;
@@ -172,32 +105,31 @@ enum arguments_parsed arguments_parse(struct arguments *arguments, int argc, cha
 			arguments->sql = optarg;
 			break;
 		case THREADS:
-			parsed = parse_threads(arguments, optarg);
+			parsed = options_threads(common, optarg);
 			break;
 		case ACK:
-			parsed = parse_ack(arguments, optarg);
+			parsed = options_ack(common, optarg);
 			break;
 		case CONFIG:
-			arguments->config.config_file = optarg;
+			common->config.config_file = optarg;
 			break;
 		case SET:
-			parsed = parse_set(arguments, optarg);
+			parsed = options_set(common, optarg);
 			break;
 		case JSON:
-			arguments->json = true;
+			common->json = true;
 			break;
 		case QUIET:
-			arguments->quiet = true;
+			common->quiet = true;
 			break;
 		case HELP:
 			fputs(usage, stdout);
-			return ARGUMENTS_HELPED;
+			return OPTIONS_HELPED;
 		default:
-			fputs("Try 'penstock run --help'.\n", stderr);
-			return ARGUMENTS_WRONG;
+			return options_unknown(common);
 		}
 	}
-	if (parsed != ARGUMENTS_GOOD)
+	if (parsed != OPTIONS_GOOD)
 		return parsed;
 	return parse_operands(arguments, argc - optind, argv + optind);
 }
@@ -205,5 +137,5 @@ enum arguments_parsed arguments_parse(struct arguments *arguments, int argc, cha
 void arguments_free(struct arguments *arguments)
 {
 	free(arguments->inputs);
-	free(arguments->pragmas);
+	options_free(&arguments->common);
 }

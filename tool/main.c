@@ -11,15 +11,18 @@
 static const char usage[] =
 	"Usage: penstock run [OPTION]... DB FILE...\n"
 	"       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
+	"       penstock tune [OPTION]... --out FILE DIR\n"
 	"       penstock config\n"
 	"       penstock --help | --version\n"
 	"\n"
 	"run     executes SQL files, or one statement per CSV record, on an SQLite database:\n"
 	"        many inputs at once, one writer, whatever is there in one transaction\n"
+	"tune    finds a configuration for the disk of a folder and a workload, and writes it\n"
 	"config  prints every configuration key with its default and range, as a file\n"
 	"        that --config takes\n"
 	"\n"
-	"`penstock run --help` lists the options; `man penstock` tells the rest.\n";
+	"`penstock run --help` and `penstock tune --help` list the options;\n"
+	"`man penstock` tells the rest.\n";
 
 static int finish(void)
 {
@@ -105,6 +108,7 @@ int main(int argc, char **argv)
 		int (*main)(int argc, char **argv);
 	} commands[] = {
 		{ "run", "penstock run", tool_run },
+		{ "tune", "penstock tune", tool_tune },
 		{ "config", "penstock config", tool_config },
 	};
 	const char *name;
@@ -124,7 +128,7 @@ int main(int argc, char **argv)
 		return TOOL_CANNOT;
 	}
 	if (optind == argc) {
-		fprintf(stderr, "penstock: no command: 'run' or 'config'. Try 'penstock --help'.\n");
+		fprintf(stderr, "penstock: no command: 'run', 'tune' or 'config'. Try 'penstock --help'.\n");
 		return TOOL_CANNOT;
 	}
 	name = argv[optind];
@@ -136,6 +140,6 @@ int main(int argc, char **argv)
 			optind = 0; /* makes getopt begin anew */
 			return commands[i].main(argc, argv);
 		}
-	fprintf(stderr, "penstock: no command '%s': 'run' or 'config'. Try 'penstock --help'.\n", name);
+	fprintf(stderr, "penstock: no command '%s': 'run', 'tune' or 'config'. Try 'penstock --help'.\n", name);
 	return TOOL_CANNOT;
 }

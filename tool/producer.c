@@ -1,14 +1,7 @@
 #include "tool/producer.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "tool/input.h"
 #include "tool/report.h"
-#include "tool/split.h"
-
-#define SQL_CHUNK 65536
-#define NO_MEMORY "PENSTOCK_NOMEM: out of memory; "
 
 void producer_outcome(void *arg, const penstock_result *result)
 {
@@ -39,98 +32,31 @@ static void submit(const struct producer *producer, penstock_submission *submiss
 		report_refusal(submission->arg, status);
 }
 
-static void submit_sql(const struct producer *producer, const struct split_statement *statement)
+static bool submit_sql(void *arg, uint64_t line, const char *text, size_t bytes)
 {
-	penstock_submission submission = { .sql = statement->text, .sql_bytes = (int64_t)statement->bytes };
+	penstock_submission submission = { .sql = text, .sql_bytes = (int64_t)bytes };
 
-	if (statement->nul)
-		report_fault(report_place(producer->input, statement->line),
-		             "a NUL byte, which SQL text cannot hold; statement skipped");
-	else
-		submit(producer, &submission, statement->line);
+	submit(arg, &submission, line);
+	return true;
 }
 
-static void run_sql(const struct producer *producer)
+static bool submit_record(void *arg, uint64_t line, const penstock_value *values, size_t count)
 {
-	struct split_statement statement;
-	struct split split;
-	ssize_t got;
+	const struct producer *producer = arg;
+	penstock_submission submission = {
+		.statement = producer->statement,
+		.values = values,
+		.value_count = count,
+	};
 
-	split_init(&split);
-	do {
-		char *room = split_room(&split, SQL_CHUNK);
-
-		if (room == NULL) {
-			report_fault(report_place(producer->input, split.at_line),
-			             errno == EFBIG ? "PENSTOCK_TOOBIG: no end of this statement within 1 GiB; "
-			                              "the rest of the file was not read"
-			                            : NO_MEMORY "the rest of the file was not read");
-			break;
-		}
-		got = source_read(producer->source, room, SQL_CHUNK);
-		if (got == -1)
-			report_fault(report_place(producer->input, split.line), strerrordesc_np(errno));
-		if (got < 0)
-			break;
-		split_added(&split, (size_t)got);
-		while (!source_stopped() && split_next(&split, got == 0, &statement))
-			submit_sql(producer, &statement);
-	} while (got > 0);
-	split_free(&split);
+	submit(producer, &submission, line);
+	return true;
 }
 
-static void submit_record(const struct producer *producer, const struct batch *batch, const struct record *record,
-                          penstock_value *values)
-{
-	penstock_submission submission = { .statement = producer->statement, .values = values };
-	const char *fault = record->fault;
-	size_t i;
-
-	if (fault == NULL && values == NULL)
-		fault = NO_MEMORY "record skipped";
-	if (fault != NULL) {
-		report_fault(report_place(producer->input, record->line), fault);
-		return;
-	}
-	for (i = 0; i < record->fields; i++) {
-		const struct field *field = &batch->fields[record->first + i];
-
-		values[i] = penstock_text_bytes(batch->bytes + field->offset, field->bytes);
-	}
-	submission.value_count = record->fields;
-	submit(producer, &submission, record->line);
-}
-
-static void run_csv(const struct producer *producer)
-{
-	struct batch batch = { 0 };
-	penstock_value *values = NULL;
-	size_t room = 0;
-	enum records_got got;
-	size_t i;
-
-	while ((got = records_take(producer->records, &batch)) == RECORDS_SOME) {
-		/* No record has more fields than its batch. */
-		if (values == NULL || batch.field_count > room) {
-			free(values);
-			room = batch.field_count * 2 + 1;
-			values = calloc(room, sizeof *values);
-		}
-		for (i = 0; i < batch.record_count && !source_stopped(); i++)
-			submit_record(producer, &batch, &batch.records[i], values);
-	}
-	/* Nobody parses on after this, so the line stands still. */
-	if (got == RECORDS_NO_MEMORY)
-		report_fault(report_place(producer->input, producer->records->at_line),
-		             NO_MEMORY "the rest of the file was not read");
-	free(values);
-	batch_free(&batch);
-}
-
-void producer_run(const struct producer *producer)
+void producer_run(struct producer *producer)
 {
 	if (producer->records != NULL)
-		run_csv(producer);
+		input_read_csv(producer->records, producer->input, submit_record, producer);
 	else
-		run_sql(producer);
+		input_read_sql(producer->source, producer->input, submit_sql, producer);
 }

@@ -28,6 +28,6 @@ struct producer {
 /* Reports what did not go well; the error callback of the engine (on_error) and of each submission (on_complete). */
 void producer_outcome(void *arg, const penstock_result *result);
 /* Reads the input to its end, or until stopped. Failures are reported. */
-void producer_run(const struct producer *producer);
+void producer_run(struct producer *producer);
 
 #endif

@@ -115,6 +115,24 @@ void report_say(const char *format, ...)
 	free(message);
 }
 
+void report_status(const char *format, ...)
+{
+	char line[PROGRESS_WIDTH + 1];
+	va_list arguments;
+	int width;
+
+	va_start(arguments, format);
+	width = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	if (width >= (int)sizeof line)
+		width = (int)sizeof line - 1;
+	pthread_mutex_lock(&lock);
+	/* Blanks behind a line that got shorter, and no wiping before: nothing flickers. */
+	fprintf(stderr, "\r%-*s", drawn > width ? drawn : width, line);
+	drawn = width;
+	pthread_mutex_unlock(&lock);
+}
+
 void report_progress(const penstock_counters *counters, double seconds)
 {
 	static uint64_t last_size, last_batches;
@@ -123,23 +141,14 @@ void report_progress(const penstock_counters *counters, double seconds)
 	uint64_t done = counters->committed + counters->failed + counters->unknown + counters->shutdown;
 	uint64_t batches = counters->batch_size.count - last_batches;
 	double passed = seconds - last_seconds;
-	char line[PROGRESS_WIDTH + 1];
-	int width;
 
-	width = snprintf(line, sizeof line, "%" PRIu64 " statements, %.0f/s, queue %" PRIu64 ", batch %.1f", done,
-	                 passed > 0 ? (double)(done - last_done) / passed : 0.0, counters->queue_depth,
-	                 batches > 0 ? (double)(counters->batch_size.sum - last_size) / (double)batches : 0.0);
-	if (width >= (int)sizeof line)
-		width = (int)sizeof line - 1;
+	report_status("%" PRIu64 " statements, %.0f/s, queue %" PRIu64 ", batch %.1f", done,
+	              passed > 0 ? (double)(done - last_done) / passed : 0.0, counters->queue_depth,
+	              batches > 0 ? (double)(counters->batch_size.sum - last_size) / (double)batches : 0.0);
 	last_size = counters->batch_size.sum;
 	last_batches = counters->batch_size.count;
 	last_seconds = seconds;
 	last_done = done;
-	pthread_mutex_lock(&lock);
-	/* Blanks behind a line that got shorter, and no wiping before: nothing flickers. */
-	fprintf(stderr, "\r%-*s", drawn > width ? drawn : width, line);
-	drawn = width;
-	pthread_mutex_unlock(&lock);
 }
 
 void report_progress_end(void)

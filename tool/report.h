@@ -35,7 +35,9 @@ uint64_t report_faults(void);
 
 /* penstock: the message. */
 void report_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Draws the progress line: for terminals only. */
+/* Draws a progress line, cut to what fits: for terminals only. */
+void report_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* That of a run. */
 void report_progress(const penstock_counters *counters, double seconds);
 /* Wipes it. */
 void report_progress_end(void);

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tool/arguments.h"
 #include "tool/producer.h"
 #include "tool/report.h"
+#include "tool/signals.h"
 #include "tool/source.h"
 #include "tool/summary.h"
 
@@ -35,8 +35,7 @@ struct run {
 	atomic_size_t producing; /* threads that have not ended */
 	int all_done;            /* eventfd, raised by the last of them */
 
-	sigset_t ending; /* the signals that end the reading */
-	int signals;     /* signalfd for them */
+	struct signals signals; /* that end the reading */
 	struct timespec began;
 	bool drawing; /* the progress line */
 	double drawn; /* when, in seconds since we began */
@@ -66,7 +65,7 @@ static bool open_sources(struct run *run)
 	size_t i;
 
 	run->sources = calloc(count, sizeof *run->sources);
-	run->threads = calloc(count * run->arguments.threads, sizeof *run->threads);
+	run->threads = calloc(count * run->arguments.common.threads, sizeof *run->threads);
 	if (run->sources == NULL || run->threads == NULL) {
 		report_say("out of memory for %zu files", count);
 		return false;
@@ -105,13 +104,13 @@ static void say_log(void *arg, enum penstock_log_level level, const char *messag
 	 * Errors are said where they are met: from a call's status, or from penstock_failure at the end. And what is
 	 * true of every run on this machine would drown what is true of this one: --version tells it.
 	 */
-	if (level == PENSTOCK_LOG_WARNING && !run->arguments.quiet && strstr(message, "WAL-reset bug") == NULL)
+	if (level == PENSTOCK_LOG_WARNING && !run->arguments.common.quiet && strstr(message, "WAL-reset bug") == NULL)
 		report_say("warning: %s", message);
 }
 
 static bool open_engine(struct run *run)
 {
-	penstock_config *config = &run->arguments.config;
+	penstock_config *config = &run->arguments.common.config;
 	penstock_statement *statement = NULL;
 	int status;
 
@@ -130,24 +129,11 @@ static bool open_engine(struct run *run)
 	return status == PENSTOCK_OK;
 }
 
-/*
- * A signal that our parent had us ignore stays ignored, as for any job in the background; the others are blocked, here
- * and so in every producer, and read from a descriptor. Until now they had their default effect, which was harmless.
- */
+/* Until now the signals had their default effect, which was harmless. */
 static bool take_signals(struct run *run)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action;
-	size_t i;
-
-	sigemptyset(&run->ending);
-	for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-			sigaddset(&run->ending, numbers[i]);
-	pthread_sigmask(SIG_BLOCK, &run->ending, NULL);
-	run->signals = signalfd(-1, &run->ending, SFD_CLOEXEC | SFD_NONBLOCK);
 	run->all_done = eventfd(0, EFD_CLOEXEC);
-	if (run->signals >= 0 && run->all_done >= 0 && source_stop_init())
+	if (run->all_done >= 0 && signals_take(&run->signals) && source_stop_init())
 		return true;
 	report_say("cannot watch for signals: %s; nothing was run", strerror(errno));
 	return false;
@@ -181,7 +167,7 @@ static bool start_producer(struct run *run, size_t input)
 	job->run = run;
 	job->producer = (struct producer){
 		.db = run->db,
-		.ack = run->arguments.ack,
+		.ack = run->arguments.common.ack,
 		.input = input,
 		.source = &run->sources[input],
 		.records = run->records != NULL ? &run->records[input] : NULL,
@@ -206,7 +192,7 @@ static bool start_producers(struct run *run)
 
 	pthread_mutex_lock(&run->gate);
 	for (i = 0; good && i < run->arguments.input_count; i++)
-		for (j = 0; good && j < run->arguments.threads; j++)
+		for (j = 0; good && j < run->arguments.common.threads; j++)
 			good = start_producer(run, i);
 	if (!good)
 		source_stop();
@@ -226,16 +212,15 @@ static void join_producers(struct run *run)
 /* The first signal ends the reading; from then on each has its default effect again. */
 static void heed_signal(struct run *run)
 {
-	struct signalfd_siginfo info;
+	int number = signals_next(&run->signals);
 
-	if (read(run->signals, &info, sizeof info) != sizeof info)
+	if (number == 0)
 		return;
 	run->interrupted = true;
 	source_stop();
-	if (!run->arguments.quiet)
-		report_say("SIG%s: finishing what has been read; once more ends at once",
-		           sigabbrev_np((int)info.ssi_signo));
-	pthread_sigmask(SIG_UNBLOCK, &run->ending, NULL);
+	if (!run->arguments.common.quiet)
+		report_say("SIG%s: finishing what has been read; once more ends at once", sigabbrev_np(number));
+	signals_release(&run->signals);
 }
 
 static void draw(struct run *run)
@@ -256,7 +241,7 @@ static bool tick(struct run *run, int milliseconds)
 {
 	struct pollfd ends[2] = {
 		{ .fd = run->all_done, .events = POLLIN },
-		{ .fd = run->signals, .events = POLLIN },
+		{ .fd = run->signals.descriptor, .events = POLLIN },
 	};
 
 	poll(ends, 2, milliseconds);
@@ -292,9 +277,9 @@ static enum tool_exit summarize(struct run *run)
 	penstock_failure(run->db, failure, sizeof failure);
 	if (failure[0] != '\0')
 		report_say("the engine failed, the rest was not run: %s", failure);
-	if (run->arguments.json)
+	if (run->arguments.common.json)
 		written = summary_json(&summary);
-	else if (!run->arguments.quiet)
+	else if (!run->arguments.common.quiet)
 		written = summary_table(&summary);
 	if (!written) {
 		report_say("cannot write the summary: %s", strerror(errno));
@@ -307,7 +292,7 @@ static enum tool_exit run_all(struct run *run)
 {
 	if (!open_sources(run) || !open_records(run) || !open_engine(run) || !take_signals(run))
 		return TOOL_CANNOT;
-	run->drawing = !run->arguments.quiet && isatty(STDERR_FILENO);
+	run->drawing = !run->arguments.common.quiet && isatty(STDERR_FILENO);
 	clock_gettime(CLOCK_MONOTONIC, &run->began);
 	if (!start_producers(run)) {
 		join_producers(run);
@@ -339,13 +324,13 @@ int tool_run(int argc, char **argv)
 	/* A reader of our output that goes away must not take down what is half done. */
 	signal(SIGPIPE, SIG_IGN);
 	switch (arguments_parse(&run.arguments, argc, argv)) {
-	case ARGUMENTS_GOOD:
+	case OPTIONS_GOOD:
 		result = run_all(&run);
 		break;
-	case ARGUMENTS_HELPED:
+	case OPTIONS_HELPED:
 		result = TOOL_FINE;
 		break;
-	case ARGUMENTS_WRONG:
+	case OPTIONS_WRONG:
 		break;
 	}
 	if (penstock_close(run.db, PENSTOCK_FOREVER) != PENSTOCK_OK) {

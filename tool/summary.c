@@ -1,11 +1,11 @@
 #include "tool/summary.h"
 
 #include <inttypes.h>
-#include <locale.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <sqlite3.h>
+
+#include "tool/json.h"
 
 uint64_t summary_failures(const struct summary *summary)
 {
@@ -66,40 +66,6 @@ bool summary_table(const struct summary *summary)
 	return written();
 }
 
-/* A message may quote a path, which need not be UTF-8, but JSON must be. */
-static bool is_utf8(const char *text)
-{
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	locale_t before;
-	bool valid;
-
-	if (utf8 == (locale_t)0)
-		return false;
-	before = uselocale(utf8);
-	valid = mbstowcs(NULL, text, 0) != (size_t)-1;
-	uselocale(before);
-	freelocale(utf8);
-	return valid;
-}
-
-static void print_string(const char *text)
-{
-	bool utf8 = is_utf8(text);
-
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if (!utf8 && (unsigned char)*text >= 0x80)
-			putchar('?');
-		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)*text);
-		else if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 static void print_count(const char *name, uint64_t count)
 {
 	printf("  \"%s\": %" PRIu64 ",\n", name, count);
@@ -130,13 +96,13 @@ bool summary_json(const struct summary *summary)
 	printf("  \"interrupted\": %s,\n", summary->interrupted ? "true" : "false");
 	printf("  \"failure\": ");
 	if (summary->failure[0] != '\0')
-		print_string(summary->failure);
+		json_string(summary->failure);
 	else
 		printf("null");
 	printf(",\n  \"sqlite\": ");
-	print_string(sqlite3_libversion());
+	json_string(sqlite3_libversion());
 	printf(",\n  \"penstock\": ");
-	print_string(penstock_version());
+	json_string(penstock_version());
 	printf("\n}\n");
 	return written();
 }

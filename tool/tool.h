@@ -22,6 +22,7 @@ enum tool_exit {
 
 /* The subcommands; argv[0] is "penstock run" and the like, as for messages. */
 int tool_run(int argc, char **argv);
+int tool_tune(int argc, char **argv);
 int tool_config(int argc, char **argv);
 
 #endif

@@ -1,0 +1,10 @@
+/*
+ * json.h - texts in the JSON that goes to standard output
+ */
+#ifndef PENSTOCK_TOOL_JSON_H
+#define PENSTOCK_TOOL_JSON_H
+
+/* Prints it quoted; bytes that are no UTF-8 as '?'. */
+void json_string(const char *text);
+
+#endif

@@ -1,0 +1,450 @@
+#include "tool/tune_result.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tool/json.h"
+
+#define SENTENCE 256
+#define COMMENT_WIDTH 100
+
+/* ---- figures ---- */
+
+static const struct tune_measure *chosen_measure(const struct tune_search *search)
+{
+	if (search->pairs == 0)
+		return &search->candidates[search->chosen].measure;
+	return search->gave_way ? &search->confirmed_base : &search->confirmed;
+}
+
+static const struct tune_measure *base_measure(const struct tune_search *search)
+{
+	return search->pairs == 0 ? &search->candidates[0].measure : &search->confirmed_base;
+}
+
+static double part(double one, double other)
+{
+	return other > 0 ? one / other : 1;
+}
+
+static double rate_ratio(const struct tune_search *search)
+{
+	return part(tune_measure_rate(chosen_measure(search)), tune_measure_rate(base_measure(search)));
+}
+
+static double p99_ratio(const struct tune_search *search)
+{
+	return part(tune_measure_p99_usec(chosen_measure(search)), tune_measure_p99_usec(base_measure(search)));
+}
+
+static const char *usec_text(double usec, char text[SPACE_TEXT])
+{
+	if (usec < 1e3)
+		snprintf(text, SPACE_TEXT, "%.0f us", usec);
+	else if (usec < 1e6)
+		snprintf(text, SPACE_TEXT, "%.2f ms", usec / 1e3);
+	else
+		snprintf(text, SPACE_TEXT, "%.2f s", usec / 1e6);
+	return text;
+}
+
+/* Of the first so many. */
+static size_t measured_of(const struct tune_search *search, size_t first)
+{
+	size_t count = 0;
+	size_t i;
+
+	for (i = 0; i < first; i++)
+		count += search->candidates[i].measure.seconds > 0;
+	return count;
+}
+
+static size_t measured(const struct tune_search *search)
+{
+	return measured_of(search, search->count);
+}
+
+/* What the base is called. */
+static const char *base_name(const struct tune_result *result)
+{
+	return result->base->setting_count > 0 ? "the given configuration" : "the defaults";
+}
+
+/* ---- sentences ---- */
+
+static void say_choice(const struct tune_result *result, char text[SENTENCE])
+{
+	static const char *const most[] = {
+		[TUNE_THROUGHPUT] = "most rows/s",
+		[TUNE_LATENCY] = "lowest p99",
+		[TUNE_BALANCED] = "most rows/s per p99",
+	};
+	const struct tune_search *search = result->search;
+	const char *base = base_name(result);
+	double noise = search->noise * 100;
+
+	if (search->candidates[0].measure.seconds <= 0)
+		snprintf(text, SENTENCE, "%s, since nothing was measured", base);
+	else if (search->gave_way)
+		snprintf(text, SENTENCE,
+		         "%s: the best other configuration came to %.2f of their rows/s and %.2f of their p99, which is not "
+		         "better by more than noise (%.0f %%)",
+		         base, part(tune_measure_rate(&search->confirmed), tune_measure_rate(&search->confirmed_base)),
+		         part(tune_measure_p99_usec(&search->confirmed), tune_measure_p99_usec(&search->confirmed_base)), noise);
+	else if (search->chosen == 0)
+		snprintf(text, SENTENCE, "%s: nothing better by more than noise (%.0f %%) among %zu configurations", base, noise,
+		         measured(search));
+	else
+		snprintf(text, SENTENCE, "%s among %zu configurations; of those within noise (%.0f %%), the nearest to %s",
+		         most[search->goal], measured(search), noise, base);
+}
+
+static void say_bound(const struct tune_result *result, char text[SENTENCE])
+{
+	char bound[SPACE_TEXT];
+
+	usec_text(result->search->bound_usec, bound);
+	if (result->search->bound_usec <= 0)
+		snprintf(text, SENTENCE, "none");
+	else if (chosen_measure(result->search)->seconds <= 0)
+		snprintf(text, SENTENCE, "%s: not known", bound);
+	else
+		snprintf(text, SENTENCE, "%s: %s", bound,
+		         tune_search_keeps_bound(result->search, chosen_measure(result->search))
+		                 ? "met"
+		                 : "NOT met, by no configuration that was measured for long enough to tell");
+}
+
+static void say_measure(const struct tune_measure *measure, char text[SENTENCE])
+{
+	char p99[SPACE_TEXT];
+
+	if (measure->seconds <= 0)
+		snprintf(text, SENTENCE, "not measured");
+	else
+		snprintf(text, SENTENCE, "%.0f rows/s, p99 %s", tune_measure_rate(measure),
+		         usec_text(tune_measure_p99_usec(measure), p99));
+}
+
+static void say_ratio(const struct tune_result *result, char text[SENTENCE])
+{
+	const struct tune_search *search = result->search;
+
+	if (search->chosen == 0)
+		snprintf(text, SENTENCE, "1.00, being the same");
+	else if (search->pairs > 0)
+		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; %zu trials of each, in turns", rate_ratio(search),
+		         p99_ratio(search), search->pairs);
+	else
+		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", rate_ratio(search), p99_ratio(search),
+		         result->interrupted ? "for lack of time: interrupted" : "for lack of time");
+}
+
+static void say_workload(const struct tune_result *result, char text[SENTENCE])
+{
+	const struct workload *workload = result->workload;
+
+	snprintf(text, SENTENCE, "%.120s%s; %zu producer%s%s", workload->name, workload->part_count > 1 ? ", ..." : "",
+	         workload->producers, workload->producers == 1 ? "" : "s",
+	         result->arguments->wait ? ", each waiting for its outcomes" : "");
+}
+
+/* ---- the table ---- */
+
+static bool written(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+static void print_changes(const struct tune_result *result, const struct space_point *point)
+{
+	const struct space *space = result->search->space;
+	char text[SPACE_TEXT];
+	bool any = false;
+	size_t key;
+
+	for (key = 0; key < SPACE_KEYS; key++)
+		if (point->levels[key] != space->keys[key].base) {
+			space_text(key, space_at(space, point, key), text);
+			printf("  %s=%s", space_name(key), text);
+			any = true;
+		}
+	printf("%s\n", any ? "" : "  -");
+}
+
+/* The next Pareto point by falling rows/s, or NULL behind the last. */
+static const struct tune_candidate *next_pareto(const struct tune_search *search, const struct tune_candidate *after)
+{
+	const struct tune_candidate *best = NULL;
+	size_t i;
+
+	for (i = 0; i < search->count; i++) {
+		const struct tune_candidate *one = &search->candidates[i];
+		double rate = tune_measure_rate(&one->measure);
+		bool behind = after == NULL || rate < tune_measure_rate(&after->measure) ||
+		              (rate == tune_measure_rate(&after->measure) && one > after);
+
+		if (one->pareto && behind && (best == NULL || rate > tune_measure_rate(&best->measure)))
+			best = one;
+	}
+	return best;
+}
+
+bool tune_result_table(const struct tune_result *result)
+{
+	const struct tune_search *search = result->search;
+	const struct tune_candidate *one = NULL;
+	char text[SENTENCE];
+	char p99[SPACE_TEXT];
+
+	printf("Pareto points of %zu configurations (* the choice):\n\n", measured(search));
+	printf("       rows/s         p99  measured  other than %s\n", base_name(result));
+	while ((one = next_pareto(search, one)) != NULL) {
+		printf("%c %11.0f %11s %7.2f s", one == &search->candidates[search->chosen] ? '*' : ' ',
+		       tune_measure_rate(&one->measure), usec_text(tune_measure_p99_usec(&one->measure), p99),
+		       one->measure.seconds);
+		print_changes(result, &one->point);
+	}
+	printf("\nchoice   ");
+	print_changes(result, &search->candidates[search->chosen].point);
+	say_measure(chosen_measure(search), text);
+	printf("           %s\n", text);
+	say_measure(base_measure(search), text);
+	printf("compared   %s: %s\n", base_name(result), text);
+	say_ratio(result, text);
+	printf("ratio      %s\n", text);
+	say_choice(result, text);
+	printf("why        goal %s: %s%s\n", tune_goal_name(search->goal), text,
+	       result->interrupted ? " (interrupted)" : "");
+	say_bound(result, text);
+	printf("p99 bound  %s\n", text);
+	if (measured_of(search, search->sampled) < search->sampled && !result->interrupted)
+		printf("budget     too short for %zu of the %zu configurations of the sample: a longer --budget finds more\n",
+		       search->sampled - measured_of(search, search->sampled), search->sampled);
+	printf("written to %s\n", result->arguments->out);
+	return written();
+}
+
+/* ---- JSON ---- */
+
+static void print_point(const struct tune_result *result, const struct space_point *point)
+{
+	const struct space *space = result->search->space;
+	size_t key;
+
+	printf("{");
+	for (key = 0; key < SPACE_KEYS; key++)
+		printf("%s\"%s\": %" PRId64, key > 0 ? ", " : "", space_name(key), space_at(space, point, key));
+	printf("}");
+}
+
+static void print_measure(const struct tune_measure *measure)
+{
+	if (measure->seconds <= 0) {
+		printf("\"seconds\": 0, \"rate\": null, \"p99_usec\": null");
+		return;
+	}
+	printf("\"seconds\": %.6f, \"rate\": %.6f, \"p99_usec\": %.6f", measure->seconds, tune_measure_rate(measure),
+	       tune_measure_p99_usec(measure));
+}
+
+static void print_candidates(const struct tune_result *result)
+{
+	const struct tune_search *search = result->search;
+	size_t i;
+
+	printf("  \"candidates\": [");
+	for (i = 0; i < search->count; i++) {
+		const struct tune_candidate *one = &search->candidates[i];
+
+		printf("%s\n    {\"number\": %zu, \"sampled\": %s, \"pareto\": %s, ", i > 0 ? "," : "", i,
+		       one->sampled ? "true" : "false", one->pareto ? "true" : "false");
+		print_measure(&one->measure);
+		printf(", \"config\": ");
+		print_point(result, &one->point);
+		printf("}");
+	}
+	printf("\n  ],\n");
+}
+
+bool tune_result_json(const struct tune_result *result)
+{
+	const struct tune_search *search = result->search;
+	char text[SENTENCE];
+
+	printf("{\n  \"goal\": \"%s\",\n", tune_goal_name(search->goal));
+	if (search->bound_usec > 0)
+		printf("  \"bound_usec\": %.3f,\n  \"bound_met\": %s,\n", search->bound_usec,
+		       tune_search_keeps_bound(search, chosen_measure(search)) ? "true" : "false");
+	else
+		printf("  \"bound_usec\": null,\n  \"bound_met\": null,\n");
+	printf("  \"budget\": %.3f,\n  \"seconds\": %.3f,\n  \"seed\": %" PRIu64 ",\n", search->budget, search->seconds,
+	       search->seed);
+	printf("  \"interrupted\": %s,\n  \"noise\": %.6f,\n  \"workload\": ", result->interrupted ? "true" : "false",
+	       search->noise);
+	say_workload(result, text);
+	json_string(text);
+	printf(",\n");
+	print_candidates(result);
+	printf("  \"chosen\": {\"number\": %zu, ", search->chosen);
+	print_measure(chosen_measure(search));
+	printf("},\n  \"base\": {");
+	print_measure(base_measure(search));
+	printf("},\n  \"ratio\": {\"rate\": %.6f, \"p99\": %.6f, \"pairs\": %zu},\n  \"why\": ",
+	       search->chosen == 0 ? 1.0 : rate_ratio(search), search->chosen == 0 ? 1.0 : p99_ratio(search),
+	       search->pairs);
+	say_choice(result, text);
+	json_string(text);
+	printf(",\n  \"out\": ");
+	json_string(result->arguments->out);
+	printf("\n}\n");
+	return written();
+}
+
+/* ---- the file ---- */
+
+/* A comment as inih and the library take it: printable, and in lines that are not too long. */
+static void __attribute__((format(printf, 2, 3))) comment(FILE *file, const char *format, ...)
+{
+	char *text, *at;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	for (at = text; at != NULL && *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
+	for (at = text; at != NULL && *at != '\0';) {
+		size_t bytes = strlen(at);
+
+		if (bytes > COMMENT_WIDTH) {
+			const char *blank = memrchr(at, ' ', COMMENT_WIDTH);
+
+			bytes = blank != NULL && blank > at ? (size_t)(blank - at) : COMMENT_WIDTH;
+		}
+		fprintf(file, "# %.*s\n", (int)bytes, at);
+		at += bytes;
+		at += strspn(at, " ");
+	}
+	free(text);
+}
+
+static void write_head(FILE *file, const struct tune_result *result)
+{
+	const struct tune_search *search = result->search;
+	char text[SENTENCE];
+	char date[SPACE_TEXT] = "";
+	time_t now = time(NULL);
+	struct tm parts;
+
+	if (localtime_r(&now, &parts) != NULL)
+		strftime(date, sizeof date, "%Y-%m-%d", &parts);
+	comment(file, "Found by `penstock tune` on %s for the disk of %s (Penstock %s, SQLite %s).", date,
+	        result->arguments->folder, penstock_version(), sqlite3_libversion());
+	comment(file, "`penstock run --config` reads it, and penstock_open as config_file.");
+	fprintf(file, "#\n");
+	say_workload(result, text);
+	comment(file, "workload:  %s", text);
+	say_choice(result, text);
+	comment(file, "goal:      %s", tune_goal_name(search->goal));
+	comment(file, "why:       %s%s", text, result->interrupted ? " (interrupted)" : "");
+	say_bound(result, text);
+	comment(file, "p99 bound: %s", text);
+	say_measure(chosen_measure(search), text);
+	comment(file, "this:      %s", text);
+	say_measure(base_measure(search), text);
+	comment(file, "compared:  %s: %s", base_name(result), text);
+	say_ratio(result, text);
+	comment(file, "ratio:     %s", text);
+}
+
+static void write_why(FILE *file, const struct tune_result *result, enum space_key key)
+{
+	const struct tune_reason *reason = &result->search->reasons[key];
+	const struct tune_base *base = result->base;
+	char normal[SPACE_TEXT], given[SPACE_TEXT], tried[SPACE_TEXT];
+	char before[SENTENCE];
+
+	space_text(key, base->defaults[key], normal);
+	space_text(key, base->values[key], given);
+	space_text(key, reason->tried, tried);
+	if (base->values[key] == base->defaults[key])
+		snprintf(before, sizeof before, "default %s", normal);
+	else
+		snprintf(before, sizeof before, "default %s, given %s", normal, given);
+	switch (reason->why) {
+	case TUNE_WHY_BASE:
+		comment(file, "%s; kept, since no other value was in the best configuration", before);
+		break;
+	case TUNE_WHY_NO_GAIN:
+		comment(file, "%s; kept, since %s did no better", before, tried);
+		break;
+	case TUNE_WHY_GAIN:
+		comment(file, "%s; with %s this has %+.0f %% rows/s and %+.0f %% p99", before, given,
+		        (reason->rate - 1) * 100, (reason->p99 - 1) * 100);
+		break;
+	case TUNE_WHY_UNCHECKED:
+		comment(file, "%s; from the best configuration, without a trial of what it does there", before);
+		break;
+	}
+}
+
+static void write_keys(FILE *file, const struct tune_result *result, bool pragmas)
+{
+	const struct tune_search *search = result->search;
+	char text[SPACE_TEXT];
+	size_t key;
+
+	for (key = 0; key < SPACE_KEYS; key++)
+		if (space_is_pragma(key) == pragmas) {
+			space_text(key, space_at(search->space, &search->candidates[search->chosen].point, key), text);
+			fprintf(file, "\n");
+			comment(file, "%s", space_help(key));
+			write_why(file, result, key);
+			fprintf(file, "%s = %s\n", space_name(key), text);
+		}
+}
+
+static void write_settings(FILE *file, const struct tune_base *base, bool pragmas)
+{
+	bool begun = false;
+	size_t i;
+
+	for (i = 0; i < base->setting_count; i++) {
+		const struct tune_setting *setting = &base->settings[i];
+
+		if (setting->pragma != pragmas || tune_base_is_tuned(setting))
+			continue;
+		if (!begun)
+			fprintf(file, "\n# as given; not tuned\n");
+		fprintf(file, "%s = %s\n", setting->name, setting->value);
+		begun = true;
+	}
+}
+
+char *tune_result_file(const struct tune_result *result, size_t *bytes)
+{
+	char *text = NULL;
+	FILE *file = open_memstream(&text, bytes);
+
+	if (file == NULL)
+		return NULL;
+	write_head(file, result);
+	fprintf(file, "\n[penstock]\n");
+	write_keys(file, result, false);
+	write_settings(file, result->base, false);
+	fprintf(file, "\n[pragmas]\n");
+	write_keys(file, result, true);
+	write_settings(file, result->base, true);
+	if (fclose(file) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,108 @@
+/*
+ * tune_search.h - which configuration, within a budget of time
+ *
+ *     check of the workload, sample
+ *     -> halving: rungs of trials, the better half goes on, for about twice as long   (55 % of the budget)
+ *     -> choice: within the noise of the best, the one nearest to the base
+ *     -> putting back: each changed key by itself to the base's value                 (25 %)
+ *     -> confirmation: choice and base in turns                                       (20 %)
+ *
+ * This is successive halving (Jamieson and Talwalkar, 2016), with the base in every rung. How good a measure is depends on
+ * the goal: throughput is rows/s; latency is 1 / p99; balanced is rows/s / p99, which is Kleinrock's power. A measure that
+ * misses the bound on p99 is worse than any that keeps it, and the nearer to the bound the better.
+ *
+ * The noise of a trial is twice the relative standard deviation of the base's trials, of which there are two in every
+ * rung, brought to the trial's length; never less than 3 % nor more than 15 %.
+ *
+ *   1. The choice is never worse than the base by the confirmation, which comes last; what is not better than the base by
+ *      more than noise gives way to it.
+ *   2. A key differs from the base in the choice only if putting it back made the choice worse by more than noise, or
+ *      there was no time to try.
+ *   3. An interruption, or the end of the budget, leaves the best of what was measured until then; at the least the base.
+ *
+ * What is measured is a disk at this hour: trials of one rung are one after the other, so a disk that changes within a
+ * rung misleads it. The later rungs and the confirmation are there for that.
+ */
+#ifndef PENSTOCK_TOOL_TUNE_SEARCH_H
+#define PENSTOCK_TOOL_TUNE_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tool/tune_space.h"
+#include "tool/tune_trial.h"
+
+enum tune_goal { TUNE_THROUGHPUT, TUNE_LATENCY, TUNE_BALANCED };
+
+struct tune_candidate {
+	struct space_point point;
+	bool sampled;                /* else made by putting keys back */
+	struct tune_measure measure; /* of all its trials */
+	double quality;              /* of the measure when it was last ranked: the same rungs for all in a rung */
+	bool pareto;                 /* no other one has as many rows/s and as low a p99, and more of one */
+};
+
+/* Why a key has its value. */
+enum tune_why {
+	TUNE_WHY_BASE,      /* no other value was in the best */
+	TUNE_WHY_NO_GAIN,   /* another one was, but the base's does as well */
+	TUNE_WHY_GAIN,      /* the base's made it worse */
+	TUNE_WHY_UNCHECKED, /* another one was in the best, and there was no time for more */
+};
+
+struct tune_reason {
+	enum tune_why why;
+	int64_t tried;    /* NO_GAIN: the other value */
+	double rate, p99; /* GAIN: with the base's value, as a part of what it is with this one */
+};
+
+#define TUNE_NOISE_SAMPLES 32
+
+struct tune_search {
+	/* Set by the caller. */
+	struct tune_bench *bench;
+	const struct space *space;
+	const penstock_config *base;
+	enum tune_goal goal;
+	double bound_usec; /* on p99, or 0 */
+	double budget;     /* seconds */
+	uint64_t seed;
+	bool drawing; /* a progress line */
+
+	/* Found. Candidate 0 is the base. */
+	struct tune_candidate *candidates;
+	size_t count;
+	size_t sampled; /* the first ones */
+	size_t chosen;
+	struct tune_reason reasons[SPACE_KEYS];
+	double noise; /* of what the choice rests on */
+	struct tune_measure confirmed, confirmed_base; /* of `pairs` trials each */
+	size_t pairs;
+	bool gave_way; /* to the base, in the confirmation */
+	double seconds;
+
+	/* Its own. */
+	struct space_config config;
+	struct timespec began;
+	size_t *ranking; /* of the last rung, best first */
+	size_t ranked;
+	double margin;   /* what part of the bound counts as keeping it */
+	double shortest; /* trial of the halving */
+	double longest;
+	double overhead; /* seconds of a trial that are not measured */
+	double base_merit[TUNE_NOISE_SAMPLES], base_seconds[TUNE_NOISE_SAMPLES];
+	size_t base_trials;
+	const char *phase;
+	size_t step, steps;
+};
+
+/*
+ * GOOD and INTERRUPTED: there is a choice. FAILED: it has been said why. Free in any case; zero what is to be found.
+ */
+enum tune_end tune_search(struct tune_search *search);
+void tune_search_free(struct tune_search *search);
+/* Whether the measure keeps the bound, or there is none. */
+bool tune_search_keeps_bound(const struct tune_search *search, const struct tune_measure *measure);
+
+#endif
