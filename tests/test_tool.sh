@@ -430,6 +430,16 @@ printf '1,x\0y\n' >nul.csv
 fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
 penstock run --csv nul.csv --sql "$insert" t.db
 ok csv/nul_byte_is_kept '[ $rc -eq 0 ]' 'holds "SELECT hex(b) FROM t" 780079'
+printf '1,x\r2,"y\n\nz"\r3,a"b\r\r4,w' >cr.csv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv cr.csv --sql "$insert" t.db
+ok csv/carriage_return_ends_a_line_too '[ $rc -eq 1 ]' 'reports 1' 'said "cr.csv:3: a quote inside"' \
+	'holds "SELECT group_concat(a || hex(b)) FROM (SELECT * FROM t ORDER BY a)" 178,2790A0A7A,477'
+# The chunk's end is between the two bytes.
+awk 'BEGIN { printf "%065532d,x\ry\n,z\n", 1 }' >cut.csv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv cut.csv --sql "$insert" t.db
+ok csv/carriage_return_before_the_end_of_a_chunk 'reports 1' 'said "cut.csv:1: SQLITE_RANGE"' 'holds "SELECT count(*), max(length(a)) FROM t" "2|65532"'
 : >empty.csv
 penstock run --csv empty.csv --csv nul.csv --sql "INSERT INTO t VALUES(? || 'x', ?)" --json t.db
 ok csv/empty_file_and_another '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 1 ]'
