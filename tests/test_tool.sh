@@ -281,6 +281,10 @@ fresh
 penstock run t.db nul.sql
 ok sql/nul_byte '[ $rc -eq 1 ]' 'reports 2' 'said "nul.sql:2: a NUL byte"' 'said "nul.sql:5: a NUL byte"' \
 	'holds "SELECT group_concat(a) FROM t" 1,2'
+printf "CREATE TABLE t(a);CREATE TRIGGER r DELETE ON t BEGIN SELECT 1; END\0;INSERT INTO t VALUES(1);" >nul_end.sql
+fresh
+penstock run t.db nul_end.sql
+ok sql/nul_byte_behind_the_end_of_a_trigger '[ $rc -eq 1 ]' 'reports 1' 'holds "SELECT count(*) FROM t" 1'
 fresh 'CREATE TABLE t(a)'
 printf 'BEGIN;\nINSERT INTO t VALUES(1);\nCOMMIT;\nSAVEPOINT x;\n' >begin.sql
 penstock run t.db begin.sql
