@@ -3,6 +3,10 @@
  */
 #include "tests/kit.h"
 
+#include <malloc.h>
+
+#include "core/outcome.h"
+
 TestSuite(handle, .init = kit_begin, .fini = harness_end);
 
 static penstock_handle *submitted(penstock *db, const char *sql)
@@ -299,6 +303,31 @@ Test(handle, used_handles_start_afresh)
 		check(penstock_handle_result(handle)->row_count == (size_t)(i % 2));
 		penstock_handle_release(handle);
 	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *use_one_handle(void *arg)
+{
+	penstock_handle *handle = submitted(arg, "SELECT 1");
+
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	return NULL;
+}
+
+/* Each thread keeps released handles for its next submits, until it ends. (A sanitizer's malloc counts for itself: 0.) */
+Test(handle, threads_that_end_leave_no_handles_behind)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	size_t before;
+
+	for (int i = 0; i < 20; i++)
+		kit_join(kit_thread(use_one_handle, db));
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 500; i++)
+		kit_join(kit_thread(use_one_handle, db));
+	check(mallinfo2().uordblks < before + 100 * sizeof(penstock_handle), "%zu bytes more", mallinfo2().uordblks - before);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
