@@ -166,6 +166,30 @@ Test(handle, every_waiter_is_woken)
 }
 
 /* Waits for the last of many at once: what shares its bit may be woken for nothing, but it is not left asleep. */
+/* One waiter of an engine looks for its outcome before it sleeps, and leaves the place to the next one. */
+Test(handle, the_place_of_the_one_that_spins_is_left)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.spin_usec = 1000;
+	db = kit_open_table(&config);
+	kit_block(db);
+	for (int i = 0; i < 3; i++) {
+		handle = submitted(db, "INSERT INTO t VALUES(1)");
+		expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
+		check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+		penstock_handle_release(handle);
+	}
+	kit_unblock();
+	handle = submitted(db, "INSERT INTO t VALUES(1)");
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(handle, waiters_of_one_batch_are_woken_together)
 {
 	enum { WAITERS = 40 };
