@@ -1107,16 +1107,27 @@ Test(config, missing_file_cannot_be_opened)
 	expect_message(strerror(ENOENT));
 }
 
+static int lowest_free_descriptor(void)
+{
+	int descriptor = dup(STDERR_FILENO);
+
+	close(descriptor);
+	return descriptor;
+}
+
 Test(config, folder_cannot_be_read)
 {
 	struct ps_options options;
 	penstock_config config;
+	int before;
 
 	penstock_config_init(&config);
 	config.config_file = folder;
+	before = lowest_free_descriptor();
 	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
 	expect_message(folder);
 	expect_message(strerror(EISDIR));
+	cr_assert_eq(lowest_free_descriptor(), before);
 }
 
 Test(config, unreadable_file_cannot_be_opened)

@@ -305,6 +305,21 @@ Test(counters, sleeps_of_the_writer_and_wakes)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* A writer that looks for work for spin_usec sleeps behind that. */
+Test(counters, sleeps_of_a_writer_that_spins)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.spin_usec = 50;
+	db = kit_open_table(&config);
+	do {
+		kit_sleep_usec(2000);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	} while (kit_counters(db).parks == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, attempts_that_met_a_lock)
 {
 	penstock_config config = kit_config();
