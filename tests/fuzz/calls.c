@@ -51,7 +51,7 @@ enum kind {
 };
 
 static const char *const texts[KINDS] = {
-	[INSERT] = "INSERT INTO t VALUES(?1, NULL)",
+	[INSERT] = "INSERT INTO t VALUES(?, ?)", /* plain: registered and with nobody listening it may run as one with others */
 	[INSERT_IGNORE] = "INSERT OR IGNORE INTO t VALUES(?1, NULL)",
 	[INSERT_REPLACE] = "INSERT OR REPLACE INTO t VALUES(?1, NULL)",
 	[INSERT_ROLLBACK] = "INSERT OR ROLLBACK INTO t VALUES(?1, NULL)",
@@ -407,7 +407,7 @@ static void submit(bool execute)
 	if (submission->kind == INSERT_BLOB) {
 		values[1] = penstock_blob(blob, (size_t)byte() * BLOB_MAX / 255);
 		call.value_count = 2;
-	} else if (submission->kind == RANGE) {
+	} else if (submission->kind == RANGE || submission->kind == INSERT) {
 		call.value_count = 2;
 	}
 	if (submission->listener == CALLBACK)
