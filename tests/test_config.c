@@ -880,6 +880,26 @@ Test(config, unknown_key_names_file_and_line)
 	expect_file_error("= 5\n", 1, "unknown key ''");
 }
 
+/* A quarter of the letters and one may be wrong: added, missing, or others. */
+Test(config, a_key_that_is_near_is_named)
+{
+	static const char *const near[] = { "batch_maxabc", "abcbatch_max", "batabcch_max", "tch_max", "batch_", "ba_max", "bxtxh_xax",
+		                            "BATCH_MAX", "xatch_maxyz" };
+	static const char *const far[] = { "batch_maxabcd", "abcdbatch_max", "ch_ma", "bxtxx_xax" };
+	char text[64], message[64];
+
+	for (size_t i = 0; i < COUNT(near); i++) {
+		snprintf(text, sizeof text, "%s = 5\n", near[i]);
+		snprintf(message, sizeof message, "unknown key '%s'; is it batch_max?", near[i]);
+		expect_file_error(text, 1, message);
+	}
+	for (size_t i = 0; i < COUNT(far); i++) {
+		snprintf(text, sizeof text, "%s = 5\n", far[i]);
+		snprintf(message, sizeof message, "unknown key '%s' (", far[i]);
+		expect_file_error(text, 1, message);
+	}
+}
+
 Test(config, malformed_value_names_file_and_line)
 {
 	expect_file_error("batch_max = 5\nlinger_usec = soon\n", 2, "linger_usec must be 0 to 1000000 microseconds");
@@ -1088,16 +1108,27 @@ Test(config, missing_file_cannot_be_opened)
 	expect_message(strerror(ENOENT));
 }
 
+static int lowest_free_descriptor(void)
+{
+	int descriptor = dup(STDERR_FILENO);
+
+	close(descriptor);
+	return descriptor;
+}
+
 Test(config, folder_cannot_be_read)
 {
 	struct ps_options options;
 	penstock_config config;
+	int before;
 
 	penstock_config_init(&config);
 	config.config_file = folder;
+	before = lowest_free_descriptor();
 	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
 	expect_message(folder);
 	expect_message(strerror(EISDIR));
+	cr_assert_eq(lowest_free_descriptor(), before);
 }
 
 Test(config, unreadable_file_cannot_be_opened)

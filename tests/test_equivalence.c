@@ -1885,6 +1885,13 @@ Test(trap, changes_behind_a_replay_of_a_failing_statement)
 	             "INSERT INTO t SELECT a+10,abs(-9223372036854775807-a) FROM t", "CREATE TEMP TABLE tt(a)", "SELECT changes()");
 }
 
+/* And a failing SELECT leaves changes() alone, also in a replay. */
+Test(trap, changes_behind_a_replay_of_a_failing_select)
+{
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "PRAGMA user_version", "SELECT abs(-9223372036854775807-1)",
+	             "SELECT changes()", "DELETE FROM t WHERE a=99", "CREATE TEMP TABLE tt(a)", "SELECT changes()");
+}
+
 /* The statement was prepared before the trigger was there. */
 Test(trap, changes_in_a_trigger_of_a_known_statement)
 {

@@ -3,6 +3,10 @@
  */
 #include "tests/kit.h"
 
+#include <malloc.h>
+
+#include "core/outcome.h"
+
 TestSuite(handle, .init = kit_begin, .fini = harness_end);
 
 static penstock_handle *submitted(penstock *db, const char *sql)
@@ -162,6 +166,30 @@ Test(handle, every_waiter_is_woken)
 }
 
 /* Waits for the last of many at once: what shares its bit may be woken for nothing, but it is not left asleep. */
+/* One waiter of an engine looks for its outcome before it sleeps, and leaves the place to the next one. */
+Test(handle, the_place_of_the_one_that_spins_is_left)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.spin_usec = 1000;
+	db = kit_open_table(&config);
+	kit_block(db);
+	for (int i = 0; i < 3; i++) {
+		handle = submitted(db, "INSERT INTO t VALUES(1)");
+		expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
+		check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+		penstock_handle_release(handle);
+	}
+	kit_unblock();
+	handle = submitted(db, "INSERT INTO t VALUES(1)");
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(handle, waiters_of_one_batch_are_woken_together)
 {
 	enum { WAITERS = 40 };
@@ -299,6 +327,31 @@ Test(handle, used_handles_start_afresh)
 		check(penstock_handle_result(handle)->row_count == (size_t)(i % 2));
 		penstock_handle_release(handle);
 	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *use_one_handle(void *arg)
+{
+	penstock_handle *handle = submitted(arg, "SELECT 1");
+
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	return NULL;
+}
+
+/* Each thread keeps released handles for its next submits, until it ends. (A sanitizer's malloc counts for itself: 0.) */
+Test(handle, threads_that_end_leave_no_handles_behind)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	size_t before;
+
+	for (int i = 0; i < 20; i++)
+		kit_join(kit_thread(use_one_handle, db));
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 500; i++)
+		kit_join(kit_thread(use_one_handle, db));
+	check(mallinfo2().uordblks < before + 100 * sizeof(penstock_handle), "%zu bytes more", mallinfo2().uordblks - before);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

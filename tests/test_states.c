@@ -1112,6 +1112,8 @@ Test(states, failed_engine_gives_every_submission_its_outcome)
 	check(strstr(reason, "connect hook") != NULL, "%s", reason);
 	penstock_failure(db, cut, sizeof cut);
 	cr_assert_eq(strlen(cut), 4);
+	cr_assert_eq(penstock_failure(NULL, cut, 1), 0);
+	cr_assert_str_eq(cut, "");
 	cr_assert_eq(kit_counters(db).shutdown, 2);
 	hook_code = SQLITE_OK;
 	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -1261,6 +1263,35 @@ Test(states, calls_during_close_are_refused)
 	cr_assert_eq(penstock_is_stopped(db), 0);
 	kit_unblock();
 	expect(verb_end(&close), PENSTOCK_OK);
+}
+
+/* In the callback of what was held: close has let go of everything else by then. */
+static void hear_the_end(void *arg, const penstock_result *result)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock *db = *(penstock **)arg;
+	penstock_statement *statement;
+
+	cr_assert_eq(result->status, PENSTOCK_SHUTDOWN);
+	expect(penstock_counters_read(db, &counters), PENSTOCK_STOPPED);
+	expect(penstock_statement_register(db, "SELECT 1", -1, &statement), PENSTOCK_STOPPED);
+	check(statement == NULL);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_STOPPED);
+	*(penstock **)arg = NULL;
+}
+
+Test(states, calls_in_the_last_callbacks_are_refused)
+{
+	penstock_config config = kit_config();
+	penstock *db, *seen;
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = hear_the_end,
+		                           .arg = &seen };
+
+	config.autostart = 0;
+	db = seen = kit_open(&config);
+	expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_null(seen);
 }
 
 /* Those that sleep inside when close begins hear it, and close waits for them. */

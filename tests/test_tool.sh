@@ -197,6 +197,10 @@ fresh
 penstock run t.db nul.sql
 ok sql/nul_byte '[ $rc -eq 1 ]' 'reports 2' 'said "nul.sql:2: a NUL byte"' 'said "nul.sql:5: a NUL byte"' \
 	'holds "SELECT group_concat(a) FROM t" 1,2'
+printf "CREATE TABLE t(a);CREATE TRIGGER r DELETE ON t BEGIN SELECT 1; END\0;INSERT INTO t VALUES(1);" >nul_end.sql
+fresh
+penstock run t.db nul_end.sql
+ok sql/nul_byte_behind_the_end_of_a_trigger '[ $rc -eq 1 ]' 'reports 1' 'holds "SELECT count(*) FROM t" 1'
 fresh 'CREATE TABLE t(a)'
 printf 'BEGIN;\nINSERT INTO t VALUES(1);\nCOMMIT;\nSAVEPOINT x;\n' >begin.sql
 penstock run t.db begin.sql
@@ -346,6 +350,16 @@ printf '1,x\0y\n' >nul.csv
 fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
 penstock run --csv nul.csv --sql "$insert" t.db
 ok csv/nul_byte_is_kept '[ $rc -eq 0 ]' 'holds "SELECT hex(b) FROM t" 780079'
+printf '1,x\r2,"y\n\nz"\r3,a"b\r\r4,w' >cr.csv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv cr.csv --sql "$insert" t.db
+ok csv/carriage_return_ends_a_line_too '[ $rc -eq 1 ]' 'reports 1' 'said "cr.csv:3: a quote inside"' \
+	'holds "SELECT group_concat(a || hex(b)) FROM (SELECT * FROM t ORDER BY a)" 178,2790A0A7A,477'
+# The chunk's end is between the two bytes.
+awk 'BEGIN { printf "%065532d,x\ry\n,z\n", 1 }' >cut.csv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv cut.csv --sql "$insert" t.db
+ok csv/carriage_return_before_the_end_of_a_chunk 'reports 1' 'said "cut.csv:1: SQLITE_RANGE"' 'holds "SELECT count(*), max(length(a)) FROM t" "2|65532"'
 : >empty.csv
 penstock run --csv empty.csv --csv nul.csv --sql "INSERT INTO t VALUES(? || 'x', ?)" --json t.db
 ok csv/empty_file_and_another '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 1 ]'

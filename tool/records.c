@@ -7,6 +7,9 @@
 /* SQLite cannot be built to hold a longer value. */
 #define FIELD_MAX ((size_t)1 << 30)
 
+/* csv_parser.pstate as csv_init leaves it, where blank lines are passed over; libcsv has no name for it in its header. */
+#define BETWEEN_RECORDS 0
+
 static int no_space(unsigned char byte)
 {
 	(void)byte;
@@ -113,9 +116,10 @@ static void end_record(int terminator, void *arg)
 	struct records *records = arg;
 
 	(void)terminator;
-	records->under_way = false;
 	if (!add_record(records->into, records->at_line, NULL))
 		records->no_memory = true;
+	/* The next one may begin in the same piece. */
+	records->at_line = records->line;
 }
 
 /* Turns the record under way into a faulty one. */
@@ -135,35 +139,44 @@ static void end_input(struct records *records, const char *fault)
 	records->ended = true;
 }
 
-/* Parses a piece that holds at most one newline, at its end. */
+/* Parses a piece that holds at most one newline, at its end. It may hold carriage returns, which end lines as well. */
 static void parse_piece(struct records *records, const char *piece, size_t bytes)
 {
 	struct csv_parser *parser = &records->parser;
 
-	while (!records->under_way && bytes > 0 && (*piece == '\r' || *piece == '\n')) {
-		piece++;
-		bytes--;
+	while (bytes > 0) {
+		size_t parsed;
+
+		if (records->skipping) {
+			const char *line_end = memchr(piece, '\r', bytes);
+
+			if (line_end == NULL)
+				return;
+			bytes -= (size_t)(line_end - piece);
+			piece = line_end;
+			records->skipping = false;
+		}
+		if (!records->under_way)
+			records->at_line = records->line;
+		/* Grow by doubling: libcsv adds blocks of one size, which takes quadratic time on a long field. */
+		csv_set_blk_size(parser, parser->entry_size > RECORDS_CHUNK ? parser->entry_size : RECORDS_CHUNK);
+		parsed = csv_parse(parser, piece, bytes, take_field, end_record, records);
+		records->under_way = parser->pstate != BETWEEN_RECORDS;
+		if (parsed == bytes) {
+			if (parser->entry_pos > FIELD_MAX)
+				end_input(records, "a field longer than SQLite can hold; the rest of the file was not read");
+			return;
+		}
+		if (csv_error(parser) != CSV_EPARSE) {
+			records->no_memory = true;
+			return;
+		}
+		fail(records, parser->quoted ? "text behind the closing quote of a field; record skipped"
+		                             : "a quote inside a field that does not begin with one; record skipped");
+		records->skipping = true;
+		piece += parsed;
+		bytes -= parsed;
 	}
-	if (bytes == 0)
-		return;
-	if (!records->under_way) {
-		records->under_way = true;
-		records->at_line = records->line;
-	}
-	/* Grow by doubling: libcsv adds blocks of one size, which takes quadratic time on a long field. */
-	csv_set_blk_size(parser, parser->entry_size > RECORDS_CHUNK ? parser->entry_size : RECORDS_CHUNK);
-	if (csv_parse(parser, piece, bytes, take_field, end_record, records) == bytes) {
-		if (parser->entry_pos > FIELD_MAX)
-			end_input(records, "a field longer than SQLite can hold; the rest of the file was not read");
-		return;
-	}
-	if (csv_error(parser) != CSV_EPARSE) {
-		records->no_memory = true;
-		return;
-	}
-	fail(records, parser->quoted ? "text behind the closing quote of a field; record skipped"
-	                             : "a quote inside a field that does not begin with one; record skipped");
-	records->skipping = true;
 }
 
 static void parse_chunk(struct records *records, size_t bytes)
@@ -175,8 +188,7 @@ static void parse_chunk(struct records *records, size_t bytes)
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *next = newline != NULL ? newline + 1 : end;
 
-		if (!records->skipping)
-			parse_piece(records, at, (size_t)(next - at));
+		parse_piece(records, at, (size_t)(next - at));
 		if (newline != NULL) {
 			records->skipping = false;
 			records->line++;

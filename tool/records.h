@@ -6,7 +6,8 @@
  * whole is left behind in the input for the next thread; libcsv itself keeps the field that is under way. Nobody leaves
  * with nothing: a thread reads on until it has a record or the input ends.
  *
- * libcsv knows no positions, so it is fed line by line, quoted newlines included, and the lines are counted here. Its
+ * libcsv knows no positions, so it is fed line by line, quoted newlines included, and the lines are counted here: as newlines,
+ * although a lone carriage return ends a line of libcsv's too. Its
  * rules are those of RFC 4180, strictly: a quote inside an unquoted field, or anything behind a closing quote but a
  * comma or the end of the line, makes the record a faulty one. A faulty record comes out with a sentence instead of
  * fields, and reading goes on behind the line of the fault. Fields are bytes: blanks around them and NUL bytes in them

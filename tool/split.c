@@ -195,7 +195,8 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 		}
 		if (!split->begun)
 			begin_statement(split);
-		split->since++;
+		/* A NUL is taken for a blank, and is no code either. */
+		split->since += byte != '\0';
 		split->scanned++;
 	}
 	if (!last || !split->begun)

@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+"""Mutates the engine and sees whether the tests notice.
+
+Every mutant is one small change in core, queue or writer: a relation or a logical operator swapped, a condition negated, a
+constant off by one, a sign turned, a statement or a fence removed, a memory order weakened, a result turned. A seeded sample is
+built one by one in a scratch copy of the tree and run against a quick selection of the tests, those of the changed file first,
+until one fails, crashes or hangs; what survives that is run once more under AddressSanitizer and UndefinedBehaviorSanitizer, which
+notice leaks and what is read or written out of bounds. Prints each survivor and "K of N mutants killed".
+
+    tests/mutate.py --count 60 --seed 1              a run
+    tests/mutate.py --only writer/batch.c --count 9  some files only
+    tests/mutate.py --list --count 60 --seed 1       what would be tried
+    tests/mutate.py --show 17 --seed 1               one mutant as a diff
+    tests/mutate.py --results FILE --seconds 100     in pieces: run it again until it says that all are done
+
+A survivor is either equivalent (nobody could tell) or a hole in the tests. The equivalent ones are listed, judged by a person,
+in tests/mutants-equivalent.md, and are not counted. A mutant that does not compile is not counted either.
+"""
+
+import argparse
+import difflib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+JUDGED = os.path.join(ROOT, 'tests', 'mutants-equivalent.md')
+FOLDERS = ('core', 'queue', 'writer')
+
+# In the order in which a mutant meets them, unless its file has others first.
+TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'states', 'contract', 'equivalence', 'memory', 'faults')
+FIRST = {
+    'core/config_file.c': ('config',),
+    'core/counters.c': ('counters',),
+    'core/options.c': ('config',),
+    'core/outcome.c': ('handle',),
+    'core/outcome.h': ('handle',),
+    'queue/park.c': ('ring', 'states'),
+    'queue/record.c': ('ring', 'contract'),
+    'queue/ring.c': ('ring',),
+    'queue/ring.h': ('ring',),
+    'writer/batch.c': ('equivalence', 'contract'),
+    'writer/connection.c': ('states', 'contract'),
+    'writer/control.c': ('states',),
+    'writer/members.c': ('equivalence', 'contract'),
+    'writer/sqlite_store.c': ('equivalence', 'contract', 'faults'),
+    'writer/statements.c': ('equivalence', 'contract'),
+    'writer/syntax.c': ('syntax',),
+    'writer/writer.c': ('states', 'contract', 'faults'),
+}
+# Quicker than in ./check.
+ENVIRONMENT = {'PENSTOCK_EQUIVALENCE': '1500', 'PENSTOCK_HANG': '60', 'UBSAN_OPTIONS': 'halt_on_error=1'}
+
+BUILDS = {
+    'plain': ['-Dbuildtype=plain', '-Dc_args=-O1', '-Db_ndebug=false'],
+    'asan': ['-Dbuildtype=plain', '-Dc_args=-O1 -g', '-Db_ndebug=false', '-Db_sanitize=address,undefined'],
+}
+# Under the sanitizers not those that take long.
+SANITIZED = ('config', 'syntax', 'ring', 'handle', 'counters', 'contract', 'equivalence')
+
+
+def source_files():
+    for folder in FOLDERS:
+        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
+            if name.endswith(('.c', '.h')) and name != 'penstock.h':
+                yield f'{folder}/{name}'
+
+
+def blank_out(text):
+    """The text with comments, strings and character constants turned into blanks, line by line as before."""
+    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    return pattern.sub(lambda match: re.sub(r'[^\n]', ' ', match.group()), text)
+
+
+SWAPS = [
+    (r' < ', ' <= '), (r' <= ', ' < '), (r' > ', ' >= '), (r' >= ', ' > '), (r' == ', ' != '), (r' != ', ' == '),
+    (r' && ', ' || '), (r' \|\| ', ' && '), (r' \+ ', ' - '), (r' - ', ' + '), (r' \+= ', ' -= '), (r' -= ', ' += '),
+    (r' & ', ' | '), (r' \| ', ' & '), (r'\+\+', '--'), (r' << ', ' >> '),
+    (r'\btrue\b', 'false'), (r'\bfalse\b', 'true'),
+    (r'\breturn PENSTOCK_OK;', 'return PENSTOCK_ERROR;'),
+    (r'\b__ATOMIC_(?:RELEASE|ACQUIRE|ACQ_REL|SEQ_CST)\b', '__ATOMIC_RELAXED'),
+    (r'\b(ps_load)_acquire_', r'\1_relaxed_'), (r'\b(ps_store)_release_', r'\1_relaxed_'),
+]
+CONDITION = re.compile(r'^\s*(?:\} else )?(?:if|while) \((?=.*\)(?: \{)?$)')
+NUMBER = re.compile(r'(?<![\w.])(\d+)(?=[uUlL]*\b)(?![\w.]*x)')
+STATEMENT = re.compile(r'^\s+(?!return\b|break\b|continue\b|goto\b|case\b|default\b|struct\b|const\b|static\b|else\b)'
+                       r'(?:\w[\w>.\[\]\-+()&* ]*\([^;{}]*\)|[\w*(&][\w>.\[\]\-+()* ]* (?:[+\-|&]?=) [^;{}]*|[\w>.\[\]\-]+(?:\+\+|--));$')
+DECLARATION = re.compile(r'^\s+(?:unsigned |signed )?(?:\w+ )+\*{0,2}\w+(?:\[[^\]]*\])?(?: = [^;]*)?;$')
+
+
+def mutants_of(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+        text = file.read()
+    lines = text.split('\n')
+    blanked = blank_out(text).split('\n')
+    macro = False
+    for number, (line, code) in enumerate(zip(lines, blanked)):
+        in_macro, macro = macro or code.lstrip().startswith('#'), code.rstrip().endswith('\\')
+        if in_macro or not code.strip() or re.search(r'\b(_Static_assert|assert|__attribute__|X)\(', code):
+            continue
+        found = set()
+        for pattern, replacement in SWAPS:
+            for match in re.finditer(pattern, code):
+                found.add(line[:match.start()] + match.expand(replacement) + line[match.end():])
+        for match in NUMBER.finditer(code):
+            if re.search(r'sizeof [\w>.-]+\[$', code[:match.start()]):
+                continue  # nothing is read
+            if '[' + match.group() + ']' in code and re.match(r'^\s+\w+ ', code) and code.rstrip().endswith('];'):
+                continue  # the size of an array that is declared: one more changes nothing
+            found.add(line[:match.start()] + str(int(match.group()) + 1) + line[match.end():])
+        match = CONDITION.match(code)
+        if match:
+            end = code.rstrip().rindex(')')
+            # Of a single == or != the other one is the same mutant.
+            if not re.fullmatch(r'[^&|?]* [!=]= [^&|?]*', code[match.end():end]):
+                found.add(line[:match.end()] + '!(' + line[match.end():end] + ')' + line[end:])
+        if STATEMENT.match(code) and not DECLARATION.match(code):
+            found.add(re.match(r'\s*', line).group() + ';')
+        for changed in sorted(found):
+            if changed != line:
+                yield {'file': path, 'line': number + 1, 'old': line, 'new': changed}
+
+
+def sample(count, seed, only):
+    everything = [mutant for path in source_files() if not only or path in only for mutant in mutants_of(path)]
+    random.Random(seed).shuffle(everything)
+    chosen = everything[:count]
+    for number, mutant in enumerate(chosen):
+        mutant['number'] = number
+    return chosen, len(everything)
+
+
+def judged():
+    """What tests/mutants-equivalent.md lists: lines "- `file`: `old` -> `new`: reason"."""
+    found = set()
+    if os.path.exists(JUDGED):
+        with open(JUDGED, encoding='utf-8') as file:
+            for line in file:
+                match = re.match(r'- `([^`]+)`: `([^`]*)` -> `([^`]*)`: \S', line)
+                if match:
+                    found.add(match.groups())
+    return found
+
+
+def key(mutant):
+    return mutant['file'], mutant['old'].strip(), mutant['new'].strip()
+
+
+def run(command, limit, folder, log):
+    """The exit status, or None when it took too long: then the whole group is killed."""
+    process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True,
+                               env={**os.environ, **ENVIRONMENT, 'TMPDIR': os.path.join(folder, 'tmp')})
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+class Scratch:
+    """A copy of the tree with a build of it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.log = open(os.path.join(folder, 'log'), 'ab')
+        self.baseline = os.path.join(folder, 'baseline.json')
+
+    def prepare(self):
+        for name in (*FOLDERS, 'tests', 'meson.build', 'meson_options.txt', 'README.md'):
+            target = os.path.join(self.folder, name)
+            source = os.path.join(ROOT, name)
+            if os.path.isdir(source):
+                for path, _, files in os.walk(source):
+                    inside = os.path.join(target, os.path.relpath(path, source))
+                    os.makedirs(inside, exist_ok=True)
+                    for file in files:
+                        self.copy(os.path.join(path, file), os.path.join(inside, file))
+            else:
+                self.copy(source, target)
+        os.makedirs(os.path.join(self.folder, 'tmp'), exist_ok=True)
+        for name, arguments in BUILDS.items():
+            if not os.path.exists(os.path.join(self.folder, name, 'build.ninja')):
+                command = ['meson', 'setup', name, '-Dtests=true', '-Dtool=false', *arguments]
+                if run(command, 600, self.folder, self.log) != 0:
+                    sys.exit(f'mutate: meson failed; see {self.log.name}')
+
+    @staticmethod
+    def copy(source, target):
+        """Only what differs, so that nothing is compiled for its new time."""
+        if os.path.exists(target):
+            with open(source, 'rb') as one, open(target, 'rb') as other:
+                if one.read() == other.read():
+                    return
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+
+    def build(self, name, tests):
+        return run(['ninja', '-C', name, *(f'tests/test_{test}' for test in tests)], 900, self.folder, self.log) == 0
+
+    def test(self, name, test, limit):
+        return run([f'{name}/tests/test_{test}', '--verbose=0', '--fail-fast'], limit, self.folder, self.log)
+
+    def measure(self):
+        """How long each test takes unchanged; it must pass."""
+        taken = {}
+        if os.path.exists(self.baseline):
+            with open(self.baseline, encoding='utf-8') as file:
+                taken = json.load(file)
+        for name in BUILDS:
+            tests = TESTS if name == 'plain' else SANITIZED
+            if not self.build(name, tests):
+                sys.exit(f'mutate: the unchanged tree does not build; see {self.log.name}')
+            for test in tests:
+                if f'{name} {test}' not in taken:
+                    begun = time.monotonic()
+                    if self.test(name, test, 900) != 0:
+                        sys.exit(f'mutate: {test} ({name}) fails on the unchanged tree; see {self.log.name}')
+                    taken[f'{name} {test}'] = time.monotonic() - begun
+                    with open(self.baseline, 'w', encoding='utf-8') as file:
+                        json.dump(taken, file)
+        return taken
+
+    def write(self, mutant, which):
+        path = os.path.join(self.folder, mutant['file'])
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().split('\n')
+        lines[mutant['line'] - 1] = mutant[which]
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('\n'.join(lines))
+
+    def clear(self):
+        shutil.rmtree(os.path.join(self.folder, 'tmp'), ignore_errors=True)
+        os.makedirs(os.path.join(self.folder, 'tmp'), exist_ok=True)
+
+    def try_out(self, mutant, taken):
+        """'stillborn', 'survived', or the test that noticed."""
+        first = FIRST.get(mutant['file'], ())
+        order = [('plain', test) for test in (*first, *(test for test in TESTS if test not in first))]
+        order += [('asan', test) for test in SANITIZED]
+        self.write(mutant, 'new')
+        try:
+            for name, test in order:
+                if not self.build(name, (test,)):
+                    return 'stillborn'
+                status = self.test(name, test, max(60, 8 * taken[f'{name} {test}']))
+                if status is None:
+                    return f'{test} (hangs)'
+                if status != 0:
+                    return test if name == 'plain' else f'{test} ({name})'
+            return 'survived'
+        finally:
+            self.write(mutant, 'old')
+            self.clear()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--count', type=int, default=60)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--only', action='append', help='a file, as core/options.c; may be given several times')
+    parser.add_argument('--scratch', default=os.path.join(ROOT, 'build', 'mutate'))
+    parser.add_argument('--results', help='a file to keep results in, and to go on from')
+    parser.add_argument('--seconds', type=float, help='begin no mutant after so many')
+    parser.add_argument('--least', type=float, default=95, help='per cent to be killed, else the exit status is 1')
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('--show', type=int, metavar='NUMBER')
+    options = parser.parse_args()
+
+    mutants, possible = sample(options.count if options.show is None else options.show + 1, options.seed, options.only)
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant['number']:4} {mutant['file']}:{mutant['line']}: {mutant['old'].strip()}  ->  {mutant['new'].strip()}")
+        return 0
+    if options.show is not None:
+        mutant = mutants[options.show]
+        with open(os.path.join(ROOT, mutant['file']), encoding='utf-8') as file:
+            old = file.read().split('\n')
+        new = list(old)
+        new[mutant['line'] - 1] = mutant['new']
+        print('\n'.join(difflib.unified_diff(old, new, 'a/' + mutant['file'], 'b/' + mutant['file'], lineterm='')))
+        return 0
+
+    results = {}
+    if options.results and os.path.exists(options.results):
+        with open(options.results, encoding='utf-8') as file:
+            for line in file:
+                entry = json.loads(line)
+                results[key(entry)] = entry['verdict']
+    equivalent = judged()
+    begun = time.monotonic()
+    os.makedirs(options.scratch, exist_ok=True)
+    scratch = Scratch(options.scratch)
+    scratch.prepare()
+    taken = scratch.measure()
+    left = 0
+    for mutant in mutants:
+        if key(mutant) in equivalent or key(mutant) in results:
+            continue
+        if options.seconds is not None and time.monotonic() - begun > options.seconds:
+            left += 1
+            continue
+        verdict = scratch.try_out(mutant, taken)
+        results[key(mutant)] = verdict
+        print(f"{mutant['number']:4} {mutant['file']}:{mutant['line']}: {verdict}", flush=True)
+        if options.results:
+            with open(options.results, 'a', encoding='utf-8') as file:
+                file.write(json.dumps({**mutant, 'verdict': verdict}) + '\n')
+
+    judged_count = sum(key(mutant) in equivalent for mutant in mutants)
+    verdicts = [results[key(mutant)] for mutant in mutants if key(mutant) in results and key(mutant) not in equivalent]
+    survivors = [mutant for mutant in mutants if results.get(key(mutant)) == 'survived' and key(mutant) not in equivalent]
+    stillborn = verdicts.count('stillborn')
+    total = len(verdicts) - stillborn
+    for mutant in survivors:
+        print(f"SURVIVED {mutant['file']}:{mutant['line']}: {mutant['old'].strip()}  ->  {mutant['new'].strip()}")
+    print(f'{total - len(survivors)} of {total} mutants killed (seed {options.seed}, {possible} possible; '
+          f'{judged_count} judged equivalent and {stillborn} that do not compile are not counted)')
+    if left:
+        print(f'{left} are still to be tried: run it again')
+        return 0
+    return 0 if total == 0 or 100 * (total - len(survivors)) >= options.least * total else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

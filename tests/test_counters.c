@@ -1,0 +1,369 @@
+/*
+ * test_counters.c - the counters, their histograms, and that each counts what penstock.h says
+ *
+ * A counter is compared before and after something that moves it by a known number; what depends on time is only compared with
+ * what it cannot be less than.
+ */
+#include "tests/kit.h"
+
+#include <math.h>
+
+#include "core/counters.h"
+
+TestSuite(histogram, .init = kit_begin, .fini = harness_end);
+TestSuite(counters, .init = kit_begin, .fini = harness_end);
+
+/* ---- histograms -------------------------------------------------------------------------------------------------- */
+
+/* The only bucket that a value is counted in. */
+static size_t bucket_of(uint64_t value)
+{
+	static penstock_histogram histogram;
+	size_t found = PENSTOCK_HISTOGRAM_BUCKETS;
+
+	memset(&histogram, 0, sizeof histogram);
+	ps_histogram_add(&histogram, value);
+	check(histogram.count == 1 && histogram.sum == value && histogram.max == value);
+	for (size_t i = 0; i < PENSTOCK_HISTOGRAM_BUCKETS; i++) {
+		if (histogram.buckets[i] == 0)
+			continue;
+		check(histogram.buckets[i] == 1 && found == PENSTOCK_HISTOGRAM_BUCKETS);
+		found = i;
+	}
+	check(found < PENSTOCK_HISTOGRAM_BUCKETS);
+	return found;
+}
+
+Test(histogram, buckets_follow_each_other_without_a_gap)
+{
+	cr_assert_eq(penstock_histogram_floor(0), 0);
+	for (size_t i = 0; i < PENSTOCK_HISTOGRAM_BUCKETS; i++) {
+		uint64_t floor = penstock_histogram_floor(i);
+
+		check(bucket_of(floor) == i, "%zu", i);
+		if (i + 1 < PENSTOCK_HISTOGRAM_BUCKETS)
+			check(bucket_of(penstock_histogram_floor(i + 1) - 1) == i, "%zu", i);
+	}
+	/* Eight to a power of two, up to 2^40. */
+	for (unsigned power = 3; power < 40; power++)
+		check(bucket_of(UINT64_C(2) << power) - bucket_of(UINT64_C(1) << power) == 8 || power == 39, "%u", power);
+	check(bucket_of((UINT64_C(1) << 40) - 1) == PENSTOCK_HISTOGRAM_BUCKETS - 1);
+	check(bucket_of(UINT64_MAX) == PENSTOCK_HISTOGRAM_BUCKETS - 1);
+	/* Behind the last one there is none. */
+	cr_assert_eq(penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS), penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS - 1));
+}
+
+Test(histogram, buckets_are_an_eighth_wide_at_most)
+{
+	for (size_t i = 8; i + 1 < PENSTOCK_HISTOGRAM_BUCKETS; i++) {
+		uint64_t floor = penstock_histogram_floor(i);
+
+		check((penstock_histogram_floor(i + 1) - floor) * 8 <= floor, "%zu", i);
+	}
+}
+
+Test(histogram, quantiles_are_right_to_the_width_of_a_bucket)
+{
+	static penstock_histogram histogram;
+
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0.5), 0);
+	for (uint64_t value = 1; value <= 1000; value++)
+		ps_histogram_add(&histogram, value);
+	for (int percent = 1; percent <= 100; percent++) {
+		uint64_t quantile = penstock_histogram_quantile(&histogram, percent / 100.0);
+		uint64_t exact = (uint64_t)percent * 10;
+
+		check(quantile >= exact && quantile * 8 <= exact * 9 + 8, "%d %%: %" PRIu64, percent, quantile);
+	}
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 1), 1000);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 7), 1000);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0), 1);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, -1), 1);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, NAN), 1);
+}
+
+Test(histogram, quantiles_of_few_and_of_huge_values)
+{
+	static penstock_histogram histogram;
+
+	ps_histogram_add(&histogram, 0);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0.5), 0);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 1), 0);
+	ps_histogram_add(&histogram, 100);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0.5), 0);
+	/* Never more than the largest value, though its bucket goes on to 103. */
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0.51), 100);
+	ps_histogram_add(&histogram, UINT64_C(1) << 50);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 1), UINT64_C(1) << 50);
+	cr_assert_eq(penstock_histogram_quantile(&histogram, 0.6), 103);
+}
+
+/* ---- what is counted --------------------------------------------------------------------------------------------- */
+
+Test(counters, transactions_and_statements_in_them)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters before, after;
+
+	kit_block(db);
+	before = kit_counters(db);
+	for (int i = 0; i < 10; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	after = kit_counters(db);
+	/* The gate's own transaction is the first. */
+	cr_assert_eq(after.batches - before.batches, 2);
+	cr_assert_eq(after.batch_size.count - before.batch_size.count, 2);
+	cr_assert_eq(after.batch_size.sum - before.batch_size.sum, 11);
+	cr_assert_eq(after.batch_size.max, 10);
+	cr_assert_eq(after.commit_nsec.count - before.commit_nsec.count, 2);
+	cr_assert_eq(after.committed - before.committed, 11);
+	cr_assert_eq(after.accepted - before.accepted, 10);
+	cr_assert_eq(after.queue_depth_max, 10);
+	cr_assert_eq(after.queue_depth, 0);
+	cr_assert_eq(after.replayed_batches, 0);
+	cr_assert_eq(after.failed, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, replays)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	expect(kit_execute(db, "CREATE TABLE u(a UNIQUE)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO u VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).replayed_batches, 0);
+	kit_block(db);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 2, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	/* Takes the transaction with it. */
+	expect(kit_submit(db, "INSERT OR ROLLBACK INTO u VALUES(1)", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 3, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	cr_assert_eq(counters.replayed_batches, 1);
+	cr_assert_eq(counters.replayed_statements, 2);
+	cr_assert_eq(counters.failed, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, statements_that_had_to_be_alone)
+{
+	penstock_submission alone = { .struct_size = sizeof alone, .sql = "INSERT INTO t VALUES(1)", .flags = PENSTOCK_RUN_ALONE };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	uint64_t before = kit_counters(db).alone;
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).alone - before, 0);
+	expect(kit_execute(db, "VACUUM"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).alone - before, 1);
+	expect(penstock_execute(db, &alone, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).alone - before, 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, listeners_are_timed_and_one_in_64_of_the_others)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_handle *handle;
+	uint64_t before;
+
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	before = kit_counters(db).outcome_nsec.count;
+	for (int i = 0; i < 640; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).outcome_nsec.count - before, 10);
+	for (int i = 0; i < 5; i++) {
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		penstock_handle_release(handle);
+	}
+	cr_assert_eq(kit_counters(db).outcome_nsec.count - before, 15);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Enough to fill the WAL beyond a small wal_bytes_max, which makes the writer checkpoint. */
+static void write_much(penstock *db)
+{
+	for (int i = 0; i < 40; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(20000))"), PENSTOCK_OK);
+}
+
+Test(counters, checkpoints_and_those_that_a_reader_blocks)
+{
+	penstock_config config = kit_config();
+	penstock_counters counters;
+	sqlite3 *reader;
+	penstock *db;
+
+	config.wal_bytes_max = 65536;
+	db = kit_open_table(&config);
+	write_much(db);
+	counters = kit_counters(db);
+	check(counters.checkpoints > 0 && counters.checkpoint_nsec > 0);
+	cr_assert_eq(counters.checkpoints_blocked, 0);
+	check(counters.wal_bytes <= counters.wal_bytes_peak && counters.wal_bytes_peak >= 20000);
+	check(counters.wal_bytes_peak < 400000, "%" PRIu64, counters.wal_bytes_peak);
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) == SQLITE_OK);
+	write_much(db);
+	counters = kit_counters(db);
+	check(counters.checkpoints_blocked > 0);
+	check(counters.wal_bytes > 400000, "%" PRIu64, counters.wal_bytes);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, syncs_of_the_wal_for_durable_outcomes)
+{
+	penstock_submission durable = { .struct_size = sizeof durable, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE };
+	penstock_config config = kit_config();
+	uint64_t before;
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	before = kit_counters(db).wal_syncs;
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).wal_syncs - before, 0);
+	expect(penstock_execute(db, &durable, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_execute(db, &durable, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).wal_syncs - before, 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, statements_prepared_again_for_a_changed_schema)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).schema_reprepares, 0);
+	expect(kit_execute(db, "CREATE INDEX i ON t(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).schema_reprepares, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, refusals_a_full_ring_and_its_bytes)
+{
+	static const char long_text[] = "INSERT INTO t VALUES('a text that is longer than the eighty bytes of a slot, for sure, "
+	                                "since it goes on and on')";
+	penstock_config config = kit_config();
+	penstock_counters counters;
+	penstock *db;
+
+	config.ring_slots = 2;
+	config.autostart = 0;
+	db = kit_open(&config);
+	expect(kit_submit(db, "CREATE TABLE t(a)", 0, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).queue_bytes, 0);
+	expect(kit_submit(db, long_text, 0, NULL), PENSTOCK_OK);
+	check(kit_counters(db).queue_bytes >= sizeof long_text);
+	cr_assert_eq(kit_counters(db).full_events, 0);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_FULL);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_FULL);
+	cr_assert_eq(kit_counters(db).full_nsec, 0);
+	expect(kit_insert(db, 1, SHORT, NULL), PENSTOCK_TIMEOUT);
+	counters = kit_counters(db);
+	cr_assert_eq(counters.full_events, 3);
+	check(counters.full_nsec >= SHORT * UINT64_C(1000));
+	cr_assert_eq(counters.refused[PENSTOCK_FULL], 2);
+	cr_assert_eq(counters.refused[PENSTOCK_TIMEOUT], 1);
+	cr_assert_eq(counters.accepted, 2);
+	cr_assert_eq(counters.queue_depth, 2);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).queue_bytes, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, sleeps_of_the_writer_and_wakes)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	for (uint64_t i = 0; i < 20; i++) {
+		uint64_t parks = kit_counters(db).parks;
+
+		/* It sleeps again before the next one; the count comes behind the sleep. */
+		kit_sleep_usec(2000);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		await(kit_counters(db).parks >= parks);
+	}
+	check(kit_counters(db).parks > 0 && kit_counters(db).wakes > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* A writer that looks for work for spin_usec sleeps behind that. */
+Test(counters, sleeps_of_a_writer_that_spins)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.spin_usec = 50;
+	db = kit_open_table(&config);
+	do {
+		kit_sleep_usec(2000);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	} while (kit_counters(db).parks == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, attempts_that_met_a_lock)
+{
+	penstock_config config = kit_config();
+	sqlite3 *outsider;
+	penstock *db;
+
+	config.busy_timeout_ms = 1;
+	config.busy_limit_ms = 50;
+	db = kit_open_table(&config);
+	cr_assert_eq(kit_counters(db).busy_retries, 0);
+	cr_assert_eq(sqlite3_open(harness_path("test.db"), &outsider), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(outsider, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_ERROR);
+	check(kit_counters(db).busy_retries > 0);
+	cr_assert_eq(sqlite3_exec(outsider, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	cr_assert_eq(sqlite3_close(outsider), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, an_older_program_gets_what_it_knows)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	union {
+		penstock_counters counters;
+		unsigned char bytes[sizeof(penstock_counters) + 64];
+	} room;
+
+	memset(&room, 0xee, sizeof room);
+	room.counters.struct_size = offsetof(penstock_counters, refused);
+	expect(penstock_counters_read(db, &room.counters), PENSTOCK_OK);
+	cr_assert_eq(room.counters.accepted, 1);
+	for (size_t i = offsetof(penstock_counters, refused); i < sizeof room; i++)
+		check(room.bytes[i] == 0xee, "byte %zu", i);
+	/* And a newer one zeroes where this one knows nothing. */
+	memset(&room, 0xee, sizeof room);
+	room.counters.struct_size = sizeof room;
+	expect(penstock_counters_read(db, &room.counters), PENSTOCK_OK);
+	cr_assert_eq(room.counters.struct_size, sizeof room);
+	cr_assert_eq(room.counters.accepted, 1);
+	for (size_t i = sizeof(penstock_counters); i < sizeof room; i++)
+		check(room.bytes[i] == 0, "byte %zu", i);
+	room.counters.struct_size = 1;
+	expect(penstock_counters_read(db, &room.counters), PENSTOCK_MISUSE);
+	expect(penstock_counters_read(db, NULL), PENSTOCK_MISUSE);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
