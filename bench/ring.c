@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/plot.h"
 #include "bench/queue.h"
 
 #define PRODUCERS_MAX 64
@@ -301,6 +302,18 @@ static void bench_judge_ring(const struct bench_comparison *comparison, unsigned
 	bench_judge(&target);
 }
 
+static void bench_plot_ring(const struct bench_comparison *comparison, unsigned producers)
+{
+	for (size_t i = 0; i < comparison->count; i++) {
+		struct bench_spread rate = comparison->standings[i].mops;
+
+		rate.median *= 1e6;
+		rate.min *= 1e6;
+		rate.max *= 1e6;
+		bench_plot_point("ring", comparison->standings[i].queue->name, producers, rate);
+	}
+}
+
 static const struct bench_comparison *bench_compare_queues(unsigned index)
 {
 	struct bench_comparison *comparison = &bench_comparisons[index];
@@ -317,6 +330,7 @@ static const struct bench_comparison *bench_compare_queues(unsigned index)
 	bench_compare_worst(comparison, bench_counts[index]);
 	bench_judge_ring(comparison, bench_counts[index], false);
 	bench_judge_ring(comparison, bench_counts[index], true);
+	bench_plot_ring(comparison, bench_counts[index]);
 	comparison->measured = true;
 	return comparison;
 }

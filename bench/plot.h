@@ -1,0 +1,63 @@
+/*
+ * plot.h - points for the report's plots
+ *
+ * A case hands in points while it runs; with --report DIR they become one plot per family (pictures.c) on one page
+ * (page.c). A point is a figure with its rounds' spread. Handing in the same family, series and x again replaces the
+ * point.
+ *
+ * Families whose axes the report knows:
+ *
+ *   ring                             series = queue, x = producers, y = operations/s
+ *   write/<SYNC>/<ack>/producers:N   series = engine, x = batch limit, y = rows/s
+ *   latency, latency/...             series = what waits, x = fraction of the samples (0.5 to 0.9999), y = ns
+ *
+ * Any other family gets axes with what bench_plot_describe says of them. The series called "penstock" is the one that
+ * the others are compared with in words.
+ */
+#ifndef PENSTOCK_BENCH_PLOT_H
+#define PENSTOCK_BENCH_PLOT_H
+
+#include "bench/bench.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BENCH_PLOT_SERIES_MAX 24
+#define BENCH_PLOT_POINTS_MAX 32
+
+struct bench_plot_point {
+	double x;
+	struct bench_spread y;
+};
+
+struct bench_plot_series {
+	char name[48];
+	struct bench_plot_point points[BENCH_PLOT_POINTS_MAX]; /* by x */
+	size_t count;
+};
+
+struct bench_plot {
+	char family[80];
+	const char *x_label; /* the three: NULL unless described */
+	const char *y_label;
+	const char *note;
+	struct bench_plot_series series[BENCH_PLOT_SERIES_MAX]; /* as they came */
+	size_t count;
+	struct bench_plot *next;
+};
+
+void bench_plot_point(const char *family, const char *series, double x, struct bench_spread y);
+
+/* Labels of the axes, and a sentence for the caption that the family's own one lacks. Each may be NULL; the texts are
+ * not copied. */
+void bench_plot_describe(const char *family, const char *x_label, const char *y_label, const char *note);
+
+/* All families in the order of their first points. */
+const struct bench_plot *bench_plots(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
