@@ -15,7 +15,7 @@
 
 #include "bench/shim.h"
 
-#define TARGETS_MAX 96
+#define TARGETS_MAX 1024 /* each repetition has lines of its own */
 
 /* Quick mode divides by these; two rounds still show a spread. */
 #define QUICK_ROUNDS 2
@@ -75,11 +75,25 @@ struct bench_spread bench_spread_of(double *values, size_t count)
 	return spread;
 }
 
+struct bench_spread bench_spread_by(struct bench_spread spread, double unit)
+{
+	spread.median /= unit;
+	spread.min /= unit;
+	spread.max /= unit;
+	return spread;
+}
+
 /* ---- what a running case says ---- */
 
 void bench_say_seconds(struct bench_case *self, double seconds)
 {
 	bench_shim_seconds(self->state, seconds);
+}
+
+void bench_say_rate(struct bench_case *self, struct bench_spread rate)
+{
+	bench_say_seconds(self, rate.median > 0 ? 1 / rate.median : 0);
+	bench_say_spread(self, "items_per_second", rate);
 }
 
 void bench_say(struct bench_case *self, const char *name, double value)
@@ -112,18 +126,26 @@ void bench_fail(struct bench_case *self, const char *format, ...)
 		bench_judge_failed(self->name);
 }
 
+static size_t bench_next_target(void)
+{
+	if (target_count == TARGETS_MAX) {
+		fprintf(stderr, "penstock-bench: raise TARGETS_MAX\n");
+		exit(1);
+	}
+	return target_count++;
+}
+
 void bench_judge(const struct bench_target *target)
 {
-	if (target_count < TARGETS_MAX)
-		targets[target_count++] = *target;
+	targets[bench_next_target()] = *target;
 }
 
 void bench_judge_failed(const char *what)
 {
-	if (target_count == TARGETS_MAX)
-		return;
-	snprintf(targets[target_count].what, sizeof targets[target_count].what, "%s", what);
-	failed[target_count++] = true;
+	size_t i = bench_next_target();
+
+	snprintf(targets[i].what, sizeof targets[i].what, "%s", what);
+	failed[i] = true;
 }
 
 static void bench_print_target(const struct bench_target *target)

@@ -6,8 +6,9 @@
  * runs each once and prints what it found; the statistics (medians with the smallest and the largest round) are made
  * here.
  *
- * Several cases may show parts of one comparison (ring/8/penstock and ring/8/mutex): whichever runs first measures, the
- * others show what is known. A case that fails says why and counts as missed in the report.
+ * Several cases may show parts of one comparison (ring/penstock/producers:8 and ring/mutex/producers:8): whichever runs
+ * first measures, the others show what is known. With --benchmark_repetitions each repetition is a measurement of its
+ * own: the case's n-th run shows the n-th. A case that fails says why and counts as missed in the report.
  *
  * A target is a figure with a limit. Cases put them on one list, which main.c prints at the end. Nothing here decides
  * an exit code by a time.
@@ -31,6 +32,7 @@ struct bench_case {
 	const void *what;                          /* the case's own */
 	unsigned number;                           /* likewise */
 	bool has_target;                           /* the report needs it */
+	unsigned repetition;                       /* from 0; counted by shim.cc */
 	void *state;                               /* google-benchmark's, while the case runs */
 };
 
@@ -45,6 +47,8 @@ uint64_t bench_amount(uint64_t full);
 /* Adds a case; the struct is copied. */
 void bench_add(const struct bench_case *each);
 void bench_add_ring(void);
+void bench_add_think(void);
+void bench_add_stalled(void);
 void bench_add_submit(void);
 void bench_add_rows(void);
 void bench_add_verbs(void);
@@ -63,14 +67,18 @@ struct bench_spread {
 
 /* Sorts the values. */
 struct bench_spread bench_spread_of(double *values, size_t count);
+/* In units of `unit`. */
+struct bench_spread bench_spread_by(struct bench_spread spread, double unit);
 /* Of sorted values. */
 double bench_quantile(const double *sorted, size_t count, double fraction);
 void bench_sort(double *values, size_t count);
 
 /* ---- what a running case says ---- */
 
-/* The time column. */
+/* The time column: of one operation, if the case has such a thing. */
 void bench_say_seconds(struct bench_case *self, double seconds);
+/* Operations a second: items_per_second, with _min and _max, and the time column from it. Every throughput case's. */
+void bench_say_rate(struct bench_case *self, struct bench_spread rate);
 void bench_say(struct bench_case *self, const char *name, double value);
 /* NAME, NAME_min, NAME_max. */
 void bench_say_spread(struct bench_case *self, const char *name, struct bench_spread spread);

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/context.h"
 #include "bench/shim.h"
 
-#define CASES_MAX 160
+#define CASES_MAX 512
 
 static struct bench_case cases[CASES_MAX];
 static size_t case_count;
@@ -21,7 +22,7 @@ static const char help[] =
 	"  --report              run only what has a target, print one table\n"
 	"  --quick               fewer rounds, smaller ones (or PENSTOCK_BENCH_QUICK=1); for looking whether it works\n"
 	"  --benchmark_filter=R  only cases whose name matches the regular expression; -R: only those that do not\n"
-	"  --benchmark_list_tests\n"
+	"  --benchmark_list_tests, --benchmark_format=json, --benchmark_out=FILE, --benchmark_repetitions=N, ...\n"
 	"\n"
 	"Databases are made in a folder under $TMPDIR (or /tmp) and removed.\n";
 
@@ -88,13 +89,14 @@ int main(int argc, char **argv)
 	}
 	bench_quick = bench_take_flag(&argc, argv, "--quick") || (quick != NULL && quick[0] != '\0' && quick[0] != '0');
 	bench_only_targets = bench_take_flag(&argc, argv, "--report");
-	if (!bench_shim_begin(&argc, argv))
+	if (!bench_shim_begin(argc, argv))
 		return 2;
-	if (bench_atomic_queue() == NULL)
-		fprintf(stderr, "penstock-bench: built without the peer atomic_queue\n");
-	if (bench_moodycamel() == NULL)
-		fprintf(stderr, "penstock-bench: built without the peer moodycamel\n");
+	bench_context_find();
+	if (bench_only_targets)
+		bench_context_print(stdout);
 	bench_add_ring();
+	bench_add_think();
+	bench_add_stalled();
 	bench_add_submit();
 	bench_add_rows();
 	bench_add_verbs();
