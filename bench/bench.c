@@ -148,7 +148,7 @@ void bench_judge_failed(const char *what)
 	failed[i] = true;
 }
 
-static void bench_print_target(const struct bench_target *target)
+static void bench_print_target(FILE *file, const struct bench_target *target)
 {
 	char limit[40], figure[40], spread[60];
 	double off = target->figure.median - target->limit;
@@ -162,25 +162,25 @@ static void bench_print_target(const struct bench_target *target)
 		         target->figure.max);
 	else
 		snprintf(spread, sizeof spread, "one run");
-	printf("%-66s %13s %13s  %-22s ", target->what, limit, figure, spread);
+	fprintf(file, "%-66s %13s %13s  %-22s ", target->what, limit, figure, spread);
 	if (target->limit == 0)
-		printf(met ? "met\n" : "MISSED by %.*f%s\n", target->decimals, fabs(off), target->unit);
+		fprintf(file, met ? "met\n" : "MISSED by %.*f%s\n", target->decimals, fabs(off), target->unit);
 	else
-		printf("%s by %.0f %%\n", met ? "met" : "MISSED", 100 * fabs(off) / target->limit);
+		fprintf(file, "%s by %.0f %%\n", met ? "met" : "MISSED", 100 * fabs(off) / target->limit);
 }
 
-void bench_print_targets(void)
+void bench_print_targets(FILE *file)
 {
 	size_t i;
 
 	if (target_count == 0)
 		return;
-	printf("\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
+	fprintf(file, "\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
 	for (i = 0; i < target_count; i++) {
 		if (failed[i])
-			printf("%-66s %13s %13s  %-22s MISSED: could not be measured\n", targets[i].what, "", "", "");
+			fprintf(file, "%-66s %13s %13s  %-22s MISSED: could not be measured\n", targets[i].what, "", "", "");
 		else
-			bench_print_target(&targets[i]);
+			bench_print_target(file, &targets[i]);
 	}
 }
 

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -98,7 +99,7 @@ struct bench_target {
 
 void bench_judge(const struct bench_target *target);
 void bench_judge_failed(const char *what);
-void bench_print_targets(void);
+void bench_print_targets(FILE *file);
 
 /* ---- time ---- */
 

@@ -111,6 +111,6 @@ int main(int argc, char **argv)
 		bench_shim_register(&cases[i]);
 	}
 	ran = bench_shim_run(bench_only_targets);
-	bench_print_targets();
+	bench_print_targets(bench_only_targets || bench_shim_prints_text() ? stdout : stderr);
 	return ran == 0;
 }

@@ -114,11 +114,6 @@ struct bench_comparison {
 
 static struct bench_comparison *bench_comparisons[COUNTS];
 
-static bool bench_takes_part(const struct bench_queue *queue, unsigned producers, unsigned round)
-{
-	return producers <= 2 || queue->rounds_max == 0 || round < queue->rounds_max;
-}
-
 static void bench_compare_speed(struct bench_comparison *comparison, unsigned producers)
 {
 	static struct bench_round result[BENCH_QUEUES_MAX];
@@ -133,7 +128,7 @@ static void bench_compare_speed(struct bench_comparison *comparison, unsigned pr
 
 			if (bench_takes_part(comparison->standings[turn].queue, producers, r))
 				bench_run_round(comparison->standings[turn].queue, producers, BENCH_SATURATED, 0,
-				                bench_amount(ROUND_NSEC), &result[turn]);
+				                ROUND_NSEC, &result[turn]);
 		}
 		for (i = 0; i < n; i++) {
 			if (!bench_takes_part(comparison->standings[i].queue, producers, r))
@@ -166,7 +161,7 @@ static void bench_compare_worst(struct bench_comparison *comparison, unsigned pr
 			if (!bench_takes_part(comparison->standings[turn].queue, producers, r))
 				continue;
 			bench_run_round(comparison->standings[turn].queue, producers, BENCH_TIMED, 0,
-			                bench_amount(TIMED_ROUND_NSEC), &result);
+			                TIMED_ROUND_NSEC, &result);
 			room[turn][taken[turn]] = result.worst_room;
 			worst[turn][taken[turn]++] = result.worst;
 		}
@@ -295,8 +290,8 @@ static void bench_run_scaling(struct bench_case *self)
 	double ratio[ROUNDS], rate[ROUNDS];
 
 	for (r = 0; r < rounds; r++) {
-		bench_run_round(penstock, 2, BENCH_SATURATED, 0, bench_amount(ROUND_NSEC), &two);
-		bench_run_round(penstock, 64, BENCH_SATURATED, 0, bench_amount(ROUND_NSEC), &many);
+		bench_run_round(penstock, 2, BENCH_SATURATED, 0, ROUND_NSEC, &two);
+		bench_run_round(penstock, 64, BENCH_SATURATED, 0, ROUND_NSEC, &many);
 		rate[r] = many.rate;
 		ratio[r] = many.rate / two.rate;
 	}

@@ -21,7 +21,7 @@ struct bench_round {
 	struct bench_histogram since_due;
 };
 
-/* rate: OPEN only, how many enqueues a second are due, all producers together. */
+/* nsec: how long, when not in quick mode. rate: OPEN only, how many enqueues a second are due, all producers together. */
 void bench_run_round(const struct bench_queue *queue, unsigned producers, enum bench_kind kind, double rate,
                      uint64_t nsec, struct bench_round *round);
 
@@ -37,5 +37,11 @@ struct bench_stalled_round {
 /* A round of OPEN in which one more producer stands still in the middle of its enqueue. */
 void bench_run_stalled_round(const struct bench_queue *queue, unsigned producers, double rate, uint64_t nsec,
                              struct bench_stalled_round *round);
+
+/* Whether a queue is measured in this round (from 0): those that take seconds to come to a stop are in fewer of them. */
+static inline bool bench_takes_part(const struct bench_queue *queue, unsigned producers, unsigned round)
+{
+	return producers <= 2 || queue->rounds_max == 0 || round < (bench_quick ? 1 : queue->rounds_max);
+}
 
 #endif

@@ -79,9 +79,11 @@ private:
 	benchmark::BenchmarkReporter *reporter_;
 };
 
+/* What was asked for; the library keeps its flags to itself. */
 struct Output {
+	std::string display = "console";
 	std::string file;
-	std::string format = "json";
+	std::string file_format = "json";
 };
 
 Output output;
@@ -94,9 +96,9 @@ void Note(std::string *value, const char *argument, const char *flag)
 
 std::unique_ptr<benchmark::BenchmarkReporter> FileReporter()
 {
-	if (output.format == "console")
+	if (output.file_format == "console")
 		return std::make_unique<benchmark::ConsoleReporter>(benchmark::ConsoleReporter::OO_None);
-	if (output.format == "csv") {
+	if (output.file_format == "csv") {
 		BENCHMARK_DISABLE_DEPRECATED_WARNING
 		return std::make_unique<benchmark::CSVReporter>();
 		BENCHMARK_RESTORE_DEPRECATED_WARNING
@@ -128,8 +130,9 @@ bool bench_shim_begin(int argc, char **argv)
 
 	output.file = file == nullptr ? "" : file;
 	for (char *argument : arguments) {
+		Note(&output.display, argument, "--benchmark_format=");
 		Note(&output.file, argument, "--benchmark_out=");
-		Note(&output.format, argument, "--benchmark_out_format=");
+		Note(&output.file_format, argument, "--benchmark_out_format=");
 	}
 	/* The last one counts. */
 	arguments.push_back(once);
@@ -160,6 +163,11 @@ size_t bench_shim_run(bool silent)
 		shown = &none;
 	return output.file.empty() ? benchmark::RunSpecifiedBenchmarks(shown) :
 	                             benchmark::RunSpecifiedBenchmarks(shown, &to_file);
+}
+
+bool bench_shim_prints_text()
+{
+	return output.display == "console";
 }
 
 void bench_shim_seconds(void *state, double seconds)

@@ -19,6 +19,9 @@ void bench_shim_register(struct bench_case *each);
 /* Runs what the filter selects; silent: with no output of google-benchmark's own but a file. How many cases ran. */
 size_t bench_shim_run(bool silent);
 
+/* Whether standard output is for people, not for programs (--benchmark_format). */
+bool bench_shim_prints_text(void);
+
 void bench_shim_seconds(void *state, double seconds);
 void bench_shim_counter(void *state, const char *name, double value);
 void bench_shim_error(void *state, const char *message);

@@ -72,7 +72,7 @@ static struct bench_comparison *bench_compare_now(unsigned producers)
 	static struct bench_round round;
 	const struct bench_queue *const *queues = bench_queues();
 	struct bench_comparison *comparison = bench_allocate(sizeof *comparison);
-	unsigned rounds = bench_rounds(ROUNDS), r;
+	unsigned taken[BENCH_QUEUES_MAX + 1] = { 0 }, rounds = bench_rounds(ROUNDS), r;
 	size_t n, i;
 
 	for (n = 0; queues[n] != NULL; n++)
@@ -82,13 +82,15 @@ static struct bench_comparison *bench_compare_now(unsigned producers)
 		for (i = 0; i < n; i++) {
 			size_t turn = (i + r) % n;
 
+			if (!bench_takes_part(comparison->standings[turn].queue, producers, r))
+				continue;
 			bench_run_round(comparison->standings[turn].queue, producers, BENCH_OPEN, THINK_RATE,
-			                bench_amount(ROUND_NSEC), &round);
-			bench_sample_round(&samples[turn], r, &round);
+			                ROUND_NSEC, &round);
+			bench_sample_round(&samples[turn], taken[turn]++, &round);
 		}
 	}
 	for (i = 0; i < n; i++) {
-		bench_stand(&comparison->standings[i], &samples[i], rounds);
+		bench_stand(&comparison->standings[i], &samples[i], taken[i]);
 		bench_plot_point("ring_think", comparison->standings[i].queue->name, producers,
 		                 comparison->standings[i].due_p99);
 	}
