@@ -17,10 +17,10 @@
 
 #define PRODUCERS 8
 #define ROUNDS 5
-#define STALL_NSEC 50000000
-#define RATE 40000.0 /* 2000 in a stall, half of what the queue holds */
+#define STALL_MSEC 50
+#define RATE 40000 /* 2000 in a stall, half of what the queue holds */
 
-_Static_assert(STALL_NSEC / 1e9 * RATE * 2 <= BENCH_CAPACITY, "what is due during a stall fits into the queue");
+_Static_assert(STALL_MSEC * RATE / 1000 * 2 <= BENCH_CAPACITY, "what is due during a stall fits into the queue");
 
 struct bench_standing {
 	const struct bench_queue *queue;
@@ -56,7 +56,7 @@ static struct bench_comparison *bench_compare_now(void)
 			struct bench_stalled_round round;
 
 			bench_run_stalled_round(queue->stalled != NULL ? queue->stalled : queue, PRODUCERS - 1, RATE,
-			                        STALL_NSEC, &round);
+			                        STALL_MSEC * UINT64_C(1000000), &round);
 			rate[turn][r] = round.made / round.nsec * 1e9;
 			part[turn][r] = round.made / round.due;
 			going[turn][r] = round.going;
@@ -90,7 +90,7 @@ static void bench_run_stalled(struct bench_case *self)
 	bench_say_spread(self, "producers_going", standing->going);
 	bench_say_spread(self, "worst_us", bench_spread_by(standing->worst, 1e3));
 	bench_say_spread(self, "worst_with_room_us", bench_spread_by(standing->worst_room, 1e3));
-	bench_say(self, "stall_us", STALL_NSEC / 1e3);
+	bench_say(self, "stall_us", STALL_MSEC * 1e3);
 }
 
 void bench_add_stalled(void)
