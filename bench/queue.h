@@ -20,7 +20,10 @@
  * Invariants
  *   1. `stop` ends the producers; the consumer goes on until `drained`, set when all producers have ended, and the
  *      queue is empty, so no producer is left waiting for room.
- *   2. Counts are written by one thread, each on a line of its own, and read by the main thread at any time.
+ *   2. A producer numbers its records from 0 in the first word and the consumer adds up that word of each, so that
+ *      after a round one can see that every record has arrived once (round.c). A record that no producer's loop made
+ *      has 0 there.
+ *   3. Counts are written by one thread, each on a line of its own, and read by the main thread at any time.
  */
 #ifndef PENSTOCK_BENCH_QUEUE_H
 #define PENSTOCK_BENCH_QUEUE_H
