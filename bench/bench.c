@@ -19,14 +19,14 @@
 
 /* Quick mode divides by these; two rounds still show a spread. */
 #define QUICK_ROUNDS 2
-#define QUICK_PART 5
+#define QUICK_PART 20
 
 bool bench_quick;
 bool bench_only_targets;
 
 static struct bench_target targets[TARGETS_MAX];
-static bool failed[TARGETS_MAX];
 static size_t target_count;
+static size_t failures;
 
 unsigned bench_rounds(unsigned full)
 {
@@ -121,6 +121,7 @@ void bench_fail(struct bench_case *self, const char *format, ...)
 	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
 	fprintf(stderr, "%s: %s\n", self->name, message);
+	failures++;
 	bench_shim_error(self->state, message);
 	if (self->has_target)
 		bench_judge_failed(self->name);
@@ -142,45 +143,65 @@ void bench_judge(const struct bench_target *target)
 
 void bench_judge_failed(const char *what)
 {
-	size_t i = bench_next_target();
+	struct bench_target target = { .unit = "", .failed = true };
 
-	snprintf(targets[i].what, sizeof targets[i].what, "%s", what);
-	failed[i] = true;
+	snprintf(target.what, sizeof target.what, "%s", what);
+	bench_judge(&target);
 }
 
-static void bench_print_target(FILE *file, const struct bench_target *target)
+size_t bench_failures(void)
 {
-	char limit[40], figure[40], spread[60];
-	double off = target->figure.median - target->limit;
-	bool met = target->at_most ? off <= 0 : off >= 0;
+	return failures;
+}
 
-	snprintf(limit, sizeof limit, "%s %.*f%s", target->at_most ? "<=" : ">=", target->decimals, target->limit,
+const struct bench_target *bench_target_at(size_t index)
+{
+	return index < target_count ? &targets[index] : NULL;
+}
+
+bool bench_target_met(const struct bench_target *target)
+{
+	double off = target->figure.median - target->limit;
+
+	return !target->failed && (target->at_most ? off <= 0 : off >= 0);
+}
+
+struct bench_target_cells bench_target_cells(const struct bench_target *target)
+{
+	struct bench_target_cells cells = { .verdict = "MISSED: could not be measured" };
+	double off = fabs(target->figure.median - target->limit);
+	const char *verdict = bench_target_met(target) ? "met" : "MISSED";
+	int decimals = target->decimals;
+
+	if (target->failed)
+		return cells;
+	snprintf(cells.limit, sizeof cells.limit, "%s %.*f%s", target->at_most ? "<=" : ">=", decimals, target->limit,
 	         target->unit);
-	snprintf(figure, sizeof figure, "%.*f%s", target->decimals, target->figure.median, target->unit);
+	snprintf(cells.median, sizeof cells.median, "%.*f%s", decimals, target->figure.median, target->unit);
 	if (target->figure.count > 1)
-		snprintf(spread, sizeof spread, "%.*f to %.*f", target->decimals, target->figure.min, target->decimals,
+		snprintf(cells.rounds, sizeof cells.rounds, "%.*f to %.*f", decimals, target->figure.min, decimals,
 		         target->figure.max);
 	else
-		snprintf(spread, sizeof spread, "one run");
-	fprintf(file, "%-66s %13s %13s  %-22s ", target->what, limit, figure, spread);
-	if (target->limit == 0)
-		fprintf(file, met ? "met\n" : "MISSED by %.*f%s\n", target->decimals, fabs(off), target->unit);
+		snprintf(cells.rounds, sizeof cells.rounds, "one run");
+	if (target->limit != 0)
+		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.0f %%", verdict, 100 * off / target->limit);
+	else if (off == 0)
+		snprintf(cells.verdict, sizeof cells.verdict, "%s", verdict);
 	else
-		fprintf(file, "%s by %.0f %%\n", met ? "met" : "MISSED", 100 * fabs(off) / target->limit);
+		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.*f%s", verdict, decimals, off, target->unit);
+	return cells;
 }
 
 void bench_print_targets(FILE *file)
 {
-	size_t i;
-
 	if (target_count == 0)
 		return;
 	fprintf(file, "\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
-	for (i = 0; i < target_count; i++) {
-		if (failed[i])
-			fprintf(file, "%-66s %13s %13s  %-22s MISSED: could not be measured\n", targets[i].what, "", "", "");
-		else
-			bench_print_target(file, &targets[i]);
+	for (size_t i = 0; i < target_count; i++) {
+		struct bench_target_cells cells = bench_target_cells(&targets[i]);
+
+		fprintf(file, "%-66s %13s %13s  %-22s %s\n", targets[i].what, cells.limit, cells.median, cells.rounds,
+		       cells.verdict);
 	}
 }
 

@@ -38,7 +38,7 @@ struct bench_case {
 };
 
 extern bool bench_quick;
-extern bool bench_only_targets; /* --report: what is only for reference is left out */
+extern bool bench_only_targets; /* --targets: what is only for reference is left out */
 
 /* How many rounds: `full` of them, fewer in quick mode. */
 unsigned bench_rounds(unsigned full);
@@ -95,11 +95,31 @@ struct bench_target {
 	bool at_most;
 	const char *unit;
 	int decimals;
+	bool failed; /* it could not be measured */
 };
 
 void bench_judge(const struct bench_target *target);
 void bench_judge_failed(const char *what);
 void bench_print_targets(FILE *file);
+
+/* The list, NULL behind its last. */
+const struct bench_target *bench_target_at(size_t index);
+bool bench_target_met(const struct bench_target *target);
+
+#define BENCH_CELL_BYTES 80
+
+/* A target in words. */
+struct bench_target_cells {
+	char limit[BENCH_CELL_BYTES];
+	char median[BENCH_CELL_BYTES];
+	char rounds[BENCH_CELL_BYTES];
+	char verdict[BENCH_CELL_BYTES];
+};
+
+struct bench_target_cells bench_target_cells(const struct bench_target *target);
+
+/* How many cases could not be measured. */
+size_t bench_failures(void);
 
 /* ---- time ---- */
 

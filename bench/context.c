@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/instructions.h"
 #include "bench/queue.h"
+#include "bench/revision.h"
 #include "bench/shim.h"
 #include "core/penstock.h"
 
@@ -48,6 +50,15 @@ size_t bench_context_count(void)
 const struct bench_fact *bench_context_at(size_t index)
 {
 	return &facts[index];
+}
+
+const char *bench_context_value(const char *name)
+{
+	for (size_t i = 0; i < fact_count; i++) {
+		if (strcmp(facts[i].name, name) == 0)
+			return facts[i].value;
+	}
+	return "";
 }
 
 void bench_context_print(FILE *file)
@@ -188,9 +199,59 @@ static void bench_find_clock(void)
 	bench_fact("clock", "CLOCK_MONOTONIC, %.0f ns a reading", (double)(after - before) / CLOCK_READINGS);
 }
 
+static void bench_find_start(void)
+{
+	char date[40];
+	double load[3];
+	time_t now = time(NULL);
+	struct tm utc;
+
+	strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &utc));
+	bench_fact("begun", "%s", date);
+	if (getloadavg(load, 3) == 3)
+		bench_fact("load_before", "%.2f, %.2f, %.2f over 1, 5 and 15 minutes", load[0], load[1], load[2]);
+}
+
+/* ---- the command ---- */
+
+static char command[1000];
+
+/* As one would type it: quoted when the shell would see more in it. */
+static void bench_add_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+	bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+	size_t length = strlen(command);
+
+	snprintf(command + length, sizeof command - length, "%s%s", length > 0 ? " " : "", quoted ? "'" : "");
+	for (; *word != '\0'; word++) {
+		length = strlen(command);
+		snprintf(command + length, sizeof command - length, *word == '\'' ? "'\\''" : "%c", *word);
+	}
+	length = strlen(command);
+	snprintf(command + length, sizeof command - length, "%s", quoted ? "'" : "");
+}
+
+void bench_context_command(int argc, char **argv)
+{
+	static const char *const variables[] = { "TMPDIR", "PENSTOCK_BENCH_QUICK" };
+	char setting[300];
+
+	for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+		if (getenv(variables[i]) == NULL)
+			continue;
+		snprintf(setting, sizeof setting, "%s=%s", variables[i], getenv(variables[i]));
+		bench_add_word(setting);
+	}
+	for (int i = 0; i < argc; i++)
+		bench_add_word(argv[i]);
+}
+
 void bench_context_find(void)
 {
-	bench_fact("penstock", "%s", penstock_version());
+	bench_find_start();
+	bench_fact("penstock", "%s (%s)", penstock_version(), BENCH_REVISION);
+	bench_fact("build", "%s", BENCH_BUILD);
 	bench_fact("rounds", bench_quick ? "QUICK: this shows that everything works, not how fast it is" : "full");
 	bench_find_machine();
 	bench_find_pinning();
@@ -203,4 +264,5 @@ void bench_context_find(void)
 	bench_fact("instructions", "%s", bench_instructions_how());
 	bench_fact("queues", "%s", bench_queues_measured());
 	bench_fact("queues_left_out", "%s", bench_queues_left_out());
+	bench_fact("command", "%s", command);
 }

@@ -11,8 +11,9 @@
  *   write/<SYNC>/<ack>/producers:N   series = engine, x = batch limit, y = rows/s
  *   latency, latency/...             series = what waits, x = fraction of the samples (0.5 to 0.9999), y = ns
  *
- * Any other family gets axes with what bench_plot_describe says of them. The series called "penstock" is the one that
- * the others are compared with in words.
+ * Any other family gets axes with what bench_plot_describe says of them; a rate (a label that ends in "/s") is better when
+ * it is higher. The series called "penstock" is the one that the others are compared with in words; a name that begins
+ * with "penstock" is a variant of it, and one that begins with "raw" the raw loop.
  */
 #ifndef PENSTOCK_BENCH_PLOT_H
 #define PENSTOCK_BENCH_PLOT_H
@@ -25,6 +26,7 @@ extern "C" {
 
 #define BENCH_PLOT_SERIES_MAX 24
 #define BENCH_PLOT_POINTS_MAX 32
+#define BENCH_PLOT_PLACES_MAX (BENCH_PLOT_SERIES_MAX * BENCH_PLOT_POINTS_MAX)
 
 struct bench_plot_point {
 	double x;
@@ -55,6 +57,38 @@ void bench_plot_describe(const char *family, const char *x_label, const char *y_
 
 /* All families in the order of their first points. */
 const struct bench_plot *bench_plots(void);
+
+/* ---- what the report makes of a family ---- */
+
+enum bench_scale {
+	BENCH_LINEAR,
+	BENCH_LOG,
+	BENCH_NINES, /* a fraction p at -log10(1 - p): as far from 0.9 to 0.99 as from 0.99 to 0.999 */
+};
+
+struct bench_axes {
+	char title[100];
+	char slug[90]; /* the family as the name of a file */
+	const char *x_label;
+	const char *y_label;
+	const char *caption; /* "" or sentences */
+	enum bench_scale x_scale;
+	enum bench_scale y_scale; /* linear ones begin at 0 */
+	bool y_nsec;
+	int better; /* 1: higher, -1: lower, 0: nobody said */
+};
+
+/* All x of the family, each once, in order; how many. */
+size_t bench_plot_places(const struct bench_plot *plot, double places[BENCH_PLOT_PLACES_MAX]);
+
+struct bench_axes bench_axes_of(const struct bench_plot *plot);
+
+#define BENCH_NUMBER_BYTES 24
+
+/* Three digits and an SI prefix: "12.3 M", "4.56 Âµs". */
+void bench_format(char text[BENCH_NUMBER_BYTES], double value, bool nsec);
+/* A place on the x axis: "64", "10000", "p99.9". */
+void bench_format_x(char text[BENCH_NUMBER_BYTES], double x, enum bench_scale scale);
 
 #ifdef __cplusplus
 }
