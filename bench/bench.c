@@ -112,6 +112,15 @@ void bench_say_spread(struct bench_case *self, const char *name, struct bench_sp
 	bench_say(self, longer, spread.max);
 }
 
+void bench_leave_out(struct bench_case *self, const char *reason)
+{
+	char message[200];
+
+	snprintf(message, sizeof message, "left out: %s", reason);
+	fprintf(stderr, "%s: %s\n", self->name, message);
+	bench_shim_error(self->state, message);
+}
+
 void bench_fail(struct bench_case *self, const char *format, ...)
 {
 	char message[400];

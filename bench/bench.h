@@ -33,6 +33,7 @@ struct bench_case {
 	const void *what;                          /* the case's own */
 	unsigned number;                           /* likewise */
 	bool has_target;                           /* the report needs it */
+	bool extra;                                /* not run without a filter */
 	unsigned repetition;                       /* from 0; counted by shim.cc */
 	void *state;                               /* google-benchmark's, while the case runs */
 };
@@ -52,6 +53,7 @@ void bench_add_think(void);
 void bench_add_stalled(void);
 void bench_add_submit(void);
 void bench_add_rows(void);
+void bench_add_pingpong(void);
 void bench_add_verbs(void);
 void bench_add_idle(void);
 /* What a child process of bench_add_idle's cases does; the exit code. */
@@ -83,6 +85,8 @@ void bench_say_rate(struct bench_case *self, struct bench_spread rate);
 void bench_say(struct bench_case *self, const char *name, double value);
 /* NAME, NAME_min, NAME_max. */
 void bench_say_spread(struct bench_case *self, const char *name, struct bench_spread spread);
+/* The case is of something that is not installed here: named, and no failure. */
+void bench_leave_out(struct bench_case *self, const char *reason);
 /* The case could not be measured. */
 void bench_fail(struct bench_case *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

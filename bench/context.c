@@ -15,6 +15,7 @@
 #include "bench/instructions.h"
 #include "bench/queue.h"
 #include "bench/revision.h"
+#include "bench/rows.h"
 #include "bench/shim.h"
 #include "core/penstock.h"
 
@@ -264,5 +265,6 @@ void bench_context_find(void)
 	bench_fact("instructions", "%s", bench_instructions_how());
 	bench_fact("queues", "%s", bench_queues_measured());
 	bench_fact("queues_left_out", "%s", bench_queues_left_out());
+	bench_fact("writers_left_out", "%s", bench_writers_left_out());
 	bench_fact("command", "%s", command);
 }

@@ -14,7 +14,7 @@
 #include "bench/page.h"
 #include "bench/shim.h"
 
-#define CASES_MAX 512
+#define CASES_MAX 640
 
 static struct bench_case cases[CASES_MAX];
 static size_t case_count;
@@ -26,6 +26,7 @@ static const char help[] =
 	"  --targets             run only what has a target, print where and how, and one table\n"
 	"  --quick               fewer rounds, smaller ones (or PENSTOCK_BENCH_QUICK=1); for looking whether it works\n"
 	"  --benchmark_filter=R  only cases whose name matches the regular expression; -R: only those that do not\n"
+	"                        (of some families only a part is run without a filter)\n"
 	"  --benchmark_list_tests, --benchmark_format=json, --benchmark_out=FILE, --benchmark_repetitions=N, ...\n"
 	"\n"
 	"Databases are made in a folder under $TMPDIR (or /tmp) and removed.\n";
@@ -86,6 +87,17 @@ static bool bench_take_value(int *argc, char **argv, const char *flag, const cha
 	return true;
 }
 
+/* Whether the cases that are not run otherwise have been asked for. */
+static bool bench_wants_extra(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "--benchmark_filter", strlen("--benchmark_filter")) == 0 ||
+		    strncmp(argv[i], "--benchmark_list_tests", strlen("--benchmark_list_tests")) == 0)
+			return true;
+	}
+	return getenv("BENCHMARK_FILTER") != NULL;
+}
+
 static void (*bench_runs[CASES_MAX])(struct bench_case *);
 
 /* The table comes last; meanwhile somebody may wonder whether anything happens. */
@@ -98,7 +110,7 @@ static void bench_run_case_aloud(struct bench_case *self)
 int main(int argc, char **argv)
 {
 	const char *quick = getenv("PENSTOCK_BENCH_QUICK"), *folder = NULL;
-	bool whole;
+	bool extra, whole;
 
 	if (argc == 2 && strncmp(argv[1], "--child=", strlen("--child=")) == 0)
 		return bench_idle_child(argv[1] + strlen("--child="));
@@ -116,6 +128,7 @@ int main(int argc, char **argv)
 	bench_context_command(argc, argv);
 	bench_quick = bench_take_flag(&argc, argv, "--quick") || (quick != NULL && quick[0] != '\0' && quick[0] != '0');
 	bench_only_targets = bench_take_flag(&argc, argv, "--targets");
+	extra = bench_wants_extra(argc, argv);
 	if (!bench_take_value(&argc, argv, "--report", &folder) || !bench_shim_begin(argc, argv))
 		return 2;
 	if (folder != NULL && !bench_page_prepare(folder))
@@ -128,10 +141,11 @@ int main(int argc, char **argv)
 	bench_add_stalled();
 	bench_add_submit();
 	bench_add_rows();
+	bench_add_pingpong();
 	bench_add_verbs();
 	bench_add_idle();
 	for (size_t i = 0; i < case_count; i++) {
-		if (bench_only_targets && !cases[i].has_target)
+		if ((bench_only_targets && !cases[i].has_target) || (cases[i].extra && !extra))
 			continue;
 		if (bench_only_targets) {
 			bench_runs[i] = cases[i].run;
