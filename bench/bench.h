@@ -56,6 +56,7 @@ void bench_add_rows(void);
 void bench_add_pingpong(void);
 void bench_add_latency(void);
 void bench_add_burst(void);
+void bench_add_full(void);
 void bench_add_verbs(void);
 void bench_add_idle(void);
 /* What a child process of bench_add_idle's cases does; the exit code. */

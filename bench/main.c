@@ -144,6 +144,7 @@ int main(int argc, char **argv)
 	bench_add_pingpong();
 	bench_add_latency();
 	bench_add_burst();
+	bench_add_full();
 	bench_add_verbs();
 	bench_add_idle();
 	for (size_t i = 0; i < case_count; i++) {
