@@ -101,14 +101,15 @@ static bool bench_say_ahead(FILE *page, const struct bench_plot *plot, const str
 			continue;
 		bench_format_x(at, point->x, axes->x_scale);
 		if (!ahead && !anybody)
-			fprintf(page, "<p>Ahead of Penstock, by factors of the medians:</p>\n<ul>\n");
+			fprintf(page, "<p>Ahead of Penstock, by these factors of the medians (in parentheses where the rounds "
+			              "overlap):</p>\n<ul>\n");
 		if (!ahead) {
 			fprintf(page, "<li><b>");
 			bench_print_escaped(page, series->name);
-			fprintf(page, "</b> at ");
+			fprintf(page, "</b>: ");
 		}
-		fprintf(page, "%s%s (%.2f%s)", ahead ? ", " : "", at, lead,
-		        bench_overlaps(&point->y, bench_at(penstock, point->x)) ? ", the rounds overlap" : "");
+		fprintf(page, bench_overlaps(&point->y, bench_at(penstock, point->x)) ? "%s(%.2f at %s)" : "%s%.2f at %s",
+		        ahead ? ", " : "", lead, at);
 		ahead = true;
 	}
 	if (ahead) {
@@ -126,7 +127,7 @@ static void bench_print_ahead(FILE *page, const struct bench_plot *plot, const s
 	if (axes->better == 0 || bench_penstock_of(plot) == NULL || plot->count < 2)
 		return;
 	for (size_t i = 0; i < plot->count; i++) {
-		if (&plot->series[i] != bench_penstock_of(plot))
+		if (&plot->series[i] != bench_penstock_of(plot) && strncmp(plot->series[i].name, "no_", 3) != 0)
 			anybody |= bench_say_ahead(page, plot, axes, &plot->series[i], anybody);
 	}
 	fprintf(page, anybody ? "</ul>\n" : "<p>Nobody is ahead of Penstock at any place that was measured.</p>\n");
@@ -153,11 +154,11 @@ static void bench_print_cell(FILE *page, const struct bench_spread *y, const str
 
 static void bench_print_table(FILE *page, const struct bench_plot *plot, const struct bench_axes *axes)
 {
-	static double places[BENCH_PLOT_PLACES_MAX];
+	double places[BENCH_PLOT_PLACES_MAX];
 	size_t count = bench_plot_places(plot, places);
 	char at[BENCH_NUMBER_BYTES];
 
-	fprintf(page, "<details><summary>The figures");
+	fprintf(page, "<details%s><summary>The figures", count == 1 ? " open" : "");
 	bench_print_escaped(page, axes->y_label[0] == '\0' ? "" : ": ");
 	bench_print_escaped(page, axes->y_label);
 	fprintf(page, ", median and range of the rounds</summary>\n<div class=\"scroll\"><table>\n<thead><tr><th>");
@@ -202,18 +203,21 @@ static bool bench_print_picture(FILE *page, const char *folder, const struct ben
 static bool bench_print_plot(FILE *page, const char *folder, const struct bench_plot *plot, bool pictures)
 {
 	struct bench_axes axes = bench_axes_of(plot);
-	bool whole = true;
+	double places[BENCH_PLOT_PLACES_MAX];
+	bool lines = bench_plot_places(plot, places) > 1, whole = true;
 
 	fprintf(page, "<section class=\"plot\">\n<h2>");
 	bench_print_escaped(page, axes.title);
 	fprintf(page, "</h2>\n<figure>\n");
-	if (pictures)
+	/* What was measured at one place alone is a table. */
+	if (pictures && lines)
 		whole = bench_print_picture(page, folder, plot, &axes, false) &&
 		        bench_print_picture(page, folder, plot, &axes, true);
 	fprintf(page, "<figcaption>");
-	bench_print_escaped(page, axes.caption);
-	fprintf(page, "%sPoints are medians, bars reach from the smallest round to the largest.%s",
-	        axes.caption[0] == '\0' ? "" : " ", plot->note == NULL ? "" : " ");
+	if (lines) {
+		bench_print_escaped(page, axes.caption);
+		fprintf(page, " Points are medians, bars reach from the smallest round to the largest. ");
+	}
 	bench_print_escaped(page, plot->note == NULL ? "" : plot->note);
 	fprintf(page, "</figcaption>\n</figure>\n");
 	bench_print_ahead(page, plot, &axes);
@@ -248,9 +252,11 @@ static void bench_print_target_table(FILE *page)
 		fprintf(page, "</section>\n");
 		return;
 	}
-	fprintf(page, "<p><b>%zu of %zu met%s.</b> What is compared takes turns in one stretch of time, round by round, and each ratio "
-	              "is taken within a round: the median of the rounds is judged, and their range says how much to believe it.</p>\n",
-	        met, count, met == count ? "" : "; by how much the others are missed stands beside them");
+	fprintf(page, "<p><b>%zu of %zu met.</b> What is compared takes turns in one stretch of time, round by round, and each "
+	              "ratio is taken within a round; the median of the rounds is judged, and their range says how much to "
+	              "believe it. A rate <em>by</em> another's is Penstock's divided by the other's: below 1 the other is "
+	              "ahead.</p>\n",
+	        met, count);
 	fprintf(page, "<div class=\"scroll\"><table class=\"targets\">\n<thead><tr><th>what</th><th>verdict</th>"
 	              "<th>median</th><th>limit</th><th>rounds</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < count; i++)
@@ -313,6 +319,25 @@ bool bench_page_prepare(const char *folder)
 	return false;
 }
 
+static bool bench_write_context(const char *folder)
+{
+	char path[PATH_BYTES];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/context.txt", folder);
+	file = fopen(path, "w");
+	if (file != NULL) {
+		bool whole;
+
+		bench_context_print(file);
+		whole = ferror(file) == 0;
+		if (fclose(file) == 0 && whole)
+			return true;
+	}
+	fprintf(stderr, "penstock-bench: %s: %s\n", path, strerror(errno));
+	return false;
+}
+
 bool bench_page_write(const char *folder)
 {
 	bool pictures = bench_pictures_possible(), whole = true;
@@ -337,5 +362,5 @@ bool bench_page_write(const char *folder)
 		fprintf(stderr, "penstock-bench: %s: %s\n", path, strerror(errno));
 		return false;
 	}
-	return whole;
+	return bench_write_context(folder) && whole;
 }

@@ -9,7 +9,7 @@
 
 /* Lengths in the pictures' units, which are pixels when a picture is shown in its own size. */
 #define FONT 13
-#define LETTER 7.2 /* about the width of one, on average */
+#define LETTER 8.2 /* the width of one, on average; rather too much, since the fonts differ */
 #define LINE 17
 #define LEFT 62
 #define TOP 34

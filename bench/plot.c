@@ -106,8 +106,6 @@ struct bench_family {
 	const char *caption;
 	enum bench_scale x_scale;
 	enum bench_scale y_scale;
-	bool y_nsec;
-	int better;
 };
 
 static const struct bench_family bench_families[] = {
@@ -117,8 +115,7 @@ static const struct bench_family bench_families[] = {
 	  .y_label = "operations/s",
 	  .caption = "Producers hand records to one consumer that only looks at them; higher is better, and a line that "
 	             "stays level to the right does not mind a crowd.",
-	  .x_scale = BENCH_LOG,
-	  .better = 1 },
+	  .x_scale = BENCH_LOG },
 	{ .prefix = "write",
 	  .title = "Whole writes",
 	  .x_label = "most rows in one transaction",
@@ -126,18 +123,26 @@ static const struct bench_family bench_families[] = {
 	  .caption = "Higher is better; both axes are logarithmic. On the left every row pays for a transaction of its own, "
 	             "on the right only for itself.",
 	  .x_scale = BENCH_LOG,
-	  .y_scale = BENCH_LOG,
-	  .better = 1 },
+	  .y_scale = BENCH_LOG },
+	{ .prefix = "ring_think",
+	  .title = "The ring with thinking time",
+	  .caption = "Each producer hands in a record when it is due, so that the ring is neither full nor empty all the time; "
+	             "lower is better.",
+	  .x_scale = BENCH_LOG,
+	  .y_scale = BENCH_LOG },
+	{ .prefix = "submit",
+	  .title = "One submit",
+	  .caption = "What the caller's thread spends, by the size of what it hands over.",
+	  .x_scale = BENCH_LOG,
+	  .y_scale = BENCH_LOG },
 	{ .prefix = "latency",
 	  .title = "Latency",
 	  .x_label = "percentile",
-	  .y_label = "time",
+	  .y_label = "ns taken",
 	  .caption = "How long the slower ones took: at p99 one of a hundred took longer. Lower is better, and a line that "
 	             "stays level to the right has no surprises; both axes are logarithmic.",
 	  .x_scale = BENCH_NINES,
-	  .y_scale = BENCH_LOG,
-	  .y_nsec = true,
-	  .better = -1 },
+	  .y_scale = BENCH_LOG },
 };
 
 static const struct bench_family *bench_family_of(const char *family)
@@ -151,7 +156,24 @@ static const struct bench_family *bench_family_of(const char *family)
 	return NULL;
 }
 
-/* "write/FULL/durable/producers:8" is titled "Whole writes: FULL, durable, 8 producers". */
+/* A part of a family's name as the title has it. */
+static const char *bench_in_words(const char *part)
+{
+	static const char *const words[][2] = {
+		{ "FULL", "synchronous=FULL" },
+		{ "NORMAL", "synchronous=NORMAL" },
+		{ "none", "nobody waits" },
+		{ "durable", "each waits for its durable outcome" },
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (strcmp(part, words[i][0]) == 0)
+			return words[i][1];
+	}
+	return part;
+}
+
+/* "write/FULL/none/producers:8" is titled "Whole writes: synchronous=FULL, nobody waits, 8 producers". */
 static void bench_title(char *title, size_t bytes, const char *family, const struct bench_family *known)
 {
 	char words[sizeof plots->family], *next = words, *word;
@@ -170,8 +192,10 @@ static void bench_title(char *title, size_t bytes, const char *family, const str
 		}
 		if (number != NULL)
 			*number++ = '\0';
+		if (number != NULL && strcmp(number, "1") == 0 && word[strlen(word) - 1] == 's')
+			word[strlen(word) - 1] = '\0';
 		snprintf(title + length, bytes - length, "%s%s%s%s", before, number == NULL ? "" : number,
-		         number == NULL ? "" : " ", word);
+		         number == NULL ? "" : " ", bench_in_words(word));
 		before = ", ";
 	}
 }
@@ -202,19 +226,31 @@ static enum bench_scale bench_scale_for(const struct bench_plot *plot, bool of_x
 	return least > 0 && most > LOG_FROM * least ? BENCH_LOG : BENCH_LINEAR;
 }
 
+/* What the label says: a rate ends in "/s", a time begins with "ns". */
+static void bench_unit(struct bench_axes *axes)
+{
+	size_t length = strlen(axes->y_label);
+
+	if (length > 2 && strcmp(axes->y_label + length - 2, "/s") == 0)
+		axes->better = 1;
+	if (strncmp(axes->y_label, "ns ", 3) == 0) {
+		axes->y_label += 3;
+		axes->y_nsec = true;
+		axes->better = -1;
+	}
+}
+
 struct bench_axes bench_axes_of(const struct bench_plot *plot)
 {
 	const struct bench_family *known = bench_family_of(plot->family);
 	struct bench_axes axes = { .x_label = "", .y_label = "", .caption = "" };
 
 	if (known != NULL) {
-		axes.x_label = known->x_label;
-		axes.y_label = known->y_label;
+		axes.x_label = known->x_label == NULL ? "" : known->x_label;
+		axes.y_label = known->y_label == NULL ? "" : known->y_label;
 		axes.caption = known->caption;
 		axes.x_scale = known->x_scale;
 		axes.y_scale = known->y_scale;
-		axes.y_nsec = known->y_nsec;
-		axes.better = known->better;
 	} else {
 		axes.x_scale = bench_scale_for(plot, true);
 		axes.y_scale = bench_scale_for(plot, false);
@@ -223,8 +259,7 @@ struct bench_axes bench_axes_of(const struct bench_plot *plot)
 		axes.x_label = plot->x_label;
 	if (plot->y_label != NULL)
 		axes.y_label = plot->y_label;
-	if (known == NULL && strlen(axes.y_label) > 2 && strcmp(axes.y_label + strlen(axes.y_label) - 2, "/s") == 0)
-		axes.better = 1;
+	bench_unit(&axes);
 	bench_title(axes.title, sizeof axes.title, plot->family, known);
 	bench_slug(axes.slug, sizeof axes.slug, plot->family);
 	return axes;

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/plot.h"
 #include "bench/round.h"
@@ -191,6 +192,23 @@ static void bench_judge_ring(const struct bench_comparison *comparison, unsigned
 	bench_judge(&target);
 }
 
+static void bench_plot_ring(const struct bench_comparison *comparison, unsigned producers)
+{
+	static char note[300];
+	char names[200] = "";
+
+	for (size_t i = 0; i < comparison->count; i++) {
+		const struct bench_queue *queue = comparison->standings[i].queue;
+		size_t length = strlen(names);
+
+		bench_plot_point("ring", queue->name, producers, comparison->standings[i].rate);
+		if (i > 0 && !queue->bounded)
+			snprintf(names + length, sizeof names - length, "%s%s", length == 0 ? "" : ", ", queue->name);
+	}
+	snprintf(note, sizeof note, "For reference only (no bound, no order across producers, or a variant of ours): %s.", names);
+	bench_plot_describe("ring", NULL, NULL, names[0] == '\0' ? NULL : note);
+}
+
 static struct bench_comparison *bench_compare_now(unsigned producers)
 {
 	const struct bench_queue *const *queues = bench_queues();
@@ -203,8 +221,7 @@ static struct bench_comparison *bench_compare_now(unsigned producers)
 	bench_compare_worst(comparison, producers);
 	bench_judge_ring(comparison, producers, false);
 	bench_judge_ring(comparison, producers, true);
-	for (size_t i = 0; i < comparison->count; i++)
-		bench_plot_point("ring", queues[i]->name, producers, comparison->standings[i].rate);
+	bench_plot_ring(comparison, producers);
 	return comparison;
 }
 
