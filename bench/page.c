@@ -80,9 +80,10 @@ static double bench_lead(const struct bench_plot_series *penstock, const struct 
 	return better > 0 ? point->y.median / own->median : own->median / point->y.median;
 }
 
+/* One round says nothing of how far the next one would be off. */
 static bool bench_overlaps(const struct bench_spread *a, const struct bench_spread *b)
 {
-	return a->min <= b->max && b->min <= a->max;
+	return a->count < 2 || b->count < 2 || (a->min <= b->max && b->min <= a->max);
 }
 
 /* A line of the list for a series that is ahead anywhere; whether it is. */
@@ -100,9 +101,12 @@ static bool bench_say_ahead(FILE *page, const struct bench_plot *plot, const str
 		if (lead <= 1)
 			continue;
 		bench_format_x(at, point->x, axes->x_scale);
-		if (!ahead && !anybody)
-			fprintf(page, "<p>Ahead of Penstock, by these factors of the medians (in parentheses where the rounds "
-			              "overlap):</p>\n<ul>\n");
+		if (!ahead && !anybody) {
+			fprintf(page, "<p>Ahead of Penstock, as factors of the medians");
+			bench_print_escaped(page, axes->x_label[0] == '\0' ? "" : " by ");
+			bench_print_escaped(page, axes->x_label);
+			fprintf(page, " (in parentheses where the rounds overlap, or there is but one):</p>\n<ul>\n");
+		}
 		if (!ahead) {
 			fprintf(page, "<li><b>");
 			bench_print_escaped(page, series->name);
@@ -112,11 +116,8 @@ static bool bench_say_ahead(FILE *page, const struct bench_plot *plot, const str
 		        ahead ? ", " : "", lead, at);
 		ahead = true;
 	}
-	if (ahead) {
-		fputc(' ', page);
-		bench_print_escaped(page, axes->x_scale == BENCH_NINES ? "" : axes->x_label);
+	if (ahead)
 		fprintf(page, "</li>\n");
-	}
 	return ahead;
 }
 
