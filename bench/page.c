@@ -13,8 +13,8 @@
 #define PATH_BYTES 1024
 
 static const char bench_style[] =
-	"body { margin: 0; background: var(--c0); color: var(--c1); font: 1rem/1.55 system-ui, -apple-system, \"Segoe UI\", "
-	"Roboto, \"Noto Sans\", \"DejaVu Sans\", sans-serif; -webkit-text-size-adjust: 100% }\n"
+	"body { margin: 0; background: var(--c0); color: var(--c1); font: 1rem/1.55 system-ui, -apple-system, "
+	"\"Segoe UI\", Roboto, \"Noto Sans\", \"DejaVu Sans\", sans-serif; -webkit-text-size-adjust: 100% }\n"
 	"main { max-width: 47.5rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }\n"
 	"h1 { font-size: 1.6rem; line-height: 1.25; margin: 1rem 0 .25rem }\n"
 	"h2 { font-size: 1.2rem; line-height: 1.3; margin: 3rem 0 .5rem }\n"
@@ -28,18 +28,19 @@ static const char bench_style[] =
 	"@media print { details > div { display: block } }\n"
 	"details { margin: .5rem 0 0 } summary { cursor: pointer; font-size: .95rem }\n"
 	".scroll { overflow-x: auto; margin: .75rem 0 }\n"
-	"table { border-collapse: collapse; font-size: .875rem; line-height: 1.35; font-variant-numeric: tabular-nums }\n"
+	"table { border-collapse: collapse; font-size: .875rem; line-height: 1.35; "
+	"font-variant-numeric: tabular-nums }\n"
 	"th, td { padding: .4rem .9rem .4rem 0; text-align: right; vertical-align: top; white-space: nowrap; "
 	"border-bottom: 1px solid var(--c3) }\n"
 	"th { font-weight: 600 } thead th { border-bottom-color: var(--c2) }\n"
 	"th:first-child { text-align: left } tbody th { font-weight: 400; color: var(--c1) }\n"
-	".targets tbody th { white-space: normal; min-width: 11rem } .targets td:nth-child(2), .targets th:nth-child(2) "
-	"{ text-align: left }\n"
+	".targets tbody th { white-space: normal; min-width: 11rem } .targets td:nth-child(2), "
+	".targets th:nth-child(2) { text-align: left }\n"
 	"details th:first-child { position: sticky; left: 0; background: var(--c0); padding-right: 1.2rem }\n"
 	".rounds { display: block; color: var(--c2); font-size: .8rem }\n"
 	".missed td:nth-child(2) { color: var(--c6); font-weight: 700 } .met td:nth-child(2) { color: var(--c7) }\n"
-	"dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; margin: 1rem 0 } dd { margin: 0; "
-	"overflow-wrap: anywhere } dt::first-letter { text-transform: uppercase }\n"
+	"dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; margin: 1rem 0 } "
+	"dd { margin: 0; overflow-wrap: anywhere } dt::first-letter { text-transform: uppercase }\n"
 	"@media (max-width: 40rem) { dl { display: block } dd { margin-bottom: .6rem } }\n"
 	"pre { overflow-x: auto; background: var(--c3); padding: .75rem; border-radius: .25rem; font-size: .85rem }\n";
 
@@ -97,6 +98,7 @@ static bool bench_say_ahead(FILE *page, const struct bench_plot *plot, const str
 		const struct bench_plot_point *point = &series->points[i];
 		double lead = bench_lead(penstock, point, axes->better);
 		char at[BENCH_NUMBER_BYTES];
+		bool overlap;
 
 		if (lead <= 1)
 			continue;
@@ -112,8 +114,8 @@ static bool bench_say_ahead(FILE *page, const struct bench_plot *plot, const str
 			bench_print_escaped(page, series->name);
 			fprintf(page, "</b>: ");
 		}
-		fprintf(page, bench_overlaps(&point->y, bench_at(penstock, point->x)) ? "%s(%.2f at %s)" : "%s%.2f at %s",
-		        ahead ? ", " : "", lead, at);
+		overlap = bench_overlaps(&point->y, bench_at(penstock, point->x));
+		fprintf(page, overlap ? "%s(%.2f at %s)" : "%s%.2f at %s", ahead ? ", " : "", lead, at);
 		ahead = true;
 	}
 	if (ahead)
@@ -253,10 +255,11 @@ static void bench_print_target_table(FILE *page)
 		fprintf(page, "</section>\n");
 		return;
 	}
-	fprintf(page, "<p><b>%zu of %zu met.</b> What is compared takes turns in one stretch of time, round by round, and each "
-	              "ratio is taken within a round; the median of the rounds is judged, and their range says how much to "
-	              "believe it. A rate <em>by</em> another's is Penstock's divided by the other's: below 1 the other is "
-	              "ahead.</p>\n",
+	fprintf(page,
+	        "<p><b>%zu of %zu met.</b> What is compared takes turns in one stretch of time, round by round, and each "
+	        "ratio is taken within a round; the median of the rounds is judged, and their range says how much to "
+	        "believe it. A rate <em>by</em> another's is Penstock's divided by the other's: below 1 the other is "
+	        "ahead.</p>\n",
 	        met, count);
 	fprintf(page, "<div class=\"scroll\"><table class=\"targets\">\n<thead><tr><th>what</th><th>verdict</th>"
 	              "<th>median</th><th>limit</th><th>rounds</th></tr></thead>\n<tbody>\n");
@@ -275,7 +278,8 @@ static void bench_print_head(FILE *page)
 	bench_print_escaped(page, bench_context_value("begun"));
 	fprintf(page, "</title>\n<style>\n");
 	bench_picture_colours(page, ":root");
-	fprintf(page, "%s</style>\n</head>\n<body>\n<main>\n<h1>Penstock, measured</h1>\n<p class=\"where\">", bench_style);
+	fprintf(page, "%s</style>\n</head>\n<body>\n<main>\n<h1>Penstock, measured</h1>\n<p class=\"where\">",
+	        bench_style);
 	bench_print_escaped(page, bench_context_value("begun"));
 	fprintf(page, ". ");
 	bench_print_escaped(page, bench_context_value("machine"));
@@ -313,7 +317,8 @@ bool bench_page_prepare(const char *folder)
 		errno = ENAMETOOLONG;
 	} else if ((mkdir(folder, 0777) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0) {
 		if (!bench_pictures_possible())
-			fprintf(stderr, "penstock-bench: gnuplot is not installed: the report will have its tables, but no plots\n");
+			fprintf(stderr, "penstock-bench: gnuplot is not installed: the report will have its tables, but no "
+			                "plots\n");
 		return true;
 	}
 	fprintf(stderr, "penstock-bench: --report %s: %s\n", folder, strerror(errno));
@@ -353,8 +358,8 @@ bool bench_page_write(const char *folder)
 	}
 	bench_print_head(page);
 	if (!pictures)
-		bench_paragraph(page, "warning", "gnuplot was not installed where this page was made, so there are no plots; "
-		                                 "their figures are in the tables.");
+		bench_paragraph(page, "warning", "gnuplot was not installed where this page was made, so there are no "
+		                                 "plots; their figures are in the tables.");
 	bench_print_target_table(page);
 	for (const struct bench_plot *plot = bench_plots(); plot != NULL; plot = plot->next)
 		whole &= plot->count == 0 || bench_print_plot(page, folder, plot, pictures);

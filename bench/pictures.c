@@ -54,8 +54,8 @@ void bench_picture_colours(FILE *file, const char *root)
 	for (size_t i = 0; i < COLOURS; i++)
 		fprintf(file, " --c%zu: %s;", i, bench_colours[i].dark);
 	fprintf(file, " } }\n");
-	fprintf(file, "svg text, svg tspan { font-family: system-ui, -apple-system, \"Segoe UI\", Roboto, \"Noto Sans\", "
-	              "\"DejaVu Sans\", sans-serif; font-variant-numeric: tabular-nums }\n");
+	fprintf(file, "svg text, svg tspan { font-family: system-ui, -apple-system, \"Segoe UI\", Roboto, "
+	              "\"Noto Sans\", \"DejaVu Sans\", sans-serif; font-variant-numeric: tabular-nums }\n");
 }
 
 /* ---- the scales ---- */

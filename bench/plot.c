@@ -113,21 +113,21 @@ static const struct bench_family bench_families[] = {
 	  .title = "The ring by itself",
 	  .x_label = "producers",
 	  .y_label = "operations/s",
-	  .caption = "Producers hand records to one consumer that only looks at them; higher is better, and a line that "
-	             "stays level to the right does not mind a crowd.",
+	  .caption = "Producers hand records to one consumer that only looks at them; higher is better, and a line "
+	             "that stays level to the right does not mind a crowd.",
 	  .x_scale = BENCH_LOG },
 	{ .prefix = "write",
 	  .title = "Whole writes",
 	  .x_label = "most rows in one transaction",
 	  .y_label = "rows/s",
-	  .caption = "Higher is better; both axes are logarithmic. On the left every row pays for a transaction of its own, "
-	             "on the right only for itself.",
+	  .caption = "Higher is better; both axes are logarithmic. On the left every row pays for a transaction of its "
+	             "own, on the right only for itself.",
 	  .x_scale = BENCH_LOG,
 	  .y_scale = BENCH_LOG },
 	{ .prefix = "ring_think",
 	  .title = "The ring with thinking time",
-	  .caption = "Each producer hands in a record when it is due, so that the ring is neither full nor empty all the time; "
-	             "lower is better.",
+	  .caption = "Each producer hands in a record when it is due, so that the ring is neither full nor empty all the "
+	             "time; lower is better.",
 	  .x_scale = BENCH_LOG,
 	  .y_scale = BENCH_LOG },
 	{ .prefix = "submit",
@@ -139,8 +139,8 @@ static const struct bench_family bench_families[] = {
 	  .title = "Latency",
 	  .x_label = "percentile",
 	  .y_label = "ns taken",
-	  .caption = "How long the slower ones took: at p99 one of a hundred took longer. Lower is better, and a line that "
-	             "stays level to the right has no surprises; both axes are logarithmic.",
+	  .caption = "How long the slower ones took: at p99 one of a hundred took longer. Lower is better, and a line "
+	             "that stays level to the right has no surprises; both axes are logarithmic.",
 	  .x_scale = BENCH_NINES,
 	  .y_scale = BENCH_LOG },
 };
@@ -150,8 +150,10 @@ static const struct bench_family *bench_family_of(const char *family)
 	size_t length = strcspn(family, "/");
 
 	for (size_t i = 0; i < sizeof bench_families / sizeof bench_families[0]; i++) {
-		if (strlen(bench_families[i].prefix) == length && strncmp(bench_families[i].prefix, family, length) == 0)
-			return &bench_families[i];
+		const struct bench_family *known = &bench_families[i];
+
+		if (strlen(known->prefix) == length && strncmp(known->prefix, family, length) == 0)
+			return known;
 	}
 	return NULL;
 }

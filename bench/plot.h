@@ -11,12 +11,12 @@
  *   write/<SYNC>/<ack>/producers:N   series = engine, x = batch limit, y = rows/s
  *   latency, latency/...             series = what waits, x = fraction of the samples (0.5 to 0.9999), y = ns
  *
- * Any other family gets axes with what bench_plot_describe says of them. A label of the y axis that ends in "/s" is of a
- * rate: higher is better. One that begins with "ns " is of a time: lower is better, and the rest is shown.
+ * Any other family gets axes with what bench_plot_describe says of them. A label of the y axis that ends in "/s" is of
+ * a rate: higher is better. One that begins with "ns " is of a time: lower is better, and the rest is shown.
  *
- * The series called "penstock" is the one that the others are compared with in words. A name that begins with "penstock"
- * is a variant of it, one that begins with "raw" the raw loop, and one that begins with "no_" what remains when nobody
- * does the work, which is nobody's peer. A family with a single x is shown as a table.
+ * The series called "penstock" is the one that the others are compared with in words. A name that begins with
+ * "penstock" is a variant of it, one that begins with "raw" the raw loop, and one that begins with "no_" what remains
+ * when nobody does the work, which is nobody's peer. A family with a single x is shown as a table.
  */
 #ifndef PENSTOCK_BENCH_PLOT_H
 #define PENSTOCK_BENCH_PLOT_H

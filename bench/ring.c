@@ -205,7 +205,8 @@ static void bench_plot_ring(const struct bench_comparison *comparison, unsigned 
 		if (i > 0 && !queue->bounded)
 			snprintf(names + length, sizeof names - length, "%s%s", length == 0 ? "" : ", ", queue->name);
 	}
-	snprintf(note, sizeof note, "For reference only (no bound, no order across producers, or a variant of ours): %s.", names);
+	snprintf(note, sizeof note, "For reference only (no bound, no order across producers, or a variant of ours): %s.",
+	         names);
 	bench_plot_describe("ring", NULL, NULL, names[0] == '\0' ? NULL : note);
 }
 

@@ -204,8 +204,8 @@ static void bench_plot_write(const struct bench_write *write, const char *series
 	         write->task.waits ? "durable" : "none", write->task.producers);
 	bench_plot_point(family, series, write->task.batch, rate);
 	if (write->task.waits)
-		bench_plot_describe(family, NULL, NULL, "The raw loop beside it is autocommit under synchronous=FULL, whatever the "
-		                                        "limit.");
+		bench_plot_describe(family, NULL, NULL,
+		                    "The raw loop beside it is autocommit under synchronous=FULL, whatever the limit.");
 }
 
 static void bench_say_write(struct bench_case *self, const struct bench_write *write, struct bench_figures *figures)

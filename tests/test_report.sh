@@ -94,10 +94,12 @@ chmod +x "$folder/failing/gnuplot"
 ! report "$folder/fails" env PATH="$folder/failing:$PATH" && grep -q 'could not draw' "$folder/err"
 say $? "a gnuplot that fails fails the run"
 
-! report /dev/null/report && ! grep -q '^ring/' "$folder/out" && grep -q '^penstock-bench: --report /dev/null/report: ' "$folder/err"
+! report /dev/null/report && ! grep -q '^ring/' "$folder/out" &&
+	grep -q '^penstock-bench: --report /dev/null/report: ' "$folder/err"
 say $? "a folder that cannot be is refused before anything is measured"
 
-! "$bench" --quick --report --benchmark_filter=none >"$folder/out" 2>"$folder/err" && grep -q 'needs a folder' "$folder/err"
+! "$bench" --quick --report --benchmark_filter=none >"$folder/out" 2>"$folder/err" &&
+	grep -q 'needs a folder' "$folder/err"
 say $? "--report without a folder is refused"
 
 # ---- the pictures ----
