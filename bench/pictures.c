@@ -237,7 +237,7 @@ static void bench_layout(struct bench_drawing *d)
 	double name = LETTER * (double)bench_longest_name(d->plot);
 
 	d->width = d->narrow ? 360 : 760;
-	d->right = d->narrow ? 14 : 24 + MARK + name;
+	d->right = d->narrow ? 22 : 24 + MARK + name;
 	d->below = BOTTOM;
 	d->height = d->narrow ? 300 : 400;
 	if (d->narrow && d->plot->count > 1) {
@@ -303,25 +303,40 @@ struct bench_style {
 	bool dashed;
 };
 
+enum bench_kind { OTHER, OURS, VARIANT, YARDSTICK };
+
+/* Without a line of Penstock's that they vary there are no variants. */
+static enum bench_kind bench_kind_of(const struct bench_plot *plot, size_t s)
+{
+	const char *name = plot->series[s].name;
+
+	if (strcmp(name, "penstock") == 0)
+		return OURS;
+	if (bench_is(name, "raw"))
+		return YARDSTICK;
+	for (size_t i = 0; bench_is(name, "penstock") && i < plot->count; i++) {
+		if (strcmp(plot->series[i].name, "penstock") == 0)
+			return VARIANT;
+	}
+	return OTHER;
+}
+
 /* Penstock's own lines are of one colour, and so is the raw loop's, whatever order they come in. */
 static struct bench_style bench_style_of(const struct bench_plot *plot, size_t s)
 {
 	static const int shapes[] = { 5, 9, 11, 13, 4, 8, 10, 12, 6 };
-	const char *name = plot->series[s].name;
-	struct bench_style style = { .colour = PENSTOCK, .shape = 7, .width = 1.4 };
+	enum bench_kind kind = bench_kind_of(plot, s);
+	struct bench_style style = { .colour = PENSTOCK, .shape = 7, .width = kind == OURS ? 2.6 : 1.4 };
 	size_t others = 0;
 
 	for (size_t i = 0; i < s; i++)
-		others += !bench_is(plot->series[i].name, "penstock") && !bench_is(plot->series[i].name, "raw");
-	if (strcmp(name, "penstock") == 0) {
-		style.width = 2.6;
-		return style;
-	}
-	style.shape = shapes[s % (sizeof shapes / sizeof shapes[0])];
-	style.dashed = bench_is(name, "penstock") || bench_is(name, "raw");
-	if (bench_is(name, "raw"))
+		others += bench_kind_of(plot, i) == OTHER;
+	if (kind != OURS)
+		style.shape = shapes[s % (sizeof shapes / sizeof shapes[0])];
+	style.dashed = kind == VARIANT || kind == YARDSTICK;
+	if (kind == YARDSTICK)
 		style.colour = RAW;
-	else if (!bench_is(name, "penstock"))
+	else if (kind == OTHER)
 		style.colour = FIRST_LINE + others % (COLOURS - FIRST_LINE);
 	return style;
 }

@@ -138,7 +138,7 @@ static const struct bench_family bench_families[] = {
 	{ .prefix = "latency",
 	  .title = "Latency",
 	  .x_label = "percentile",
-	  .y_label = "ns taken",
+	  .y_label = "ns from when it was due to its outcome",
 	  .caption = "How long the slower ones took: at p99 one of a hundred took longer. Lower is better, and a line "
 	             "that stays level to the right has no surprises; both axes are logarithmic.",
 	  .x_scale = BENCH_NINES,
