@@ -15,18 +15,18 @@
 
 #include "bench/shim.h"
 
-#define TARGETS_MAX 96
+#define TARGETS_MAX 1024 /* each repetition has lines of its own */
 
 /* Quick mode divides by these; two rounds still show a spread. */
 #define QUICK_ROUNDS 2
-#define QUICK_PART 5
+#define QUICK_PART 20
 
 bool bench_quick;
 bool bench_only_targets;
 
 static struct bench_target targets[TARGETS_MAX];
-static bool failed[TARGETS_MAX];
 static size_t target_count;
+static size_t failures;
 
 unsigned bench_rounds(unsigned full)
 {
@@ -75,11 +75,25 @@ struct bench_spread bench_spread_of(double *values, size_t count)
 	return spread;
 }
 
+struct bench_spread bench_spread_by(struct bench_spread spread, double unit)
+{
+	spread.median /= unit;
+	spread.min /= unit;
+	spread.max /= unit;
+	return spread;
+}
+
 /* ---- what a running case says ---- */
 
 void bench_say_seconds(struct bench_case *self, double seconds)
 {
 	bench_shim_seconds(self->state, seconds);
+}
+
+void bench_say_rate(struct bench_case *self, struct bench_spread rate)
+{
+	bench_say_seconds(self, rate.median > 0 ? 1 / rate.median : 0);
+	bench_say_spread(self, "items_per_second", rate);
 }
 
 void bench_say(struct bench_case *self, const char *name, double value)
@@ -98,6 +112,15 @@ void bench_say_spread(struct bench_case *self, const char *name, struct bench_sp
 	bench_say(self, longer, spread.max);
 }
 
+void bench_leave_out(struct bench_case *self, const char *reason)
+{
+	char message[200];
+
+	snprintf(message, sizeof message, "left out: %s", reason);
+	fprintf(stderr, "%s: %s\n", self->name, message);
+	bench_shim_error(self->state, message);
+}
+
 void bench_fail(struct bench_case *self, const char *format, ...)
 {
 	char message[400];
@@ -107,58 +130,87 @@ void bench_fail(struct bench_case *self, const char *format, ...)
 	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
 	fprintf(stderr, "%s: %s\n", self->name, message);
+	failures++;
 	bench_shim_error(self->state, message);
 	if (self->has_target)
 		bench_judge_failed(self->name);
 }
 
+static size_t bench_next_target(void)
+{
+	if (target_count == TARGETS_MAX) {
+		fprintf(stderr, "penstock-bench: raise TARGETS_MAX\n");
+		exit(1);
+	}
+	return target_count++;
+}
+
 void bench_judge(const struct bench_target *target)
 {
-	if (target_count < TARGETS_MAX)
-		targets[target_count++] = *target;
+	targets[bench_next_target()] = *target;
 }
 
 void bench_judge_failed(const char *what)
 {
-	if (target_count == TARGETS_MAX)
-		return;
-	snprintf(targets[target_count].what, sizeof targets[target_count].what, "%s", what);
-	failed[target_count++] = true;
+	struct bench_target target = { .unit = "", .failed = true };
+
+	snprintf(target.what, sizeof target.what, "%s", what);
+	bench_judge(&target);
 }
 
-static void bench_print_target(const struct bench_target *target)
+size_t bench_failures(void)
 {
-	char limit[40], figure[40], spread[60];
-	double off = target->figure.median - target->limit;
-	bool met = target->at_most ? off <= 0 : off >= 0;
+	return failures;
+}
 
-	snprintf(limit, sizeof limit, "%s %.*f%s", target->at_most ? "<=" : ">=", target->decimals, target->limit,
+const struct bench_target *bench_target_at(size_t index)
+{
+	return index < target_count ? &targets[index] : NULL;
+}
+
+bool bench_target_met(const struct bench_target *target)
+{
+	double off = target->figure.median - target->limit;
+
+	return !target->failed && (target->at_most ? off <= 0 : off >= 0);
+}
+
+struct bench_target_cells bench_target_cells(const struct bench_target *target)
+{
+	struct bench_target_cells cells = { .verdict = "MISSED: could not be measured" };
+	double off = fabs(target->figure.median - target->limit);
+	const char *verdict = bench_target_met(target) ? "met" : "MISSED";
+	int decimals = target->decimals;
+
+	if (target->failed)
+		return cells;
+	snprintf(cells.limit, sizeof cells.limit, "%s %.*f%s", target->at_most ? "<=" : ">=", decimals, target->limit,
 	         target->unit);
-	snprintf(figure, sizeof figure, "%.*f%s", target->decimals, target->figure.median, target->unit);
+	snprintf(cells.median, sizeof cells.median, "%.*f%s", decimals, target->figure.median, target->unit);
 	if (target->figure.count > 1)
-		snprintf(spread, sizeof spread, "%.*f to %.*f", target->decimals, target->figure.min, target->decimals,
+		snprintf(cells.rounds, sizeof cells.rounds, "%.*f to %.*f", decimals, target->figure.min, decimals,
 		         target->figure.max);
 	else
-		snprintf(spread, sizeof spread, "one run");
-	printf("%-66s %13s %13s  %-22s ", target->what, limit, figure, spread);
-	if (target->limit == 0)
-		printf(met ? "met\n" : "MISSED by %.*f%s\n", target->decimals, fabs(off), target->unit);
+		snprintf(cells.rounds, sizeof cells.rounds, "one run");
+	if (target->limit != 0)
+		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.0f %%", verdict, 100 * off / target->limit);
+	else if (off == 0)
+		snprintf(cells.verdict, sizeof cells.verdict, "%s", verdict);
 	else
-		printf("%s by %.0f %%\n", met ? "met" : "MISSED", 100 * fabs(off) / target->limit);
+		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.*f%s", verdict, decimals, off, target->unit);
+	return cells;
 }
 
-void bench_print_targets(void)
+void bench_print_targets(FILE *file)
 {
-	size_t i;
-
 	if (target_count == 0)
 		return;
-	printf("\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
-	for (i = 0; i < target_count; i++) {
-		if (failed[i])
-			printf("%-66s %13s %13s  %-22s MISSED: could not be measured\n", targets[i].what, "", "", "");
-		else
-			bench_print_target(&targets[i]);
+	fprintf(file, "\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
+	for (size_t i = 0; i < target_count; i++) {
+		struct bench_target_cells cells = bench_target_cells(&targets[i]);
+
+		fprintf(file, "%-66s %13s %13s  %-22s %s\n", targets[i].what, cells.limit, cells.median, cells.rounds,
+		       cells.verdict);
 	}
 }
 

@@ -6,8 +6,9 @@
  * runs each once and prints what it found; the statistics (medians with the smallest and the largest round) are made
  * here.
  *
- * Several cases may show parts of one comparison (ring/8/penstock and ring/8/mutex): whichever runs first measures, the
- * others show what is known. A case that fails says why and counts as missed in the report.
+ * Several cases may show parts of one comparison (ring/penstock/producers:8 and ring/mutex/producers:8): whichever runs
+ * first measures, the others show what is known. With --benchmark_repetitions each repetition is a measurement of its
+ * own: the case's n-th run shows the n-th. A case that fails says why and counts as missed in the report.
  *
  * A target is a figure with a limit. Cases put them on one list, which main.c prints at the end. Nothing here decides
  * an exit code by a time.
@@ -18,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,11 +33,13 @@ struct bench_case {
 	const void *what;                          /* the case's own */
 	unsigned number;                           /* likewise */
 	bool has_target;                           /* the report needs it */
+	bool extra;                                /* not run without a filter */
+	unsigned repetition;                       /* from 0; counted by shim.cc */
 	void *state;                               /* google-benchmark's, while the case runs */
 };
 
 extern bool bench_quick;
-extern bool bench_only_targets; /* --report: what is only for reference is left out */
+extern bool bench_only_targets; /* --targets: what is only for reference is left out */
 
 /* How many rounds: `full` of them, fewer in quick mode. */
 unsigned bench_rounds(unsigned full);
@@ -45,8 +49,14 @@ uint64_t bench_amount(uint64_t full);
 /* Adds a case; the struct is copied. */
 void bench_add(const struct bench_case *each);
 void bench_add_ring(void);
+void bench_add_think(void);
+void bench_add_stalled(void);
 void bench_add_submit(void);
 void bench_add_rows(void);
+void bench_add_pingpong(void);
+void bench_add_latency(void);
+void bench_add_burst(void);
+void bench_add_full(void);
 void bench_add_verbs(void);
 void bench_add_idle(void);
 /* What a child process of bench_add_idle's cases does; the exit code. */
@@ -63,17 +73,23 @@ struct bench_spread {
 
 /* Sorts the values. */
 struct bench_spread bench_spread_of(double *values, size_t count);
+/* In units of `unit`. */
+struct bench_spread bench_spread_by(struct bench_spread spread, double unit);
 /* Of sorted values. */
 double bench_quantile(const double *sorted, size_t count, double fraction);
 void bench_sort(double *values, size_t count);
 
 /* ---- what a running case says ---- */
 
-/* The time column. */
+/* The time column: of one operation, if the case has such a thing. */
 void bench_say_seconds(struct bench_case *self, double seconds);
+/* Operations a second: items_per_second, with _min and _max, and the time column from it. Every throughput case's. */
+void bench_say_rate(struct bench_case *self, struct bench_spread rate);
 void bench_say(struct bench_case *self, const char *name, double value);
 /* NAME, NAME_min, NAME_max. */
 void bench_say_spread(struct bench_case *self, const char *name, struct bench_spread spread);
+/* The case is of something that is not installed here: named, and no failure. */
+void bench_leave_out(struct bench_case *self, const char *reason);
 /* The case could not be measured. */
 void bench_fail(struct bench_case *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -86,11 +102,31 @@ struct bench_target {
 	bool at_most;
 	const char *unit;
 	int decimals;
+	bool failed; /* it could not be measured */
 };
 
 void bench_judge(const struct bench_target *target);
 void bench_judge_failed(const char *what);
-void bench_print_targets(void);
+void bench_print_targets(FILE *file);
+
+/* The list, NULL behind its last. */
+const struct bench_target *bench_target_at(size_t index);
+bool bench_target_met(const struct bench_target *target);
+
+#define BENCH_CELL_BYTES 80
+
+/* A target in words. */
+struct bench_target_cells {
+	char limit[BENCH_CELL_BYTES];
+	char median[BENCH_CELL_BYTES];
+	char rounds[BENCH_CELL_BYTES];
+	char verdict[BENCH_CELL_BYTES];
+};
+
+struct bench_target_cells bench_target_cells(const struct bench_target *target);
+
+/* How many cases could not be measured. */
+size_t bench_failures(void);
 
 /* ---- time ---- */
 

@@ -129,64 +129,139 @@ void bench_row_init(struct bench_row *row, const penstock_statement *insert)
 	row->submission.value_count = 4;
 }
 
-/* ---- the raw loop ---- */
+/* ---- plain SQLite ---- */
 
-static bool bench_raw_rows(sqlite3 *connection, sqlite3_stmt *insert, uint64_t rows, unsigned per_transaction)
+#define BUSY_TIMEOUT_MS 60000
+
+sqlite3 *bench_plain_open(const char *path, const char *synchronous, char *message, size_t bytes)
 {
-	char text[BENCH_TEXT_BYTES + 1] = BENCH_TEXT_START;
-	sqlite3_stmt *begin, *commit;
-	bool whole = true;
+	sqlite3 *connection = NULL;
+	char pragma[60];
 
-	sqlite3_prepare_v2(connection, "BEGIN", -1, &begin, NULL);
-	sqlite3_prepare_v2(connection, "COMMIT", -1, &commit, NULL);
-	for (uint64_t i = 0; i < rows && whole; i++) {
-		if (per_transaction != 0 && i % per_transaction == 0) {
-			sqlite3_step(begin);
-			sqlite3_reset(begin);
-		}
-		bench_text(text, i);
-		sqlite3_bind_null(insert, 1);
-		sqlite3_bind_int64(insert, 2, (sqlite3_int64)i);
-		sqlite3_bind_text(insert, 3, text, BENCH_TEXT_BYTES, SQLITE_STATIC);
-		sqlite3_bind_double(insert, 4, (double)i);
-		whole = sqlite3_step(insert) == SQLITE_DONE;
-		sqlite3_reset(insert);
-		if (per_transaction != 0 && (i % per_transaction == per_transaction - 1 || i == rows - 1)) {
-			whole = whole && sqlite3_step(commit) == SQLITE_DONE;
-			sqlite3_reset(commit);
-		}
-	}
-	sqlite3_finalize(begin);
-	sqlite3_finalize(commit);
-	return whole;
+	snprintf(pragma, sizeof pragma, "PRAGMA synchronous=%s", synchronous);
+	if (sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+	                    NULL) == SQLITE_OK &&
+	    sqlite3_busy_timeout(connection, BUSY_TIMEOUT_MS) == SQLITE_OK &&
+	    sqlite3_exec(connection, pragma, NULL, NULL, NULL) == SQLITE_OK)
+		return connection;
+	snprintf(message, bytes, "%s: %s", path, connection == NULL ? "out of memory" : sqlite3_errmsg(connection));
+	sqlite3_close(connection);
+	return NULL;
 }
+
+sqlite3 *bench_plain_new(struct bench_case *self, const char *path, const char *synchronous)
+{
+	char message[200];
+	sqlite3 *connection = bench_plain_open(path, synchronous, message, sizeof message);
+
+	if (connection == NULL) {
+		bench_fail(self, "%s", message);
+	} else if (sqlite3_exec(connection,
+	                        "PRAGMA journal_mode=WAL; " BENCH_CREATE "; INSERT INTO t VALUES(NULL,0,'',0)", NULL,
+	                        NULL, NULL) != SQLITE_OK) {
+		bench_fail(self, "%s: %s", path, sqlite3_errmsg(connection));
+		sqlite3_close(connection);
+		connection = NULL;
+	}
+	return connection;
+}
+
+bool bench_plain_arrived(struct bench_case *self, sqlite3 *connection, uint64_t rows)
+{
+	sqlite3_stmt *last = NULL;
+	sqlite3_int64 id = 0;
+
+	if (sqlite3_prepare_v2(connection, "SELECT max(id) FROM t", -1, &last, NULL) == SQLITE_OK &&
+	    sqlite3_step(last) == SQLITE_ROW)
+		id = sqlite3_column_int64(last, 0);
+	sqlite3_finalize(last);
+	/* Nothing is deleted, and there was one to begin with. */
+	if ((uint64_t)id != rows + 1)
+		bench_fail(self, "%lld rows of %llu arrived", id - 1, (unsigned long long)rows);
+	return (uint64_t)id == rows + 1;
+}
+
+bool bench_inserter_init(struct bench_inserter *inserter, sqlite3 *connection, const char *begin)
+{
+	*inserter = (struct bench_inserter){ .connection = connection, .text = BENCH_TEXT_START };
+	return sqlite3_prepare_v2(connection, BENCH_INSERT, -1, &inserter->insert, NULL) == SQLITE_OK &&
+	       sqlite3_prepare_v2(connection, begin, -1, &inserter->begin, NULL) == SQLITE_OK &&
+	       sqlite3_prepare_v2(connection, "COMMIT", -1, &inserter->commit, NULL) == SQLITE_OK;
+}
+
+void bench_inserter_finish(struct bench_inserter *inserter)
+{
+	sqlite3_finalize(inserter->insert);
+	sqlite3_finalize(inserter->begin);
+	sqlite3_finalize(inserter->commit);
+}
+
+static bool bench_step(sqlite3_stmt *statement)
+{
+	bool done = sqlite3_step(statement) == SQLITE_DONE;
+
+	sqlite3_reset(statement);
+	return done;
+}
+
+bool bench_inserter_rows(struct bench_inserter *inserter, uint64_t first, uint64_t count)
+{
+	bool whole = count < 2 || bench_step(inserter->begin);
+
+	for (uint64_t i = first; i < first + count && whole; i++) {
+		bench_text(inserter->text, i);
+		sqlite3_bind_null(inserter->insert, 1);
+		sqlite3_bind_int64(inserter->insert, 2, (sqlite3_int64)i);
+		sqlite3_bind_text(inserter->insert, 3, inserter->text, BENCH_TEXT_BYTES, SQLITE_STATIC);
+		sqlite3_bind_double(inserter->insert, 4, (double)i);
+		whole = bench_step(inserter->insert);
+	}
+	return whole && (count < 2 || bench_step(inserter->commit));
+}
+
+/* ---- the raw loop ---- */
 
 bool bench_raw_loop(struct bench_case *self, const char *synchronous, uint64_t rows, unsigned per_transaction,
                     struct bench_raw *raw)
 {
-	const char *path = bench_database_new();
-	sqlite3_stmt *insert = NULL;
-	sqlite3 *connection = NULL;
-	uint64_t started, ended;
-	char pragmas[160];
+	sqlite3 *connection = bench_plain_new(self, bench_database_new(), synchronous);
+	struct bench_inserter inserter;
+	uint64_t started, ended, i;
 	bool whole;
 
-	snprintf(pragmas, sizeof pragmas,
-	         "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s; %s; INSERT INTO t VALUES(NULL,0,'',0)", synchronous,
-	         BENCH_CREATE);
-	whole = sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-	                        NULL) == SQLITE_OK &&
-	        sqlite3_exec(connection, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
-	        sqlite3_prepare_v2(connection, BENCH_INSERT, -1, &insert, NULL) == SQLITE_OK;
+	if (connection == NULL)
+		return false;
+	whole = bench_inserter_init(&inserter, connection, "BEGIN");
 	started = bench_nsec();
-	whole = whole && bench_raw_rows(connection, insert, rows, per_transaction);
+	for (i = 0; i < rows && whole; i += per_transaction)
+		whole = bench_inserter_rows(&inserter, i, rows - i < per_transaction ? rows - i : per_transaction);
 	ended = bench_nsec();
 	if (!whole)
-		bench_fail(self, "the raw loop: %s", connection == NULL ? "out of memory" : sqlite3_errmsg(connection));
-	sqlite3_finalize(insert);
-	sqlite3_close(connection);
+		bench_fail(self, "the raw loop: %s", sqlite3_errmsg(connection));
+	whole = whole && bench_plain_arrived(self, connection, rows);
 	raw->seconds = (double)(ended - started) / 1e9;
-	raw->close_seconds = (double)(bench_nsec() - ended) / 1e9;
+	started = bench_nsec();
+	bench_inserter_finish(&inserter);
+	sqlite3_close(connection);
+	raw->close_seconds = (double)(bench_nsec() - started) / 1e9;
 	bench_database_remove();
 	return whole;
+}
+
+#define SYNC_SECONDS 0.4
+#define AUTOCOMMITS_MAX 2000
+#define AUTOCOMMITS_MIN 40
+
+uint64_t bench_raw_autocommits(struct bench_case *self)
+{
+	static uint64_t found;
+	struct bench_raw raw;
+
+	if (found == 0) {
+		if (!bench_raw_loop(self, "FULL", AUTOCOMMITS_MIN, 1, &raw))
+			return 0;
+		found = (uint64_t)(SYNC_SECONDS * AUTOCOMMITS_MIN / raw.seconds);
+		found = found < AUTOCOMMITS_MIN ? AUTOCOMMITS_MIN : found > AUTOCOMMITS_MAX ? AUTOCOMMITS_MAX : found;
+	}
+	return bench_amount(found);
 }

@@ -2,7 +2,7 @@
  * database.h - fresh database files, the row every figure is about, and the raw loop
  *
  * The row: id NULL (so the next one), an integer, 32 bytes of text, a double. The raw loop is the yardstick: one
- * thread, one prepared INSERT, transactions of a given number of rows (0: autocommit), SQLite's own checkpoints.
+ * thread, one prepared INSERT, transactions of a given number of rows (1: autocommit), SQLite's own checkpoints.
  */
 #ifndef PENSTOCK_BENCH_DATABASE_H
 #define PENSTOCK_BENCH_DATABASE_H
@@ -50,6 +50,33 @@ static inline void bench_row_next(struct bench_row *row, uint64_t number)
 	row->values[3].as.real = (double)number;
 }
 
+/* ---- plain SQLite, for the raw loop and the peers ---- */
+
+/* A new file at path with the table and one row in it, WAL; NULL: the case failed. */
+sqlite3 *bench_plain_new(struct bench_case *self, const char *path, const char *synchronous);
+/* One more connection, which waits for the others' locks; NULL, and the reason in message. */
+sqlite3 *bench_plain_open(const char *path, const char *synchronous, char *message, size_t bytes);
+
+/* Whether the new file has so many more rows by now; false: the case failed. Costs nothing. */
+bool bench_plain_arrived(struct bench_case *self, sqlite3 *connection, uint64_t rows);
+
+/* A connection's statements. */
+struct bench_inserter {
+	sqlite3 *connection;
+	sqlite3_stmt *insert;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *commit;
+	char text[BENCH_TEXT_BYTES + 1];
+};
+
+/* begin: "BEGIN" or "BEGIN IMMEDIATE". To be finished in any case; the connection stays the caller's. */
+bool bench_inserter_init(struct bench_inserter *inserter, sqlite3 *connection, const char *begin);
+void bench_inserter_finish(struct bench_inserter *inserter);
+/* Rows first to first + count - 1, in one transaction if that is more than one. */
+bool bench_inserter_rows(struct bench_inserter *inserter, uint64_t first, uint64_t count);
+
+/* ---- the raw loop ---- */
+
 struct bench_raw {
 	double seconds;       /* first row to last COMMIT */
 	double close_seconds; /* and then closing, with its checkpoint */
@@ -58,5 +85,10 @@ struct bench_raw {
 /* synchronous: "NORMAL" or "FULL". False: the case failed. */
 bool bench_raw_loop(struct bench_case *self, const char *synchronous, uint64_t rows, unsigned per_transaction,
                     struct bench_raw *raw);
+/*
+ * How many rows in autocommit under FULL fit in a round (0.4 s): syncs differ by a factor of a hundred between disks,
+ * so it is found out, once. 0: the case failed.
+ */
+uint64_t bench_raw_autocommits(struct bench_case *self);
 
 #endif

@@ -3,25 +3,31 @@
  *
  * Every argument of google-benchmark's works; ours are taken out before it sees the rest. A build that was not
  * optimized, that asserts, or that runs under a sanitizer measures something nobody will ever run, so it refuses.
+ *
+ * The exit code says whether everything that was asked for ran and was written; never how fast it was.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/context.h"
+#include "bench/page.h"
 #include "bench/shim.h"
 
-#define CASES_MAX 160
+#define CASES_MAX 640
 
 static struct bench_case cases[CASES_MAX];
 static size_t case_count;
 
 static const char help[] =
-	"usage: penstock-bench [--report] [--quick] [google-benchmark's arguments]\n"
+	"usage: penstock-bench [--report DIR] [--targets] [--quick] [google-benchmark's arguments]\n"
 	"\n"
-	"  --report              run only what has a target, print one table\n"
+	"  --report DIR          write a page with plots besides, DIR/index.html, and its pictures\n"
+	"  --targets             run only what has a target, print where and how, and one table\n"
 	"  --quick               fewer rounds, smaller ones (or PENSTOCK_BENCH_QUICK=1); for looking whether it works\n"
 	"  --benchmark_filter=R  only cases whose name matches the regular expression; -R: only those that do not\n"
-	"  --benchmark_list_tests\n"
+	"                        (of some families only a part is run without a filter)\n"
+	"  --benchmark_list_tests, --benchmark_format=json, --benchmark_out=FILE, --benchmark_repetitions=N, ...\n"
 	"\n"
 	"Databases are made in a folder under $TMPDIR (or /tmp) and removed.\n";
 
@@ -59,6 +65,39 @@ static bool bench_take_flag(int *argc, char **argv, const char *flag)
 	return false;
 }
 
+/* `flag VALUE` or `flag=VALUE`; false: a value is missing. */
+static bool bench_take_value(int *argc, char **argv, const char *flag, const char **value)
+{
+	size_t length = strlen(flag);
+	int words;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strncmp(argv[i], flag, length) != 0 || (argv[i][length] != '\0' && argv[i][length] != '='))
+			continue;
+		words = argv[i][length] == '=' ? 1 : 2;
+		*value = words == 1 ? argv[i] + length + 1 : argv[i + 1];
+		if (*value == NULL || **value == '\0' || (words == 2 && **value == '-')) {
+			fprintf(stderr, "penstock-bench: %s needs a folder\n", flag);
+			return false;
+		}
+		memmove(&argv[i], &argv[i + words], (size_t)(*argc - i - words + 1) * sizeof *argv);
+		*argc -= words;
+		return true;
+	}
+	return true;
+}
+
+/* Whether the cases that are not run otherwise have been asked for. */
+static bool bench_wants_extra(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "--benchmark_filter", strlen("--benchmark_filter")) == 0 ||
+		    strncmp(argv[i], "--benchmark_list_tests", strlen("--benchmark_list_tests")) == 0)
+			return true;
+	}
+	return getenv("BENCHMARK_FILTER") != NULL;
+}
+
 static void (*bench_runs[CASES_MAX])(struct bench_case *);
 
 /* The table comes last; meanwhile somebody may wonder whether anything happens. */
@@ -70,8 +109,8 @@ static void bench_run_case_aloud(struct bench_case *self)
 
 int main(int argc, char **argv)
 {
-	const char *quick = getenv("PENSTOCK_BENCH_QUICK");
-	size_t ran;
+	const char *quick = getenv("PENSTOCK_BENCH_QUICK"), *folder = NULL;
+	bool extra, whole;
 
 	if (argc == 2 && strncmp(argv[1], "--child=", strlen("--child=")) == 0)
 		return bench_idle_child(argv[1] + strlen("--child="));
@@ -86,21 +125,30 @@ int main(int argc, char **argv)
 		fputs(help, stdout);
 		return 0;
 	}
+	bench_context_command(argc, argv);
 	bench_quick = bench_take_flag(&argc, argv, "--quick") || (quick != NULL && quick[0] != '\0' && quick[0] != '0');
-	bench_only_targets = bench_take_flag(&argc, argv, "--report");
-	if (!bench_shim_begin(&argc, argv))
+	bench_only_targets = bench_take_flag(&argc, argv, "--targets");
+	extra = bench_wants_extra(argc, argv);
+	if (!bench_take_value(&argc, argv, "--report", &folder) || !bench_shim_begin(argc, argv))
 		return 2;
-	if (bench_atomic_queue() == NULL)
-		fprintf(stderr, "penstock-bench: built without the peer atomic_queue\n");
-	if (bench_moodycamel() == NULL)
-		fprintf(stderr, "penstock-bench: built without the peer moodycamel\n");
+	if (folder != NULL && !bench_page_prepare(folder))
+		return 1;
+	bench_context_find();
+	if (bench_only_targets)
+		bench_context_print(stdout);
 	bench_add_ring();
+	bench_add_think();
+	bench_add_stalled();
 	bench_add_submit();
 	bench_add_rows();
+	bench_add_pingpong();
+	bench_add_latency();
+	bench_add_burst();
+	bench_add_full();
 	bench_add_verbs();
 	bench_add_idle();
 	for (size_t i = 0; i < case_count; i++) {
-		if (bench_only_targets && !cases[i].has_target)
+		if ((bench_only_targets && !cases[i].has_target) || (cases[i].extra && !extra))
 			continue;
 		if (bench_only_targets) {
 			bench_runs[i] = cases[i].run;
@@ -108,7 +156,9 @@ int main(int argc, char **argv)
 		}
 		bench_shim_register(&cases[i]);
 	}
-	ran = bench_shim_run(bench_only_targets);
-	bench_print_targets();
-	return ran == 0;
+	whole = bench_shim_run(bench_only_targets) > 0;
+	bench_print_targets(bench_only_targets || bench_shim_prints_text() ? stdout : stderr);
+	if (folder != NULL && whole)
+		whole = bench_page_write(folder);
+	return !whole || bench_failures() > 0;
 }

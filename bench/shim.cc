@@ -1,24 +1,29 @@
 /*
- * shim.cc - the only C++ here: google-benchmark's interface, and two peers that are templates
+ * shim.cc - google-benchmark behind an interface for C; with the peers in peers/ that are C++ templates, all C++ there is
  *
- * google-benchmark runs each case once (one iteration of manual time): a case makes its own rounds and statistics,
- * because what it compares has to take turns, which separate benchmarks do not.
+ * google-benchmark selects, repeats, prints and writes files; it measures nothing. A case makes its own rounds and
+ * statistics, because what it compares has to take turns, which separate benchmarks do not. So each case runs once per
+ * repetition: a minimal time of 0 says that one iteration is enough. (Asking for one iteration, or for manual time,
+ * would add "/iterations:1/manual_time" to the names, which a filter would have to match.)
+ *
+ * Hence the time that google-benchmark itself took of a case is that of the whole comparison. The reporters below put
+ * the case's own in its place, which travels as a counter so that it has its mean and deviation over repetitions too.
+ * No processor time is measured for a case: that column is 0.
  */
 #include "bench/shim.h"
 
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
 #include <vector>
-
-#ifdef BENCH_ATOMIC_QUEUE
-#include <atomic_queue/atomic_queue.h>
-#endif
-#ifdef BENCH_MOODYCAMEL
-#include <concurrentqueue/concurrentqueue.h>
-#endif
 
 namespace
 {
+
+const char *const OUR_TIME = "seconds";
 
 class Silent : public benchmark::BenchmarkReporter
 {
@@ -32,6 +37,75 @@ public:
 	}
 };
 
+/* Another reporter, that is told the case's own time. */
+class OurTime : public benchmark::BenchmarkReporter
+{
+public:
+	explicit OurTime(benchmark::BenchmarkReporter *reporter) : reporter_(reporter)
+	{
+	}
+
+	bool ReportContext(const Context &context) override
+	{
+		reporter_->SetOutputStream(&GetOutputStream());
+		reporter_->SetErrorStream(&GetErrorStream());
+		return reporter_->ReportContext(context);
+	}
+
+	void ReportRuns(const std::vector<Run> &report) override
+	{
+		std::vector<Run> ours = report;
+
+		for (Run &run : ours) {
+			auto time = run.counters.find(OUR_TIME);
+			double per_iteration = time == run.counters.end() ? 0 : time->second.value;
+
+			/* Percentages are no times to be divided by iterations. */
+			run.real_accumulated_time =
+				run.aggregate_unit == benchmark::kTime ? per_iteration * run.iterations : per_iteration;
+			run.cpu_accumulated_time = 0;
+			if (time != run.counters.end())
+				run.counters.erase(time);
+		}
+		reporter_->ReportRuns(ours);
+	}
+
+	void Finalize() override
+	{
+		reporter_->Finalize();
+	}
+
+private:
+	benchmark::BenchmarkReporter *reporter_;
+};
+
+/* What was asked for; the library keeps its flags to itself. */
+struct Output {
+	std::string display = "console";
+	std::string file;
+	std::string file_format = "json";
+};
+
+Output output;
+
+void Note(std::string *value, const char *argument, const char *flag)
+{
+	if (std::strncmp(argument, flag, std::strlen(flag)) == 0)
+		*value = argument + std::strlen(flag);
+}
+
+std::unique_ptr<benchmark::BenchmarkReporter> FileReporter()
+{
+	if (output.file_format == "console")
+		return std::make_unique<benchmark::ConsoleReporter>(benchmark::ConsoleReporter::OO_None);
+	if (output.file_format == "csv") {
+		BENCHMARK_DISABLE_DEPRECATED_WARNING
+		return std::make_unique<benchmark::CSVReporter>();
+		BENCHMARK_RESTORE_DEPRECATED_WARNING
+	}
+	return std::make_unique<benchmark::JSONReporter>();
+}
+
 void RunCase(benchmark::State &state, bench_case *each)
 {
 	for (auto _ : state) {
@@ -43,31 +117,62 @@ void RunCase(benchmark::State &state, bench_case *each)
 			each->teardown(each);
 		each->state = nullptr;
 	}
+	each->repetition++;
 }
 
 } // namespace
 
-bool bench_shim_begin(int *argc, char **argv)
+bool bench_shim_begin(int argc, char **argv)
 {
-	benchmark::Initialize(argc, argv);
-	return !benchmark::ReportUnrecognizedArguments(*argc, argv);
+	static char once[] = "--benchmark_min_time=0";
+	static std::vector<char *> arguments(argv, argv + argc);
+	const char *file = std::getenv("BENCHMARK_OUT");
+
+	output.file = file == nullptr ? "" : file;
+	for (char *argument : arguments) {
+		Note(&output.display, argument, "--benchmark_format=");
+		Note(&output.file, argument, "--benchmark_out=");
+		Note(&output.file_format, argument, "--benchmark_out_format=");
+	}
+	/* The last one counts. */
+	arguments.push_back(once);
+	argc++;
+	arguments.push_back(nullptr);
+	benchmark::Initialize(&argc, arguments.data());
+	return !benchmark::ReportUnrecognizedArguments(argc, arguments.data());
+}
+
+void bench_shim_context(const char *name, const char *value)
+{
+	benchmark::AddCustomContext(name, value);
 }
 
 void bench_shim_register(bench_case *each)
 {
-	benchmark::RegisterBenchmark(each->name, RunCase, each)->Iterations(1)->UseManualTime();
+	benchmark::RegisterBenchmark(each->name, RunCase, each);
 }
 
 size_t bench_shim_run(bool silent)
 {
+	std::unique_ptr<benchmark::BenchmarkReporter> file = FileReporter();
+	OurTime display(benchmark::CreateDefaultDisplayReporter()), to_file(file.get());
 	Silent none;
+	benchmark::BenchmarkReporter *shown = &display;
 
-	return silent ? benchmark::RunSpecifiedBenchmarks(&none) : benchmark::RunSpecifiedBenchmarks();
+	if (silent)
+		shown = &none;
+	return output.file.empty() ? benchmark::RunSpecifiedBenchmarks(shown) :
+	                             benchmark::RunSpecifiedBenchmarks(shown, &to_file);
+}
+
+bool bench_shim_prints_text()
+{
+	return output.display == "console";
 }
 
 void bench_shim_seconds(void *state, double seconds)
 {
-	static_cast<benchmark::State *>(state)->SetIterationTime(seconds);
+	static_cast<benchmark::State *>(state)->counters[OUR_TIME] = seconds;
 }
 
 void bench_shim_counter(void *state, const char *name, double value)
@@ -78,148 +183,4 @@ void bench_shim_counter(void *state, const char *name, double value)
 void bench_shim_error(void *state, const char *message)
 {
 	static_cast<benchmark::State *>(state)->SkipWithError(message);
-}
-
-#ifdef BENCH_ATOMIC_QUEUE
-namespace
-{
-
-/* The one for elements that are no atomics; its tail is claimed by compare-and-swap. */
-using AtomicQueue = atomic_queue::AtomicQueue2<bench_record, BENCH_CAPACITY>;
-
-void *AtomicOpen()
-{
-	return new AtomicQueue;
-}
-
-void AtomicClose(void *queue)
-{
-	delete static_cast<AtomicQueue *>(queue);
-}
-
-bool AtomicEnqueue(AtomicQueue *queue, const bench_record &record)
-{
-	bool waited = false;
-
-	while (!queue->try_push(record)) {
-		waited = true;
-		sched_yield();
-	}
-	return waited;
-}
-
-void AtomicProduce(bench_producer *me)
-{
-	auto *queue = static_cast<AtomicQueue *>(me->queue);
-	bench_record record = {};
-
-	BENCH_PRODUCE(me, record, AtomicEnqueue(queue, record));
-}
-
-uint64_t AtomicDequeue(AtomicQueue *queue, bench_consumer *me)
-{
-	bench_record record;
-
-	if (!queue->try_pop(record))
-		return 0;
-	me->sum += record.word[0];
-	return 1;
-}
-
-void AtomicConsume(bench_consumer *me)
-{
-	auto *queue = static_cast<AtomicQueue *>(me->queue);
-
-	BENCH_CONSUME(me, AtomicDequeue(queue, me));
-}
-
-const bench_queue atomic_peer = { "atomic_queue", true,          false,         0,      AtomicOpen,
-	                          AtomicClose,    AtomicProduce, AtomicConsume, nullptr };
-
-} // namespace
-#endif
-
-const bench_queue *bench_atomic_queue(void)
-{
-#ifdef BENCH_ATOMIC_QUEUE
-	return &atomic_peer;
-#else
-	return nullptr;
-#endif
-}
-
-#ifdef BENCH_MOODYCAMEL
-namespace
-{
-
-using Moodycamel = moodycamel::ConcurrentQueue<bench_record>;
-
-/* It has no bound: a producer that finds this many waits, or the backlog would fill the memory. */
-const size_t MOODYCAMEL_MOST = 1 << 18;
-const uint64_t MOODYCAMEL_LOOK = 1024;
-
-void *MoodyOpen()
-{
-	return new Moodycamel(BENCH_CAPACITY);
-}
-
-void MoodyClose(void *queue)
-{
-	delete static_cast<Moodycamel *>(queue);
-}
-
-bool MoodyEnqueue(Moodycamel *queue, const moodycamel::ProducerToken &token, const bench_record &record)
-{
-	bool waited = false;
-
-	if (record.word[0] % MOODYCAMEL_LOOK == 0) {
-		while (queue->size_approx() > MOODYCAMEL_MOST) {
-			waited = true;
-			sched_yield();
-		}
-	}
-	queue->enqueue(token, record);
-	return waited;
-}
-
-void MoodyProduce(bench_producer *me)
-{
-	auto *queue = static_cast<Moodycamel *>(me->queue);
-	moodycamel::ProducerToken token(*queue);
-	bench_record record = {};
-
-	BENCH_PRODUCE(me, record, MoodyEnqueue(queue, token, record));
-}
-
-uint64_t MoodyDequeue(Moodycamel *queue, moodycamel::ConsumerToken &token, bench_consumer *me)
-{
-	bench_record records[BENCH_GROUP];
-	size_t taken = queue->try_dequeue_bulk(token, records, BENCH_GROUP);
-
-	for (size_t i = 0; i < taken; i++)
-		me->sum += records[i].word[0];
-	return taken;
-}
-
-void MoodyConsume(bench_consumer *me)
-{
-	auto *queue = static_cast<Moodycamel *>(me->queue);
-	moodycamel::ConsumerToken token(*queue);
-
-	BENCH_CONSUME(me, MoodyDequeue(queue, token, me));
-}
-
-const bench_queue moodycamel_peer = { "moodycamel", false,        false,        0,      MoodyOpen,
-	                              MoodyClose,   MoodyProduce, MoodyConsume, nullptr };
-
-} // namespace
-#endif
-
-const bench_queue *bench_moodycamel(void)
-{
-#ifdef BENCH_MOODYCAMEL
-	return &moodycamel_peer;
-#else
-	return nullptr;
-#endif
 }

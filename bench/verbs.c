@@ -1,23 +1,25 @@
 /*
- * verbs.c - pause and stop while eight producers are at it, and the grace period by itself
+ * verbs.c - pause, unpause, stop and start while none, eight or 64 producers are at it, and the grace period by itself
  *
- * Loads. "waiting": each producer waits for its outcome before it submits again. "full": each submits as fast as
- * the ring lets it, so a ring's worth of backlog stands before every verb. A producer that is refused looks again after
- * 100 us.
+ * handshake/penstock/VERB/LOAD/producers:N. Loads: "waiting": each producer waits for its outcome before it submits
+ * again. "full": each submits as fast as the ring lets it, so a ring's worth of backlog stands before every verb.
+ * "idle": there are none. A producer that is refused looks again after 100 us (64 of them: 800 us, or looking would be
+ * all that the processors do).
  *
  * A verb has to wait for the backlog that was accepted before it; what it takes beyond that is the handshake. Every
  * submission has a completion callback that notes the time, and after the verb's grace period nothing new runs, so when
  * the verb returns the last note is the end of the backlog:
  *
- *     total   from the call to its return
- *     beyond  from the last outcome (or the call, if that was later) to its return
+ *     pause, stop      from the call to its return
+ *     unpause, start   likewise, of the verb that ends it
+ *     beyond           from the last outcome (or the call, if that was later) to its return
  *
  * `beyond` includes what the verb has to do to the file: a last checkpoint of up to 16 MiB of WAL, and closing it, with
  * their syncs. Three things tell that from the handshake. While the engine is away the file is ours, so in each cycle a
  * plain connection writes as much WAL as the engine had and is closed: raw_close, and beyond less raw_close of the same
  * cycle is `handshake`. There is a third load, "small": as full, with wal_bytes_max=64k, so that hardly anything is
- * left to checkpoint. And verbs/grace, which is the RCU grace period alone: the state word of a running engine is
- * swapped for a copy of itself while eight producers submit. Build with -Drcu_flavour=bp to compare.
+ * left to checkpoint. And handshake/penstock/grace, which is the RCU grace period alone: the state word of a running
+ * engine is swapped for a copy of itself while eight producers submit. Build with -Drcu_flavour=memb to compare.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -29,22 +31,27 @@
 #include "core/rcu.h"
 #include "writer/engine.h"
 
-#define PRODUCERS 8
+#define PRODUCERS_MAX 64
+#define PRODUCERS_JUDGED 8
 #define CYCLES 200
+#define CYCLES_UNJUDGED 100
+#define CYCLES_MIN 10
+#define CASE_NSEC UINT64_C(8000000000) /* no more cycles after this, on a machine that is too slow for all of them */
 #define RUN_NSEC 5000000 /* of load between two verbs */
-#define REFUSED_NSEC 100000
+#define REFUSED_NSEC 12500 /* times the number of producers */
 #define GRACE_CYCLES 2000
 #define GRACE_RUN_NSEC 500000
 #define BEYOND_MAX_USEC 1000.0
 
-enum bench_load { WAITING, FULL, SMALL };
+enum bench_load { WAITING, FULL, SMALL, IDLE };
 
-static const char *const bench_loads[] = { "waiting", "full", "small" };
+static const char *const bench_loads[] = { "waiting", "full", "small", "idle" };
 
 struct bench_worker {
 	penstock *db;
 	const penstock_statement *insert;
 	bool waits;
+	uint64_t refused_nsec;
 	const uint32_t *stop;
 	sem_t outcome;
 	pthread_t id;
@@ -75,7 +82,7 @@ static void *bench_work(void *arg)
 	while (__atomic_load_n(worker->stop, __ATOMIC_ACQUIRE) == 0) {
 		bench_row_next(&row, i++);
 		if (penstock_submit(worker->db, &row.submission, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK) {
-			bench_sleep_nsec(REFUSED_NSEC);
+			bench_sleep_nsec(worker->refused_nsec);
 			continue;
 		}
 		while (worker->waits && sem_wait(&worker->outcome) != 0 && errno == EINTR)
@@ -88,18 +95,21 @@ static void *bench_work(void *arg)
 
 struct bench_busy {
 	penstock *db;
-	struct bench_worker workers[PRODUCERS];
+	struct bench_worker workers[PRODUCERS_MAX];
+	unsigned producers;
 	uint32_t stop;
 	const char *path;
 };
 
-static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load)
+static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load,
+                             unsigned producers)
 {
 	const char *keys[] = { "synchronous=normal", "ring_slots=16384", load == SMALL ? "wal_bytes_max=64k" : NULL,
 		               NULL };
 	penstock_statement *insert;
 
 	busy->stop = 0;
+	busy->producers = producers;
 	busy->path = bench_database_new();
 	busy->db = bench_open(self, busy->path, NULL, keys);
 	if (busy->db == NULL)
@@ -108,12 +118,14 @@ static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, e
 		penstock_close(busy->db, PENSTOCK_FOREVER);
 		return false;
 	}
-	for (unsigned i = 0; i < PRODUCERS; i++) {
+	for (unsigned i = 0; i < busy->producers; i++) {
 		struct bench_worker *worker = &busy->workers[i];
 
-		*worker = (struct bench_worker){
-			.db = busy->db, .insert = insert, .waits = load == WAITING, .stop = &busy->stop
-		};
+		*worker = (struct bench_worker){ .db = busy->db,
+			                         .insert = insert,
+			                         .waits = load == WAITING,
+			                         .refused_nsec = (uint64_t)REFUSED_NSEC * producers,
+			                         .stop = &busy->stop };
 		sem_init(&worker->outcome, 0, 0);
 		if (pthread_create(&worker->id, NULL, bench_work, worker) != 0)
 			abort();
@@ -124,7 +136,7 @@ static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, e
 static void bench_busy_end(struct bench_busy *busy)
 {
 	__atomic_store_n(&busy->stop, 1, __ATOMIC_RELEASE);
-	for (unsigned i = 0; i < PRODUCERS; i++) {
+	for (unsigned i = 0; i < busy->producers; i++) {
 		pthread_join(busy->workers[i].id, NULL);
 		sem_destroy(&busy->workers[i].outcome);
 	}
@@ -137,6 +149,8 @@ static void bench_busy_end(struct bench_busy *busy)
 struct bench_verb {
 	const char *name;
 	enum bench_load load;
+	unsigned producers;
+	const char *back_name;
 	int (*there)(penstock *db, int64_t timeout_usec);
 	int (*back)(penstock *db, int64_t timeout_usec);
 };
@@ -225,25 +239,31 @@ static void bench_run_verb(struct bench_case *self)
 {
 	static struct bench_times times;
 	const struct bench_verb *verb = self->what;
-	size_t cycles = (size_t)bench_amount(CYCLES), i;
+	size_t cycles = (size_t)bench_amount(self->has_target ? CYCLES : CYCLES_UNJUDGED), i;
 	struct bench_busy busy;
+	uint64_t until;
 	bool whole = true;
 
-	if (!bench_busy_begin(self, &busy, verb->load))
+	if (!bench_busy_begin(self, &busy, verb->load, verb->producers))
 		return;
-	for (i = 0; i < cycles && whole; i++)
+	until = bench_nsec() + bench_amount(CASE_NSEC);
+	for (i = 0; i < cycles && whole && (i < CYCLES_MIN || bench_nsec() < until); i++)
 		whole = bench_cycle(verb, busy.path, busy.db, &times, i);
+	cycles = i;
 	if (!whole)
 		bench_fail(self, "%s", penstock_error_message());
 	bench_busy_end(&busy);
 	if (!whole)
 		return;
-	bench_say_distribution(self, "total", times.total, cycles);
+	bench_say(self, "cycles", (double)cycles);
+	bench_say_distribution(self, verb->name, times.total, cycles);
 	bench_say_distribution(self, "beyond", times.beyond, cycles);
-	bench_say_distribution(self, "back", times.back, cycles);
+	bench_say_distribution(self, verb->back_name, times.back, cycles);
 	bench_say_distribution(self, "raw_close", times.raw_close, cycles);
 	bench_say_distribution(self, "handshake", times.handshake, cycles);
 	bench_say_seconds(self, bench_quantile(times.beyond, cycles, 0.50) / 1e6);
+	if (!self->has_target)
+		return;
 	bench_judge_p99(times.beyond, cycles, "backlog", verb);
 	bench_judge_p99(times.handshake, cycles, "backlog and raw close", verb);
 }
@@ -257,7 +277,7 @@ static void bench_run_grace(struct bench_case *self)
 	struct bench_target target = { .limit = BEYOND_MAX_USEC, .at_most = true, .unit = " us" };
 	struct bench_busy busy;
 
-	if (!bench_busy_begin(self, &busy, *(const enum bench_load *)self->what))
+	if (!bench_busy_begin(self, &busy, *(const enum bench_load *)self->what, PRODUCERS_JUDGED))
 		return;
 	for (i = 0; i < cycles; i++) {
 		struct ps_keys keys = ps_state_keys(&busy.db->state);
@@ -281,26 +301,38 @@ static void bench_run_grace(struct bench_case *self)
 
 void bench_add_verbs(void)
 {
-	static const struct bench_verb verbs[] = {
-		{ "pause", WAITING, penstock_pause, penstock_unpause },
-		{ "pause", FULL, penstock_pause, penstock_unpause },
-		{ "pause", SMALL, penstock_pause, penstock_unpause },
-		{ "stop", WAITING, penstock_stop, penstock_start },
-		{ "stop", FULL, penstock_stop, penstock_start },
-		{ "stop", SMALL, penstock_stop, penstock_start },
-	};
+	static const struct {
+		enum bench_load load;
+		unsigned producers;
+	} places[] = { { IDLE, 0 },  { WAITING, 8 },  { FULL, 8 }, { SMALL, 8 },
+		       { WAITING, 64 }, { FULL, 64 }, { SMALL, 64 } };
+	enum { PLACES = sizeof places / sizeof places[0] };
+	static struct bench_verb verbs[2 * PLACES];
 	static const enum bench_load loads[] = { WAITING, FULL };
 
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-		struct bench_case each = { .run = bench_run_verb, .what = &verbs[i], .has_target = true };
+	for (size_t i = 0; i < 2 * PLACES; i++) {
+		struct bench_case each = { .run = bench_run_verb, .what = &verbs[i] };
 
-		snprintf(each.name, sizeof each.name, "verbs/%s/%s", verbs[i].name, bench_loads[verbs[i].load]);
+		verbs[i] = i < PLACES ? (struct bench_verb){ .name = "pause",
+			                                     .back_name = "unpause",
+			                                     .there = penstock_pause,
+			                                     .back = penstock_unpause }
+		                      : (struct bench_verb){ .name = "stop",
+			                                     .back_name = "start",
+			                                     .there = penstock_stop,
+			                                     .back = penstock_start };
+		verbs[i].load = places[i % PLACES].load;
+		verbs[i].producers = places[i % PLACES].producers;
+		each.has_target = verbs[i].producers == PRODUCERS_JUDGED;
+		each.extra = verbs[i].load == SMALL && !each.has_target;
+		snprintf(each.name, sizeof each.name, "handshake/penstock/%s/%s/producers:%u", verbs[i].name,
+		         bench_loads[verbs[i].load], verbs[i].producers);
 		bench_add(&each);
 	}
 	for (size_t i = 0; i < 2; i++) {
 		struct bench_case each = { .run = bench_run_grace, .what = &loads[i], .has_target = true };
 
-		snprintf(each.name, sizeof each.name, "verbs/grace/%s", bench_loads[loads[i]]);
+		snprintf(each.name, sizeof each.name, "handshake/penstock/grace/%s/producers:8", bench_loads[loads[i]]);
 		bench_add(&each);
 	}
 }

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+#
+# test_bench.sh - every benchmark runs: penstock-bench --quick over everything, whose figures decide nothing
+#
+# PENSTOCK_BENCH is the program. Prints TAP, a test for each family of cases.
+set -u -o pipefail
+
+bench=${PENSTOCK_BENCH:?must name penstock-bench}
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+export TMPDIR=$folder
+
+number=0
+say() { # status, name
+	number=$((number + 1))
+	if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2"; fi
+}
+
+"$bench" --quick >"$folder/out" 2>"$folder/err"
+status=$?
+for family in $("$bench" --benchmark_list_tests | cut -d / -f 1 | sort -u); do
+	errors=$(grep -E "^$family/.*ERROR OCCURRED" "$folder/out" | grep -v 'left out:')
+	[ -z "$errors" ] && grep -qE "^$family/[^ ]+ +[0-9]" "$folder/out"
+	say $? "$family runs"
+	[ -z "$errors" ] || sed 's/^/# /' <<<"$errors"
+done
+# What is not installed here is named.
+while read -r name reason; do
+	number=$((number + 1))
+	echo "ok $number - $name # SKIP $reason"
+done < <(sed -nE "s/^([^ ]+) +ERROR OCCURRED: '(left out:.*)'$/\1 \2/p" "$folder/out")
+[ "$status" = 0 ]
+say $? "the suite says that all of it ran"
+[ "$status" = 0 ] || tail -n 20 "$folder/err" | sed 's/^/# /'
+echo "1..$number"
