@@ -73,16 +73,11 @@ static enum options_parsed parse_operands(struct arguments *arguments, int count
 
 enum options_parsed arguments_parse(struct arguments *arguments, int argc, char **argv)
 {
-	enum { CSV = 1, SQL, THREADS, ACK, CONFIG, SET, JSON, QUIET, HELP };
+	enum { CSV = 1, SQL, HELP };
 	static const struct option options[] = {
 		{ "csv", required_argument, NULL, CSV },
 		{ "sql", required_argument, NULL, SQL },
-		{ "threads", required_argument, NULL, THREADS },
-		{ "ack", required_argument, NULL, ACK },
-		{ "config", required_argument, NULL, CONFIG },
-		{ "set", required_argument, NULL, SET },
-		{ "json", no_argument, NULL, JSON },
-		{ "quiet", no_argument, NULL, QUIET },
+		OPTIONS_COMMON,
 		{ "help", no_argument, NULL, HELP },
 		{ 0 },
 	};
@@ -104,29 +99,12 @@ enum options_parsed arguments_parse(struct arguments *arguments, int argc, char 
 		case SQL:
 			arguments->sql = optarg;
 			break;
-		case THREADS:
-			parsed = options_threads(common, optarg);
-			break;
-		case ACK:
-			parsed = options_ack(common, optarg);
-			break;
-		case CONFIG:
-			common->config.config_file = optarg;
-			break;
-		case SET:
-			parsed = options_set(common, optarg);
-			break;
-		case JSON:
-			common->json = true;
-			break;
-		case QUIET:
-			common->quiet = true;
-			break;
 		case HELP:
 			fputs(usage, stdout);
 			return OPTIONS_HELPED;
 		default:
-			return options_unknown(common);
+			parsed = options_take(common, option, optarg);
+			break;
 		}
 	}
 	if (parsed != OPTIONS_GOOD)

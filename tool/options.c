@@ -30,7 +30,8 @@ void options_free(struct options *options)
 	free(options->settings);
 }
 
-enum options_parsed options_unknown(const struct options *options)
+/* After getopt has said what. */
+static enum options_parsed unknown(const struct options *options)
 {
 	fprintf(stderr, "Try '%s --help'.\n", options->command);
 	return OPTIONS_WRONG;
@@ -45,10 +46,10 @@ enum options_parsed options_wrong(const struct options *options, const char *for
 	vfprintf(stderr, format, list);
 	va_end(list);
 	putc('\n', stderr);
-	return options_unknown(options);
+	return unknown(options);
 }
 
-enum options_parsed options_ack(struct options *options, const char *text)
+static enum options_parsed take_ack(struct options *options, const char *text)
 {
 	static const struct {
 		const char *name;
@@ -68,7 +69,7 @@ enum options_parsed options_ack(struct options *options, const char *text)
 	return options_wrong(options, "--ack %s: no such level; it is none, committed or durable", text);
 }
 
-enum options_parsed options_threads(struct options *options, const char *text)
+static enum options_parsed take_threads(struct options *options, const char *text)
 {
 	char *end;
 	unsigned long number;
@@ -81,7 +82,7 @@ enum options_parsed options_threads(struct options *options, const char *text)
 	return OPTIONS_GOOD;
 }
 
-enum options_parsed options_set(struct options *options, char *text)
+static enum options_parsed take_set(struct options *options, char *text)
 {
 	char *equals = strchr(text, '=');
 
@@ -99,4 +100,27 @@ enum options_parsed options_set(struct options *options, char *text)
 		return options_wrong(options, "--set %s=%s: %s", text, equals + 1, penstock_error_message());
 	options->settings[options->setting_count++] = (struct options_setting){ text, equals + 1 };
 	return OPTIONS_GOOD;
+}
+
+enum options_parsed options_take(struct options *options, int option, char *text)
+{
+	switch (option) {
+	case OPTIONS_THREADS:
+		return take_threads(options, text);
+	case OPTIONS_ACK:
+		return take_ack(options, text);
+	case OPTIONS_SET:
+		return take_set(options, text);
+	case OPTIONS_CONFIG:
+		options->config.config_file = text;
+		return OPTIONS_GOOD;
+	case OPTIONS_JSON:
+		options->json = true;
+		return OPTIONS_GOOD;
+	case OPTIONS_QUIET:
+		options->quiet = true;
+		return OPTIONS_GOOD;
+	default:
+		return unknown(options);
+	}
 }

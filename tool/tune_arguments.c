@@ -166,27 +166,19 @@ static enum options_parsed check_operands(struct tune_arguments *arguments, int 
 
 enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int argc, char **argv)
 {
-	enum {
-		WORKLOAD = 1, CSV, SQL, SETUP, THREADS, WAIT, ACK, GOAL, P99,
-		BUDGET, SEED, CONFIG, SET, OUT, JSON, QUIET, HELP
-	};
+	enum { WORKLOAD = 1, CSV, SQL, SETUP, WAIT, GOAL, P99, BUDGET, SEED, OUT, HELP };
 	static const struct option options[] = {
 		{ "workload", required_argument, NULL, WORKLOAD },
 		{ "csv", required_argument, NULL, CSV },
 		{ "sql", required_argument, NULL, SQL },
 		{ "setup", required_argument, NULL, SETUP },
-		{ "threads", required_argument, NULL, THREADS },
 		{ "wait", no_argument, NULL, WAIT },
-		{ "ack", required_argument, NULL, ACK },
 		{ "goal", required_argument, NULL, GOAL },
 		{ "p99", required_argument, NULL, P99 },
 		{ "budget", required_argument, NULL, BUDGET },
 		{ "seed", required_argument, NULL, SEED },
-		{ "config", required_argument, NULL, CONFIG },
-		{ "set", required_argument, NULL, SET },
 		{ "out", required_argument, NULL, OUT },
-		{ "json", no_argument, NULL, JSON },
-		{ "quiet", no_argument, NULL, QUIET },
+		OPTIONS_COMMON,
 		{ "help", no_argument, NULL, HELP },
 		{ 0 },
 	};
@@ -219,14 +211,8 @@ enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int a
 		case SETUP:
 			files->setup = optarg;
 			break;
-		case THREADS:
-			parsed = options_threads(common, optarg);
-			break;
 		case WAIT:
 			arguments->wait = true;
-			break;
-		case ACK:
-			parsed = options_ack(common, optarg);
 			break;
 		case GOAL:
 			parsed = parse_goal(arguments, optarg);
@@ -241,26 +227,15 @@ enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int a
 		case SEED:
 			parsed = parse_seed(arguments, optarg);
 			break;
-		case CONFIG:
-			common->config.config_file = optarg;
-			break;
-		case SET:
-			parsed = options_set(common, optarg);
-			break;
 		case OUT:
 			arguments->out = optarg;
-			break;
-		case JSON:
-			common->json = true;
-			break;
-		case QUIET:
-			common->quiet = true;
 			break;
 		case HELP:
 			fputs(usage, stdout);
 			return OPTIONS_HELPED;
 		default:
-			return options_unknown(common);
+			parsed = options_take(common, option, optarg);
+			break;
 		}
 	}
 	if (parsed != OPTIONS_GOOD)
