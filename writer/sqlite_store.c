@@ -168,15 +168,23 @@ static void remember_begin(struct ps_store *store)
 	store->hindsight.total_at_begin = shown_total(store);
 }
 
+/* changes() is this and not what SQLite says, until the next statement that changes something. */
+static void correct_changes(struct ps_store *store, int64_t changes)
+{
+	struct hindsight *hindsight = &store->hindsight;
+
+	hindsight->corrected = true;
+	hindsight->changes = changes;
+	hindsight->stale_changes = sqlite3_changes64(store->connection);
+	hindsight->stale_total = sqlite3_total_changes64(store->connection);
+}
+
 static void remember_rollback(struct ps_store *store)
 {
 	struct hindsight *hindsight = &store->hindsight;
 
 	hindsight->total_undone += shown_total(store) - hindsight->total_at_begin;
-	hindsight->corrected = true;
-	hindsight->changes = hindsight->changes_at_begin;
-	hindsight->stale_changes = sqlite3_changes64(store->connection);
-	hindsight->stale_total = sqlite3_total_changes64(store->connection);
+	correct_changes(store, hindsight->changes_at_begin);
 }
 
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, bool create)
@@ -738,7 +746,6 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	struct penstock_statement *statement = (struct penstock_statement *)records[0]->statement;
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
-	struct hindsight *hindsight = &store->hindsight;
 	int rc = SQLITE_OK, reprepared;
 	unsigned i;
 
@@ -754,10 +761,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	sqlite3_reset(prepared->statement);
 	if (rc == SQLITE_DONE && reprepared == 0 && stands_alone(store, prepared)) {
 		/* As after the last of them. */
-		hindsight->corrected = true;
-		hindsight->changes = 1;
-		hindsight->stale_changes = sqlite3_changes64(store->connection);
-		hindsight->stale_total = sqlite3_total_changes64(store->connection);
+		correct_changes(store, 1);
 		return PS_DONE;
 	}
 	if (reprepared != 0)

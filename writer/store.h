@@ -51,7 +51,7 @@ enum ps_verdict ps_store_begin(struct ps_store *store);
  */
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome);
-/* With how many others at most the statement may run as one, itself included; 0: with none. */
+/* The most statements, this one among them, that may run as one; 0: it runs by itself. */
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record);
 /* Whether `next` may run as one with `record`, for which the above said yes. */
 bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next);
