@@ -1,7 +1,7 @@
 /*
  * test_faults.c - what becomes of submissions when the disk, the memory or another process fails
  *
- * A VFS of the test's own stands over SQLite's, counts and logs the calls, and fails the N-th of a kind once or for ever.
+ * A VFS (shim.h) stands over SQLite's, counts and logs the calls, and fails the N-th of a kind once or for ever.
  * SQLite's memory (and, without sanitizers, everybody's) fails likewise.
  *
  * After each fault: every accepted submission has exactly one outcome; what is OK is in the file once, what is UNKNOWN at
@@ -19,6 +19,7 @@
 
 #include "core/penstock.h"
 #include "tests/harness.h"
+#include "tests/shim.h"
 
 #define HANG_SECONDS 600
 
@@ -30,28 +31,27 @@
 
 /* ---- the VFS ---- */
 
+/* Sets of calls. */
 enum operation {
-	OPEN = 1 << 0,
-	READ = 1 << 1,
-	WRITE = 1 << 2,
-	SYNC = 1 << 3,
-	TRUNCATE = 1 << 4,
-	SIZE = 1 << 5,
-	LOCK = 1 << 6,
-	SHM_MAP = 1 << 7,
-	SHM_LOCK = 1 << 8,
-	DELETE = 1 << 9,
-	ACCESS = 1 << 10,
-	CLOSE = 1 << 11,
-	UNLOCK = 1 << 12,
+	OPEN = 1 << SHIM_OPEN,
+	READ = 1 << SHIM_READ,
+	WRITE = 1 << SHIM_WRITE,
+	SYNC = 1 << SHIM_SYNC,
+	TRUNCATE = 1 << SHIM_TRUNCATE,
+	SIZE = 1 << SHIM_SIZE,
+	LOCK = 1 << SHIM_LOCK,
+	SHM_MAP = 1 << SHIM_SHM_MAP,
+	SHM_LOCK = 1 << SHIM_SHM_LOCK,
+	DELETE = 1 << SHIM_DELETE,
+	ACCESS = 1 << SHIM_ACCESS,
 	/* no call, but in the log */
-	COMMIT_FRAME = 1 << 13,
-	OUTCOME = 1 << 14
+	COMMIT_FRAME = 1 << SHIM_CALLS,
+	OUTCOME = 1 << (SHIM_CALLS + 1)
 };
 
 #define MAY_FAIL (OPEN | READ | WRITE | SYNC | TRUNCATE | SIZE | LOCK | SHM_MAP | SHM_LOCK | DELETE | ACCESS)
 
-enum kind { MAIN = 1, WAL = 2, OTHER = 4 };
+enum kind { MAIN = SHIM_MAIN, WAL = SHIM_WAL, OTHER = SHIM_OTHER };
 
 struct event {
 	enum operation operation;
@@ -61,7 +61,6 @@ struct event {
 
 static struct {
 	pthread_mutex_t mutex;
-	sqlite3_vfs *real;
 	/* the fault: the at-th call among these fails; 0: none */
 	unsigned operations;
 	unsigned kinds;
@@ -77,50 +76,6 @@ static struct {
 	size_t logged;
 } disk = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
-struct shim_file {
-	sqlite3_file base;
-	enum kind kind;
-	sqlite3_file *real;
-};
-
-static sqlite3_file *real_of(sqlite3_file *file)
-{
-	return ((struct shim_file *)file)->real;
-}
-
-static enum kind kind_of(sqlite3_file *file)
-{
-	return ((struct shim_file *)file)->kind;
-}
-
-static int natural_code(enum operation operation)
-{
-	switch (operation) {
-	case OPEN:
-		return SQLITE_CANTOPEN;
-	case READ:
-		return SQLITE_IOERR_READ;
-	case WRITE:
-		return SQLITE_IOERR_WRITE;
-	case SYNC:
-		return SQLITE_IOERR_FSYNC;
-	case TRUNCATE:
-		return SQLITE_IOERR_TRUNCATE;
-	case SIZE:
-		return SQLITE_IOERR_FSTAT;
-	case LOCK:
-		return SQLITE_IOERR_LOCK;
-	case SHM_MAP:
-		return SQLITE_IOERR_SHMMAP;
-	case SHM_LOCK:
-		return SQLITE_IOERR_SHMLOCK;
-	case DELETE:
-		return SQLITE_IOERR_DELETE;
-	default:
-		return SQLITE_IOERR_ACCESS;
-	}
-}
-
 static void log_event(enum operation operation, enum kind kind, void *arg)
 {
 	pthread_mutex_lock(&disk.mutex);
@@ -132,183 +87,40 @@ static void log_event(enum operation operation, enum kind kind, void *arg)
 }
 
 /* SQLITE_OK, or the code to fail with. */
-static int enter_call(enum operation operation, enum kind kind)
+static int enter_call(const struct shim_event *event)
 {
+	unsigned operation = 1u << event->call;
 	int code = SQLITE_OK;
 
 	pthread_mutex_lock(&disk.mutex);
 	disk.calls++;
-	if (disk.at != 0 && !disk.only_after_commit && (disk.operations & operation) != 0 && (disk.kinds & kind) != 0) {
+	if (disk.at != 0 && !disk.only_after_commit && (disk.operations & operation) != 0 && (disk.kinds & event->file) != 0) {
 		disk.seen++;
 		if (disk.seen == disk.at || (disk.for_ever && disk.seen > disk.at)) {
 			disk.failed++;
-			code = disk.code != 0 ? disk.code : natural_code(operation);
+			code = disk.code != 0 ? disk.code : shim_natural_code(event->call);
 		}
 	}
 	pthread_mutex_unlock(&disk.mutex);
 	if (operation == SYNC && code == SQLITE_OK)
-		log_event(SYNC, kind, NULL);
+		log_event(SYNC, (enum kind)event->file, NULL);
 	return code;
 }
 
-static int shim_close(sqlite3_file *file)
+static int watch_disk(const struct shim_event *event)
 {
-	enter_call(CLOSE, kind_of(file));
-	return real_of(file)->pMethods->xClose(real_of(file));
-}
-
-static int shim_read(sqlite3_file *file, void *data, int bytes, sqlite3_int64 offset)
-{
-	int code = enter_call(READ, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xRead(real_of(file), data, bytes, offset);
-}
-
-static int shim_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 offset)
-{
-	const unsigned char *frame = data;
-	int code = enter_call(WRITE, kind_of(file));
-
-	if (code != SQLITE_OK)
-		return code;
-	if (kind_of(file) == WAL && disk.wal_space != 0 && offset + bytes > disk.wal_space)
-		return SQLITE_FULL;
-	code = real_of(file)->pMethods->xWrite(real_of(file), data, bytes, offset);
-	/* A frame's header; its second word is the database's size when the frame ends a transaction. */
-	if (kind_of(file) == WAL && bytes == 24 && memcmp(frame + 4, "\0\0\0\0", 4) != 0)
-		log_event(COMMIT_FRAME, WAL, NULL);
-	return code;
-}
-
-static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
-{
-	int code = enter_call(TRUNCATE, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xTruncate(real_of(file), size);
-}
-
-static int shim_sync(sqlite3_file *file, int flags)
-{
-	int code = enter_call(SYNC, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xSync(real_of(file), flags);
-}
-
-static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
-{
-	int code = enter_call(SIZE, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xFileSize(real_of(file), size);
-}
-
-static int shim_lock(sqlite3_file *file, int level)
-{
-	int code = enter_call(LOCK, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xLock(real_of(file), level);
-}
-
-static int shim_unlock(sqlite3_file *file, int level)
-{
-	enter_call(UNLOCK, kind_of(file));
-	return real_of(file)->pMethods->xUnlock(real_of(file), level);
-}
-
-static int shim_reserved(sqlite3_file *file, int *result)
-{
-	return real_of(file)->pMethods->xCheckReservedLock(real_of(file), result);
-}
-
-static int shim_control(sqlite3_file *file, int operation, void *arg)
-{
-	return real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
-}
-
-static int shim_sector(sqlite3_file *file)
-{
-	return real_of(file)->pMethods->xSectorSize(real_of(file));
-}
-
-static int shim_device(sqlite3_file *file)
-{
-	return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
-}
-
-static int shim_shm_map(sqlite3_file *file, int page, int bytes, int extend, void volatile **memory)
-{
-	int code = enter_call(SHM_MAP, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmMap(real_of(file), page, bytes, extend, memory);
-}
-
-static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
-{
-	int code = enter_call((flags & SQLITE_SHM_LOCK) != 0 ? SHM_LOCK : UNLOCK, kind_of(file));
-
-	return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
-}
-
-static void shim_shm_barrier(sqlite3_file *file)
-{
-	real_of(file)->pMethods->xShmBarrier(real_of(file));
-}
-
-static int shim_shm_unmap(sqlite3_file *file, int remove_it)
-{
-	return real_of(file)->pMethods->xShmUnmap(real_of(file), remove_it);
-}
-
-static const sqlite3_io_methods shim_methods = {
-	.iVersion = 2,
-	.xClose = shim_close,
-	.xRead = shim_read,
-	.xWrite = shim_write,
-	.xTruncate = shim_truncate,
-	.xSync = shim_sync,
-	.xFileSize = shim_size,
-	.xLock = shim_lock,
-	.xUnlock = shim_unlock,
-	.xCheckReservedLock = shim_reserved,
-	.xFileControl = shim_control,
-	.xSectorSize = shim_sector,
-	.xDeviceCharacteristics = shim_device,
-	.xShmMap = shim_shm_map,
-	.xShmLock = shim_shm_lock,
-	.xShmBarrier = shim_shm_barrier,
-	.xShmUnmap = shim_shm_unmap,
-};
-
-static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
-{
-	struct shim_file *shim = (struct shim_file *)file;
 	int code;
 
-	(void)vfs;
-	shim->base.pMethods = NULL;
-	shim->kind = flags & SQLITE_OPEN_MAIN_DB ? MAIN : flags & SQLITE_OPEN_WAL ? WAL : OTHER;
-	shim->real = (sqlite3_file *)(shim + 1);
-	code = enter_call(OPEN, shim->kind);
-	if (code == SQLITE_OK)
-		code = disk.real->xOpen(disk.real, name, shim->real, flags, out_flags);
-	if (code == SQLITE_OK)
-		shim->base.pMethods = &shim_methods;
+	if (event->after) {
+		if (shim_is_commit_frame(event))
+			log_event(COMMIT_FRAME, WAL, NULL);
+		return SQLITE_OK;
+	}
+	code = enter_call(event);
+	if (code == SQLITE_OK && event->call == SHIM_WRITE && event->file == SHIM_WAL && disk.wal_space != 0 &&
+	    event->offset + event->bytes > disk.wal_space)
+		code = SQLITE_FULL;
 	return code;
-}
-
-static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync)
-{
-	int code = enter_call(DELETE, strstr(name, "-wal") != NULL ? WAL : OTHER);
-
-	(void)vfs;
-	return code != SQLITE_OK ? code : disk.real->xDelete(disk.real, name, sync);
-}
-
-static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *result)
-{
-	int code = enter_call(ACCESS, strstr(name, "-wal") != NULL ? WAL : OTHER);
-
-	(void)vfs;
-	return code != SQLITE_OK ? code : disk.real->xAccess(disk.real, name, flags, result);
 }
 
 static void fail_call(unsigned operations, unsigned kinds, unsigned at, bool for_ever)
@@ -423,7 +235,6 @@ static sem_t gate_entered, gate_open;
 
 static void begin(void)
 {
-	static sqlite3_vfs shim;
 	sqlite3_mem_methods counting;
 
 	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory);
@@ -439,15 +250,7 @@ static void begin(void)
 	/* Without it an allocation may come out of a connection's own small store. */
 	sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
 	sqlite3_initialize();
-	disk.real = sqlite3_vfs_find("unix");
-	shim = *disk.real;
-	shim.zName = "shim";
-	shim.szOsFile = (int)sizeof(struct shim_file) + disk.real->szOsFile;
-	shim.pNext = NULL;
-	shim.xOpen = shim_open;
-	shim.xDelete = shim_delete;
-	shim.xAccess = shim_access;
-	sqlite3_vfs_register(&shim, 1);
+	shim_install(watch_disk);
 	sem_init(&gate_entered, 0, 0);
 	sem_init(&gate_open, 0, 0);
 	alarm(getenv("PENSTOCK_HANG") != NULL ? (unsigned)atoi(getenv("PENSTOCK_HANG")) : HANG_SECONDS);
