@@ -44,6 +44,7 @@
 
 #include "core/penstock.h"
 #include "tests/harness.h"
+#include "tests/random.h"
 #include "tests/shim.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -137,19 +138,10 @@ struct page {
 static struct page *page;
 static uint64_t seed = 1;
 
-static uint64_t mix(uint64_t z)
-{
-	/* splitmix64's finalizer (Steele, Lea, Flood) */
-	z += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 static unsigned draw(uint64_t *state, unsigned below)
 {
 	*state += 1;
-	return (unsigned)(mix(*state) % below);
+	return (unsigned)(random_mix(*state) % below);
 }
 
 static unsigned parts_of(enum kind kind)
@@ -165,7 +157,7 @@ static bool is_wrong(enum kind kind)
 /* Positive, with room for a part to be added. */
 static int64_t checksum(unsigned life, unsigned producer, unsigned number)
 {
-	return (int64_t)(mix(mix(mix(seed ^ life) ^ producer) ^ number) >> 2);
+	return (int64_t)(random_mix(random_mix(random_mix(seed ^ life) ^ producer) ^ number) >> 2);
 }
 
 static unsigned padding_of(enum kind kind, int64_t sum)
@@ -499,7 +491,7 @@ static void live(uint64_t random)
 	page->deleting = true;
 	must(penstock_submit(db, &cleaning, PENSTOCK_FOREVER, NULL), "the cleaning");
 	for (unsigned i = 0; i < PRODUCERS; i++) {
-		producers[i] = (struct producer){ .index = i, .random = mix(random + i),
+		producers[i] = (struct producer){ .index = i, .random = random_mix(random + i),
 			                          .may_ask_durable = config.synchronous != PENSTOCK_SYNCHRONOUS_OFF };
 		if (pthread_create(&producers[i].thread, NULL, produce, &producers[i]) != 0)
 			abort();
@@ -912,7 +904,7 @@ static void run_a_life(uint64_t random)
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
-		live(mix(random));
+		live(random_mix(random));
 	if (child < 0) {
 		perror("fork");
 		exit(1);
@@ -960,7 +952,7 @@ int main(void)
 	sigprocmask(SIG_BLOCK, &child_ends, NULL);
 	create_file();
 	for (life = 0; life < kills; life++) {
-		uint64_t random = mix(seed) + mix(life);
+		uint64_t random = random_mix(seed) + random_mix(life);
 		unsigned one = 0, few = 0, way;
 
 		forget_page();

@@ -38,6 +38,7 @@
 
 #include "core/penstock.h"
 #include "tests/harness.h"
+#include "tests/random.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define WITH_FORK 0 /* TSan cannot follow a fork of many threads */
@@ -64,21 +65,6 @@
 #define OUTSIDE_EVERY 8 /* rounds: who waits for a lock does few handshakes */
 
 static uint64_t seed = 1;
-
-static uint64_t next_random(uint64_t *state)
-{
-	/* splitmix64 (Steele, Lea, Flood) */
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static unsigned pick(uint64_t *state, unsigned below)
-{
-	return (unsigned)(next_random(state) % below);
-}
 
 /* ---- what a round knows ------------------------------------------------------------------------------------------- */
 
@@ -160,13 +146,13 @@ static int64_t some_timeout(uint64_t *random)
 {
 	static const int64_t timeouts[] = { 0, 50, 1000, 5000 };
 
-	return pick(random, 8) != 0 ? PENSTOCK_FOREVER : timeouts[pick(random, COUNT_OF(timeouts))];
+	return random_below(random, 8) != 0 ? PENSTOCK_FOREVER : timeouts[random_below(random, COUNT_OF(timeouts))];
 }
 
 /* Takes part in cancelling: usleep is a cancellation point. */
 static void rest(uint64_t *random, unsigned usec)
 {
-	usleep(pick(random, usec) + 1);
+	usleep(random_below(random, usec) + 1);
 }
 
 /* ---- producers ---------------------------------------------------------------------------------------------------- */
@@ -200,8 +186,8 @@ static void produce(struct place *place)
 		return;
 	}
 	submitted[place->index] = number + 1;
-	fate->heard = (unsigned char)pick(&place->random, 4);
-	switch (pick(&place->random, 24)) {
+	fate->heard = (unsigned char)random_below(&place->random, 4);
+	switch (random_below(&place->random, 24)) {
 	case 0:
 		fate->wrong = true;
 		values[1] = penstock_null();
@@ -234,7 +220,7 @@ static void produce(struct place *place)
 	if (status != PENSTOCK_OK && status != PENSTOCK_FULL && status != PENSTOCK_TIMEOUT && status != PENSTOCK_PAUSED &&
 	    status != PENSTOCK_STOPPED)
 		COMPLAIN("submit: %s: %s", penstock_status_name(status), penstock_error_message());
-	if (status != PENSTOCK_OK || pick(&place->random, 8) == 0)
+	if (status != PENSTOCK_OK || random_below(&place->random, 8) == 0)
 		rest(&place->random, 2000);
 }
 
@@ -268,13 +254,13 @@ static void pause_once(struct place *place)
 
 	if (status == PENSTOCK_OK) {
 		pthread_cleanup_push(end_pause, place);
-		if (pick(&place->random, 4) == 0)
+		if (random_below(&place->random, 4) == 0)
 			rest(&place->random, 200);
 		pthread_cleanup_pop(1);
 	} else if (status != PENSTOCK_TIMEOUT && status != PENSTOCK_STOPPED) {
 		COMPLAIN("pause: %s: %s", penstock_status_name(status), penstock_error_message());
 	}
-	if (pick(&place->random, 8) == 0)
+	if (random_below(&place->random, 8) == 0)
 		rest(&place->random, 500);
 }
 
@@ -300,7 +286,7 @@ static void stop_once(struct place *place)
 	status = CALL(place, penstock_stop(db, some_timeout(&place->random)));
 	if (status != PENSTOCK_OK && status != PENSTOCK_TIMEOUT)
 		COMPLAIN("stop: %s", penstock_status_name(status));
-	if (pick(&place->random, 4) == 0)
+	if (random_below(&place->random, 4) == 0)
 		rest(&place->random, 300);
 	pthread_cleanup_pop(1);
 }
@@ -327,20 +313,20 @@ static void look_once(struct place *place)
 	penstock_config change;
 	int status = PENSTOCK_OK;
 
-	switch (pick(&place->random, 4)) {
+	switch (random_below(&place->random, 4)) {
 	case 0:
-		status = CALL(place, penstock_flush(db, pick(&place->random, 2000)));
+		status = CALL(place, penstock_flush(db, random_below(&place->random, 2000)));
 		break;
 	case 1:
 		penstock_config_init(&change);
-		change.batch_max = 1 + pick(&place->random, 200);
-		change.ring_bytes = 4096 + pick(&place->random, 10000);
-		change.spin_usec = pick(&place->random, 2) * 20;
-		change.linger_usec = pick(&place->random, 4) == 0 ? 100 : 0;
-		change.wal_bytes_max = pick(&place->random, 2) ? 65536 : 1 << 20;
-		change.when_full = pick(&place->random, 2);
-		change.when_paused = pick(&place->random, 2);
-		change.when_stopped = pick(&place->random, 2);
+		change.batch_max = 1 + random_below(&place->random, 200);
+		change.ring_bytes = 4096 + random_below(&place->random, 10000);
+		change.spin_usec = random_below(&place->random, 2) * 20;
+		change.linger_usec = random_below(&place->random, 4) == 0 ? 100 : 0;
+		change.wal_bytes_max = random_below(&place->random, 2) ? 65536 : 1 << 20;
+		change.when_full = random_below(&place->random, 2);
+		change.when_paused = random_below(&place->random, 2);
+		change.when_stopped = random_below(&place->random, 2);
 		status = CALL(place, penstock_reconfigure(db, &change));
 		break;
 	case 2:
@@ -381,8 +367,8 @@ static void *send_signals(void *arg)
 
 	(void)arg;
 	while (!calm && seed % SIGNALS_NOT_EVERY != 0) {
-		int number = pick(&random, 2) ? SIGUSR1 : SIGUSR2;
-		unsigned to = pick(&random, PLACES + 1);
+		int number = random_below(&random, 2) ? SIGUSR1 : SIGUSR2;
+		unsigned to = random_below(&random, PLACES + 1);
 
 		pthread_mutex_lock(&joining);
 		if (to == PLACES)
@@ -428,9 +414,9 @@ static void *cancel_threads(void *arg)
 
 	(void)arg;
 	while (!calm && WITH_CANCEL) {
-		struct place *place = &places[pick(&random, PLACES)];
+		struct place *place = &places[random_below(&random, PLACES)];
 
-		usleep(pick(&random, 20000));
+		usleep(random_below(&random, 20000));
 		canceller_inside = place->inside;
 		pthread_cancel(place->thread);
 		/* It ends once the call that it is in has returned. */
@@ -471,7 +457,7 @@ static void *fork_children(void *arg)
 	(void)arg;
 	while (!calm && WITH_FORK) {
 		/* Seldom: each makes every page of the process copied on its next write. */
-		usleep(20000 + pick(&random, 200000));
+		usleep(20000 + random_below(&random, 200000));
 		child = fork();
 		if (child == 0) {
 			alarm(60);
@@ -501,9 +487,9 @@ static int hold_the_lock(const char *file, uint64_t random)
 	sqlite3_busy_timeout(connection, 10);
 	for (;;) {
 		sqlite3_exec(connection, "PRAGMA synchronous=OFF; BEGIN IMMEDIATE; INSERT INTO outside VALUES(1)", NULL, NULL, NULL);
-		usleep(pick(&random, 2500));
+		usleep(random_below(&random, 2500));
 		sqlite3_exec(connection, "COMMIT", NULL, NULL, NULL);
-		usleep(pick(&random, 4000));
+		usleep(random_below(&random, 4000));
 	}
 }
 
@@ -517,10 +503,10 @@ static void *disturb_from_outside(void *arg)
 		char *arguments[] = { "storm_os", path, text, NULL };
 		pid_t child;
 
-		snprintf(text, sizeof text, "%" PRIu64, next_random(&random));
+		snprintf(text, sizeof text, "%" PRIu64, random_next(&random));
 		if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ) != 0)
 			COMPLAIN("the process outside cannot be begun");
-		usleep(3000 + pick(&random, 30000));
+		usleep(3000 + random_below(&random, 30000));
 		kill(child, SIGKILL);
 		while (waitpid(child, NULL, 0) < 0)
 			;
@@ -687,7 +673,7 @@ static void open_engine(uint64_t *random)
 		unlink(harness_path(names[i]));
 	penstock_config_init(&config);
 	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
-	config.ring_slots = slots[pick(random, COUNT_OF(slots))];
+	config.ring_slots = slots[random_below(random, COUNT_OF(slots))];
 	config.on_error = on_outcome;
 	/* The default busy_timeout_ms: connecting again waits no longer than that, but nobody holds the lock for as long. */
 	config.busy_limit_ms = 0;
@@ -740,7 +726,7 @@ static void storm_round(void)
 	open_engine(&random);
 	for (unsigned i = 0; i < PLACES; i++) {
 		places[i].index = i;
-		places[i].random = next_random(&random);
+		places[i].random = random_next(&random);
 		places[i].step = i < PRODUCERS ? produce : i < PRODUCERS + PAUSERS ? pause_once : i == PLACES - 1 ? stop_once : look_once;
 		places[i].inside = "begun";
 		fill_place(&places[i]);

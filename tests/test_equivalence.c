@@ -21,6 +21,7 @@
 
 #include "core/penstock.h"
 #include "tests/harness.h"
+#include "tests/random.h"
 
 TestSuite(equivalence, .fini = harness_end);
 TestSuite(trap, .fini = harness_end);
@@ -36,24 +37,9 @@ TestSuite(fused, .fini = harness_end);
 
 /* ---- chance ---- */
 
-/* splitmix64 (Vigna) */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-static unsigned below(uint64_t *state, unsigned limit)
-{
-	return (unsigned)(next_random(state) % limit);
-}
-
 static bool chance(uint64_t *state, unsigned one_in)
 {
-	return below(state, one_in) == 0;
+	return random_below(state, one_in) == 0;
 }
 
 static long long number_from(const char *variable, long long otherwise)
@@ -486,7 +472,7 @@ static void put_short_text(struct draft *draft)
 	} else if (chance(draft->random, 25)) {
 		put_text(draft, "a\0b", 3);
 	} else {
-		snprintf(text, sizeof text, "%c%u", 'a' + (char)below(draft->random, 3), below(draft->random, 20));
+		snprintf(text, sizeof text, "%c%u", 'a' + (char)random_below(draft->random, 3), random_below(draft->random, 20));
 		put_text(draft, text, strlen(text));
 	}
 }
@@ -495,7 +481,7 @@ static void put_value(struct draft *draft)
 {
 	static const double reals[] = { 0.5, -0.0, 1e300, 3.0, 1e-320 };
 
-	switch (below(draft->random, 9)) {
+	switch (random_below(draft->random, 9)) {
 	case 0:
 		if (binds(draft))
 			put_parameter(draft, penstock_null());
@@ -503,16 +489,16 @@ static void put_value(struct draft *draft)
 			put(draft, "NULL");
 		break;
 	case 1:
-		put_number(draft, (int64_t)next_random(draft->random));
+		put_number(draft, (int64_t)random_next(draft->random));
 		break;
 	case 2:
 		if (binds(draft))
-			put_parameter(draft, penstock_double(reals[below(draft->random, 5)]));
+			put_parameter(draft, penstock_double(reals[random_below(draft->random, 5)]));
 		else
 			put(draft, "2.25");
 		break;
 	case 3:
-		put_blob(draft, below(draft->random, 30));
+		put_blob(draft, random_below(draft->random, 30));
 		break;
 	case 4:
 		put_text(draft, "", 0);
@@ -522,7 +508,7 @@ static void put_value(struct draft *draft)
 		put_short_text(draft);
 		break;
 	default:
-		put_number(draft, below(draft->random, 30));
+		put_number(draft, random_below(draft->random, 30));
 		break;
 	}
 }
@@ -533,7 +519,7 @@ static void expand(struct draft *draft, const char *text, const char *end);
 static const char *expand_repeated(struct draft *draft, const char *text)
 {
 	const char *end = strchr(text, ']');
-	unsigned count = chance(draft->random, 2) ? 1 : 1 + below(draft->random, 7);
+	unsigned count = chance(draft->random, 2) ? 1 : 1 + random_below(draft->random, 7);
 
 	while (count-- > 0) {
 		expand(draft, text, end);
@@ -557,24 +543,24 @@ static void expand_one(struct draft *draft, char what)
 	switch (what) {
 	case 'O':
 		/* OR ROLLBACK ends the batch: seldom, so that batches stay large. */
-		number = below(random, 9);
+		number = random_below(random, 9);
 		put(draft, conflicts[number == 6 && !chance(random, 4) ? 0 : number]);
 		break;
 	case 'R':
 		put(draft, chance(random, 3) ? " RETURNING *" : "");
 		break;
 	case 'U':
-		put(draft, upserts[below(random, 5)]);
+		put(draft, upserts[random_below(random, 5)]);
 		break;
 	case 'k':
-		put_number(draft, 1 + below(random, 24));
+		put_number(draft, 1 + random_below(random, 24));
 		break;
 	case 'n':
-		snprintf(text, sizeof text, "%u", below(random, 10));
+		snprintf(text, sizeof text, "%u", random_below(random, 10));
 		put(draft, text);
 		break;
 	case 'c':
-		number = below(random, 60);
+		number = random_below(random, 60);
 		if (number == 0)
 			put(draft, "NULL");
 		else
@@ -587,14 +573,14 @@ static void expand_one(struct draft *draft, char what)
 		put_value(draft);
 		break;
 	case 'B':
-		put_blob(draft, 1000 + below(random, 60000));
+		put_blob(draft, 1000 + random_below(random, 60000));
 		break;
 	case 'x':
-		snprintf(text, sizeof text, "x%u", below(random, 4));
+		snprintf(text, sizeof text, "x%u", random_below(random, 4));
 		put(draft, text);
 		break;
 	case 'y':
-		snprintf(text, sizeof text, "%c", "bcde"[below(random, 4)]);
+		snprintf(text, sizeof text, "%c", "bcde"[random_below(random, 4)]);
 		put(draft, text);
 		break;
 	case 'b':
@@ -652,7 +638,7 @@ static struct statement *draw(uint64_t *random, enum way way, bool durable, cons
 			total += templates[i].weight;
 	}
 	do {
-		place = below(random, total);
+		place = random_below(random, total);
 		for (i = 0; place >= templates[i].weight; i++)
 			place -= templates[i].weight;
 	} while (left_out(templates[i].text, without));
@@ -661,14 +647,14 @@ static struct statement *draw(uint64_t *random, enum way way, bool durable, cons
 	             strncmp(templates[i].text, "PRAGMA", 6) != 0;
 	expand(&draft, templates[i].text, templates[i].text + strlen(templates[i].text));
 	if (statement->expected == WRONG_COUNT) {
-		statement->value_count = below(random, 2) == 0 && strchr(templates[i].text, '?') != NULL ? 0 : 3;
+		statement->value_count = random_below(random, 2) == 0 && strchr(templates[i].text, '?') != NULL ? 0 : 3;
 		for (i = 0; i < statement->value_count; i++)
 			statement->values[i] = penstock_int64((int64_t)i);
 	}
 	statement->sql = copy_of(draft.text, draft.used);
 	statement->bytes = draft.used;
 	/* With several producers the ticket is known from an outcome only. */
-	statement->listener = (enum listener)(below(random, 10) < 6 ? BY_HANDLE : 1 + below(random, way == SEVERAL ? 1 : 2));
+	statement->listener = (enum listener)(random_below(random, 10) < 6 ? BY_HANDLE : 1 + random_below(random, way == SEVERAL ? 1 : 2));
 	statement->registered = chance(random, 4);
 	statement->flags = chance(random, 40) ? PENSTOCK_RUN_ALONE : 0;
 	if (statement->listener == BY_NOBODY)
@@ -710,7 +696,7 @@ static const struct {
 /* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
 static void append_run(struct list *list, uint64_t *random)
 {
-	size_t which = below(random, sizeof runs / sizeof runs[0]), length = 1 + below(random, RUN_MAX), i, j;
+	size_t which = random_below(random, sizeof runs / sizeof runs[0]), length = 1 + random_below(random, RUN_MAX), i, j;
 
 	for (i = 0; i < length; i++) {
 		struct statement *statement = plain_statement(runs[which].text, AS_SQLITE);
@@ -724,7 +710,7 @@ static void append_run(struct list *list, uint64_t *random)
 				put_parameter(&draft, penstock_null());
 			else if (j == 0 || chance(random, 2))
 				/* Rising, so that most are new, and some are not. */
-				put_number(&draft, (int64_t)(100 + list->count + below(random, 3)));
+				put_number(&draft, (int64_t)(100 + list->count + random_below(random, 3)));
 			else
 				put_value(&draft);
 		}
@@ -1483,9 +1469,9 @@ static void random_round(enum way way, uint64_t seed, size_t count)
 
 	/* total_changes() counts what a violation of a deferred key undid, or not, depending on where SQLite noticed it. */
 	without = chance(&random, 2) ? "total_changes" : "defer_foreign_keys";
-	setup.batch_max = way == LIVE ? 1 + below(&random, 8) : chance(&random, 3) ? 2 + below(&random, 30) : 1048576;
-	setup.statement_cache = chance(&random, 3) ? below(&random, 4) : 128;
-	setup.synchronous = below(&random, 20) == 0 ? PENSTOCK_SYNCHRONOUS_FULL
+	setup.batch_max = way == LIVE ? 1 + random_below(&random, 8) : chance(&random, 3) ? 2 + random_below(&random, 30) : 1048576;
+	setup.statement_cache = chance(&random, 3) ? random_below(&random, 4) : 128;
+	setup.synchronous = random_below(&random, 20) == 0 ? PENSTOCK_SYNCHRONOUS_FULL
 	                    : chance(&random, 8)    ? PENSTOCK_SYNCHRONOUS_NORMAL
 	                                            : PENSTOCK_SYNCHRONOUS_OFF;
 	setup.utf16 = chance(&random, 10);

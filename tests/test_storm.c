@@ -7,6 +7,7 @@
  * PENSTOCK_STORM: rounds of each storm. PENSTOCK_SEED: of the first round; it is printed when a round fails.
  */
 #include "tests/kit.h"
+#include "tests/random.h"
 
 TestSuite(storm, .init = kit_begin, .fini = harness_end);
 
@@ -47,26 +48,11 @@ struct storm {
 	_Atomic unsigned paused, refused, unpaused_wrong;
 };
 
-static uint64_t next_random(uint64_t *state)
-{
-	/* splitmix64 (Steele, Lea, Flood) */
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static unsigned pick(uint64_t *state, unsigned below)
-{
-	return (unsigned)(next_random(state) % below);
-}
-
 static int64_t some_timeout(uint64_t *state)
 {
 	static const int64_t timeouts[] = { 0, 50, 1000, 5000, PENSTOCK_FOREVER, PENSTOCK_FOREVER };
 
-	return timeouts[pick(state, COUNT_OF(timeouts))];
+	return timeouts[random_below(state, COUNT_OF(timeouts))];
 }
 
 /* ---- producers --------------------------------------------------------------------------------------------------- */
@@ -94,9 +80,9 @@ static void submit_one(struct producer *producer, int number)
 	int64_t timeout = storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER;
 	int status;
 
-	fate->kind = (enum kind)pick(&producer->random, 4);
+	fate->kind = (enum kind)random_below(&producer->random, 4);
 	fate->status = -1;
-	switch (pick(&producer->random, 16)) {
+	switch (random_below(&producer->random, 16)) {
 	case 0:
 		fate->wrong = true; /* undone by itself */
 		values[1] = penstock_null();
@@ -135,7 +121,7 @@ static void submit_one(struct producer *producer, int number)
 		fate->forgotten = true;
 		penstock_handle_release(fate->handle);
 		fate->handle = NULL;
-	} else if (fate->kind == HANDLE && pick(&producer->random, 4) == 0) {
+	} else if (fate->kind == HANDLE && random_below(&producer->random, 4) == 0) {
 		status = penstock_handle_wait(fate->handle, storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER);
 		check(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_TIMEOUT, "%s",
 		      penstock_status_name(status));
@@ -148,8 +134,8 @@ static void *produce(void *arg)
 
 	for (int i = 0; i < EACH; i++) {
 		submit_one(producer, i);
-		if (pick(&producer->random, 64) == 0)
-			kit_sleep_usec(pick(&producer->random, 300));
+		if (random_below(&producer->random, 64) == 0)
+			kit_sleep_usec(random_below(&producer->random, 300));
 	}
 	return NULL;
 }
@@ -212,7 +198,7 @@ static void *pause_now_and_then(void *arg)
 			check(status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED, "%s: %s", penstock_status_name(status),
 			      penstock_error_message());
 		}
-		kit_sleep_usec(pick(&hand->random, 1000));
+		kit_sleep_usec(random_below(&hand->random, 1000));
 	}
 	return NULL;
 }
@@ -225,11 +211,11 @@ static void *stop_now_and_then(void *arg)
 	while (!storm->over) {
 		int status;
 
-		kit_sleep_usec(pick(&hand->random, 2000));
+		kit_sleep_usec(random_below(&hand->random, 2000));
 		storm->stops_begun++;
 		status = penstock_stop(storm->db, some_timeout(&hand->random));
 		check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
-		kit_sleep_usec(pick(&hand->random, 300));
+		kit_sleep_usec(random_below(&hand->random, 300));
 		status = penstock_start(storm->db, some_timeout(&hand->random));
 		check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s: %s", penstock_status_name(status),
 		      penstock_error_message());
@@ -248,18 +234,18 @@ static void *look_now_and_then(void *arg)
 	int status;
 
 	while (!storm->over) {
-		switch (pick(&hand->random, 4)) {
+		switch (random_below(&hand->random, 4)) {
 		case 0:
 			status = penstock_flush(storm->db, some_timeout(&hand->random) == 0 ? 0 : 2000);
 			check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
 			break;
 		case 1:
 			penstock_config_init(&change);
-			change.batch_max = 1 + pick(&hand->random, 200);
-			change.ring_bytes = 4096 + pick(&hand->random, 10000);
-			change.spin_usec = pick(&hand->random, 2) * 20;
-			change.linger_usec = pick(&hand->random, 4) == 0 ? 100 : 0;
-			change.wal_bytes_max = pick(&hand->random, 2) ? 65536 : 1 << 20;
+			change.batch_max = 1 + random_below(&hand->random, 200);
+			change.ring_bytes = 4096 + random_below(&hand->random, 10000);
+			change.spin_usec = random_below(&hand->random, 2) * 20;
+			change.linger_usec = random_below(&hand->random, 4) == 0 ? 100 : 0;
+			change.wal_bytes_max = random_below(&hand->random, 2) ? 65536 : 1 << 20;
 			expect(penstock_reconfigure(storm->db, &change), PENSTOCK_OK);
 			break;
 		case 2:
@@ -276,7 +262,7 @@ static void *look_now_and_then(void *arg)
 				check(sqlite3_close(reader) == SQLITE_OK);
 			break;
 		}
-		kit_sleep_usec(pick(&hand->random, 500));
+		kit_sleep_usec(random_below(&hand->random, 500));
 	}
 	return NULL;
 }
@@ -409,8 +395,8 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	kit_begin();
 	config.ring_slots = slots;
 	config.on_error = on_outcome;
-	config.when_paused = may_refuse ? (int64_t)pick(&random, 2) : PENSTOCK_HOLD;
-	config.when_stopped = may_refuse ? (int64_t)pick(&random, 2) : PENSTOCK_HOLD;
+	config.when_paused = may_refuse ? (int64_t)random_below(&random, 2) : PENSTOCK_HOLD;
+	config.when_stopped = may_refuse ? (int64_t)random_below(&random, 2) : PENSTOCK_HOLD;
 	storm.db = kit_open_path(harness_path("storm.db"), &config);
 	expect(kit_execute(storm.db, "CREATE TABLE t(p, n NOT NULL, x, place)"), PENSTOCK_OK);
 	expect(kit_execute(storm.db, "CREATE TABLE c(next, outside)"), PENSTOCK_OK);
@@ -420,14 +406,14 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	       PENSTOCK_OK);
 	before = kit_counters(storm.db).accepted;
 	for (unsigned i = 0; i < pausers + stoppers + 2; i++) {
-		hands[i] = (struct hand){ .storm = &storm, .random = next_random(&random) };
+		hands[i] = (struct hand){ .storm = &storm, .random = random_next(&random) };
 		hands[i].thread = kit_thread(i < pausers              ? pause_now_and_then
 		                             : i < pausers + stoppers ? stop_now_and_then
 		                                                      : look_now_and_then, &hands[i]);
 		hand_count++;
 	}
 	for (int i = 0; i < PRODUCERS; i++) {
-		storm.producers[i] = (struct producer){ .storm = &storm, .index = i, .random = next_random(&random) };
+		storm.producers[i] = (struct producer){ .storm = &storm, .index = i, .random = random_next(&random) };
 		storm.producers[i].fates = calloc(EACH, sizeof(struct fate));
 		storm.producers[i].thread = kit_thread(produce, &storm.producers[i]);
 	}

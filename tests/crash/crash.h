@@ -61,22 +61,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tests/random.h"
+
 /* The harness itself cannot go on: no finding, and no result either. */
 __attribute__((format(printf, 1, 2), noreturn)) void crash_die(const char *format, ...);
 
-/* splitmix64 (Steele, Lea, Flood 2014). */
-static inline uint64_t crash_mix(uint64_t word)
-{
-	word += UINT64_C(0x9e3779b97f4a7c15);
-	word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return word ^ (word >> 31);
-}
-
 static inline uint64_t crash_random(uint64_t *state)
 {
-	*state += UINT64_C(0x9e3779b97f4a7c15);
-	return crash_mix(*state);
+	*state += RANDOM_GAMMA;
+	return random_mix(*state);
 }
 
 /* Below n. */

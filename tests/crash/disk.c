@@ -114,7 +114,7 @@ static uint64_t hash_sector(const unsigned char *data, size_t sector)
 		a ^= a >> 32;
 		b ^= b >> 29;
 	}
-	return crash_mix(a ^ (b << 1 | b >> 63));
+	return random_mix(a ^ (b << 1 | b >> 63));
 }
 
 /* After it. */
@@ -223,9 +223,9 @@ uint64_t disk_hash(void)
 		const struct file *file = &disk.files[disk.named[name] < 0 ? 0 : disk.named[name]];
 
 		if (disk.named[name] >= 0)
-			hash = crash_mix(hash ^ crash_mix(file->hash + (unsigned)name) ^ file->size);
+			hash = random_mix(hash ^ random_mix(file->hash + (unsigned)name) ^ file->size);
 		else
-			hash = crash_mix(hash ^ (unsigned)name);
+			hash = random_mix(hash ^ (unsigned)name);
 	}
 	return hash;
 }

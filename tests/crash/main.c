@@ -125,20 +125,20 @@ static void clean_folder(void)
 
 static void run_round(const struct scenario *scenario, uint64_t round, unsigned wanted, struct crash_tally *tally)
 {
-	uint64_t seed = crash_mix(options.seed ^ crash_mix(round)), byte;
+	uint64_t seed = random_mix(options.seed ^ random_mix(round)), byte;
 	struct states_options how = { .wanted = wanted, .keep = wanted != 0 ? NULL : options.keep };
 	char what[160];
 	const char *c;
 
 	for (c = scenario->name; *c != '\0'; c++) {
 		byte = (unsigned char)*c;
-		seed = crash_mix(seed ^ byte);
+		seed = random_mix(seed ^ byte);
 	}
 	snprintf(what, sizeof what, "--scenario %s --round %llu --seed %llu --trace-states %llu", scenario->name,
 	         (unsigned long long)round, (unsigned long long)options.seed, (unsigned long long)options.trace_states);
 	how.what = what;
 	how.states = options.trace_states;
-	how.seed = crash_mix(seed);
+	how.seed = random_mix(seed);
 	scenario_run(scenario, path, seed, &tally->deeds);
 	states_walk(&how, path, tally);
 	clean_folder();

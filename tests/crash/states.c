@@ -150,7 +150,7 @@ static void look(struct walk *walk)
 	}
 	if (how == CHECK_WHOLE && walk->at_end)
 		how = CHECK_END;
-	if (!remember(walk, disk_hash() ^ crash_mix(walk->outcomes * 3 + (unsigned)how)))
+	if (!remember(walk, disk_hash() ^ random_mix(walk->outcomes * 3 + (unsigned)how)))
 		return;
 	walk->chosen[walk->pending_count] = '\0';
 	if (walk->sampling)

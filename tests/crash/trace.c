@@ -414,7 +414,7 @@ bool trace_sync_has_failed(void)
 size_t trace_text(uint64_t seed, size_t row, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint64_t state = crash_mix(seed ^ (row + 1)), word = 0;
+	uint64_t state = random_mix(seed ^ (row + 1)), word = 0;
 	size_t bytes = 8 + crash_below(&state, 100), i;
 
 	/* Now and then one that needs overflow pages. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/outcome.h"
+#include "tests/random.h"
 
 #define STACK_BYTES (256u << 10)
 #define GUARD_BYTES 4096
@@ -38,19 +39,9 @@ static char message[512];
 
 /* ---- chance ---- */
 
-static uint64_t draw(void)
-{
-	/* splitmix64 */
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 unsigned schedule_random(unsigned bound)
 {
-	return (unsigned)((draw() >> 32) * bound >> 32);
+	return (unsigned)((random_next(&random_state) >> 32) * bound >> 32);
 }
 
 static bool one_in(unsigned chance)
