@@ -100,7 +100,10 @@ static inline uint64_t ps_ring_head(const struct ps_ring *ring)
 /* Whether a claim would find room, as far as one can tell. */
 static inline bool ps_ring_has_room(const struct ps_ring *ring)
 {
-	return ps_ring_tail(ring) - ps_ring_head(ring) < ring->capacity;
+	uint64_t tail = ps_ring_tail(ring);
+
+	/* Signed: the head may have passed this tail meanwhile. */
+	return (int64_t)(tail - ps_ring_head(ring)) < (int64_t)ring->capacity;
 }
 
 /* ---- the consumer: one thread ---- */

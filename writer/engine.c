@@ -381,6 +381,24 @@ static void fill(struct ps_record *record, const struct passage *passage, uint64
 }
 
 /*
+ * A slot, and the bytes of what lies outside of it. The slot is looked at first: bytes that are only taken to be given back
+ * could turn away one that waits for room, in its last look, when no release will follow. Where the slot is lost after the
+ * look, whoever waits is told (the return is a full barrier, as E2 wants it).
+ */
+static bool claim_place(struct ps_ring *ring, const struct passage *passage, uint64_t bytes_max, struct ps_claim *claim)
+{
+	if (passage->heap == NULL)
+		return ps_ring_claim(ring, claim);
+	if (!ps_ring_has_room(ring) || !ps_ring_reserve_bytes(ring, passage->bytes, bytes_max))
+		return false;
+	if (ps_ring_claim(ring, claim))
+		return true;
+	ps_ring_return_bytes(ring, passage->bytes);
+	ps_eventcount_broadcast(&ring->room);
+	return false;
+}
+
+/*
  * One attempt. The state is read and the slot published inside one section: after a verb's grace period nobody is between
  * "saw RUNNING" and "published" (state.h). Nothing in it sleeps. FULL: no room; with may_wait the caller is then counted
  * inside, so that the engine outlives its sleep.
@@ -399,12 +417,7 @@ static int pass(penstock *db, struct passage *passage, bool may_wait)
 		ps_refuse(status);
 	} else if (passage->submission->ack == PENSTOCK_ACK_DURABLE && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
 		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
-	} else if (passage->heap != NULL &&
-	           !ps_ring_reserve_bytes(&db->ring, passage->bytes, (uint64_t)state->keys.ring_bytes)) {
-		status = ps_refuse(PENSTOCK_FULL);
-	} else if (!ps_ring_claim(&db->ring, &claim)) {
-		if (passage->heap != NULL)
-			ps_ring_return_bytes(&db->ring, passage->bytes);
+	} else if (!claim_place(&db->ring, passage, (uint64_t)state->keys.ring_bytes, &claim)) {
 		status = ps_refuse(PENSTOCK_FULL);
 	} else {
 		if (passage->handle != NULL) {
