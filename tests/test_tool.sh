@@ -244,14 +244,17 @@ fresh
 penstock run --json t.db long.sql
 ok sql/ten_megabytes_in_one_statement '[ $rc -eq 1 ]' 'said "long.sql:833336: SQLITE_ERROR"' \
 	'holds "SELECT count(*), max(length(a)) > 9000000 FROM t" "2|1"' '[ "$(figure statements)" -eq 4 ]'
+# SQLite lengthens a list by a few entries at a time; a sanitizer copies it all each time.
+selects=200000
+grep -qE '__(asan|tsan)_' "$bin" && selects=20000
 {
 	echo 'CREATE TABLE t(a); CREATE TRIGGER r AFTER INSERT ON t BEGIN'
-	yes 'SELECT 1;' | head -n 200000
+	yes 'SELECT 1;' | head -n "$selects"
 	echo 'END; INSERT INTO t VALUES(1);'
 } >trigger.sql
 fresh
 penstock run --json t.db trigger.sql
-ok sql/two_megabytes_of_trigger '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 3 ]'
+ok sql/a_trigger_of_many_statements '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 3 ]'
 
 # ---- several inputs, options ----
 
