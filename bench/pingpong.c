@@ -3,7 +3,7 @@
  *
  * pingpong/WRITER/LEVEL: submit, wait until it is committed (under FULL: and synced), and again; the loop does the same
  * with sqlite3_step alone. They take turns, round by round, as in rows.c. What is left is the price of two threads: two
- * wake-ups for each row, unless somebody spins. spin_usec:50 shows what that buys, which is only for reference: the
+ * wake-ups for each row, unless somebody spins. spin_usec:0 shows what that costs, which is only for reference: the
  * target is for the configuration that everybody has.
  */
 #include <stdio.h>
@@ -77,8 +77,8 @@ void bench_add_pingpong(void)
 	static const struct bench_pingpong all[] = {
 		{ &bench_penstock_writer, "FULL", 0, NULL },
 		{ &bench_penstock_writer, "NORMAL", 20000, NULL },
-		{ &bench_penstock_writer, "FULL", 0, "spin_usec=50" },
-		{ &bench_penstock_writer, "NORMAL", 5000, "spin_usec=50" },
+		{ &bench_penstock_writer, "FULL", 0, "spin_usec=0" },
+		{ &bench_penstock_writer, "NORMAL", 5000, "spin_usec=0" },
 		{ &bench_mutex_queue_writer, "FULL", 0, NULL },
 		{ &bench_mutex_queue_writer, "NORMAL", 5000, NULL },
 	};
@@ -88,7 +88,7 @@ void bench_add_pingpong(void)
 
 		each.has_target = all[i].writer == &bench_penstock_writer && all[i].key == NULL;
 		snprintf(each.name, sizeof each.name, "pingpong/%s/%s%s", all[i].writer->name, all[i].synchronous,
-		         all[i].key == NULL ? "" : "/spin_usec:50");
+		         all[i].key == NULL ? "" : "/spin_usec:0");
 		bench_add(&each);
 	}
 }

@@ -115,8 +115,8 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	  "prepared statements kept for submissions by SQL text")                                                      \
 	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED,                                                          \
 	  "processor that the writer thread is pinned to")                                                             \
-	X(spin_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE,                                                      \
-	  "how long the writer looks for work, and one waiter for its outcome, before they sleep")                                                       \
+	X(spin_usec, 100, RANGE(0, 1000000, " microseconds"), LIVE,                                                    \
+	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays") \
 	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                     \
 	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                         \
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \

@@ -170,34 +170,32 @@ void ps_handle_complete(penstock_handle *handle, uint32_t *bits)
 }
 
 /*
- * For spin_usec: a sleep that is shorter than it takes to wake an idle processor is not worth its while. Only one waiter of an
- * engine does it, since on a few processors more would keep the writer from its work. True: the outcome is there.
+ * For spin_usec, and only while nobody else of this engine waits: with more on a few processors a look keeps the writer, or
+ * those that it answers, from their work. True: the outcome is there.
  */
 static bool spin(penstock_handle *handle, uint64_t deadline)
 {
-	uint32_t nobody = 0;
+	struct ps_bell *bell = handle->bell;
+	unsigned looks = 0;
 	uint64_t until;
 	bool done;
 
-	if (handle->spin_usec == 0 || !ps_cas_u32(&handle->bell->spinning, &nobody, 1))
+	if (handle->spin_usec == 0 || ps_load_relaxed_u32(&bell->waiters) != 1 || !ps_spin_due(&bell->spin))
 		return false;
 	until = ps_deadline(handle->spin_usec);
 	if (until > deadline)
 		until = deadline;
-	while (!(done = (ps_load_acquire_u32(&handle->word) & DONE) != 0) && !ps_deadline_passed(until))
-		ps_stall();
-	ps_store_release_u32(&handle->bell->spinning, 0);
+	while (!(done = (ps_load_acquire_u32(&handle->word) & DONE) != 0) && !ps_deadline_passed(until) &&
+	       ps_load_relaxed_u32(&bell->waiters) == 1)
+		ps_spin_pause(&looks);
+	ps_spin_learn(&bell->spin, done);
 	return done;
 }
 
-bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
+static bool sleep_until(penstock_handle *handle, uint32_t word, uint64_t deadline)
 {
-	uint32_t word, rung;
+	uint32_t rung;
 
-	/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
-	word = ps_load_acquire_u32(&handle->word);
-	if ((word & DONE) == 0 && spin(handle, deadline))
-		return true;
 	while ((word & (DONE | WAITED)) == 0 && !ps_cas_u32(&handle->word, &word, word | WAITED))
 		continue;
 	for (;;) {
@@ -209,6 +207,20 @@ bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
 			return false;
 		ps_futex_wait(&handle->bell->rung, rung, bit_of(handle->ticket), deadline);
 	}
+}
+
+bool ps_handle_wait_until(penstock_handle *handle, uint64_t deadline)
+{
+	/* H2: with DONE comes the outcome; pairs with H1 in ps_handle_complete. */
+	uint32_t word = ps_load_acquire_u32(&handle->word);
+	bool done;
+
+	if (word & DONE)
+		return true;
+	ps_add_u32(&handle->bell->waiters, 1);
+	done = spin(handle, deadline) || sleep_until(handle, word, deadline);
+	ps_add_u32(&handle->bell->waiters, (uint32_t)-1);
+	return done;
 }
 
 /* The outcome's status, its message being the thread's if it is not OK. */

@@ -36,6 +36,7 @@
 #include <stdint.h>
 
 #include "core/penstock.h"
+#include "core/spin.h"
 
 /* One block of an outcome's memory; blocks are chained and freed together. */
 struct ps_block {
@@ -54,7 +55,8 @@ struct ps_outcome {
 /* What the waiters of an engine sleep on. */
 struct ps_bell {
 	uint32_t rung;
-	uint32_t spinning; /* one of the waiters looks instead of sleeping (spin_usec) */
+	uint32_t waiters;    /* that wait now, awake or asleep */
+	struct ps_spin spin; /* the waiters', for the time before they sleep */
 };
 
 struct penstock_handle {

@@ -298,8 +298,8 @@ typedef struct penstock_config {
 	int64_t wal_bytes_max;      /* the writer keeps the WAL below this as long as readers let it */
 	int64_t statement_cache;    /* prepared statements kept for submissions by SQL text */
 	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */
-	int64_t spin_usec;          /* how long the writer looks for work, and one waiter for its outcome, before they
-	                             * sleep; worth it where commits do not sync and a processor is free */
+	int64_t spin_usec;          /* how long the writer looks for work, and a lone waiter for its outcome, before they
+	                             * sleep; where that does not pay they do it once in 64 times. 0: never */
 	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
 

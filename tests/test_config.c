@@ -51,7 +51,7 @@ static const struct promise {
 	{ AT(wal_bytes_max), 16 * MIB, 65536, TIB, 1, "16 MiB", "64 KiB to 1 TiB" },
 	{ AT(statement_cache), 128, 0, 65536, 0, "128", "0 to 65536" },
 	{ AT(writer_cpu), -1, -1, 1023, 0, "any", "0 to 1023, or any" },
-	{ AT(spin_usec), 0, 0, 1000000, 1, "0", "0 to 1000000 microseconds" },
+	{ AT(spin_usec), 100, 0, 1000000, 1, "100", "0 to 1000000 microseconds" },
 	{ AT(fuse_rows), 32, 1, 256, 0, "32", "1 to 256" },
 	{ AT(defensive), 1, 0, 1, 0, "yes", "yes or no" },
 #undef AT

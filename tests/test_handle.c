@@ -165,9 +165,8 @@ Test(handle, every_waiter_is_woken)
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 12 * 400);
 }
 
-/* Waits for the last of many at once: what shares its bit may be woken for nothing, but it is not left asleep. */
-/* One waiter of an engine looks for its outcome before it sleeps, and leaves the place to the next one. */
-Test(handle, the_place_of_the_one_that_spins_is_left)
+/* A waiter is counted as long as it waits: only a lone one looks before it sleeps. */
+Test(handle, waiters_are_counted_while_they_wait)
 {
 	penstock_config config = kit_config();
 	penstock_handle *handle;
@@ -179,17 +178,40 @@ Test(handle, the_place_of_the_one_that_spins_is_left)
 	for (int i = 0; i < 3; i++) {
 		handle = submitted(db, "INSERT INTO t VALUES(1)");
 		expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
-		check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+		check(ps_load_acquire_u32(&handle->bell->waiters) == 0);
 		penstock_handle_release(handle);
 	}
 	kit_unblock();
 	handle = submitted(db, "INSERT INTO t VALUES(1)");
 	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
-	check(ps_load_acquire_u32(&handle->bell->spinning) == 0);
+	check(ps_load_acquire_u32(&handle->bell->waiters) == 0);
 	penstock_handle_release(handle);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* What looks before it sleeps gives up quickly where that does not pay, and begins again at the first success. */
+Test(handle, looks_that_find_nothing_are_few)
+{
+	struct ps_spin spin = { 0 };
+	unsigned looks = 0;
+
+	for (int i = 0; i < 6400; i++) {
+		if (ps_spin_due(&spin)) {
+			looks++;
+			ps_spin_learn(&spin, false);
+		}
+	}
+	check(looks > 6400 / 64 && looks < 6400 / 64 + 8);
+	while (!ps_spin_due(&spin))
+		continue;
+	ps_spin_learn(&spin, true);
+	for (int i = 0; i < 100; i++) {
+		check(ps_spin_due(&spin));
+		ps_spin_learn(&spin, true);
+	}
+}
+
+/* Waits for the last of many at once: what shares its bit may be woken for nothing, but it is not left asleep. */
 Test(handle, waiters_of_one_batch_are_woken_together)
 {
 	enum { WAITERS = 40 };

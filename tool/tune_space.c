@@ -33,7 +33,7 @@ static const struct key {
 	[SPACE_WAL_BYTES_MAX] = { KEY(wal_bytes_max, 4 MiB, 16 MiB, 64 MiB), .in_bytes = true,
 	                          .help = "the WAL is kept below this; a larger one is checkpointed less often" },
 	[SPACE_WRITER_CPU] = { KEY(writer_cpu, -1), .help = "processor that the writer is pinned to, on this machine" },
-	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 20, 100),
+	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 100, 400),
 	                      .help = "microseconds of looking for work before a sleep; costs processor time" },
 	[SPACE_PAGE_SIZE] = { .name = "page_size", .pragma = true, .levels = { 4096, 8192, 16384 },
 	                      .help = "bytes of a page; only matters for a new database, an existing one keeps its own" },

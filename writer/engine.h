@@ -32,7 +32,9 @@ struct penstock {
 
 	/* the writer thread's; the closing thread's when there is none */
 	struct ps_batch batch PS_OWN_LINE;
-	uint64_t next; /* the ticket to run next */
+	uint64_t next;       /* the ticket to run next */
+	uint64_t last_batch; /* the writer's: how many statements were in it */
+	struct ps_spin spin; /* the writer's */
 
 	/* calls that are inside and may sleep; close waits for them */
 	uint32_t inside PS_OWN_LINE;

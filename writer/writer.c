@@ -70,17 +70,25 @@ static void wait_at_hole(const struct ps_ring *ring, uint64_t next)
 	nanosleep(&moment, NULL);
 }
 
-/* Looks for work for spin_usec before the sleep. */
-static bool spin(const struct ps_ring *ring, uint64_t next, int64_t spin_usec)
+/*
+ * Looks for work for spin_usec before the sleep, when the batch before was of one statement: somebody may be about to submit
+ * the next one. After a larger batch many were woken, and the first of them would be found alone; asleep, the writer meets
+ * what they have queued meanwhile.
+ */
+static bool spin(penstock *db, int64_t spin_usec)
 {
-	uint64_t deadline = ps_deadline(spin_usec);
+	unsigned looks = 0;
+	uint64_t deadline;
+	bool found;
 
-	do {
-		if (ps_ring_peek(ring, next) != NULL || ps_load_acquire_u32(&ring->attention) != 0)
-			return true;
-		ps_stall();
-	} while (!ps_deadline_passed(deadline));
-	return false;
+	if (spin_usec == 0 || db->last_batch > 1 || !ps_spin_due(&db->spin))
+		return false;
+	deadline = ps_deadline(spin_usec);
+	while (!(found = ps_ring_peek(&db->ring, db->next) != NULL) && ps_load_acquire_u32(&db->ring.attention) == 0 &&
+	       !ps_deadline_passed(deadline))
+		ps_spin_pause(&looks);
+	ps_spin_learn(&db->spin, found);
+	return found;
 }
 
 /* Nothing is published at `next`: sleeps until that may have changed. */
@@ -88,7 +96,7 @@ static void wait_for_work(penstock *db, const struct ps_keys *keys)
 {
 	bool slept;
 
-	if (keys->spin_usec != 0 && spin(&db->ring, db->next, keys->spin_usec))
+	if (spin(db, keys->spin_usec))
 		return;
 	if (ps_ring_park(&db->ring, db->next, PS_NEVER, &slept) == PS_PARK_HOLE)
 		wait_at_hole(&db->ring, db->next);
@@ -128,7 +136,7 @@ static bool work(penstock *db)
 
 	for (;;) {
 		struct ps_keys keys = ps_state_keys(&db->state);
-		uint64_t limit = UINT64_MAX;
+		uint64_t limit = UINT64_MAX, first;
 
 		if (ps_load_acquire_u32(&db->ring.attention) != 0) {
 			pthread_mutex_lock(&control->mutex);
@@ -145,8 +153,10 @@ static bool work(penstock *db)
 		if (keys.linger_usec != 0 && limit == UINT64_MAX)
 			linger(db, &keys);
 		count_depth(db);
+		first = db->next;
 		if (!ps_batch_run(&db->batch, &db->next, limit, &keys) || !ps_batch_checkpoint(&db->batch))
 			return false;
+		db->last_batch = db->next - first;
 	}
 }
 

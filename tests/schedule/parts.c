@@ -297,7 +297,7 @@ static void run_handles(void)
 	for (i = 0; i < producers; i++)
 		schedule_join(threads[i]);
 	schedule_join(writer);
-	schedule_check(bell->spinning == 0 && completed == producers);
+	schedule_check(bell->waiters == 0 && completed == producers);
 }
 
 const struct schedule_scenario schedule_parts[] = {
