@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/fault.h"
 #include "core/thread.h"
+#include "writer/renew.h"
 
 char *ps_connection_folder(const char *path)
 {
@@ -152,7 +154,26 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 	return status;
 }
 
-static int configure_writer(sqlite3 *connection, const char *path, const struct ps_options *options)
+static bool is_to_renew(enum ps_role role, const struct ps_options *options)
+{
+	return role == PS_CREATING_WRITER && options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF;
+}
+
+/* In a transaction. */
+static int renew_log(sqlite3 *connection, const char *path)
+{
+	int rc = ps_fault(PS_FAULT_SKIP_RENEW) ? SQLITE_OK : ps_renew_log(connection);
+
+	if (rc == SQLITE_NOMEM)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (rc != SQLITE_OK)
+		return ps_error(PENSTOCK_CANTOPEN, "%s: writing the write-ahead log anew that was left behind: %s", path,
+		                sqlite3_errstr(rc));
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	return PENSTOCK_OK;
+}
+
+static int configure_writer(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
 {
 	static const char *const levels[] = { "PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
 		                              "PRAGMA synchronous=FULL", "PRAGMA synchronous=EXTRA" };
@@ -172,7 +193,11 @@ static int configure_writer(sqlite3 *connection, const char *path, const struct 
 		status = run(connection, path, levels[options->keys.synchronous]);
 	/* Reads the first page, and creates the -wal and -shm files: what is wrong with them shows now. */
 	if (status == PENSTOCK_OK)
-		status = run(connection, path, "BEGIN IMMEDIATE; COMMIT");
+		status = run(connection, path, "BEGIN IMMEDIATE");
+	if (status == PENSTOCK_OK && is_to_renew(role, options))
+		status = renew_log(connection, path);
+	if (status == PENSTOCK_OK)
+		status = run(connection, path, "COMMIT");
 	return status;
 }
 
@@ -211,11 +236,13 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
+	if (is_to_renew(role, options))
+		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	/* Before WAL: page_size and encoding only count in an empty file. */
 	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
 		status = set_pragma(connection, path, &options->pragmas[i]);
 	if (status == PENSTOCK_OK)
-		status = role == PS_READER ? configure_reader(connection, path) : configure_writer(connection, path, options);
+		status = role == PS_READER ? configure_reader(connection, path) : configure_writer(connection, path, options, role);
 	if (status == PENSTOCK_OK && with_hook)
 		status = call_hook(connection, path, options);
 	return status;

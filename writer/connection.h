@@ -10,6 +10,8 @@
 
 #include "core/options.h"
 
+/* WRITER: goes on after a pause. CREATING_WRITER: starts; a missing file is created, and the log that an earlier run left
+ * behind is renewed (renew.h). */
 enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 /*

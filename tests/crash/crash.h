@@ -14,12 +14,14 @@
  *      take effect in their order.
  *   3. A write may be torn: of the 512-byte sectors it touches any subset may have been written.
  *   4. A sector under an unsynced write may hold garbage, in the bytes that the write covers: bytes beside them stay as
- *      they are, which is what SQLite takes for granted on Unix (SQLITE_IOCAP_POWERSAFE_OVERWRITE). In the scenario
- *      weak-sectors neither holds: the VFS does not claim it, and the whole sector may be garbage.
+ *      they are, which is what SQLite takes for granted on Unix (SQLITE_IOCAP_POWERSAFE_OVERWRITE). So does a sector in which
+ *      the write changes nothing: a disk writes whole sectors, and does not know which of the bytes are new. In the scenario
+ *      weak-sectors none of that holds: the VFS does not claim it, and the whole sector may be garbage.
  *   5. Names are like writes to their folder: a creation or deletion is permanent after the next sync of the folder, and
  *      before it any subset may have happened. Syncs of the folder are seen where they are made, in fsync and fdatasync,
  *      by SQLite and by the engine alike; those calls do no work here.
- *   6. A sync that fails makes nothing permanent; what was written stays as it was, unsynced.
+ *   6. A sync that fails makes nothing permanent; what was written stays as it was, unsynced. In the scenarios adrift no
+ *      later sync makes it permanent either (Linux marks the pages clean), until it is written once more.
  *   The shared-memory file and temporary files do not outlive a crash and are not looked at.
  *
  * What must hold in every state (the invariants)
@@ -47,9 +49,7 @@
  * since opening recovers). In the scenarios with one producer the writer is held while a batch is submitted, so that a seed
  * always gives the same trace. In the scenarios with several the threads race, and a trace is seen once: use --keep.
  *
- * Two scenarios go beyond the model and run only when asked for by name; what they find is known.
- *   adrift                 after a sync that failed, no later one makes permanent what it should have (Linux marks the pages
- *                          clean): what an engine that was started again appends behind it can be lost
+ * One scenario goes beyond the model and runs only when asked for by name; what it finds is known.
  *   weak-sectors-durable   without power-safe overwrites SQLite pads a commit to whole sectors only where it syncs it
  *                          itself: under NORMAL the next commit's first write can break a durable one's last sector
  */

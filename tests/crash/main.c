@@ -34,6 +34,8 @@ static const struct control {
 	    .fault_count = 1 }, BIT(LOST) },
 	{ { .name = "drop-slot", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fault = "drop_slot", .fault_skip = 7,
 	    .fault_count = 1 }, BIT(LOST) | BIT(HOLE) },
+	{ { .name = "skip-renew", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true,
+	    .fault = "skip_renew", .fault_count = UINT64_MAX }, BIT(LOST) },
 	{ { .name = "submits-twice", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SUBMITS_TWICE }, BIT(TWICE) },
 	{ { .name = "says-error", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SAYS_ERROR }, BIT(GHOST) },
 	{ { .name = "tears-apart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = TEARS_APART }, BIT(PARTIAL) },

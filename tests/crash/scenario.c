@@ -36,8 +36,9 @@ static const struct scenario scenarios[] = {
 	  .small_wal = true, .fail_sync = true },
 	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .small_wal = true,
 	  .weak_sectors = true },
-	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true,
-	  .on_request = true },
+	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true },
+	{ .name = "adrift-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fail_sync = true,
+	  .adrift = true },
 	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true,
 	  .on_request = true },
 };

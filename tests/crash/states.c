@@ -231,6 +231,13 @@ static void apply_garbage(struct walk *walk, const struct trace_event *event, ui
 	disk_write(event->file, from, garbage, to - from);
 }
 
+/* Whether the bytes are there already, so that the disk cannot tell that they are being written. */
+static bool changes_nothing(const struct trace_event *event, uint64_t from, uint64_t to)
+{
+	return to <= disk_size(event->file) &&
+	       memcmp(disk_bytes(event->file) + from, trace.data + event->data + (from - event->offset), to - from) == 0;
+}
+
 /* Sector by sector. */
 static void apply_broken(struct walk *walk, const struct trace_event *event, bool garbage)
 {
@@ -242,6 +249,8 @@ static void apply_broken(struct walk *walk, const struct trace_event *event, boo
 		to = from / SECTOR * SECTOR + SECTOR;
 		if (to > end)
 			to = end;
+		if (!trace.weak_sectors && changes_nothing(event, from, to))
+			continue;
 		if (garbage && (dice & 6) != 0 && (event->bytes <= SECTOR || (dice & 8) != 0))
 			apply_garbage(walk, event, from, to);
 		else if ((dice & 1) != 0)
