@@ -5,6 +5,7 @@
 #include "tests/kit.h"
 
 #include <dlfcn.h>
+#include <sys/syscall.h>
 
 #include "core/error.h"
 
@@ -642,6 +643,44 @@ Test(states, pause_does_not_wait_for_what_came_later)
 	expect(penstock_handle_wait(after, PENSTOCK_FOREVER), PENSTOCK_OK);
 	penstock_handle_release(before);
 	penstock_handle_release(after);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static _Atomic pid_t napper;
+static _Atomic unsigned naps;
+
+/* Instead of the C library's: counts those of one thread. */
+__attribute__((visibility("default"))) int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	if (napper != 0 && (pid_t)syscall(SYS_gettid) == napper)
+		naps++;
+	return clock_nanosleep(CLOCK_MONOTONIC, 0, time, left) == 0 ? 0 : -1;
+}
+
+/* A producer was stopped between claim and publish, and the pause has to wait for it: the writer sleeps over that. */
+Test(states, pause_sleeps_over_a_producer_that_is_held_up)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_config config = kit_config();
+	struct ps_claim claim;
+	struct verb pause;
+	penstock *db;
+
+	config.when_paused = PENSTOCK_HOLD;
+	db = kit_open_table(&config);
+	check(ps_ring_claim(&db->ring, &claim));
+	verb_begin(&pause, penstock_pause, db);
+	kit_await_phase(db, PENSTOCK_PHASE_PAUSING);
+	verb_sleeps(db);
+	napper = kit_find_thread("penstock");
+	await(naps >= 10);
+	memset(claim.record, 0, sizeof *claim.record);
+	ps_record_encode(claim.record->payload.bytes, &submission, strlen(submission.sql));
+	ps_ring_publish(&db->ring, &claim);
+	expect(verb_end(&pause), PENSTOCK_OK);
+	napper = 0;
+	cr_assert_eq(rows(), 1);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

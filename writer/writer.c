@@ -147,7 +147,12 @@ static bool work(penstock *db)
 				return true;
 		}
 		if (ps_ring_peek(&db->ring, db->next) == NULL) {
-			wait_for_work(db, &keys);
+			/* What lies before the limit is claimed: its producer is held up (one that a pause holds need not have published
+			 * when the grace period was over), and as long as the command stands nothing would sleep on the ring. */
+			if (limit != UINT64_MAX)
+				wait_at_hole(&db->ring, db->next);
+			else
+				wait_for_work(db, &keys);
 			continue;
 		}
 		if (keys.linger_usec != 0 && limit == UINT64_MAX)
