@@ -368,8 +368,9 @@ PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
 
 /*
  * Brings up the writer thread and its connection. Starting a running or paused engine changes nothing, says so in
- * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN, TIMEOUT, FAILED (stop first),
- * STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a callback.
+ * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
+ * penstock_open creates one), TIMEOUT, FAILED (stop first), STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a
+ * callback.
  */
 PENSTOCK_API int penstock_start(penstock *db, int64_t timeout_usec);
 /*

@@ -213,6 +213,31 @@ Test(disk, gone_while_paused)
 	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 1);
 }
 
+/* Also when the file was gone before the first start. */
+Test(disk, gone_while_stopped)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	int autostart;
+
+	for (autostart = 1; autostart >= 0; autostart--) {
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		move_away();
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+		expect_message("is gone");
+		check(access(harness_path("test.db"), F_OK) != 0, "an empty one in its place");
+		check(penstock_is_stopped(db));
+		put_back();
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		config.autostart = 0;
+		if (autostart)
+			db = kit_open(&config);
+	}
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 2);
+}
+
 /* SQLite writes on to the file without a name, and its COMMIT does not fail, so OK says nothing here; all that is asked is that
  * nothing hangs and every submission has its outcome. */
 Test(disk, gone_while_running)

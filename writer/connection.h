@@ -10,9 +10,9 @@
 
 #include "core/options.h"
 
-/* WRITER: goes on after a pause. CREATING_WRITER: starts; a missing file is created, and the log that an earlier run left
- * behind is renewed (renew.h). */
-enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
+/* WRITER: goes on after a pause. STARTING: the log that an earlier run left behind is renewed (renew.h). CREATING: that, and a
+ * missing file is created. */
+enum ps_role { PS_READER, PS_WRITER, PS_STARTING_WRITER, PS_CREATING_WRITER };
 
 /*
  * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this

@@ -187,8 +187,11 @@ static void remember_rollback(struct ps_store *store)
 	correct_changes(store, hindsight->changes_at_begin);
 }
 
-int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, bool create)
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_occasion occasion)
 {
+	static const enum ps_role roles[] = {
+		[PS_TO_CREATE] = PS_CREATING_WRITER, [PS_TO_START] = PS_STARTING_WRITER, [PS_TO_GO_ON] = PS_WRITER
+	};
 	struct ps_store *store = calloc(1, sizeof *store);
 	int status;
 
@@ -197,7 +200,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->path = path;
 	store->options = options;
-	status = ps_connection_open(path, options, create ? PS_CREATING_WRITER : PS_WRITER, true, &store->connection);
+	status = ps_connection_open(path, options, roles[occasion], true, &store->connection);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");

@@ -21,14 +21,14 @@
 /* ---- connecting ---- */
 
 /* With the mutex held, which it lets go of meanwhile: user code runs in the connect hook. */
-static int connect_locked(penstock *db, bool create)
+static int connect_locked(penstock *db, enum ps_occasion occasion)
 {
 	struct ps_control *control = &db->control;
 	struct ps_store *store;
 	int status;
 
 	pthread_mutex_unlock(&control->mutex);
-	status = ps_store_open(&store, db->path, &db->options, create);
+	status = ps_store_open(&store, db->path, &db->options, occasion);
 	if (status == PENSTOCK_OK)
 		ps_batch_connect(&db->batch, store);
 	pthread_mutex_lock(&control->mutex);
@@ -229,8 +229,7 @@ static bool obey_locked(penstock *db)
 	for (;;) {
 		if (control->command == PS_RUN || db->next < control->drain_to) {
 			if (db->batch.store == NULL) {
-				/* Not created: an empty database in place of one that was moved away would look like loss. */
-				if (connect_locked(db, false) != PENSTOCK_OK && !stay_paused_locked(db))
+				if (connect_locked(db, PS_TO_GO_ON) != PENSTOCK_OK && !stay_paused_locked(db))
 					return false;
 				continue;
 			}
@@ -260,6 +259,12 @@ static bool obey_locked(penstock *db)
 	}
 }
 
+/* Only as the engine is opened is a missing file created: later an empty database in its place would look like loss. */
+static enum ps_occasion occasion_of_start(const penstock *db)
+{
+	return db->options.keys.autostart && db->control.run == 1 ? PS_TO_CREATE : PS_TO_START;
+}
+
 static void *writer_main(void *arg)
 {
 	penstock *db = arg;
@@ -269,7 +274,7 @@ static void *writer_main(void *arg)
 	/* All user code on this thread is called by the engine: hooks, callbacks, SQL functions. */
 	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);
-	if (connect_locked(db, true) == PENSTOCK_OK) {
+	if (connect_locked(db, occasion_of_start(db)) == PENSTOCK_OK) {
 		ps_state_move(&db->state, PS_RUNNING);
 		pthread_cond_broadcast(&control->changed);
 		ps_eventcount_broadcast(&db->ring.room);

@@ -33,10 +33,10 @@ static void touch_connected(void)
 	schedule_check(store_world.connected, "the store is used while it is closed");
 }
 
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, bool create)
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion)
 {
 	(void)options;
-	(void)create;
+	(void)occasion;
 	touch();
 	schedule_check(!store_world.connected, "the store is opened twice");
 	if (store_world.cannot_open > 0) {
