@@ -108,7 +108,7 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(busy_timeout_ms, 5000, RANGE(0, 3600000, " milliseconds"), FIXED,                                            \
 	  "how long one attempt waits for another process's lock, and how long every reader does")                     \
 	X(busy_limit_ms, 60000, RANGE(0, 2147483647, " milliseconds"), LIVE,                                           \
-	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY; 0: for ever")                 \
+	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY, or connecting with CANTOPEN; 0: for ever")                 \
 	X(wal_bytes_max, 16 MiB, BYTES(64 KiB, 1 TiB), LIVE,                                                           \
 	  "the writer keeps the WAL below this as long as readers let it")                                             \
 	X(statement_cache, 128, RANGE(0, 65536, ""), FIXED,                                                            \

@@ -293,8 +293,8 @@ typedef struct penstock_config {
 	int64_t result_bytes_max;   /* most bytes of rows one statement may return to its caller */
 	int64_t synchronous;        /* enum penstock_synchronous, of the writer's connection */
 	int64_t busy_timeout_ms;    /* how long one attempt waits for another process's lock (and every reader's) */
-	int64_t busy_limit_ms;      /* how long the writer keeps trying before the statements fail with SQLITE_BUSY; 0: for
-	                             * ever */
+	int64_t busy_limit_ms;      /* how long the writer keeps trying before the statements fail with SQLITE_BUSY, or
+	                             * open, start and unpause with CANTOPEN; 0: for ever */
 	int64_t wal_bytes_max;      /* the writer keeps the WAL below this as long as readers let it */
 	int64_t statement_cache;    /* prepared statements kept for submissions by SQL text */
 	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */

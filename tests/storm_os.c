@@ -675,7 +675,6 @@ static void open_engine(uint64_t *random)
 	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
 	config.ring_slots = slots[random_below(random, COUNT_OF(slots))];
 	config.on_error = on_outcome;
-	/* The default busy_timeout_ms: connecting again waits no longer than that, but nobody holds the lock for as long. */
 	config.busy_limit_ms = 0;
 	must(penstock_open(path, &config, &db), "open");
 	execute("CREATE TABLE t(p, n NOT NULL, pad)");

@@ -1254,6 +1254,128 @@ Test(fault, an_outside_writer_delays_and_fails_nothing)
 	}
 }
 
+static sem_t lock_met;
+
+static void post_lock_met(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)arg;
+	(void)level;
+	if (strstr(message, "holds the database's lock") != NULL)
+		sem_post(&lock_met);
+}
+
+struct opening {
+	penstock_config config;
+	penstock *db;
+	enum { TO_OPEN, TO_START, TO_UNPAUSE } how;
+	int status;
+	char message[200];
+};
+
+static void *open_somehow(void *arg)
+{
+	struct opening *opening = arg;
+
+	switch (opening->how) {
+	case TO_OPEN:
+		opening->status = penstock_open(harness_path("faults.db"), &opening->config, &opening->db);
+		break;
+	case TO_START:
+		opening->status = penstock_start(opening->db, PENSTOCK_FOREVER);
+		break;
+	case TO_UNPAUSE:
+		opening->status = penstock_unpause(opening->db, PENSTOCK_FOREVER);
+		break;
+	}
+	snprintf(opening->message, sizeof opening->message, "%s", penstock_error_message());
+	return NULL;
+}
+
+static void init_opening(struct opening *opening, int how, int64_t limit_ms)
+{
+	memset(opening, 0, sizeof *opening);
+	opening->how = how;
+	init_config(&opening->config);
+	opening->config.busy_timeout_ms = 0;
+	opening->config.busy_limit_ms = limit_ms;
+	opening->config.log = post_lock_met;
+	new_file_with_table();
+	sem_init(&lock_met, 0, 0);
+	if (how == TO_OPEN)
+		return;
+	opening->db = open_engine(&opening->config);
+	cr_assert((how == TO_START ? penstock_stop : penstock_pause)(opening->db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s",
+	          penstock_error_message());
+}
+
+Test(fault, an_outside_writer_delays_connecting_and_fails_it_not)
+{
+	struct opening opening;
+	pthread_t thread;
+	sqlite3 *holder;
+	int how, autostart;
+
+	for (how = TO_OPEN; how <= TO_UNPAUSE; how++) {
+		for (autostart = how == TO_OPEN ? 0 : 1; autostart < 2; autostart++) {
+			init_opening(&opening, how, 600000);
+			opening.config.autostart = autostart;
+			holder = open_outside();
+			cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			pthread_create(&thread, NULL, open_somehow, &opening);
+			while (sem_wait(&lock_met) != 0)
+				;
+			cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			pthread_join(thread, NULL);
+			cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
+			cr_assert(busy_retries(opening.db) > 0, "not counted");
+			sqlite3_close(holder);
+			close_engine(opening.db);
+		}
+	}
+}
+
+Test(fault, after_busy_limit_connecting_fails)
+{
+	struct opening opening;
+	sqlite3 *holder;
+	int how;
+
+	for (how = TO_OPEN; how <= TO_UNPAUSE; how++) {
+		init_opening(&opening, how, 5);
+		holder = open_outside();
+		cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+		open_somehow(&opening);
+		cr_assert(opening.status == PENSTOCK_CANTOPEN, "%d: %s", how, penstock_status_name(opening.status));
+		cr_assert(strstr(opening.message, "locked") != NULL, "%s", opening.message);
+		cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+		open_somehow(&opening);
+		cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
+		sqlite3_close(holder);
+		close_engine(opening.db);
+	}
+}
+
+/* Nothing is left to be done with the file, so nobody waits for its lock. */
+Test(fault, a_stop_ends_the_wait_of_an_unpause_for_a_lock)
+{
+	struct opening opening;
+	pthread_t thread;
+	sqlite3 *holder;
+
+	init_opening(&opening, TO_UNPAUSE, 0);
+	holder = open_outside();
+	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	pthread_create(&thread, NULL, open_somehow, &opening);
+	while (sem_wait(&lock_met) != 0)
+		;
+	cr_assert(penstock_stop(opening.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	pthread_join(thread, NULL);
+	cr_assert(opening.status == PENSTOCK_STOPPED, "%s", penstock_status_name(opening.status));
+	cr_assert(penstock_failure(opening.db, NULL, 0) == 0, "stopped as failed");
+	sqlite3_close(holder);
+	close_engine(opening.db);
+}
+
 Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 {
 	penstock_config config;

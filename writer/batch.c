@@ -76,8 +76,7 @@ static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s", result->message);
 }
 
-/* Waits a little for another process's lock, for which the first attempt began at `since`. False: busy_limit_ms is over. */
-static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
+bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t since, bool *said)
 {
 	struct timespec pause = ps_timespec(BUSY_PAUSE_NSEC);
 
@@ -87,11 +86,15 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 		ps_log(batch->options, PENSTOCK_LOG_WARNING,
 		       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
 	}
-	if (batch->keys.busy_limit_ms != 0 &&
-	    ps_clock_nsec() - since >= (uint64_t)batch->keys.busy_limit_ms * PS_NSEC_PER_MSEC)
+	if (limit_ms != 0 && ps_clock_nsec() - since >= (uint64_t)limit_ms * PS_NSEC_PER_MSEC)
 		return false;
 	nanosleep(&pause, NULL);
 	return true;
+}
+
+static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
+{
+	return ps_batch_wait_for_lock(batch, batch->keys.busy_limit_ms, since, said);
 }
 
 enum attempt {

@@ -45,6 +45,11 @@ bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_count
 void ps_batch_destroy(struct ps_batch *batch);
 /* A new connection, or none. */
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
+/*
+ * Counts an attempt that met another process's lock, and waits a little before the next. `since`: the first one began, *said:
+ * false before it. False: limit_ms (busy_limit_ms) is over.
+ */
+bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t since, bool *said);
 
 /*
  * Runs a batch from ticket `first`, which is published, taking nothing from `limit` on, and delivers its outcomes. Returns

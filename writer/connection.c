@@ -51,6 +51,12 @@ static int explain_open(const char *path, enum ps_role role, int system_errno, c
 	return status;
 }
 
+bool ps_connection_met_lock(int code)
+{
+	/* PROTOCOL: other processes kept the WAL's locks moving for ten seconds. */
+	return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_PROTOCOL;
+}
+
 static int explain(sqlite3 *connection, const char *path, const char *doing)
 {
 	int code = sqlite3_errcode(connection) & 0xff;
@@ -61,8 +67,10 @@ static int explain(sqlite3 *connection, const char *path, const char *doing)
 	case SQLITE_NOTADB:
 		return ps_error(PENSTOCK_CANTOPEN, "%s is not an SQLite database (or it is encrypted); name another file", path);
 	case SQLITE_BUSY:
+	case SQLITE_PROTOCOL:
 		return ps_error(PENSTOCK_CANTOPEN,
-		                "%s is locked by another process that will not let go (%s); stop it, or raise busy_timeout_ms",
+		                "%s is locked by another process that will not let go (%s); stop it, or raise busy_limit_ms (for a "
+		                "reader busy_timeout_ms)",
 		                path, doing);
 	case SQLITE_CANTOPEN:
 	case SQLITE_READONLY:
@@ -122,6 +130,7 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	case SQLITE_NOTADB:
 	case SQLITE_NOMEM:
 	case SQLITE_BUSY:
+	case SQLITE_PROTOCOL:
 	case SQLITE_CANTOPEN:
 		return explain(connection, path, pragma->name);
 	default:
@@ -222,8 +231,7 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 	return ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook refused the connection: %s", path, sqlite3_errstr(code));
 }
 
-static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role,
-                     bool with_hook)
+static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
 {
 	const char *file = sqlite3_db_filename(connection, "main");
 	int status = PENSTOCK_OK;
@@ -243,17 +251,16 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 		status = set_pragma(connection, path, &options->pragmas[i]);
 	if (status == PENSTOCK_OK)
 		status = role == PS_READER ? configure_reader(connection, path) : configure_writer(connection, path, options, role);
-	if (status == PENSTOCK_OK && with_hook)
-		status = call_hook(connection, path, options);
 	return status;
 }
 
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       sqlite3 **connection)
+                       sqlite3 **connection, bool *locked)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	int rc, status;
 
+	*locked = false;
 	if (role == PS_CREATING_WRITER)
 		flags |= SQLITE_OPEN_CREATE;
 	rc = sqlite3_open_v2(path, connection, flags, NULL);
@@ -262,8 +269,11 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
 		                 : explain_open(path, role, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
 	} else {
-		status = configure(*connection, path, options, role, with_hook);
+		status = configure(*connection, path, options, role);
+		*locked = status == PENSTOCK_CANTOPEN && ps_connection_met_lock(sqlite3_errcode(*connection));
 	}
+	if (status == PENSTOCK_OK && with_hook)
+		status = call_hook(*connection, path, options);
 	if (status != PENSTOCK_OK) {
 		sqlite3_close(*connection);
 		*connection = NULL;

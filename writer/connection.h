@@ -16,10 +16,12 @@ enum ps_role { PS_READER, PS_WRITER, PS_STARTING_WRITER, PS_CREATING_WRITER };
 
 /*
  * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this
- * thread).
+ * thread). *locked: it failed for another process's lock, and another attempt may go well.
  */
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       sqlite3 **connection);
+                       sqlite3 **connection, bool *locked);
+/* Whether an SQLite code means that another process holds a lock. */
+bool ps_connection_met_lock(int code);
 
 /* The folder that a file lies in; the caller's to free. NULL without memory. */
 char *ps_connection_folder(const char *path);

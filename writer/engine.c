@@ -95,9 +95,14 @@ static void say_at_open(const penstock *db)
 /* Without autostart: what is wrong with the file shows now, not at the first start. */
 static int probe(penstock *db)
 {
+	uint64_t since = ps_clock_nsec();
+	bool locked, said = false;
 	sqlite3 *connection;
-	int status = ps_connection_open(db->path, &db->options, PS_CREATING_WRITER, false, &connection);
+	int status;
 
+	do {
+		status = ps_connection_open(db->path, &db->options, PS_CREATING_WRITER, false, &connection, &locked);
+	} while (locked && ps_batch_wait_for_lock(&db->batch, db->options.keys.busy_limit_ms, since, &said));
 	if (status == PENSTOCK_OK)
 		sqlite3_close(connection);
 	return status;
@@ -613,6 +618,7 @@ static void reader_end(penstock *db)
 int penstock_reader_open(penstock *db, sqlite3 **connection)
 {
 	PS_NO_CANCEL;
+	bool locked;
 	int status;
 
 	if (connection == NULL)
@@ -623,7 +629,7 @@ int penstock_reader_open(penstock *db, sqlite3 **connection)
 		return status;
 	status = reader_begin(db);
 	if (status == PENSTOCK_OK) {
-		status = ps_connection_open(db->path, &db->options, PS_READER, true, connection);
+		status = ps_connection_open(db->path, &db->options, PS_READER, true, connection, &locked);
 		reader_end(db);
 	}
 	ps_engine_leave(db);

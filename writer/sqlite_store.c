@@ -187,7 +187,8 @@ static void remember_rollback(struct ps_store *store)
 	correct_changes(store, hindsight->changes_at_begin);
 }
 
-int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_occasion occasion)
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_occasion occasion,
+                  bool *locked)
 {
 	static const enum ps_role roles[] = {
 		[PS_TO_CREATE] = PS_CREATING_WRITER, [PS_TO_START] = PS_STARTING_WRITER, [PS_TO_GO_ON] = PS_WRITER
@@ -196,11 +197,12 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	int status;
 
 	*result = NULL;
+	*locked = false;
 	if (store == NULL)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->path = path;
 	store->options = options;
-	status = ps_connection_open(path, options, roles[occasion], true, &store->connection);
+	status = ps_connection_open(path, options, roles[occasion], true, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");
@@ -264,18 +266,12 @@ static bool is_io_error_of_disk(int extended_code)
 	return is_io_error(extended_code) && extended_code != SQLITE_IOERR;
 }
 
-static bool is_busy(int code)
-{
-	/* PROTOCOL: other processes kept the WAL's locks moving for ten seconds. */
-	return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_PROTOCOL;
-}
-
 /* What the batch, or memory that others took, may have caused; alone it may go well. */
 static bool may_be_the_batch(int extended_code)
 {
 	int code = extended_code & 0xff;
 
-	return code == SQLITE_FULL || code == SQLITE_NOMEM || is_busy(code) || extended_code == SQLITE_IOERR_NOMEM;
+	return code == SQLITE_FULL || code == SQLITE_NOMEM || ps_connection_met_lock(code) || extended_code == SQLITE_IOERR_NOMEM;
 }
 
 static void note_error(struct ps_store *store)
@@ -306,7 +302,7 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 
 	if (step_once(store->begin) != SQLITE_OK) {
 		note_error(store);
-		if (is_busy(store->error_code))
+		if (ps_connection_met_lock(store->error_code))
 			return PS_BUSY;
 		return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
 	}
@@ -345,7 +341,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	if (step_once(store->commit) == SQLITE_OK)
 		return PS_DONE;
 	note_error(store);
-	if (is_busy(store->error_code) && ps_store_in_transaction(store))
+	if (ps_connection_met_lock(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
 	ps_store_rollback(store);
 	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
@@ -584,7 +580,7 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 	if (is_io_error_of_disk(extended_code))
 		return PS_BROKEN;
 	if (!batched)
-		return is_busy(extended_code) ? PS_BUSY : PS_DONE;
+		return ps_connection_met_lock(extended_code) ? PS_BUSY : PS_DONE;
 	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code))
 		return PS_TAKE_OUT;
 	/* OR FAIL keeps rows, unless they violate a deferred key. */
@@ -871,7 +867,7 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *
 	 * hook tells. */
 	if (frames >= 0 && copied >= 0)
 		store->wal_frames = *blocked ? (uint64_t)frames : 0;
-	if (rc == SQLITE_OK || is_busy(rc))
+	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
 	note_error(store);
 	/* A full disk (or no memory) leaves the WAL as it is; it is tried again later. */

@@ -34,8 +34,12 @@ struct ps_store;
 /* Why the database is opened: the engine itself is, and a missing file is created; its writer starts; or goes on. */
 enum ps_occasion { PS_TO_CREATE, PS_TO_START, PS_TO_GO_ON };
 
-/* OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. */
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion);
+/*
+ * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. *locked: it failed for
+ * another process's lock, and another attempt may go well.
+ */
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion,
+                  bool *locked);
 /* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
 void ps_store_close(struct ps_store *store, bool checkpoint);
 

@@ -20,6 +20,36 @@
 
 /* ---- connecting ---- */
 
+/* With the mutex held: whether there is anything to do that needs the connection. */
+static bool wants_store_locked(const penstock *db)
+{
+	return db->control.command == PS_RUN || db->next < db->control.drain_to;
+}
+
+static bool wants_store(penstock *db)
+{
+	bool wants;
+
+	pthread_mutex_lock(&db->control.mutex);
+	wants = wants_store_locked(db);
+	pthread_mutex_unlock(&db->control.mutex);
+	return wants;
+}
+
+/* For busy_limit_ms, unless a command comes that needs no connection. */
+static int open_store(penstock *db, enum ps_occasion occasion, struct ps_store **store)
+{
+	int64_t limit_ms = ps_state_keys(&db->state).busy_limit_ms;
+	uint64_t since = ps_clock_nsec();
+	bool locked, said = false;
+	int status;
+
+	do {
+		status = ps_store_open(store, db->path, &db->options, occasion, &locked);
+	} while (locked && wants_store(db) && ps_batch_wait_for_lock(&db->batch, limit_ms, since, &said));
+	return status;
+}
+
 /* With the mutex held, which it lets go of meanwhile: user code runs in the connect hook. */
 static int connect_locked(penstock *db, enum ps_occasion occasion)
 {
@@ -28,7 +58,7 @@ static int connect_locked(penstock *db, enum ps_occasion occasion)
 	int status;
 
 	pthread_mutex_unlock(&control->mutex);
-	status = ps_store_open(&store, db->path, &db->options, occasion);
+	status = open_store(db, occasion, &store);
 	if (status == PENSTOCK_OK)
 		ps_batch_connect(&db->batch, store);
 	pthread_mutex_lock(&control->mutex);
@@ -227,9 +257,9 @@ static bool obey_locked(penstock *db)
 	struct ps_control *control = &db->control;
 
 	for (;;) {
-		if (control->command == PS_RUN || db->next < control->drain_to) {
+		if (wants_store_locked(db)) {
 			if (db->batch.store == NULL) {
-				if (connect_locked(db, PS_TO_GO_ON) != PENSTOCK_OK && !stay_paused_locked(db))
+				if (connect_locked(db, PS_TO_GO_ON) != PENSTOCK_OK && wants_store_locked(db) && !stay_paused_locked(db))
 					return false;
 				continue;
 			}

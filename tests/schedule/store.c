@@ -33,12 +33,19 @@ static void touch_connected(void)
 	schedule_check(store_world.connected, "the store is used while it is closed");
 }
 
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion)
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion,
+                  bool *locked)
 {
 	(void)options;
 	(void)occasion;
 	touch();
 	schedule_check(!store_world.connected, "the store is opened twice");
+	*locked = store_world.busy > 0;
+	if (*locked) {
+		store_world.busy--;
+		*store = NULL;
+		return ps_error(PENSTOCK_CANTOPEN, "%s is locked", path);
+	}
 	if (store_world.cannot_open > 0) {
 		store_world.cannot_open--;
 		*store = NULL;
@@ -63,8 +70,9 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 /* For readers, which a pause keeps away from the file too; there is no connection to give. */
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       sqlite3 **connection)
+                       sqlite3 **connection, bool *locked)
 {
+	*locked = false;
 	(void)path;
 	(void)options;
 	(void)role;

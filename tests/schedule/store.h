@@ -29,7 +29,7 @@ struct store_world {
 	unsigned pending[STORE_ROWS], pending_count;
 	bool in_transaction;
 	unsigned cannot_open; /* so many of the next openings fail */
-	unsigned busy;        /* so many of the next transactions find the lock taken */
+	unsigned busy;        /* so many of the next transactions and openings find the lock taken */
 	unsigned breaks_in;   /* runs until an I/O error; 0: never */
 	bool breaks_at_commit;
 	bool durable;         /* a commit alone is */
