@@ -1017,6 +1017,24 @@ Test(states, unpause_finds_another_database)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* What a connection may create does not depend on whether it is the first. */
+Test(states, attach_creates_a_file_after_unpause_and_start)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char sql[5000];
+
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS one", harness_path("one.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS two", harness_path("two.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");

@@ -261,7 +261,8 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	int rc, status;
 
 	*locked = false;
-	if (role == PS_CREATING_WRITER)
+	/* Also where the file is there: ATTACH goes by these flags, and may create files. Where it is not, the open fails. */
+	if (role == PS_CREATING_WRITER || (role != PS_READER && access(path, F_OK) == 0))
 		flags |= SQLITE_OPEN_CREATE;
 	rc = sqlite3_open_v2(path, connection, flags, NULL);
 	if (rc != SQLITE_OK) {
