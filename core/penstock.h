@@ -351,8 +351,8 @@ typedef enum penstock_phase {
 } penstock_phase;
 
 /*
- * Opens an engine on a database file, which is created when missing and switched to WAL, and starts the writer unless
- * autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
+ * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to WAL,
+ * and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
  * error. Errors: CANTOPEN (missing folder, no permission, not a database, no WAL possible, configuration file missing),
  * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
  * callback). Any thread.

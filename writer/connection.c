@@ -1,53 +1,13 @@
 #include "writer/connection.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/thread.h"
-
-char *ps_connection_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return strdup(".");
-	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* What is wrong with a path that SQLite could not open: SQLite itself only says "unable to open database file". */
-static int explain_open(const char *path, enum ps_role role, int system_errno, const char *sqlite_message)
-{
-	struct stat info;
-	char *folder;
-	int status;
-
-	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-		return ps_error(PENSTOCK_CANTOPEN, "%s is a folder; name a database file in it", path);
-	if (stat(path, &info) == 0)
-		return ps_error(PENSTOCK_CANTOPEN, "%s cannot be opened: %s; check that this user may read and write it", path,
-		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
-	if (role != PS_CREATING_WRITER)
-		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
-	folder = ps_connection_folder(path);
-	if (folder == NULL)
-		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
-	if (stat(folder, &info) != 0)
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: the folder %s: %s; create it first", path, folder,
-		                  strerror(errno));
-	else if (!S_ISDIR(info.st_mode))
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: %s is not a folder", path, folder);
-	else
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created in %s: %s", path, folder,
-		                  system_errno != 0 ? strerror(system_errno) : sqlite_message);
-	free(folder);
-	return status;
-}
+#include "writer/place.h"
 
 static int explain(sqlite3 *connection, const char *path, const char *doing)
 {
@@ -225,15 +185,22 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
                        sqlite3 **connection)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	bool create = role == PS_CREATING_WRITER;
+	char *place;
 	int rc, status;
 
-	if (role == PS_CREATING_WRITER)
+	*connection = NULL;
+	status = ps_place_find(path, create, &place);
+	if (status != PENSTOCK_OK)
+		return status;
+	if (create)
 		flags |= SQLITE_OPEN_CREATE;
-	rc = sqlite3_open_v2(path, connection, flags, NULL);
+	rc = sqlite3_open_v2(place, connection, flags, NULL);
+	free(place);
 	if (rc != SQLITE_OK) {
 		status = *connection == NULL || (rc & 0xff) == SQLITE_NOMEM
 		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
-		                 : explain_open(path, role, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
+		                 : ps_place_explain(path, create, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
 	} else {
 		status = configure(*connection, path, options, role, with_hook);
 	}

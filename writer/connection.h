@@ -19,7 +19,4 @@ enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
                        sqlite3 **connection);
 
-/* The folder that a file lies in; the caller's to free. NULL without memory. */
-char *ps_connection_folder(const char *path);
-
 #endif

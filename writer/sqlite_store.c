@@ -33,6 +33,7 @@
 #include "core/thread.h"
 #include "writer/connection.h"
 #include "writer/fuse.h"
+#include "writer/place.h"
 #include "writer/statements.h"
 
 /* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
@@ -819,7 +820,7 @@ static enum ps_verdict open_wal(struct ps_store *store)
 /* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
 static enum ps_verdict sync_folder(struct ps_store *store)
 {
-	char *folder = ps_connection_folder(sqlite3_db_filename(store->connection, "main"));
+	char *folder = ps_place_folder(sqlite3_db_filename(store->connection, "main"));
 	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced;
 

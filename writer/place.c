@@ -1,0 +1,79 @@
+#include "writer/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/error.h"
+
+#define PRIVATE_MODE (S_IRUSR | S_IWUSR)
+
+char *ps_place_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message)
+{
+	struct stat info;
+	char *folder;
+	int status;
+
+	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+		return ps_error(PENSTOCK_CANTOPEN, "%s is a folder; name a database file in it", path);
+	if (stat(path, &info) == 0)
+		return ps_error(PENSTOCK_CANTOPEN, "%s cannot be opened: %s; check that this user may read and write it", path,
+		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
+	if (!create)
+		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
+	folder = ps_place_folder(path);
+	if (folder == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (stat(folder, &info) != 0)
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: the folder %s: %s; create it first", path, folder,
+		                  strerror(errno));
+	else if (!S_ISDIR(info.st_mode))
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: %s is not a folder", path, folder);
+	else
+		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created in %s: %s", path, folder,
+		                  system_errno != 0 ? strerror(system_errno) : sqlite_message);
+	free(folder);
+	return status;
+}
+
+static bool is_plain(const char *path)
+{
+	return path[0] != ':' && strncmp(path, "file:", strlen("file:")) != 0;
+}
+
+/* An empty file is a new database. 0: it is there; or an errno. */
+static int create_file(const char *file)
+{
+	struct stat info;
+
+	if (mknod(file, S_IFREG | PRIVATE_MODE, 0) != 0)
+		return errno == EEXIST ? 0 : errno;
+	/* A umask may have taken more away. */
+	if (lstat(file, &info) != 0)
+		return errno;
+	if ((info.st_mode & ALLPERMS) == PRIVATE_MODE)
+		return 0;
+	return fchmodat(AT_FDCWD, file, PRIVATE_MODE, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int ps_place_find(const char *path, bool create, char **place)
+{
+	int reason = create && is_plain(path) ? create_file(path) : 0;
+
+	*place = NULL;
+	if (reason != 0)
+		return ps_place_explain(path, create, reason, "");
+	*place = strdup(path);
+	return *place != NULL ? PENSTOCK_OK : ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+}

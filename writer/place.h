@@ -1,0 +1,32 @@
+/*
+ * place.h - where a database may lie, and how its file comes to be
+ *
+ * Left to itself SQLite opens whatever a path leads to, and creates it with a mode that the umask decides. Here the path is
+ * resolved and its file created before SQLite sees it.
+ *
+ * Invariants
+ *   1. A file that is created here has mode 0600 from the moment it is there, whatever the umask; SQLite gives the -wal and
+ *      the -shm the mode of the database. The mode of a file that is there already stays as it is.
+ *   2. The database file is never opened here: to close it would drop the locks that this process holds on it through its
+ *      connections.
+ *
+ * A URI and ":memory:" are SQLite's to interpret, so what is created by way of a URI has the mode that SQLite gives it.
+ *
+ * Failure modes: CANTOPEN with what is wrong and what to do, and NOMEM.
+ */
+#ifndef PENSTOCK_PLACE_H
+#define PENSTOCK_PLACE_H
+
+#include "core/options.h"
+
+/*
+ * The path for SQLite to open, the caller's to free; with `create` a file is there. Or a status with the thread's message,
+ * and *place is NULL.
+ */
+int ps_place_find(const char *path, bool create, char **place);
+/* What is wrong with a path that could not be opened: a status, with the thread's message. */
+int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message);
+/* The folder that a file lies in; the caller's to free. NULL without memory. */
+char *ps_place_folder(const char *path);
+
+#endif
