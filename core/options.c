@@ -120,7 +120,9 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                     \
 	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                         \
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
-	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")
+	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")                                                             \
+	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                    \
+	  "a database path that is a symbolic link leads to its file, instead of being refused")
 
 struct key {
 	penstock_config_key shown;

@@ -42,6 +42,7 @@ struct ps_keys {
 	int64_t spin_usec;
 	int64_t fuse_rows;
 	int64_t defensive;
+	int64_t follow_symlinks;
 };
 
 struct ps_options {

@@ -13,6 +13,15 @@ static mode_t mode_of(const char *path)
 	return info.st_mode & 07777;
 }
 
+static void open_fails(const char *path, const penstock_config *config, const char *part)
+{
+	penstock *db;
+
+	expect(penstock_open(path, config, &db), PENSTOCK_CANTOPEN);
+	expect_message(path);
+	expect_message(part);
+}
+
 /* ---- the file's mode --------------------------------------------------------------------------------------------- */
 
 static void create_under(mode_t mask, const char *name, int autostart)
@@ -80,4 +89,118 @@ Test(security, the_mode_of_a_database_that_is_there_stays)
 	cr_assert_eq(mode_of(harness_path("test.db")), 0640);
 	cr_assert_eq(mode_of(harness_path("test.db-wal")), 0640);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- symbolic links ---------------------------------------------------------------------------------------------- */
+
+static const char *link_to(const char *target, const char *name)
+{
+	check(symlink(target, harness_path(name)) == 0, "%s", strerror(errno));
+	return harness_path(name);
+}
+
+Test(security, a_symbolic_link_is_refused_and_so_is_one_that_leads_nowhere)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	open_fails(link_to("test.db", "link.db"), &config, "follow_symlinks=yes");
+	open_fails(link_to("created.db", "nowhere.db"), &config, "follow_symlinks=yes");
+	cr_assert_neq(access(harness_path("created.db"), F_OK), 0);
+	config.autostart = 0;
+	open_fails(harness_path("link.db"), &config, "is a symbolic link");
+}
+
+/* Between the look at the path and SQLite's open. */
+static int link_appears(sqlite3_vfs *vfs, const char *name, int bytes, char *whole)
+{
+	(void)vfs;
+	if (strcmp(name, harness_path("new.db")) == 0) {
+		check(unlink(name) == 0);
+		link_to("test.db", "new.db");
+	}
+	return below->xFullPathname(below, name, bytes, whole);
+}
+
+Test(security, a_symbolic_link_that_appears_at_the_last_moment_is_refused)
+{
+	penstock_config config = kit_config();
+
+	expect(penstock_close(kit_open_table(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	below = sqlite3_vfs_find(NULL);
+	watching = *below;
+	watching.zName = "watching";
+	watching.xFullPathname = link_appears;
+	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
+	open_fails(harness_path("new.db"), &config, "is a symbolic link");
+}
+
+Test(security, a_link_that_takes_the_place_of_the_file_is_refused_to_readers_and_at_unpause)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(rename(harness_path("test.db"), harness_path("moved.db")) == 0);
+	link_to("moved.db", "test.db");
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("is a symbolic link");
+	check(unlink(harness_path("test.db")) == 0 && rename(harness_path("moved.db"), harness_path("test.db")) == 0);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(rename(harness_path("test.db"), harness_path("moved.db")) == 0);
+	link_to("moved.db", "test.db");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_CANTOPEN);
+	expect_message("is a symbolic link");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, links_among_the_folders_are_followed)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+	sqlite3 *reader;
+
+	check(mkdir(harness_path("real"), 0700) == 0);
+	link_to("real", "alias");
+	db = kit_open_path(harness_path("alias/test.db"), &config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("real/test.db"), "SELECT count(*) FROM t"), 0);
+}
+
+Test(security, follow_symlinks_leads_to_the_file)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	expect(penstock_close(kit_open_table(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.follow_symlinks = 1;
+	db = kit_open_path(link_to("test.db", "link.db"), &config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+	open_fails(link_to("created.db", "nowhere.db"), &config, "leads nowhere");
+	expect(penstock_close(kit_open_path(harness_path("fresh.db"), &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(mode_of(harness_path("fresh.db")), 0600);
+}
+
+Test(security, a_uri_leads_through_no_symbolic_link)
+{
+	penstock_config config = kit_config();
+	char uri[512];
+
+	check(mkdir(harness_path("real"), 0700) == 0);
+	link_to("real", "alias");
+	link_to("real/test.db", "link.db");
+	snprintf(uri, sizeof uri, "file:%s?psow=1", harness_path("link.db"));
+	open_fails(uri, &config, "is a symbolic link");
+	snprintf(uri, sizeof uri, "file:%s", harness_path("alias/test.db"));
+	open_fails(uri, &config, "is a symbolic link");
+	config.follow_symlinks = 1;
+	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(access(harness_path("real/test.db"), F_OK), 0);
 }

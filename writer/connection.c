@@ -181,6 +181,18 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	return status;
 }
 
+/* connection: as sqlite3_open_v2 left it; NULL without memory. */
+static int explain_open(sqlite3 *connection, const char *path, bool create)
+{
+	int code = connection != NULL ? sqlite3_extended_errcode(connection) : SQLITE_NOMEM;
+
+	if ((code & 0xff) == SQLITE_NOMEM)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (code == SQLITE_CANTOPEN_SYMLINK)
+		return ps_place_refuse_link(path);
+	return ps_place_explain(path, create, sqlite3_system_errno(connection), sqlite3_errmsg(connection));
+}
+
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
                        sqlite3 **connection)
 {
@@ -190,17 +202,17 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	int rc, status;
 
 	*connection = NULL;
-	status = ps_place_find(path, create, &place);
+	status = ps_place_find(path, options, create, &place);
 	if (status != PENSTOCK_OK)
 		return status;
 	if (create)
 		flags |= SQLITE_OPEN_CREATE;
+	if (!options->keys.follow_symlinks)
+		flags |= SQLITE_OPEN_NOFOLLOW;
 	rc = sqlite3_open_v2(place, connection, flags, NULL);
 	free(place);
 	if (rc != SQLITE_OK) {
-		status = *connection == NULL || (rc & 0xff) == SQLITE_NOMEM
-		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
-		                 : ps_place_explain(path, create, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
+		status = explain_open(*connection, path, create);
 	} else {
 		status = configure(*connection, path, options, role, with_hook);
 	}

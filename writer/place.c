@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,11 @@ char *ps_place_folder(const char *path)
 	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+static int no_memory(const char *path)
+{
+	return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+}
+
 int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message)
 {
 	struct stat info;
@@ -34,7 +40,7 @@ int ps_place_explain(const char *path, bool create, int system_errno, const char
 		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
 	folder = ps_place_folder(path);
 	if (folder == NULL)
-		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+		return no_memory(path);
 	if (stat(folder, &info) != 0)
 		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: the folder %s: %s; create it first", path, folder,
 		                  strerror(errno));
@@ -67,13 +73,68 @@ static int create_file(const char *file)
 	return fchmodat(AT_FDCWD, file, PRIVATE_MODE, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
-int ps_place_find(const char *path, bool create, char **place)
+/* The path with its folder resolved, and with `follow` all of it, if it leads anywhere. NULL: errno says why. */
+static char *resolve(const char *path, bool follow)
 {
-	int reason = create && is_plain(path) ? create_file(path) : 0;
+	const char *slash = strrchr(path, '/');
+	char *whole = follow ? realpath(path, NULL) : NULL;
+	char *folder, *resolved;
+
+	if (whole != NULL)
+		return whole;
+	folder = ps_place_folder(path);
+	if (folder == NULL)
+		return NULL;
+	resolved = realpath(folder, NULL);
+	free(folder);
+	if (resolved == NULL)
+		return NULL;
+	if (asprintf(&whole, "%s/%s", strcmp(resolved, "/") == 0 ? "" : resolved, slash != NULL ? slash + 1 : path) < 0)
+		whole = NULL;
+	free(resolved);
+	return whole;
+}
+
+int ps_place_refuse_link(const char *path)
+{
+	return ps_error(PENSTOCK_CANTOPEN,
+	                "%s is a symbolic link, which is not followed; name the file itself, or set follow_symlinks=yes", path);
+}
+
+static int check_file(const char *path, const char *file, const struct ps_options *options)
+{
+	struct stat info;
+
+	if (lstat(file, &info) != 0 || !S_ISLNK(info.st_mode))
+		return PENSTOCK_OK;
+	if (!options->keys.follow_symlinks)
+		return ps_place_refuse_link(path);
+	return ps_error(PENSTOCK_CANTOPEN, "%s is a symbolic link that leads nowhere; create the file that it should lead to",
+	                path);
+}
+
+int ps_place_find(const char *path, const struct ps_options *options, bool create, char **place)
+{
+	char *file;
+	int status, reason;
 
 	*place = NULL;
-	if (reason != 0)
-		return ps_place_explain(path, create, reason, "");
-	*place = strdup(path);
-	return *place != NULL ? PENSTOCK_OK : ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (!is_plain(path)) {
+		*place = strdup(path);
+		return *place != NULL ? PENSTOCK_OK : no_memory(path);
+	}
+	file = resolve(path, options->keys.follow_symlinks != 0);
+	if (file == NULL)
+		return errno == ENOMEM ? no_memory(path) : ps_place_explain(path, create, errno, "");
+	status = check_file(path, file, options);
+	if (status == PENSTOCK_OK && create) {
+		reason = create_file(file);
+		if (reason != 0)
+			status = ps_place_explain(path, create, reason, "");
+	}
+	if (status == PENSTOCK_OK)
+		*place = file;
+	else
+		free(file);
+	return status;
 }

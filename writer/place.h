@@ -7,10 +7,13 @@
  * Invariants
  *   1. A file that is created here has mode 0600 from the moment it is there, whatever the umask; SQLite gives the -wal and
  *      the -shm the mode of the database. The mode of a file that is there already stays as it is.
- *   2. The database file is never opened here: to close it would drop the locks that this process holds on it through its
+ *   2. The path that SQLite is given leads through no symbolic link: the folder is resolved, and the file itself is none, or
+ *      (follow_symlinks) is resolved with it. The connections are opened so that they do not follow one that comes after.
+ *   3. The database file is never opened here: to close it would drop the locks that this process holds on it through its
  *      connections.
  *
- * A URI and ":memory:" are SQLite's to interpret, so what is created by way of a URI has the mode that SQLite gives it.
+ * A URI and ":memory:" are SQLite's to interpret: what is created by way of a URI has the mode that SQLite gives it, and no part
+ * of its path may be a symbolic link (unless follow_symlinks).
  *
  * Failure modes: CANTOPEN with what is wrong and what to do, and NOMEM.
  */
@@ -23,9 +26,11 @@
  * The path for SQLite to open, the caller's to free; with `create` a file is there. Or a status with the thread's message,
  * and *place is NULL.
  */
-int ps_place_find(const char *path, bool create, char **place);
+int ps_place_find(const char *path, const struct ps_options *options, bool create, char **place);
 /* What is wrong with a path that could not be opened: a status, with the thread's message. */
 int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message);
+/* CANTOPEN, with the message for a link. */
+int ps_place_refuse_link(const char *path);
 /* The folder that a file lies in; the caller's to free. NULL without memory. */
 char *ps_place_folder(const char *path);
 
