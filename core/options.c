@@ -122,7 +122,9 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
 	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")                                                             \
 	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                    \
-	  "a database path that is a symbolic link leads to its file, instead of being refused")
+	  "a database path that is a symbolic link leads to its file, instead of being refused")                       \
+	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                      \
+	  "the database may lie in a folder that other users can write to, instead of being refused there")
 
 struct key {
 	penstock_config_key shown;

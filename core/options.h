@@ -43,6 +43,7 @@ struct ps_keys {
 	int64_t fuse_rows;
 	int64_t defensive;
 	int64_t follow_symlinks;
+	int64_t shared_folder;
 };
 
 struct ps_options {

@@ -303,6 +303,7 @@ typedef struct penstock_config {
 	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
 	int64_t follow_symlinks;    /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
+	int64_t shared_folder;      /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
 	size_t pragma_count;
@@ -354,7 +355,7 @@ typedef enum penstock_phase {
 /*
  * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to WAL,
  * and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
- * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, not a database, no WAL possible, configuration file missing),
+ * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a folder that others can write to, not a database, no WAL possible, configuration file missing),
  * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
  * callback). Any thread.
  */

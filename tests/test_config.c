@@ -55,6 +55,7 @@ static const struct promise {
 	{ AT(fuse_rows), 32, 1, 256, 0, "32", "1 to 256" },
 	{ AT(defensive), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(follow_symlinks), 0, 0, 1, 0, "no", "yes or no" },
+	{ AT(shared_folder), 0, 0, 1, 0, "no", "yes or no" },
 #undef AT
 };
 

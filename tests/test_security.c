@@ -204,3 +204,130 @@ Test(security, a_uri_leads_through_no_symbolic_link)
 	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(access(harness_path("real/test.db"), F_OK), 0);
 }
+
+/* ---- the folder -------------------------------------------------------------------------------------------------- */
+
+#define STRANGER 65534
+
+static void need_root(void)
+{
+	if (geteuid() != 0)
+		cr_skip_test("only root can give a file to another user");
+}
+
+static void set_folder(uid_t user, gid_t group, mode_t mode)
+{
+	const char *folder = harness_make_folder();
+
+	check(chown(folder, user, group) == 0, "%s", strerror(errno));
+	check(chmod(folder, mode) == 0);
+}
+
+static void folder_is_refused(const char *part)
+{
+	penstock_config config = kit_config();
+
+	open_fails(harness_path("test.db"), &config, part);
+	expect_message("shared_folder=yes");
+	cr_assert_neq(access(harness_path("test.db"), F_OK), 0);
+	config.shared_folder = 1;
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(unlink(harness_path("test.db")) == 0);
+}
+
+static void folder_is_taken(void)
+{
+	penstock_config config = kit_config();
+
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(unlink(harness_path("test.db")) == 0);
+}
+
+Test(security, a_folder_that_everybody_can_write_to_is_refused_but_for_a_sticky_one)
+{
+	set_folder(geteuid(), getegid(), 0777);
+	folder_is_refused("everybody");
+	set_folder(geteuid(), getegid(), 01777);
+	folder_is_taken();
+	set_folder(geteuid(), getegid(), 0755);
+	folder_is_taken();
+}
+
+Test(security, a_folder_that_another_group_can_write_to_is_refused_but_not_for_ones_own)
+{
+	set_folder(geteuid(), getegid(), 0775);
+	folder_is_taken();
+	need_root();
+	set_folder(geteuid(), STRANGER, 0775);
+	folder_is_refused("another group");
+	set_folder(geteuid(), STRANGER, 0755);
+	folder_is_taken();
+	check(setegid(STRANGER) == 0);
+	set_folder(geteuid(), STRANGER, 0775);
+	folder_is_taken();
+	check(setegid(0) == 0);
+}
+
+Test(security, a_folder_of_another_user_is_refused_but_not_roots)
+{
+	penstock_config config = kit_config();
+
+	need_root();
+	set_folder(STRANGER, getegid(), 0755);
+	folder_is_refused("another user");
+	set_folder(0, 0, 01777);
+	check(setegid(STRANGER) == 0 && seteuid(STRANGER) == 0);
+	folder_is_taken();
+	check(seteuid(0) == 0 && setegid(0) == 0);
+	set_folder(STRANGER + 1, STRANGER, 0777);
+	check(setegid(STRANGER) == 0 && seteuid(STRANGER) == 0);
+	open_fails(harness_path("test.db"), &config, "another user");
+	check(seteuid(0) == 0 && setegid(0) == 0);
+}
+
+Test(security, a_file_that_another_user_has_put_into_a_sticky_folder_is_refused)
+{
+	static const char *const names[] = { "test.db", "test.db-wal", "test.db-shm", "test.db-journal" };
+	penstock_config config = kit_config();
+
+	need_root();
+	set_folder(0, 0, 01777);
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		FILE *file = fopen(harness_path(names[i]), "w");
+
+		check(file != NULL && fclose(file) == 0 && chown(harness_path(names[i]), STRANGER, STRANGER) == 0);
+		open_fails(harness_path("test.db"), &config, names[i]);
+		expect_message("belongs to another user");
+		check(unlink(harness_path(names[i])) == 0);
+	}
+	folder_is_taken();
+}
+
+Test(security, a_folder_opened_to_everybody_is_refused_to_readers_and_at_unpause)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	set_folder(geteuid(), getegid(), 0777);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_CANTOPEN);
+	expect_message("everybody");
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("everybody");
+	set_folder(geteuid(), getegid(), 0700);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, the_folder_of_a_uri_is_looked_at_too)
+{
+	penstock_config config = kit_config();
+	char uri[512];
+
+	snprintf(uri, sizeof uri, "file:%s", harness_path("test.db"));
+	set_folder(geteuid(), getegid(), 0777);
+	open_fails(uri, &config, "everybody");
+	set_folder(geteuid(), getegid(), 0700);
+	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+}

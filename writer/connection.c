@@ -168,6 +168,11 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 		return ps_error(PENSTOCK_CANTOPEN,
 		                "'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
 		                path);
+	if (!ps_place_is_plain(path)) {
+		status = ps_place_check_folder(path, file, options);
+		if (status != PENSTOCK_OK)
+			return status;
+	}
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.h"
 
@@ -53,7 +54,7 @@ int ps_place_explain(const char *path, bool create, int system_errno, const char
 	return status;
 }
 
-static bool is_plain(const char *path)
+bool ps_place_is_plain(const char *path)
 {
 	return path[0] != ':' && strncmp(path, "file:", strlen("file:")) != 0;
 }
@@ -113,13 +114,79 @@ static int check_file(const char *path, const char *file, const struct ps_option
 	                path);
 }
 
+static bool is_trusted(uid_t user)
+{
+	return user == geteuid() || user == 0;
+}
+
+/* The umask of many a user lets the group write, whose only member that user is; so the group of this process may. */
+static const char *who_else_may_write(const struct stat *folder)
+{
+	if (!is_trusted(folder->st_uid))
+		return "belongs to another user";
+	if ((folder->st_mode & S_ISVTX) != 0)
+		return NULL;
+	if ((folder->st_mode & S_IWOTH) != 0)
+		return "can be written to by everybody";
+	if ((folder->st_mode & S_IWGRP) != 0 && folder->st_gid != getegid())
+		return "can be written to by another group";
+	return NULL;
+}
+
+/* Where everybody may put files, though nobody may take those of others away (/tmp). */
+static int check_owners(const char *path, const char *file)
+{
+	static const char *const beside[] = { "", "-wal", "-shm", "-journal" };
+	struct stat info;
+	char *name;
+	bool theirs;
+
+	for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+		if (asprintf(&name, "%s%s", file, beside[i]) < 0)
+			return no_memory(path);
+		theirs = lstat(name, &info) == 0 && !is_trusted(info.st_uid);
+		free(name);
+		if (theirs)
+			return ps_error(PENSTOCK_CANTOPEN,
+			                "%s%s belongs to another user, who may have put it there; remove it, or set "
+			                "shared_folder=yes",
+			                path, beside[i]);
+	}
+	return PENSTOCK_OK;
+}
+
+int ps_place_check_folder(const char *path, const char *file, const struct ps_options *options)
+{
+	const char *fault;
+	struct stat info;
+	char *folder;
+	int found;
+
+	if (options->keys.shared_folder)
+		return PENSTOCK_OK;
+	folder = ps_place_folder(file);
+	if (folder == NULL)
+		return no_memory(path);
+	found = stat(folder, &info);
+	free(folder);
+	if (found != 0)
+		return ps_place_explain(path, true, errno, "");
+	fault = who_else_may_write(&info);
+	if (fault != NULL)
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s is refused: its folder %s; use a folder of this user's own (chmod go-w), or set "
+		                "shared_folder=yes",
+		                path, fault);
+	return (info.st_mode & (S_IWOTH | S_IWGRP)) != 0 ? check_owners(path, file) : PENSTOCK_OK;
+}
+
 int ps_place_find(const char *path, const struct ps_options *options, bool create, char **place)
 {
 	char *file;
 	int status, reason;
 
 	*place = NULL;
-	if (!is_plain(path)) {
+	if (!ps_place_is_plain(path)) {
 		*place = strdup(path);
 		return *place != NULL ? PENSTOCK_OK : no_memory(path);
 	}
@@ -127,6 +194,8 @@ int ps_place_find(const char *path, const struct ps_options *options, bool creat
 	if (file == NULL)
 		return errno == ENOMEM ? no_memory(path) : ps_place_explain(path, create, errno, "");
 	status = check_file(path, file, options);
+	if (status == PENSTOCK_OK)
+		status = ps_place_check_folder(path, file, options);
 	if (status == PENSTOCK_OK && create) {
 		reason = create_file(file);
 		if (reason != 0)
