@@ -262,6 +262,10 @@ typedef struct penstock_pragma {
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
  * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer of the writer's connection belongs to the engine.
+ *
+ * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
+ * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
+ * and no extensions, neither load_extension() nor sqlite3_load_extension. Pragmas and hook may lift any of it.
  */
 typedef int penstock_connect_hook(sqlite3 *connection, void *arg);
 /* Runs on the writer thread (at close, for submissions that were held: on the closing thread). Must not block for long. */

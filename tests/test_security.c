@@ -331,3 +331,120 @@ Test(security, the_folder_of_a_uri_is_looked_at_too)
 	set_folder(geteuid(), getegid(), 0700);
 	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
 }
+
+/* ---- a file that is not trusted ---------------------------------------------------------------------------------- */
+
+static void statement_fails(penstock *db, const char *sql, int code, const char *part)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_handle *handle;
+
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+	check(penstock_handle_result(handle)->code == code, "%s: %d", sql, penstock_handle_result(handle)->code);
+	check(strstr(penstock_handle_result(handle)->message, part) != NULL, "%s: %s", sql,
+	      penstock_handle_result(handle)->message);
+	penstock_handle_release(handle);
+}
+
+/* As the hook finds them, on the connection opened last. */
+static struct settings {
+	int defensive, trusted_schema, load_extension;
+} found;
+
+static int look_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, -1, &found.defensive);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, -1, &found.trusted_schema);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1, &found.load_extension);
+	return kit_hook(connection, arg);
+}
+
+Test(security, writer_and_readers_distrust_the_file)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	config.connect_hook = look_hook;
+	found = (struct settings){ -1, -1, -1 };
+	db = kit_open_table(&config);
+	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
+	found = (struct settings){ -1, -1, -1 };
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, the_schema_cannot_be_written_unless_defensive_is_off)
+{
+	static const char corrupt[] = "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(b)' WHERE name = 't'";
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "PRAGMA writable_schema = ON"), PENSTOCK_OK);
+	statement_fails(db, corrupt, SQLITE_ERROR, "may not be modified");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.defensive = 0;
+	db = kit_open(&config);
+	expect(kit_execute(db, "PRAGMA writable_schema = ON"), PENSTOCK_OK);
+	expect(kit_execute(db, corrupt), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(b) FROM t"), 0);
+}
+
+static int trusting_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
+	return kit_hook(connection, arg);
+}
+
+Test(security, a_trigger_calls_no_function_of_the_program_unless_the_schema_is_trusted)
+{
+	static const char insert[] = "INSERT INTO t VALUES(1)";
+	const penstock_pragma trust = { "trusted_schema", "1" };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "CREATE TRIGGER planted AFTER INSERT ON t BEGIN SELECT gate(); END"), PENSTOCK_OK);
+	statement_fails(db, insert, SQLITE_ERROR, "unsafe use of gate()");
+	cr_assert_eq(sql_gate.entered, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.pragmas = &trust;
+	config.pragma_count = 1;
+	db = kit_open(&config);
+	expect(kit_execute(db, insert), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.pragma_count = 0;
+	config.connect_hook = trusting_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, insert), PENSTOCK_OK);
+	cr_assert_eq(sql_gate.entered, 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int loading_hook(sqlite3 *connection, void *arg)
+{
+	check(sqlite3_enable_load_extension(connection, 1) == SQLITE_OK);
+	return kit_hook(connection, arg);
+}
+
+Test(security, no_extension_is_loaded_unless_the_hook_allows_it)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char *message = NULL;
+	sqlite3 *reader;
+
+	statement_fails(db, "SELECT load_extension('nowhere')", SQLITE_ERROR, "not authorized");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_load_extension(reader, "nowhere", NULL, &message), SQLITE_ERROR);
+	cr_assert_str_eq(message, "not authorized");
+	sqlite3_free(message);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.connect_hook = loading_hook;
+	db = kit_open(&config);
+	statement_fails(db, "SELECT load_extension('nowhere')", SQLITE_ERROR, "nowhere");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
