@@ -124,7 +124,9 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                    \
 	  "a database path that is a symbolic link leads to its file, instead of being refused")                       \
 	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                      \
-	  "the database may lie in a folder that other users can write to, instead of being refused there")
+	  "the database may lie in a folder that other users can write to, instead of being refused there")            \
+	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                       \
+	  "how long one statement may run before it is interrupted and fails; 0: for ever")
 
 struct key {
 	penstock_config_key shown;

@@ -44,6 +44,7 @@ struct ps_keys {
 	int64_t defensive;
 	int64_t follow_symlinks;
 	int64_t shared_folder;
+	int64_t statement_timeout_ms;
 };
 
 struct ps_options {

@@ -261,7 +261,8 @@ typedef struct penstock_pragma {
 /*
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
- * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer of the writer's connection belongs to the engine.
+ * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer and the progress handler of the writer's connection
+ * belong to the engine.
  *
  * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
  * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
@@ -308,6 +309,9 @@ typedef struct penstock_config {
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
 	int64_t follow_symlinks;    /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
 	int64_t shared_folder;      /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
+	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
+	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
+	                             * has it each time; a SQL function is not cut short */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
 	size_t pragma_count;

@@ -53,6 +53,8 @@ FIRST = {
     'writer/sqlite_store.c': ('equivalence', 'contract', 'faults'),
     'writer/statements.c': ('equivalence', 'contract'),
     'writer/syntax.c': ('syntax',),
+    'writer/watch.c': ('security',),
+    'writer/watch.h': ('security',),
     'writer/writer.c': ('states', 'contract', 'faults'),
 }
 # Quicker than in ./check.

@@ -56,6 +56,7 @@ static const struct promise {
 	{ AT(defensive), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(follow_symlinks), 0, 0, 1, 0, "no", "yes or no" },
 	{ AT(shared_folder), 0, 0, 1, 0, "no", "yes or no" },
+	{ AT(statement_timeout_ms), 0, 0, INT31, 0, "0", "0 to 2147483647 milliseconds" },
 #undef AT
 };
 

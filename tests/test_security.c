@@ -1,5 +1,8 @@
 /*
  * What others on the machine can do to a database of Penstock's, and what one statement can do to everybody else's.
+ *
+ * The clock is the tests' own (the linker gives clock_gettime to them): the SQL function later(HOURS) moves it, so no verdict
+ * depends on the machine's speed.
  */
 #include "tests/kit.h"
 
@@ -446,5 +449,278 @@ Test(security, no_extension_is_loaded_unless_the_hook_allows_it)
 	config.connect_hook = loading_hook;
 	db = kit_open(&config);
 	statement_fails(db, "SELECT load_extension('nowhere')", SQLITE_ERROR, "nowhere");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- a deadline for each statement ------------------------------------------------------------------------------- */
+
+#define HOUR_MS 3600000
+#define ENDLESS "WITH RECURSIVE c(x) AS (SELECT later(1) UNION ALL SELECT later(1) FROM c) SELECT count(*) FROM c"
+
+static _Atomic time_t hours;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = __real_clock_gettime(clock, now);
+
+	now->tv_sec += hours * 3600;
+	return result;
+}
+
+static void later(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	hours += sqlite3_value_int(values[0]);
+	sqlite3_result_int(context, 1);
+}
+
+static int clock_hook(sqlite3 *connection, void *arg)
+{
+	int code = sqlite3_create_function_v2(connection, "later", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, later, NULL, NULL,
+	                                      NULL);
+
+	return code == SQLITE_OK ? kit_hook(connection, arg) : code;
+}
+
+/* Five hours for a statement. */
+static penstock_config clock_config(void)
+{
+	penstock_config config = kit_config();
+
+	config.connect_hook = clock_hook;
+	config.statement_timeout_ms = 5 * HOUR_MS;
+	config.batch_usec = 0;
+	return config;
+}
+
+static struct heard {
+	_Atomic unsigned outcomes;
+	penstock_status status;
+	int code;
+	char message[128];
+} heard[300];
+
+static void on_outcome(void *arg, const penstock_result *result)
+{
+	struct heard *one = arg;
+
+	one->status = result->status;
+	one->code = result->extended_code;
+	snprintf(one->message, sizeof one->message, "%s", result->message);
+	one->outcomes++;
+}
+
+static void submit_heard(penstock *db, size_t number, const char *sql)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .on_complete = on_outcome,
+		                           .arg = &heard[number] };
+
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+}
+
+static void expect_interrupted(size_t number)
+{
+	check(heard[number].outcomes == 1, "%zu: %u", number, heard[number].outcomes);
+	check(heard[number].status == PENSTOCK_ERROR && heard[number].code == SQLITE_INTERRUPT, "%zu: %d", number,
+	      heard[number].code);
+	check(strstr(heard[number].message, "statement_timeout_ms (18000000)") != NULL, "%s", heard[number].message);
+}
+
+Test(security, a_statement_that_never_ends_is_interrupted_alone)
+{
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	statement_fails(db, ENDLESS, SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	statement_fails(db, "INSERT INTO t " ENDLESS, SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	statement_fails(db, "INSERT INTO t " ENDLESS " RETURNING a", SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	counters = kit_counters(db);
+	cr_assert(counters.failed == 3 && counters.committed == 2);
+	cr_assert_eq(penstock_phase_of(db), PENSTOCK_PHASE_RUNNING);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+/* Reads and writes among ten others, all in one batch. */
+Test(security, a_statement_that_never_ends_is_interrupted_in_a_batch_and_the_others_are_untouched)
+{
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	kit_block(db);
+	for (size_t i = 0; i < 12; i++)
+		submit_heard(db, i, i == 3 ? "INSERT INTO t " ENDLESS : i == 8 ? ENDLESS : "INSERT INTO t VALUES(1)");
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < 12; i++) {
+		if (i == 3 || i == 8)
+			expect_interrupted(i);
+		else
+			check(heard[i].outcomes == 1 && heard[i].status == PENSTOCK_OK, "%zu: %s", i, heard[i].message);
+	}
+	counters = kit_counters(db);
+	cr_assert(counters.failed == 2 && counters.committed == 12 && counters.replayed_batches > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 10);
+}
+
+/* Each takes four hours of its five, also those that run again because of a neighbour. */
+Test(security, every_statement_of_a_batch_has_the_whole_time)
+{
+	static const char slow[] =
+	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	        "SELECT count(*) FROM c WHERE x % 100 = 0 AND later(1)";
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+
+	kit_block(db);
+	for (size_t i = 0; i < 12; i++)
+		submit_heard(db, i, i == 8 ? "INSERT INTO t " ENDLESS : slow);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < 12; i++) {
+		if (i == 8)
+			expect_interrupted(i);
+		else
+			check(heard[i].outcomes == 1 && heard[i].status == PENSTOCK_OK, "%zu: %s", i, heard[i].message);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE a = 4"), 11);
+}
+
+/* Each row takes an hour; 256 of them are one INSERT. */
+Test(security, inserts_that_are_too_slow_as_one_run_one_by_one)
+{
+	const size_t rows = 256;
+	penstock_config config = clock_config();
+	penstock_statement *insert;
+	penstock_counters counters;
+	penstock *db;
+
+	config.fuse_rows = (int64_t)rows;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a CHECK(later(a)))"), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &insert), PENSTOCK_OK);
+	kit_block(db);
+	for (size_t i = 0; i < rows; i++) {
+		penstock_value value = penstock_int64(1);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	check(counters.failed == 0 && counters.fused == 0 && counters.replayed_batches == 1,
+	      "%" PRIu64 " failed, %" PRIu64 " fused, %" PRIu64 " replayed", counters.failed, counters.fused,
+	      counters.replayed_batches);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq((size_t)kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), rows);
+}
+
+static int slow_commit(void *arg)
+{
+	(void)arg;
+	hours += 6;
+	return 0;
+}
+
+static int slow_commit_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_commit_hook(connection, slow_commit, NULL);
+	return clock_hook(connection, arg);
+}
+
+/*
+ * Each commit takes six hours, and the number of steps of the statements moves through all that the handler's thousand may fall
+ * on, the last of the statement and those of COMMIT among them.
+ */
+Test(security, a_commit_is_not_interrupted)
+{
+	static const char insert[] =
+	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) SELECT max(x) FROM c";
+	penstock_config config = clock_config();
+	penstock_counters counters;
+	penstock *db;
+
+	config.connect_hook = slow_commit_hook;
+	config.batch_max = 3;
+	config.wal_bytes_max = 65536;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < 2000; i++)
+		expect(kit_execute(db, insert), PENSTOCK_OK);
+	for (size_t i = 0; i < 6000; i++)
+		expect(kit_submit(db, insert, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	check(counters.failed == 0 && counters.replayed_batches == 0 && counters.checkpoints > 0,
+	      "%" PRIu64 " failed, %" PRIu64 " replayed, %" PRIu64 " checkpoints", counters.failed, counters.replayed_batches,
+	      counters.checkpoints);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 8000);
+}
+
+static sqlite3 *outsider;
+
+/* The lock is to be had after six hours. */
+static int on_busy(void *arg, int times)
+{
+	(void)arg;
+	(void)times;
+	hours += 6;
+	check(sqlite3_exec(outsider, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	return 1;
+}
+
+static int busy_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_busy_handler(connection, on_busy, NULL);
+	return clock_hook(connection, arg);
+}
+
+Test(security, the_time_spent_waiting_for_a_lock_does_not_count)
+{
+	penstock_config config = clock_config();
+	penstock *db;
+
+	config.connect_hook = busy_hook;
+	db = kit_open_table(&config);
+	check(sqlite3_open(harness_path("test.db"), &outsider) == SQLITE_OK);
+	check(sqlite3_exec(outsider, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	expect(kit_execute(db, "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                       "SELECT count(*) FROM c"),
+	       PENSTOCK_OK);
+	cr_assert_eq(hours, 6);
+	check(sqlite3_close(outsider) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int interrupt_all(void *arg)
+{
+	(void)arg;
+	return 1;
+}
+
+static int interrupting_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_progress_handler(connection, 1, interrupt_all, NULL);
+	return kit_hook(connection, arg);
+}
+
+Test(security, the_progress_handler_of_the_hook_gives_way_to_the_engines)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = interrupting_hook;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }

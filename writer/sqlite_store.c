@@ -35,6 +35,7 @@
 #include "writer/fuse.h"
 #include "writer/place.h"
 #include "writer/statements.h"
+#include "writer/watch.h"
 
 /* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
 #define RESTART_WAIT_MS 50
@@ -60,6 +61,7 @@ struct ps_store {
 	const struct ps_options *options;
 	sqlite3 *connection;
 	struct ps_statements statements;
+	struct ps_watch watch;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
@@ -210,6 +212,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 		goto err_after_connection;
 	}
+	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
 	read_settings(store);
 	sqlite3_wal_hook(store->connection, on_commit, store);
 	*result = store;
@@ -228,6 +231,7 @@ err_after_alloc:
 void ps_store_close(struct ps_store *store, bool checkpoint)
 {
 	ps_statements_destroy(&store->statements);
+	ps_watch_destroy(store->connection);
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
@@ -549,8 +553,16 @@ static int step_to_end(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max,
 
 static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome)
 {
-	ps_outcome_fail(outcome, PENSTOCK_ERROR, sqlite3_extended_errcode(store->connection),
-	                sqlite3_errmsg(store->connection));
+	int code = sqlite3_extended_errcode(store->connection);
+	char message[128];
+
+	if (code != SQLITE_INTERRUPT || !store->watch.expired) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, sqlite3_errmsg(store->connection));
+		return;
+	}
+	snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
+	         (long long)store->watch.timeout_ms);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
 }
 
 static void fail_collecting(struct ps_outcome *outcome, enum collected collected, uint64_t bytes_max)
@@ -634,7 +646,9 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
+	ps_watch_begin(&store->watch, prepared->statement);
 	rc = step_to_end(prepared->statement, wanted, bytes_max, outcome, &collected);
+	ps_watch_end(&store->watch);
 	if (rc == SQLITE_DONE && collected == COLLECTED) {
 		if (prepared->dml)
 			store->hindsight.corrected = false;
@@ -753,8 +767,11 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = bind_values(prepared->statement, records[i], 1 + i * records[i]->value_count);
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
+		ps_watch_begin(&store->watch, prepared->statement);
 		rc = sqlite3_step(prepared->statement);
+		ps_watch_end(&store->watch);
+	}
 	if (rc != SQLITE_DONE)
 		note_error(store);
 	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
