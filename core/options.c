@@ -126,7 +126,11 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                      \
 	  "the database may lie in a folder that other users can write to, instead of being refused there")            \
 	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                       \
-	  "how long one statement may run before it is interrupted and fails; 0: for ever")
+	  "how long one statement may run before it is interrupted and fails; 0: for ever")                            \
+	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                  \
+	  "longest SQL text on every connection, the texts of the schema among them")                                  \
+	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                \
+	  "longest string, blob or row on every connection")
 
 struct key {
 	penstock_config_key shown;

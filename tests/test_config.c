@@ -57,6 +57,8 @@ static const struct promise {
 	{ AT(follow_symlinks), 0, 0, 1, 0, "no", "yes or no" },
 	{ AT(shared_folder), 0, 0, 1, 0, "no", "yes or no" },
 	{ AT(statement_timeout_ms), 0, 0, INT31, 0, "0", "0 to 2147483647 milliseconds" },
+	{ AT(sql_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
+	{ AT(value_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
 #undef AT
 };
 

@@ -724,3 +724,91 @@ Test(security, the_progress_handler_of_the_hook_gives_way_to_the_engines)
 	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+static int execute_value(penstock *db, const char *sql, penstock_value value, penstock_handle **handle)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .values = &value, .value_count = 1 };
+
+	return penstock_execute(db, &submission, PENSTOCK_FOREVER, handle);
+}
+
+static void value_fails(penstock *db, const char *sql, penstock_value value, int code, const char *part)
+{
+	penstock_handle *handle;
+	const penstock_result *result;
+
+	expect(execute_value(db, sql, value, &handle), PENSTOCK_ERROR);
+	result = penstock_handle_result(handle);
+	check(result->code == code && strstr(result->message, part) != NULL, "%s: %d %s", sql, result->code, result->message);
+	penstock_handle_release(handle);
+}
+
+Test(security, a_text_longer_than_sql_bytes_max_is_refused)
+{
+	static const char insert[] = "INSERT INTO t VALUES(1)";
+	penstock_config config = kit_config();
+	char text[2050];
+	sqlite3 *reader;
+	penstock *db;
+
+	config.sql_bytes_max = 2048;
+	db = kit_open_table(&config);
+	snprintf(text, sizeof text, "%s%*s", insert, (int)(2048 - strlen(insert)), "");
+	expect(kit_execute(db, text), PENSTOCK_OK);
+	snprintf(text, sizeof text, "%s%*s", insert, (int)(2049 - strlen(insert)), "");
+	statement_fails(db, text, SQLITE_TOOBIG, "sql_bytes_max");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_limit(reader, SQLITE_LIMIT_SQL_LENGTH, -1), 2048);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+Test(security, a_value_longer_than_value_bytes_max_is_refused)
+{
+	static const char insert[] = "INSERT INTO t VALUES(?)", data[2000];
+	penstock_config config = kit_config();
+	penstock *db;
+	sqlite3 *reader;
+
+	config.value_bytes_max = 1500;
+	db = kit_open_table(&config);
+	expect(execute_value(db, insert, penstock_blob(data, 1400), NULL), PENSTOCK_OK);
+	value_fails(db, insert, penstock_blob(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, insert, penstock_text_bytes(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, "INSERT INTO t VALUES(zeroblob(?))", penstock_int64(1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, "INSERT INTO t SELECT a || a FROM t WHERE ?", penstock_int64(1), SQLITE_TOOBIG, "value_bytes_max");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_limit(reader, SQLITE_LIMIT_LENGTH, -1), 1500);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+Test(security, one_value_that_is_too_long_fails_alone_among_inserts_that_run_as_one)
+{
+	static const char data[2000];
+	penstock_config config = kit_config();
+	penstock_statement *insert;
+	penstock *db;
+
+	config.value_bytes_max = 1500;
+	db = kit_open_table(&config);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &insert), PENSTOCK_OK);
+	kit_block(db);
+	for (size_t i = 0; i < 64; i++) {
+		penstock_value value = penstock_blob(data, i == 40 ? 1501 : 1000);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).failed, 1);
+	cr_assert(kit_counters(db).fused > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 63);
+}

@@ -179,6 +179,8 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+	sqlite3_limit(connection, SQLITE_LIMIT_SQL_LENGTH, (int)options->keys.sql_bytes_max);
+	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, (int)options->keys.value_bytes_max);
 	/* Before WAL: page_size and encoding only count in an empty file. */
 	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
 		status = set_pragma(connection, path, &options->pragmas[i]);

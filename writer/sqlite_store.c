@@ -551,18 +551,25 @@ static int step_to_end(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max,
 	return rc;
 }
 
-static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome)
+/* SQLite's message, or the key that it does not know of. */
+static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome, int code, const char *sqlite_message)
 {
-	int code = sqlite3_extended_errcode(store->connection);
-	char message[128];
+	const struct ps_keys *keys = &store->options->keys;
+	char message[160] = "";
 
-	if (code != SQLITE_INTERRUPT || !store->watch.expired) {
-		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, sqlite3_errmsg(store->connection));
-		return;
-	}
-	snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
-	         (long long)store->watch.timeout_ms);
-	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
+	if (code == SQLITE_INTERRUPT && store->watch.expired)
+		snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
+		         (long long)keys->statement_timeout_ms);
+	else if (code == SQLITE_TOOBIG && (keys->sql_bytes_max < PS_LENGTH_MAX || keys->value_bytes_max < PS_LENGTH_MAX))
+		snprintf(message, sizeof message,
+		         "too big: SQL text may have %lld bytes (sql_bytes_max), a string, blob or row %lld (value_bytes_max)",
+		         (long long)keys->sql_bytes_max, (long long)keys->value_bytes_max);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message[0] != '\0' ? message : sqlite_message);
+}
+
+static void fail_running(struct ps_store *store, struct ps_outcome *outcome)
+{
+	fail_from_sqlite(store, outcome, sqlite3_extended_errcode(store->connection), sqlite3_errmsg(store->connection));
 }
 
 static void fail_collecting(struct ps_outcome *outcome, enum collected collected, uint64_t bytes_max)
@@ -642,7 +649,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return PS_DONE;
 	}
 	if (bind_values(prepared->statement, record, 1) != SQLITE_OK) {
-		fail_from_sqlite(store, outcome);
+		fail_running(store, outcome);
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
@@ -662,7 +669,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		fail_collecting(outcome, collected, bytes_max);
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
-	fail_from_sqlite(store, outcome);
+	fail_running(store, outcome);
 	sqlite3_reset(prepared->statement);
 	/* OR FAIL keeps the rows before the failing one, and counts them; where nothing was counted, changes() may be that of the
 	 * statement before (this one could not even be prepared again). */
@@ -716,7 +723,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		         store->synchronous);
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
-		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
+		fail_from_sqlite(store, outcome, code, message);
 		return judge_failure(store, code, batched);
 	}
 	if (batched && prepared->alone)
