@@ -812,3 +812,166 @@ Test(security, one_value_that_is_too_long_fails_alone_among_inserts_that_run_as_
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 63);
 }
+
+/* ---- what messages tell ------------------------------------------------------------------------------------------ */
+
+#define SECRET "hunter2-correct-horse"
+
+static _Atomic unsigned told; /* messages that were looked at */
+
+static void tells_nothing(const char *message)
+{
+	told++;
+	check(strstr(message, SECRET) == NULL, "%s", message);
+}
+
+static void on_log(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)arg;
+	(void)level;
+	tells_nothing(message);
+}
+
+static void on_secret_error(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	tells_nothing(result->message);
+}
+
+/* Fails as a disk would, and says with what. */
+static void babble(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	sqlite3_result_error(context, (const char *)sqlite3_value_text(values[0]), -1);
+	sqlite3_result_error_code(context, SQLITE_IOERR_WRITE);
+}
+
+static int babble_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "babble", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, babble, NULL, NULL);
+	return clock_hook(connection, arg);
+}
+
+static penstock_config secret_config(void)
+{
+	penstock_config config = clock_config();
+
+	config.connect_hook = babble_hook;
+	config.log = on_log;
+	config.on_error = on_secret_error;
+	return config;
+}
+
+Test(security, no_message_and_no_log_tells_a_value)
+{
+	static const struct {
+		const char *sql;
+		int code;
+	} failing[] = {
+		{ "INSERT INTO s(u) VALUES(?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, c) VALUES(1, ?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, n) SELECT ?, NULL", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, i) VALUES(2, ?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, f) VALUES(3, ? || '!')", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(rowid) VALUES(?)", SQLITE_MISMATCH },
+		{ "INSERT INTO r(a) VALUES(?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u) SELECT abs(-9223372036854775808) WHERE ? <> ''", SQLITE_ERROR },
+		{ "INSERT INTO s(u) SELECT ? || zeroblob(2000)", SQLITE_TOOBIG },
+		{ "INSERT INTO nowhere VALUES(?)", SQLITE_ERROR },
+		{ "SELECT ?, ?", SQLITE_RANGE },
+		{ "BEGIN -- ?", SQLITE_AUTH },
+		{ "INSERT INTO s(u) SELECT ? FROM (" ENDLESS ")", SQLITE_INTERRUPT },
+	};
+	penstock_config config = secret_config();
+	penstock *db;
+
+	config.value_bytes_max = 1500;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE s(u UNIQUE DEFAULT 'u', c TEXT CHECK(length(c) < 3), n TEXT NOT NULL DEFAULT '', i INT "
+	                       "CHECK(typeof(i) = 'integer') DEFAULT 1, f REFERENCES s(u))"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE r(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TRIGGER no BEFORE INSERT ON r BEGIN SELECT RAISE(ABORT, 'no'); END"), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA foreign_keys = ON"), PENSTOCK_OK);
+	expect(execute_value(db, "INSERT INTO s(u) VALUES(?)", penstock_text(SECRET), NULL), PENSTOCK_OK);
+	told = 0;
+	/* Alone, and among others. */
+	for (size_t i = 0; i < COUNT_OF(failing); i++) {
+		value_fails(db, failing[i].sql, penstock_text(SECRET), failing[i].code, "");
+		tells_nothing(penstock_error_message());
+	}
+	kit_block(db);
+	for (size_t i = 0; i < COUNT_OF(failing); i++) {
+		penstock_value value = penstock_text(SECRET);
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = failing[i].sql, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(told, 2 * COUNT_OF(failing));
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The failure of the engine is everybody's to read, and the log's. */
+static void fail_with_a_secret(bool registered, size_t count)
+{
+	static const char insert[] = "INSERT INTO t VALUES(?)";
+	penstock_config config = secret_config();
+	penstock_statement *statement = NULL;
+	char failure[300];
+	penstock *db;
+
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a CHECK(a = 1 OR babble(a)))"), PENSTOCK_OK);
+	if (registered)
+		expect(penstock_statement_register(db, insert, -1, &statement), PENSTOCK_OK);
+	told = 0;
+	kit_block(db);
+	for (size_t i = 0; i < count; i++) {
+		penstock_value value = i + 1 == count ? penstock_text(SECRET) : penstock_int64(1);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = statement,
+			                           .sql = registered ? NULL : insert, .values = &value, .value_count = 1 };
+
+		submission.on_complete = registered ? NULL : on_outcome;
+		submission.arg = &heard[i];
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+	cr_assert_eq(penstock_failure(db, failure, sizeof failure), SQLITE_IOERR_WRITE);
+	tells_nothing(failure);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_FAILED);
+	tells_nothing(penstock_error_message());
+	/* Its own outcome is in the words of the function. */
+	if (!registered) {
+		check(strstr(heard[count - 1].message, SECRET) != NULL, "%s", heard[count - 1].message);
+		for (size_t i = 0; i + 1 < count; i++)
+			tells_nothing(heard[i].message);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert(told > 3);
+}
+
+Test(security, the_failure_of_the_engine_tells_no_value_when_a_statement_brought_it_about)
+{
+	fail_with_a_secret(false, 2);
+}
+
+Test(security, the_failure_of_the_engine_tells_no_value_when_inserts_that_ran_as_one_brought_it_about)
+{
+	fail_with_a_secret(true, 32);
+}
+
+Test(security, the_value_of_a_pragma_is_not_told)
+{
+	const penstock_pragma pragma = { "encoding", "'" SECRET "'" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CONFIG);
+	expect_message("encoding");
+	tells_nothing(penstock_error_message());
+}

@@ -83,8 +83,9 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	case SQLITE_CANTOPEN:
 		return explain(connection, path, pragma->name);
 	default:
-		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s=%s: %s", pragma->origin, pragma->name, pragma->value,
-		                sqlite3_errmsg(connection));
+		/* Neither the value nor SQLite's message, which may hold it. */
+		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s does not take this value: %s", pragma->origin, pragma->name,
+		                sqlite3_errstr(rc));
 	}
 }
 

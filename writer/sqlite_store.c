@@ -283,7 +283,9 @@ static bool may_be_the_batch(int extended_code)
 static void note_error(struct ps_store *store)
 {
 	store->error_code = sqlite3_extended_errcode(store->connection);
-	snprintf(store->error_message, sizeof store->error_message, "%s", sqlite3_errmsg(store->connection));
+	/* What breaks the engine is told to everybody, so it is not in the words of a function of the program. */
+	snprintf(store->error_message, sizeof store->error_message, "%s",
+	         is_io_error(store->error_code) ? sqlite3_errstr(store->error_code) : sqlite3_errmsg(store->connection));
 }
 
 int ps_store_error(const struct ps_store *store, const char **message)
