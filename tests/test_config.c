@@ -5,6 +5,7 @@
 #include "tests/harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -1133,6 +1134,27 @@ Test(config, folder_cannot_be_read)
 	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
 	expect_message(folder);
 	expect_message(strerror(EISDIR));
+	cr_assert_eq(lowest_free_descriptor(), before);
+}
+
+Test(config, pipe_is_refused_and_not_waited_for)
+{
+	struct ps_options options;
+	penstock_config config;
+	int before, writer;
+
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	penstock_config_init(&config);
+	config.config_file = path;
+	before = lowest_free_descriptor();
+	alarm(30);
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	expect_message(path);
+	expect_message("is a pipe");
+	writer = open(path, O_RDWR);
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	expect_message("is a pipe");
+	close(writer);
 	cr_assert_eq(lowest_free_descriptor(), before);
 }
 
