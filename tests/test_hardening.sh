@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The built library and command are hardened: readelf looks at the files themselves, so a flag that a build loses is noticed.
+# The built library and command are hardened: readelf looks at the files themselves, so that a lost flag is noticed.
 #
 # PENSTOCK_LIBRARY and PENSTOCK_BIN are the files; FORTIFY says "yes", or why the build has no _FORTIFY_SOURCE.
 # Not pipefail: grep -q leaves before readelf is done.

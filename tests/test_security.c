@@ -1,8 +1,8 @@
 /*
  * What others on the machine can do to a database of Penstock's, and what one statement can do to everybody else's.
  *
- * The clock is the tests' own (the linker gives clock_gettime to them): the SQL function later(HOURS) moves it, so no verdict
- * depends on the machine's speed.
+ * The clock is the tests' own (the linker gives clock_gettime to them): the SQL function later(HOURS) moves it, so no
+ * verdict depends on the machine's speed.
  */
 #include "tests/kit.h"
 
@@ -23,6 +23,18 @@ static void open_fails(const char *path, const penstock_config *config, const ch
 	expect(penstock_open(path, config, &db), PENSTOCK_CANTOPEN);
 	expect_message(path);
 	expect_message(part);
+}
+
+static void statement_fails(penstock *db, const char *sql, int code, const char *part)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_handle *handle;
+
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+	check(penstock_handle_result(handle)->code == code, "%s: %d", sql, penstock_handle_result(handle)->code);
+	check(strstr(penstock_handle_result(handle)->message, part) != NULL, "%s: %s", sql,
+	      penstock_handle_result(handle)->message);
+	penstock_handle_release(handle);
 }
 
 /* ---- the file's mode --------------------------------------------------------------------------------------------- */
@@ -208,6 +220,23 @@ Test(security, a_uri_leads_through_no_symbolic_link)
 	cr_assert_eq(access(harness_path("real/test.db"), F_OK), 0);
 }
 
+Test(security, attach_leads_through_no_symbolic_link)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char attach[512];
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	snprintf(attach, sizeof attach, "ATTACH '%s' AS other", link_to("test.db", "link.db"));
+	db = kit_open_path(harness_path("main.db"), &config);
+	statement_fails(db, attach, SQLITE_CANTOPEN, "link.db");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.follow_symlinks = 1;
+	db = kit_open_path(harness_path("main.db"), &config);
+	expect(kit_execute(db, attach), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 #define STRANGER 65534
@@ -336,18 +365,6 @@ Test(security, the_folder_of_a_uri_is_looked_at_too)
 }
 
 /* ---- a file that is not trusted ---------------------------------------------------------------------------------- */
-
-static void statement_fails(penstock *db, const char *sql, int code, const char *part)
-{
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
-	penstock_handle *handle;
-
-	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
-	check(penstock_handle_result(handle)->code == code, "%s: %d", sql, penstock_handle_result(handle)->code);
-	check(strstr(penstock_handle_result(handle)->message, part) != NULL, "%s: %s", sql,
-	      penstock_handle_result(handle)->message);
-	penstock_handle_release(handle);
-}
 
 /* As the hook finds them, on the connection opened last. */
 static struct settings {
@@ -639,13 +656,14 @@ static int slow_commit_hook(sqlite3 *connection, void *arg)
 }
 
 /*
- * Each commit takes six hours, and the number of steps of the statements moves through all that the handler's thousand may fall
- * on, the last of the statement and those of COMMIT among them.
+ * Each commit takes six hours, and the number of steps of the statements moves through all that the handler's thousand
+ * may fall on, the last of the statement and those of COMMIT among them.
  */
 Test(security, a_commit_is_not_interrupted)
 {
 	static const char insert[] =
-	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) SELECT max(x) FROM c";
+	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) "
+	        "SELECT max(x) FROM c";
 	penstock_config config = clock_config();
 	penstock_counters counters;
 	penstock *db;
@@ -887,8 +905,9 @@ Test(security, no_message_and_no_log_tells_a_value)
 
 	config.value_bytes_max = 1500;
 	db = kit_open(&config);
-	expect(kit_execute(db, "CREATE TABLE s(u UNIQUE DEFAULT 'u', c TEXT CHECK(length(c) < 3), n TEXT NOT NULL DEFAULT '', i INT "
-	                       "CHECK(typeof(i) = 'integer') DEFAULT 1, f REFERENCES s(u))"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE s(u UNIQUE DEFAULT 'u', c TEXT CHECK(length(c) < 3), n TEXT NOT NULL "
+	                       "DEFAULT '', i INT CHECK(typeof(i) = 'integer') DEFAULT 1, f REFERENCES s(u))"),
+	       PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TABLE r(a)"), PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TRIGGER no BEFORE INSERT ON r BEGIN SELECT RAISE(ABORT, 'no'); END"), PENSTOCK_OK);
 	expect(kit_execute(db, "PRAGMA foreign_keys = ON"), PENSTOCK_OK);
