@@ -34,7 +34,7 @@ JUDGED = os.path.join(ROOT, 'tests', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
-TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'states', 'contract', 'equivalence', 'memory', 'faults')
+TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'security', 'states', 'contract', 'equivalence', 'memory', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -65,7 +65,7 @@ BUILDS = {
     'asan': ['-Dbuildtype=plain', '-Dc_args=-O1 -g', '-Db_ndebug=false', '-Db_sanitize=address,undefined'],
 }
 # Under the sanitizers not those that take long.
-SANITIZED = ('config', 'syntax', 'ring', 'handle', 'counters', 'contract', 'equivalence')
+SANITIZED = ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'contract', 'equivalence')
 
 
 def source_files():

@@ -743,6 +743,39 @@ Test(security, the_progress_handler_of_the_hook_gives_way_to_the_engines)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static sqlite3_stmt *left_open;
+
+static void leave_open(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	check(sqlite3_prepare_v2(sqlite3_context_db_handle(context),
+	                         "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                         "SELECT count(*) FROM c", -1, &left_open, NULL) == SQLITE_OK);
+	sqlite3_result_int(context, 1);
+}
+
+static int leaving_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "leave_open", 0, SQLITE_UTF8, NULL, leave_open, NULL, NULL);
+	return clock_hook(connection, arg);
+}
+
+/* SQLite keeps the connection for it; the engine is gone (AddressSanitizer would tell). */
+Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_engine_is_closed)
+{
+	penstock_config config = clock_config();
+	penstock *db;
+
+	config.connect_hook = leaving_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, "SELECT leave_open()"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_step(left_open), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(left_open, 0), 400);
+	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static int execute_value(penstock *db, const char *sql, penstock_value value, penstock_handle **handle)
