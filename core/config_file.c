@@ -8,10 +8,13 @@
 #include "core/config_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.h"
 
@@ -125,13 +128,38 @@ static int on_setting(void *user, const char *section, const char *name, const c
 	return source->status == PENSTOCK_OK;
 }
 
+/* A FIFO would hold up whoever opens it until somebody writes into it, perhaps for ever. */
+static int open_file(const char *path, FILE **file)
+{
+	int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat info;
+
+	*file = NULL;
+	if (descriptor >= 0 && fstat(descriptor, &info) == 0) {
+		if (S_ISFIFO(info.st_mode)) {
+			close(descriptor);
+			return ps_error(PENSTOCK_CANTOPEN, "the configuration file %s is a pipe; it has to be a file",
+					path);
+		}
+		*file = fdopen(descriptor, "r");
+	}
+	if (*file == NULL) {
+		int reason = errno;
+
+		if (descriptor >= 0)
+			close(descriptor);
+		return ps_error(PENSTOCK_CANTOPEN, "cannot open the configuration file %s: %s", path, strerror(reason));
+	}
+	return PENSTOCK_OK;
+}
+
 static int load(struct source *source)
 {
-	FILE *file = fopen(source->path, "re");
+	FILE *file;
+	int status = open_file(source->path, &file);
 
-	if (file == NULL)
-		return ps_error(PENSTOCK_CANTOPEN, "cannot open the configuration file %s: %s", source->path,
-				strerror(errno));
+	if (status != PENSTOCK_OK)
+		return status;
 	source->text = malloc(FILE_BYTES_MAX + 1);
 	if (source->text == NULL) {
 		fclose(file);

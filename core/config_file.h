@@ -16,7 +16,7 @@
  *   3. A setting is one line. Indentation means nothing, so inih's continuation lines do not exist here: an indented
  *      line is a setting of its own, or an error.
  *
- * Failures: CANTOPEN (missing, unreadable, a folder), CONFIG (malformed), NOMEM, or whatever the caller's function
+ * Failures: CANTOPEN (missing, unreadable, a folder, a pipe), CONFIG (malformed), NOMEM, or whatever the caller's function
  * said. On Debian inih's switches are variables of the process (ini_max_line and so on); Penstock leaves them alone,
  * and a host that changes them changes what a comment is and how long a line may be.
  */

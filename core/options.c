@@ -120,7 +120,17 @@ static const struct word synchronous_words[] = { { "off", off }, { "normal", nor
 	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                     \
 	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                         \
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
-	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")
+	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")                                                             \
+	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                    \
+	  "a database path that is a symbolic link leads to its file, instead of being refused")                       \
+	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                      \
+	  "the database may lie in a folder that other users can write to, instead of being refused there")            \
+	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                       \
+	  "how long one statement may run before it is interrupted and fails; 0: for ever")                            \
+	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                  \
+	  "longest SQL text on every connection, the texts of the schema among them")                                  \
+	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                \
+	  "longest string, blob or row on every connection")
 
 struct key {
 	penstock_config_key shown;

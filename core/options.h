@@ -42,6 +42,11 @@ struct ps_keys {
 	int64_t spin_usec;
 	int64_t fuse_rows;
 	int64_t defensive;
+	int64_t follow_symlinks;
+	int64_t shared_folder;
+	int64_t statement_timeout_ms;
+	int64_t sql_bytes_max;
+	int64_t value_bytes_max;
 };
 
 struct ps_options {

@@ -261,7 +261,12 @@ typedef struct penstock_pragma {
 /*
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
- * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer of the writer's connection belongs to the engine.
+ * SQLITE_OK, or an SQLite code to refuse the connection. The authorizer and the progress handler of the writer's connection
+ * belong to the engine.
+ *
+ * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
+ * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
+ * and no extensions, neither load_extension() nor sqlite3_load_extension. Pragmas and hook may lift any of it.
  */
 typedef int penstock_connect_hook(sqlite3 *connection, void *arg);
 /* Runs on the writer thread (at close, for submissions that were held: on the closing thread). Must not block for long. */
@@ -302,6 +307,15 @@ typedef struct penstock_config {
 	                             * sleep; where that does not pay they do it once in 64 times. 0: never */
 	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
+	int64_t follow_symlinks;    /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
+	int64_t shared_folder;      /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
+	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
+	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
+	                             * has it each time; a SQL function is not cut short */
+	int64_t sql_bytes_max;      /* longest SQL text (SQLITE_LIMIT_SQL_LENGTH), on every connection; a database with a longer
+	                             * CREATE cannot be used */
+	int64_t value_bytes_max;    /* longest string, blob or row (SQLITE_LIMIT_LENGTH), on every connection; a longer one that
+	                             * is there cannot be read */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
 	size_t pragma_count;
@@ -351,9 +365,9 @@ typedef enum penstock_phase {
 } penstock_phase;
 
 /*
- * Opens an engine on a database file, which is created when missing and switched to WAL, and starts the writer unless
- * autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
- * error. Errors: CANTOPEN (missing folder, no permission, not a database, no WAL possible, configuration file missing),
+ * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to WAL,
+ * and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
+ * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a folder that others can write to, not a database, no WAL possible, configuration file missing),
  * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
  * callback). Any thread.
  */

@@ -34,7 +34,7 @@ JUDGED = os.path.join(ROOT, 'tests', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
-TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'states', 'contract', 'equivalence', 'memory', 'faults')
+TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'security', 'states', 'contract', 'equivalence', 'memory', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -46,12 +46,15 @@ FIRST = {
     'queue/ring.c': ('ring',),
     'queue/ring.h': ('ring',),
     'writer/batch.c': ('equivalence', 'contract'),
-    'writer/connection.c': ('states', 'contract'),
+    'writer/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
     'writer/members.c': ('equivalence', 'contract'),
+    'writer/place.c': ('security', 'contract'),
     'writer/sqlite_store.c': ('equivalence', 'contract', 'faults'),
     'writer/statements.c': ('equivalence', 'contract'),
     'writer/syntax.c': ('syntax',),
+    'writer/watch.c': ('security',),
+    'writer/watch.h': ('security',),
     'writer/writer.c': ('states', 'contract', 'faults'),
 }
 # Quicker than in ./check.
@@ -62,7 +65,7 @@ BUILDS = {
     'asan': ['-Dbuildtype=plain', '-Dc_args=-O1 -g', '-Db_ndebug=false', '-Db_sanitize=address,undefined'],
 }
 # Under the sanitizers not those that take long.
-SANITIZED = ('config', 'syntax', 'ring', 'handle', 'counters', 'contract', 'equivalence')
+SANITIZED = ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'contract', 'equivalence')
 
 
 def source_files():

@@ -5,6 +5,7 @@
 #include "tests/harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,6 +55,11 @@ static const struct promise {
 	{ AT(spin_usec), 100, 0, 1000000, 1, "100", "0 to 1000000 microseconds" },
 	{ AT(fuse_rows), 32, 1, 256, 0, "32", "1 to 256" },
 	{ AT(defensive), 1, 0, 1, 0, "yes", "yes or no" },
+	{ AT(follow_symlinks), 0, 0, 1, 0, "no", "yes or no" },
+	{ AT(shared_folder), 0, 0, 1, 0, "no", "yes or no" },
+	{ AT(statement_timeout_ms), 0, 0, INT31, 0, "0", "0 to 2147483647 milliseconds" },
+	{ AT(sql_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
+	{ AT(value_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
 #undef AT
 };
 
@@ -1128,6 +1134,27 @@ Test(config, folder_cannot_be_read)
 	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
 	expect_message(folder);
 	expect_message(strerror(EISDIR));
+	cr_assert_eq(lowest_free_descriptor(), before);
+}
+
+Test(config, pipe_is_refused_and_not_waited_for)
+{
+	struct ps_options options;
+	penstock_config config;
+	int before, writer;
+
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	penstock_config_init(&config);
+	config.config_file = path;
+	before = lowest_free_descriptor();
+	alarm(30);
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	expect_message(path);
+	expect_message("is a pipe");
+	writer = open(path, O_RDWR);
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	expect_message("is a pipe");
+	close(writer);
 	cr_assert_eq(lowest_free_descriptor(), before);
 }
 

@@ -896,6 +896,7 @@ static sqlite3 *open_reference(bool utf16)
 	sqlite3 *connection = open_plain(side_path('r', "main.db"));
 
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	if (utf16)
 		sqlite3_exec(connection, "PRAGMA encoding=\"UTF-16le\"", NULL, NULL, NULL);
 	sqlite3_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF", NULL, NULL, NULL);

@@ -128,6 +128,16 @@ else
 		'holds "SELECT count(*) FROM t" 0'
 fi
 
+mkdir -m 777 shared
+ln -s t.db link.db
+penstock run shared/t.db table.sql
+ok open/folder_that_others_can_write_to '[ $rc -eq 2 ]' 'said shared/t.db' 'said shared_folder=yes' '[ ! -e shared/t.db ]'
+penstock run link.db table.sql
+ok open/symbolic_link '[ $rc -eq 2 ]' 'said link.db' 'said follow_symlinks=yes'
+(umask 0 && penstock run --set shared_folder=yes shared/t.db table.sql; exit "$rc")
+rc=$?
+ok open/what_is_created_is_its_users_alone '[ $rc -eq 0 ]' '[ "$(stat -c %a shared/t.db)" = 600 ]'
+
 if "${as_user[@]}" "$bin" --version >/dev/null 2>&1; then
 	mkdir locked
 	cp t.db locked/t.db

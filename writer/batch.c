@@ -70,10 +70,10 @@ static void note_broken(struct ps_batch *batch, const char *doing)
 
 static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 {
-	const penstock_result *result = ps_members_result(&batch->members, ticket);
-
-	batch->broken_code = result->extended_code;
-	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s", result->message);
+	/* Others hear of it, and the log: the statement's own message may come from a function of the program and tell a value. */
+	batch->broken_code = ps_members_result(&batch->members, ticket)->extended_code;
+	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s",
+	         sqlite3_errstr(batch->broken_code));
 }
 
 bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t since, bool *said)

@@ -1,55 +1,16 @@
 #include "writer/connection.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/thread.h"
+#include "writer/place.h"
 #include "writer/renew.h"
-
-char *ps_connection_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return strdup(".");
-	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* What is wrong with a path that SQLite could not open: SQLite itself only says "unable to open database file". */
-static int explain_open(const char *path, enum ps_role role, int system_errno, const char *sqlite_message)
-{
-	struct stat info;
-	char *folder;
-	int status;
-
-	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-		return ps_error(PENSTOCK_CANTOPEN, "%s is a folder; name a database file in it", path);
-	if (stat(path, &info) == 0)
-		return ps_error(PENSTOCK_CANTOPEN, "%s cannot be opened: %s; check that this user may read and write it", path,
-		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
-	if (role != PS_CREATING_WRITER)
-		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
-	folder = ps_connection_folder(path);
-	if (folder == NULL)
-		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
-	if (stat(folder, &info) != 0)
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: the folder %s: %s; create it first", path, folder,
-		                  strerror(errno));
-	else if (!S_ISDIR(info.st_mode))
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created: %s is not a folder", path, folder);
-	else
-		status = ps_error(PENSTOCK_CANTOPEN, "%s cannot be created in %s: %s", path, folder,
-		                  system_errno != 0 ? strerror(system_errno) : sqlite_message);
-	free(folder);
-	return status;
-}
 
 bool ps_connection_met_lock(int code)
 {
@@ -134,8 +95,9 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	case SQLITE_CANTOPEN:
 		return explain(connection, path, pragma->name);
 	default:
-		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s=%s: %s", pragma->origin, pragma->name, pragma->value,
-		                sqlite3_errmsg(connection));
+		/* Neither the value nor SQLite's message, which may hold it. */
+		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s does not take this value: %s", pragma->origin, pragma->name,
+		                sqlite3_errstr(rc));
 	}
 }
 
@@ -241,11 +203,21 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 		return ps_error(PENSTOCK_CANTOPEN,
 		                "'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
 		                path);
+	if (!ps_place_is_plain(path)) {
+		status = ps_place_check_folder(path, file, options);
+		if (status != PENSTOCK_OK)
+			return status;
+	}
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
+	/* What follows, pragmas and hook, may lift each of these. */
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
 	if (is_to_renew(role, options))
 		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+	sqlite3_limit(connection, SQLITE_LIMIT_SQL_LENGTH, (int)options->keys.sql_bytes_max);
+	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, (int)options->keys.value_bytes_max);
 	/* Before WAL: page_size and encoding only count in an empty file. */
 	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
 		status = set_pragma(connection, path, &options->pragmas[i]);
@@ -254,21 +226,40 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	return status;
 }
 
+/* connection: as sqlite3_open_v2 left it; NULL without memory. */
+static int explain_open(sqlite3 *connection, const char *path, bool create)
+{
+	int code = connection != NULL ? sqlite3_extended_errcode(connection) : SQLITE_NOMEM;
+
+	if ((code & 0xff) == SQLITE_NOMEM)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	if (code == SQLITE_CANTOPEN_SYMLINK)
+		return ps_place_refuse_link(path);
+	return ps_place_explain(path, create, sqlite3_system_errno(connection), sqlite3_errmsg(connection));
+}
+
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
                        sqlite3 **connection, bool *locked)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	bool create = role == PS_CREATING_WRITER;
+	char *place;
 	int rc, status;
 
+	*connection = NULL;
 	*locked = false;
+	status = ps_place_find(path, options, create, &place);
+	if (status != PENSTOCK_OK)
+		return status;
 	/* Also where the file is there: ATTACH goes by these flags, and may create files. Where it is not, the open fails. */
-	if (role == PS_CREATING_WRITER || (role != PS_READER && access(path, F_OK) == 0))
+	if (create || (role != PS_READER && access(place, F_OK) == 0))
 		flags |= SQLITE_OPEN_CREATE;
-	rc = sqlite3_open_v2(path, connection, flags, NULL);
+	if (!options->keys.follow_symlinks)
+		flags |= SQLITE_OPEN_NOFOLLOW;
+	rc = sqlite3_open_v2(place, connection, flags, NULL);
+	free(place);
 	if (rc != SQLITE_OK) {
-		status = *connection == NULL || (rc & 0xff) == SQLITE_NOMEM
-		                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
-		                 : explain_open(path, role, sqlite3_system_errno(*connection), sqlite3_errmsg(*connection));
+		status = explain_open(*connection, path, create);
 	} else {
 		status = configure(*connection, path, options, role);
 		*locked = status == PENSTOCK_CANTOPEN && ps_connection_met_lock(sqlite3_errcode(*connection));

@@ -1,9 +1,10 @@
 /*
  * connection.h - opening a configured SQLite connection, the writer's or a reader's
  *
- * Every connection gets the busy timeout, DEFENSIVE, the configured pragmas in order and the connect hook. The writer's is
- * switched to WAL (or refused with the reason) and never checkpoints inside COMMIT; a reader's is query_only and never
- * checkpoints, not even when it closes, so that only one connection of the engine ever does (the WAL-reset bug).
+ * Every connection gets the busy timeout, DEFENSIVE, a schema that is not trusted, no extensions, and the limits;
+ * then the configured pragmas in order and the connect hook, which may lift these. The writer's is switched to WAL
+ * (or refused with the reason) and never checkpoints inside COMMIT; a reader's is query_only and never checkpoints,
+ * not even when it closes, so that only one connection of the engine ever does (the WAL-reset bug).
  */
 #ifndef PENSTOCK_CONNECTION_H
 #define PENSTOCK_CONNECTION_H
@@ -22,8 +23,5 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
                        sqlite3 **connection, bool *locked);
 /* Whether an SQLite code means that another process holds a lock. */
 bool ps_connection_met_lock(int code);
-
-/* The folder that a file lies in; the caller's to free. NULL without memory. */
-char *ps_connection_folder(const char *path);
 
 #endif

@@ -33,7 +33,9 @@
 #include "core/thread.h"
 #include "writer/connection.h"
 #include "writer/fuse.h"
+#include "writer/place.h"
 #include "writer/statements.h"
+#include "writer/watch.h"
 
 /* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
 #define RESTART_WAIT_MS 50
@@ -59,6 +61,7 @@ struct ps_store {
 	const struct ps_options *options;
 	sqlite3 *connection;
 	struct ps_statements statements;
+	struct ps_watch watch;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
@@ -214,6 +217,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 		goto err_after_connection;
 	}
+	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
 	read_settings(store);
 	sqlite3_wal_hook(store->connection, on_commit, store);
 	*result = store;
@@ -232,6 +236,7 @@ err_after_alloc:
 void ps_store_close(struct ps_store *store, bool checkpoint)
 {
 	ps_statements_destroy(&store->statements);
+	ps_watch_destroy(store->connection);
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
@@ -277,7 +282,9 @@ static bool may_be_the_batch(int extended_code)
 static void note_error(struct ps_store *store)
 {
 	store->error_code = sqlite3_extended_errcode(store->connection);
-	snprintf(store->error_message, sizeof store->error_message, "%s", sqlite3_errmsg(store->connection));
+	/* What breaks the engine is told to everybody, so it is not in the words of a function of the program. */
+	snprintf(store->error_message, sizeof store->error_message, "%s",
+	         is_io_error(store->error_code) ? sqlite3_errstr(store->error_code) : sqlite3_errmsg(store->connection));
 }
 
 int ps_store_error(const struct ps_store *store, const char **message)
@@ -545,10 +552,25 @@ static int step_to_end(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max,
 	return rc;
 }
 
-static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome)
+/* SQLite's message, or the key that it does not know of. */
+static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome, int code, const char *sqlite_message)
 {
-	ps_outcome_fail(outcome, PENSTOCK_ERROR, sqlite3_extended_errcode(store->connection),
-	                sqlite3_errmsg(store->connection));
+	const struct ps_keys *keys = &store->options->keys;
+	char message[160] = "";
+
+	if (code == SQLITE_INTERRUPT && store->watch.expired)
+		snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
+		         (long long)keys->statement_timeout_ms);
+	else if (code == SQLITE_TOOBIG && (keys->sql_bytes_max < PS_LENGTH_MAX || keys->value_bytes_max < PS_LENGTH_MAX))
+		snprintf(message, sizeof message,
+		         "too big: SQL text may have %lld bytes (sql_bytes_max), a string, blob or row %lld (value_bytes_max)",
+		         (long long)keys->sql_bytes_max, (long long)keys->value_bytes_max);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message[0] != '\0' ? message : sqlite_message);
+}
+
+static void fail_running(struct ps_store *store, struct ps_outcome *outcome)
+{
+	fail_from_sqlite(store, outcome, sqlite3_extended_errcode(store->connection), sqlite3_errmsg(store->connection));
 }
 
 static void fail_collecting(struct ps_outcome *outcome, enum collected collected, uint64_t bytes_max)
@@ -628,11 +650,13 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return PS_DONE;
 	}
 	if (bind_values(prepared->statement, record, 1) != SQLITE_OK) {
-		fail_from_sqlite(store, outcome);
+		fail_running(store, outcome);
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
+	ps_watch_begin(&store->watch, prepared->statement);
 	rc = step_to_end(prepared->statement, wanted, bytes_max, outcome, &collected);
+	ps_watch_end(&store->watch);
 	if (rc == SQLITE_DONE && collected == COLLECTED) {
 		if (prepared->dml)
 			store->hindsight.corrected = false;
@@ -646,7 +670,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		fail_collecting(outcome, collected, bytes_max);
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
-	fail_from_sqlite(store, outcome);
+	fail_running(store, outcome);
 	sqlite3_reset(prepared->statement);
 	/* OR FAIL keeps the rows before the failing one, and counts them; where nothing was counted, changes() may be that of the
 	 * statement before (this one could not even be prepared again). */
@@ -700,7 +724,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		         store->synchronous);
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
-		ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message);
+		fail_from_sqlite(store, outcome, code, message);
 		return judge_failure(store, code, batched);
 	}
 	if (batched && prepared->alone)
@@ -751,8 +775,11 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = bind_values(prepared->statement, records[i], 1 + i * records[i]->value_count);
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
+		ps_watch_begin(&store->watch, prepared->statement);
 		rc = sqlite3_step(prepared->statement);
+		ps_watch_end(&store->watch);
+	}
 	if (rc != SQLITE_DONE)
 		note_error(store);
 	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
@@ -818,7 +845,7 @@ static enum ps_verdict open_wal(struct ps_store *store)
 /* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
 static enum ps_verdict sync_folder(struct ps_store *store)
 {
-	char *folder = ps_connection_folder(sqlite3_db_filename(store->connection, "main"));
+	char *folder = ps_place_folder(sqlite3_db_filename(store->connection, "main"));
 	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced;
 

@@ -1,0 +1,1029 @@
+/*
+ * What others on the machine can do to a database of Penstock's, and what one statement can do to everybody else's.
+ *
+ * The clock is the tests' own (the linker gives clock_gettime to them): the SQL function later(HOURS) moves it, so no
+ * verdict depends on the machine's speed.
+ */
+#include "tests/kit.h"
+
+TestSuite(security, .init = kit_begin, .fini = harness_end);
+
+static mode_t mode_of(const char *path)
+{
+	struct stat info;
+
+	check(lstat(path, &info) == 0, "%s: %s", path, strerror(errno));
+	return info.st_mode & 07777;
+}
+
+static void open_fails(const char *path, const penstock_config *config, const char *part)
+{
+	penstock *db;
+
+	expect(penstock_open(path, config, &db), PENSTOCK_CANTOPEN);
+	expect_message(path);
+	expect_message(part);
+}
+
+static void statement_fails(penstock *db, const char *sql, int code, const char *part)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_handle *handle;
+
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+	check(penstock_handle_result(handle)->code == code, "%s: %d", sql, penstock_handle_result(handle)->code);
+	check(strstr(penstock_handle_result(handle)->message, part) != NULL, "%s: %s", sql,
+	      penstock_handle_result(handle)->message);
+	penstock_handle_release(handle);
+}
+
+/* ---- the file's mode --------------------------------------------------------------------------------------------- */
+
+static void create_under(mode_t mask, const char *name, int autostart)
+{
+	static const char *const beside[] = { "", "-wal", "-shm" };
+	penstock_config config = kit_config();
+	char path[512];
+	penstock *db;
+
+	config.autostart = autostart;
+	umask(mask);
+	db = kit_open_path(harness_path(name), &config);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	umask(022);
+	for (size_t i = 0; i < COUNT_OF(beside); i++) {
+		snprintf(path, sizeof path, "%s%s", harness_path(name), beside[i]);
+		check(mode_of(path) == 0600, "%s has mode %o under umask %o", path, mode_of(path), mask);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, a_new_database_is_its_users_alone_whatever_the_umask)
+{
+	create_under(0, "open.db", 1);
+	create_under(022, "usual.db", 1);
+	create_under(077, "strict.db", 0);
+	create_under(0777, "strictest.db", 1);
+}
+
+static sqlite3_vfs watching, *below;
+static mode_t mode_when_opened;
+
+static int watch_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+	(void)vfs;
+	if (flags & SQLITE_OPEN_MAIN_DB)
+		mode_when_opened = mode_of(name);
+	return below->xOpen(below, name, file, flags, out);
+}
+
+Test(security, at_no_time_is_a_new_database_more_open)
+{
+	penstock_config config = kit_config();
+
+	below = sqlite3_vfs_find(NULL);
+	watching = *below;
+	watching.zName = "watching";
+	watching.xOpen = watch_open;
+	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
+	umask(0);
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(mode_when_opened, 0600);
+}
+
+Test(security, the_mode_of_a_database_that_is_there_stays)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(chmod(harness_path("test.db"), 0640) == 0);
+	db = kit_open(&config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(mode_of(harness_path("test.db")), 0640);
+	cr_assert_eq(mode_of(harness_path("test.db-wal")), 0640);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- symbolic links ---------------------------------------------------------------------------------------------- */
+
+static const char *link_to(const char *target, const char *name)
+{
+	check(symlink(target, harness_path(name)) == 0, "%s", strerror(errno));
+	return harness_path(name);
+}
+
+Test(security, a_symbolic_link_is_refused_and_so_is_one_that_leads_nowhere)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	open_fails(link_to("test.db", "link.db"), &config, "follow_symlinks=yes");
+	open_fails(link_to("created.db", "nowhere.db"), &config, "follow_symlinks=yes");
+	cr_assert_neq(access(harness_path("created.db"), F_OK), 0);
+	config.autostart = 0;
+	open_fails(harness_path("link.db"), &config, "is a symbolic link");
+}
+
+/* Between the look at the path and SQLite's open. */
+static int link_appears(sqlite3_vfs *vfs, const char *name, int bytes, char *whole)
+{
+	(void)vfs;
+	if (strcmp(name, harness_path("new.db")) == 0) {
+		check(unlink(name) == 0);
+		link_to("test.db", "new.db");
+	}
+	return below->xFullPathname(below, name, bytes, whole);
+}
+
+Test(security, a_symbolic_link_that_appears_at_the_last_moment_is_refused)
+{
+	penstock_config config = kit_config();
+
+	expect(penstock_close(kit_open_table(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	below = sqlite3_vfs_find(NULL);
+	watching = *below;
+	watching.zName = "watching";
+	watching.xFullPathname = link_appears;
+	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
+	open_fails(harness_path("new.db"), &config, "is a symbolic link");
+}
+
+Test(security, a_link_that_takes_the_place_of_the_file_is_refused_to_readers_and_at_unpause)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(rename(harness_path("test.db"), harness_path("moved.db")) == 0);
+	link_to("moved.db", "test.db");
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("is a symbolic link");
+	check(unlink(harness_path("test.db")) == 0 && rename(harness_path("moved.db"), harness_path("test.db")) == 0);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(rename(harness_path("test.db"), harness_path("moved.db")) == 0);
+	link_to("moved.db", "test.db");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_CANTOPEN);
+	expect_message("is a symbolic link");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, links_among_the_folders_are_followed)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+	sqlite3 *reader;
+
+	check(mkdir(harness_path("real"), 0700) == 0);
+	link_to("real", "alias");
+	db = kit_open_path(harness_path("alias/test.db"), &config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("real/test.db"), "SELECT count(*) FROM t"), 0);
+}
+
+Test(security, follow_symlinks_leads_to_the_file)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	expect(penstock_close(kit_open_table(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.follow_symlinks = 1;
+	db = kit_open_path(link_to("test.db", "link.db"), &config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+	open_fails(link_to("created.db", "nowhere.db"), &config, "leads nowhere");
+	expect(penstock_close(kit_open_path(harness_path("fresh.db"), &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(mode_of(harness_path("fresh.db")), 0600);
+}
+
+Test(security, a_uri_leads_through_no_symbolic_link)
+{
+	penstock_config config = kit_config();
+	char uri[512];
+
+	check(mkdir(harness_path("real"), 0700) == 0);
+	link_to("real", "alias");
+	link_to("real/test.db", "link.db");
+	snprintf(uri, sizeof uri, "file:%s?psow=1", harness_path("link.db"));
+	open_fails(uri, &config, "is a symbolic link");
+	snprintf(uri, sizeof uri, "file:%s", harness_path("alias/test.db"));
+	open_fails(uri, &config, "is a symbolic link");
+	config.follow_symlinks = 1;
+	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(access(harness_path("real/test.db"), F_OK), 0);
+}
+
+Test(security, attach_leads_through_no_symbolic_link)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char attach[512];
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	snprintf(attach, sizeof attach, "ATTACH '%s' AS other", link_to("test.db", "link.db"));
+	db = kit_open_path(harness_path("main.db"), &config);
+	statement_fails(db, attach, SQLITE_CANTOPEN, "link.db");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.follow_symlinks = 1;
+	db = kit_open_path(harness_path("main.db"), &config);
+	expect(kit_execute(db, attach), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- the folder -------------------------------------------------------------------------------------------------- */
+
+#define STRANGER 65534
+
+static void need_root(void)
+{
+	if (geteuid() != 0)
+		cr_skip_test("only root can give a file to another user");
+}
+
+static void set_folder(uid_t user, gid_t group, mode_t mode)
+{
+	const char *folder = harness_make_folder();
+
+	check(chown(folder, user, group) == 0, "%s", strerror(errno));
+	check(chmod(folder, mode) == 0);
+}
+
+static void folder_is_refused(const char *part)
+{
+	penstock_config config = kit_config();
+
+	open_fails(harness_path("test.db"), &config, part);
+	expect_message("shared_folder=yes");
+	cr_assert_neq(access(harness_path("test.db"), F_OK), 0);
+	config.shared_folder = 1;
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(unlink(harness_path("test.db")) == 0);
+}
+
+static void folder_is_taken(void)
+{
+	penstock_config config = kit_config();
+
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(unlink(harness_path("test.db")) == 0);
+}
+
+Test(security, a_folder_that_everybody_can_write_to_is_refused_but_for_a_sticky_one)
+{
+	set_folder(geteuid(), getegid(), 0777);
+	folder_is_refused("everybody");
+	set_folder(geteuid(), getegid(), 01777);
+	folder_is_taken();
+	set_folder(geteuid(), getegid(), 0755);
+	folder_is_taken();
+}
+
+Test(security, a_folder_that_another_group_can_write_to_is_refused_but_not_for_ones_own)
+{
+	set_folder(geteuid(), getegid(), 0775);
+	folder_is_taken();
+	need_root();
+	set_folder(geteuid(), STRANGER, 0775);
+	folder_is_refused("another group");
+	set_folder(geteuid(), STRANGER, 0755);
+	folder_is_taken();
+	check(setegid(STRANGER) == 0);
+	set_folder(geteuid(), STRANGER, 0775);
+	folder_is_taken();
+	check(setegid(0) == 0);
+}
+
+Test(security, a_folder_of_another_user_is_refused_but_not_roots)
+{
+	penstock_config config = kit_config();
+
+	need_root();
+	set_folder(STRANGER, getegid(), 0755);
+	folder_is_refused("another user");
+	set_folder(0, 0, 01777);
+	check(setegid(STRANGER) == 0 && seteuid(STRANGER) == 0);
+	folder_is_taken();
+	check(seteuid(0) == 0 && setegid(0) == 0);
+	set_folder(STRANGER + 1, STRANGER, 0777);
+	check(setegid(STRANGER) == 0 && seteuid(STRANGER) == 0);
+	open_fails(harness_path("test.db"), &config, "another user");
+	check(seteuid(0) == 0 && setegid(0) == 0);
+}
+
+Test(security, a_file_that_another_user_has_put_into_a_sticky_folder_is_refused)
+{
+	static const char *const names[] = { "test.db", "test.db-wal", "test.db-shm", "test.db-journal" };
+	penstock_config config = kit_config();
+
+	need_root();
+	set_folder(0, 0, 01777);
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		FILE *file = fopen(harness_path(names[i]), "w");
+
+		check(file != NULL && fclose(file) == 0 && chown(harness_path(names[i]), STRANGER, STRANGER) == 0);
+		open_fails(harness_path("test.db"), &config, names[i]);
+		expect_message("belongs to another user");
+		check(unlink(harness_path(names[i])) == 0);
+	}
+	folder_is_taken();
+}
+
+Test(security, a_folder_opened_to_everybody_is_refused_to_readers_and_at_unpause)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	set_folder(geteuid(), getegid(), 0777);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_CANTOPEN);
+	expect_message("everybody");
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("everybody");
+	set_folder(geteuid(), getegid(), 0700);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, the_folder_of_a_uri_is_looked_at_too)
+{
+	penstock_config config = kit_config();
+	char uri[512];
+
+	snprintf(uri, sizeof uri, "file:%s", harness_path("test.db"));
+	set_folder(geteuid(), getegid(), 0777);
+	open_fails(uri, &config, "everybody");
+	set_folder(geteuid(), getegid(), 0700);
+	expect(penstock_close(kit_open_path(uri, &config), PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- a file that is not trusted ---------------------------------------------------------------------------------- */
+
+/* As the hook finds them, on the connection opened last. */
+static struct settings {
+	int defensive, trusted_schema, load_extension;
+} found;
+
+static int look_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, -1, &found.defensive);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, -1, &found.trusted_schema);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1, &found.load_extension);
+	return kit_hook(connection, arg);
+}
+
+Test(security, writer_and_readers_distrust_the_file)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	config.connect_hook = look_hook;
+	found = (struct settings){ -1, -1, -1 };
+	db = kit_open_table(&config);
+	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
+	found = (struct settings){ -1, -1, -1 };
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(security, the_schema_cannot_be_written_unless_defensive_is_off)
+{
+	static const char corrupt[] = "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(b)' WHERE name = 't'";
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "PRAGMA writable_schema = ON"), PENSTOCK_OK);
+	statement_fails(db, corrupt, SQLITE_ERROR, "may not be modified");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.defensive = 0;
+	db = kit_open(&config);
+	expect(kit_execute(db, "PRAGMA writable_schema = ON"), PENSTOCK_OK);
+	expect(kit_execute(db, corrupt), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(b) FROM t"), 0);
+}
+
+static int trusting_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
+	return kit_hook(connection, arg);
+}
+
+Test(security, a_trigger_calls_no_function_of_the_program_unless_the_schema_is_trusted)
+{
+	static const char insert[] = "INSERT INTO t VALUES(1)";
+	const penstock_pragma trust = { "trusted_schema", "1" };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "CREATE TRIGGER planted AFTER INSERT ON t BEGIN SELECT gate(); END"), PENSTOCK_OK);
+	statement_fails(db, insert, SQLITE_ERROR, "unsafe use of gate()");
+	cr_assert_eq(sql_gate.entered, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.pragmas = &trust;
+	config.pragma_count = 1;
+	db = kit_open(&config);
+	expect(kit_execute(db, insert), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.pragma_count = 0;
+	config.connect_hook = trusting_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, insert), PENSTOCK_OK);
+	cr_assert_eq(sql_gate.entered, 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int loading_hook(sqlite3 *connection, void *arg)
+{
+	check(sqlite3_enable_load_extension(connection, 1) == SQLITE_OK);
+	return kit_hook(connection, arg);
+}
+
+Test(security, no_extension_is_loaded_unless_the_hook_allows_it)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	char *message = NULL;
+	sqlite3 *reader;
+
+	statement_fails(db, "SELECT load_extension('nowhere')", SQLITE_ERROR, "not authorized");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_load_extension(reader, "nowhere", NULL, &message), SQLITE_ERROR);
+	cr_assert_str_eq(message, "not authorized");
+	sqlite3_free(message);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.connect_hook = loading_hook;
+	db = kit_open(&config);
+	statement_fails(db, "SELECT load_extension('nowhere')", SQLITE_ERROR, "nowhere");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- a deadline for each statement ------------------------------------------------------------------------------- */
+
+#define HOUR_MS 3600000
+#define ENDLESS "WITH RECURSIVE c(x) AS (SELECT later(1) UNION ALL SELECT later(1) FROM c) SELECT count(*) FROM c"
+
+static _Atomic time_t hours;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = __real_clock_gettime(clock, now);
+
+	now->tv_sec += hours * 3600;
+	return result;
+}
+
+static void later(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	hours += sqlite3_value_int(values[0]);
+	sqlite3_result_int(context, 1);
+}
+
+static int clock_hook(sqlite3 *connection, void *arg)
+{
+	int code = sqlite3_create_function_v2(connection, "later", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, later, NULL, NULL,
+	                                      NULL);
+
+	return code == SQLITE_OK ? kit_hook(connection, arg) : code;
+}
+
+/* Five hours for a statement. */
+static penstock_config clock_config(void)
+{
+	penstock_config config = kit_config();
+
+	config.connect_hook = clock_hook;
+	config.statement_timeout_ms = 5 * HOUR_MS;
+	config.batch_usec = 0;
+	return config;
+}
+
+static struct heard {
+	_Atomic unsigned outcomes;
+	penstock_status status;
+	int code;
+	char message[128];
+} heard[300];
+
+static void on_outcome(void *arg, const penstock_result *result)
+{
+	struct heard *one = arg;
+
+	one->status = result->status;
+	one->code = result->extended_code;
+	snprintf(one->message, sizeof one->message, "%s", result->message);
+	one->outcomes++;
+}
+
+static void submit_heard(penstock *db, size_t number, const char *sql)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .on_complete = on_outcome,
+		                           .arg = &heard[number] };
+
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+}
+
+static void expect_interrupted(size_t number)
+{
+	check(heard[number].outcomes == 1, "%zu: %u", number, heard[number].outcomes);
+	check(heard[number].status == PENSTOCK_ERROR && heard[number].code == SQLITE_INTERRUPT, "%zu: %d", number,
+	      heard[number].code);
+	check(strstr(heard[number].message, "statement_timeout_ms (18000000)") != NULL, "%s", heard[number].message);
+}
+
+Test(security, a_statement_that_never_ends_is_interrupted_alone)
+{
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	statement_fails(db, ENDLESS, SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	statement_fails(db, "INSERT INTO t " ENDLESS, SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	statement_fails(db, "INSERT INTO t " ENDLESS " RETURNING a", SQLITE_INTERRUPT, "statement_timeout_ms (18000000)");
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	counters = kit_counters(db);
+	cr_assert(counters.failed == 3 && counters.committed == 2);
+	cr_assert_eq(penstock_phase_of(db), PENSTOCK_PHASE_RUNNING);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+/* Reads and writes among ten others, all in one batch. */
+Test(security, a_statement_that_never_ends_is_interrupted_in_a_batch_and_the_others_are_untouched)
+{
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	kit_block(db);
+	for (size_t i = 0; i < 12; i++)
+		submit_heard(db, i, i == 3 ? "INSERT INTO t " ENDLESS : i == 8 ? ENDLESS : "INSERT INTO t VALUES(1)");
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < 12; i++) {
+		if (i == 3 || i == 8)
+			expect_interrupted(i);
+		else
+			check(heard[i].outcomes == 1 && heard[i].status == PENSTOCK_OK, "%zu: %s", i, heard[i].message);
+	}
+	counters = kit_counters(db);
+	cr_assert(counters.failed == 2 && counters.committed == 12 && counters.replayed_batches > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 10);
+}
+
+/* Each takes four hours of its five, also those that run again because of a neighbour. */
+Test(security, every_statement_of_a_batch_has_the_whole_time)
+{
+	static const char slow[] =
+	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	        "SELECT count(*) FROM c WHERE x % 100 = 0 AND later(1)";
+	penstock_config config = clock_config();
+	penstock *db = kit_open_table(&config);
+
+	kit_block(db);
+	for (size_t i = 0; i < 12; i++)
+		submit_heard(db, i, i == 8 ? "INSERT INTO t " ENDLESS : slow);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < 12; i++) {
+		if (i == 8)
+			expect_interrupted(i);
+		else
+			check(heard[i].outcomes == 1 && heard[i].status == PENSTOCK_OK, "%zu: %s", i, heard[i].message);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE a = 4"), 11);
+}
+
+/* Each row takes an hour; 256 of them are one INSERT. */
+Test(security, inserts_that_are_too_slow_as_one_run_one_by_one)
+{
+	const size_t rows = 256;
+	penstock_config config = clock_config();
+	penstock_statement *insert;
+	penstock_counters counters;
+	penstock *db;
+
+	config.fuse_rows = (int64_t)rows;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a CHECK(later(a)))"), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &insert), PENSTOCK_OK);
+	kit_block(db);
+	for (size_t i = 0; i < rows; i++) {
+		penstock_value value = penstock_int64(1);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	check(counters.failed == 0 && counters.fused == 0 && counters.replayed_batches == 1,
+	      "%" PRIu64 " failed, %" PRIu64 " fused, %" PRIu64 " replayed", counters.failed, counters.fused,
+	      counters.replayed_batches);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq((size_t)kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), rows);
+}
+
+static int slow_commit(void *arg)
+{
+	(void)arg;
+	hours += 6;
+	return 0;
+}
+
+static int slow_commit_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_commit_hook(connection, slow_commit, NULL);
+	return clock_hook(connection, arg);
+}
+
+/*
+ * Each commit takes six hours, and the number of steps of the statements moves through all that the handler's thousand
+ * may fall on, the last of the statement and those of COMMIT among them.
+ */
+Test(security, a_commit_is_not_interrupted)
+{
+	static const char insert[] =
+	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) "
+	        "SELECT max(x) FROM c";
+	penstock_config config = clock_config();
+	penstock_counters counters;
+	penstock *db;
+
+	config.connect_hook = slow_commit_hook;
+	config.batch_max = 3;
+	config.wal_bytes_max = 65536;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < 2000; i++)
+		expect(kit_execute(db, insert), PENSTOCK_OK);
+	for (size_t i = 0; i < 6000; i++)
+		expect(kit_submit(db, insert, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	check(counters.failed == 0 && counters.replayed_batches == 0 && counters.checkpoints > 0,
+	      "%" PRIu64 " failed, %" PRIu64 " replayed, %" PRIu64 " checkpoints", counters.failed, counters.replayed_batches,
+	      counters.checkpoints);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 8000);
+}
+
+static sqlite3 *outsider;
+
+/* The lock is to be had after six hours. */
+static int on_busy(void *arg, int times)
+{
+	(void)arg;
+	(void)times;
+	hours += 6;
+	check(sqlite3_exec(outsider, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	return 1;
+}
+
+static int busy_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_busy_handler(connection, on_busy, NULL);
+	return clock_hook(connection, arg);
+}
+
+Test(security, the_time_spent_waiting_for_a_lock_does_not_count)
+{
+	penstock_config config = clock_config();
+	penstock *db;
+
+	config.connect_hook = busy_hook;
+	db = kit_open_table(&config);
+	check(sqlite3_open(harness_path("test.db"), &outsider) == SQLITE_OK);
+	check(sqlite3_exec(outsider, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	expect(kit_execute(db, "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                       "SELECT count(*) FROM c"),
+	       PENSTOCK_OK);
+	cr_assert_eq(hours, 6);
+	check(sqlite3_close(outsider) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int interrupt_all(void *arg)
+{
+	(void)arg;
+	return 1;
+}
+
+static int interrupting_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_progress_handler(connection, 1, interrupt_all, NULL);
+	return kit_hook(connection, arg);
+}
+
+Test(security, the_progress_handler_of_the_hook_gives_way_to_the_engines)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = interrupting_hook;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static sqlite3_stmt *left_open;
+
+static void leave_open(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	check(sqlite3_prepare_v2(sqlite3_context_db_handle(context),
+	                         "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                         "SELECT count(*) FROM c", -1, &left_open, NULL) == SQLITE_OK);
+	sqlite3_result_int(context, 1);
+}
+
+static int leaving_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "leave_open", 0, SQLITE_UTF8, NULL, leave_open, NULL, NULL);
+	return clock_hook(connection, arg);
+}
+
+/* SQLite keeps the connection for it; the engine is gone (AddressSanitizer would tell). */
+Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_engine_is_closed)
+{
+	penstock_config config = clock_config();
+	penstock *db;
+
+	config.connect_hook = leaving_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, "SELECT leave_open()"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_step(left_open), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(left_open, 0), 400);
+	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+static int execute_value(penstock *db, const char *sql, penstock_value value, penstock_handle **handle)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .values = &value, .value_count = 1 };
+
+	return penstock_execute(db, &submission, PENSTOCK_FOREVER, handle);
+}
+
+static void value_fails(penstock *db, const char *sql, penstock_value value, int code, const char *part)
+{
+	penstock_handle *handle;
+	const penstock_result *result;
+
+	expect(execute_value(db, sql, value, &handle), PENSTOCK_ERROR);
+	result = penstock_handle_result(handle);
+	check(result->code == code && strstr(result->message, part) != NULL, "%s: %d %s", sql, result->code, result->message);
+	penstock_handle_release(handle);
+}
+
+Test(security, a_text_longer_than_sql_bytes_max_is_refused)
+{
+	static const char insert[] = "INSERT INTO t VALUES(1)";
+	penstock_config config = kit_config();
+	char text[2050];
+	sqlite3 *reader;
+	penstock *db;
+
+	config.sql_bytes_max = 2048;
+	db = kit_open_table(&config);
+	snprintf(text, sizeof text, "%s%*s", insert, (int)(2048 - strlen(insert)), "");
+	expect(kit_execute(db, text), PENSTOCK_OK);
+	snprintf(text, sizeof text, "%s%*s", insert, (int)(2049 - strlen(insert)), "");
+	statement_fails(db, text, SQLITE_TOOBIG, "sql_bytes_max");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_limit(reader, SQLITE_LIMIT_SQL_LENGTH, -1), 2048);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+Test(security, a_value_longer_than_value_bytes_max_is_refused)
+{
+	static const char insert[] = "INSERT INTO t VALUES(?)", data[2000];
+	penstock_config config = kit_config();
+	penstock *db;
+	sqlite3 *reader;
+
+	config.value_bytes_max = 1500;
+	db = kit_open_table(&config);
+	expect(execute_value(db, insert, penstock_blob(data, 1400), NULL), PENSTOCK_OK);
+	value_fails(db, insert, penstock_blob(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, insert, penstock_text_bytes(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, "INSERT INTO t VALUES(zeroblob(?))", penstock_int64(1501), SQLITE_TOOBIG, "value_bytes_max");
+	value_fails(db, "INSERT INTO t SELECT a || a FROM t WHERE ?", penstock_int64(1), SQLITE_TOOBIG, "value_bytes_max");
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_limit(reader, SQLITE_LIMIT_LENGTH, -1), 1500);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 1);
+}
+
+Test(security, one_value_that_is_too_long_fails_alone_among_inserts_that_run_as_one)
+{
+	static const char data[2000];
+	penstock_config config = kit_config();
+	penstock_statement *insert;
+	penstock *db;
+
+	config.value_bytes_max = 1500;
+	db = kit_open_table(&config);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &insert), PENSTOCK_OK);
+	kit_block(db);
+	for (size_t i = 0; i < 64; i++) {
+		penstock_value value = penstock_blob(data, i == 40 ? 1501 : 1000);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).failed, 1);
+	cr_assert(kit_counters(db).fused > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 63);
+}
+
+/* ---- what messages tell ------------------------------------------------------------------------------------------ */
+
+#define SECRET "hunter2-correct-horse"
+
+static _Atomic unsigned told; /* messages that were looked at */
+
+static void tells_nothing(const char *message)
+{
+	told++;
+	check(strstr(message, SECRET) == NULL, "%s", message);
+}
+
+static void on_log(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)arg;
+	(void)level;
+	tells_nothing(message);
+}
+
+static void on_secret_error(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	tells_nothing(result->message);
+}
+
+/* Fails as a disk would, and says with what. */
+static void babble(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	sqlite3_result_error(context, (const char *)sqlite3_value_text(values[0]), -1);
+	sqlite3_result_error_code(context, SQLITE_IOERR_WRITE);
+}
+
+static int babble_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "babble", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, babble, NULL, NULL);
+	return clock_hook(connection, arg);
+}
+
+static penstock_config secret_config(void)
+{
+	penstock_config config = clock_config();
+
+	config.connect_hook = babble_hook;
+	config.log = on_log;
+	config.on_error = on_secret_error;
+	return config;
+}
+
+Test(security, no_message_and_no_log_tells_a_value)
+{
+	static const struct {
+		const char *sql;
+		int code;
+	} failing[] = {
+		{ "INSERT INTO s(u) VALUES(?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, c) VALUES(1, ?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, n) SELECT ?, NULL", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, i) VALUES(2, ?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u, f) VALUES(3, ? || '!')", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(rowid) VALUES(?)", SQLITE_MISMATCH },
+		{ "INSERT INTO r(a) VALUES(?)", SQLITE_CONSTRAINT },
+		{ "INSERT INTO s(u) SELECT abs(-9223372036854775808) WHERE ? <> ''", SQLITE_ERROR },
+		{ "INSERT INTO s(u) SELECT ? || zeroblob(2000)", SQLITE_TOOBIG },
+		{ "INSERT INTO nowhere VALUES(?)", SQLITE_ERROR },
+		{ "SELECT ?, ?", SQLITE_RANGE },
+		{ "BEGIN -- ?", SQLITE_AUTH },
+		{ "INSERT INTO s(u) SELECT ? FROM (" ENDLESS ")", SQLITE_INTERRUPT },
+	};
+	penstock_config config = secret_config();
+	penstock *db;
+
+	config.value_bytes_max = 1500;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE s(u UNIQUE DEFAULT 'u', c TEXT CHECK(length(c) < 3), n TEXT NOT NULL "
+	                       "DEFAULT '', i INT CHECK(typeof(i) = 'integer') DEFAULT 1, f REFERENCES s(u))"),
+	       PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE r(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TRIGGER no BEFORE INSERT ON r BEGIN SELECT RAISE(ABORT, 'no'); END"), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA foreign_keys = ON"), PENSTOCK_OK);
+	expect(execute_value(db, "INSERT INTO s(u) VALUES(?)", penstock_text(SECRET), NULL), PENSTOCK_OK);
+	told = 0;
+	/* Alone, and among others. */
+	for (size_t i = 0; i < COUNT_OF(failing); i++) {
+		value_fails(db, failing[i].sql, penstock_text(SECRET), failing[i].code, "");
+		tells_nothing(penstock_error_message());
+	}
+	kit_block(db);
+	for (size_t i = 0; i < COUNT_OF(failing); i++) {
+		penstock_value value = penstock_text(SECRET);
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = failing[i].sql, .values = &value,
+			                           .value_count = 1 };
+
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(told, 2 * COUNT_OF(failing));
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The failure of the engine is everybody's to read, and the log's. */
+static void fail_with_a_secret(bool registered, size_t count)
+{
+	static const char insert[] = "INSERT INTO t VALUES(?)";
+	penstock_config config = secret_config();
+	penstock_statement *statement = NULL;
+	char failure[300];
+	penstock *db;
+
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a CHECK(a = 1 OR babble(a)))"), PENSTOCK_OK);
+	if (registered)
+		expect(penstock_statement_register(db, insert, -1, &statement), PENSTOCK_OK);
+	told = 0;
+	kit_block(db);
+	for (size_t i = 0; i < count; i++) {
+		penstock_value value = i + 1 == count ? penstock_text(SECRET) : penstock_int64(1);
+		penstock_submission submission = { .struct_size = sizeof submission, .statement = statement,
+			                           .sql = registered ? NULL : insert, .values = &value, .value_count = 1 };
+
+		submission.on_complete = registered ? NULL : on_outcome;
+		submission.arg = &heard[i];
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+	cr_assert_eq(penstock_failure(db, failure, sizeof failure), SQLITE_IOERR_WRITE);
+	tells_nothing(failure);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_FAILED);
+	tells_nothing(penstock_error_message());
+	/* Its own outcome is in the words of the function. */
+	if (!registered) {
+		check(strstr(heard[count - 1].message, SECRET) != NULL, "%s", heard[count - 1].message);
+		for (size_t i = 0; i + 1 < count; i++)
+			tells_nothing(heard[i].message);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert(told > 3);
+}
+
+Test(security, the_failure_of_the_engine_tells_no_value_when_a_statement_brought_it_about)
+{
+	fail_with_a_secret(false, 2);
+}
+
+Test(security, the_failure_of_the_engine_tells_no_value_when_inserts_that_ran_as_one_brought_it_about)
+{
+	fail_with_a_secret(true, 32);
+}
+
+Test(security, the_value_of_a_pragma_is_not_told)
+{
+	const penstock_pragma pragma = { "encoding", "'" SECRET "'" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CONFIG);
+	expect_message("encoding");
+	tells_nothing(penstock_error_message());
+}
