@@ -668,11 +668,13 @@ Test(states, pause_sleeps_over_a_producer_that_is_held_up)
 
 	config.when_paused = PENSTOCK_HOLD;
 	db = kit_open_table(&config);
+	kit_block(db); /* asleep on the ring it would be woken by nobody but that producer */
 	check(ps_ring_claim(&db->ring, &claim));
 	verb_begin(&pause, penstock_pause, db);
 	kit_await_phase(db, PENSTOCK_PHASE_PAUSING);
 	verb_sleeps(db);
 	napper = kit_find_thread("penstock");
+	kit_unblock();
 	await(naps >= 10);
 	memset(claim.record, 0, sizeof *claim.record);
 	ps_record_encode(claim.record->payload.bytes, &submission, strlen(submission.sql));
