@@ -190,12 +190,8 @@ static void remember_rollback(struct ps_store *store)
 	correct_changes(store, hindsight->changes_at_begin);
 }
 
-int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_occasion occasion,
-                  bool *locked)
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
 {
-	static const enum ps_role roles[] = {
-		[PS_TO_CREATE] = PS_CREATING_WRITER, [PS_TO_START] = PS_STARTING_WRITER, [PS_TO_GO_ON] = PS_WRITER
-	};
 	struct ps_store *store = calloc(1, sizeof *store);
 	int status;
 
@@ -205,7 +201,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->path = path;
 	store->options = options;
-	status = ps_connection_open(path, options, roles[occasion], true, &store->connection, locked);
+	status = ps_connection_open(path, options, role, true, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");

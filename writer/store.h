@@ -16,6 +16,7 @@
 #include "core/options.h"
 #include "core/outcome.h"
 #include "queue/record.h"
+#include "writer/connection.h"
 
 /* The bound of the key fuse_rows. */
 #define PS_FUSE_ROWS_MAX 256
@@ -31,15 +32,11 @@ enum ps_verdict {
 
 struct ps_store;
 
-/* Why the database is opened: the engine itself is, and a missing file is created; its writer starts; or goes on. */
-enum ps_occasion { PS_TO_CREATE, PS_TO_START, PS_TO_GO_ON };
-
 /*
- * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. *locked: it failed for
- * another process's lock, and another attempt may go well.
+ * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. role: a writer's. *locked:
+ * it failed for another process's lock, and another attempt may go well.
  */
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion,
-                  bool *locked);
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role, bool *locked);
 /* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
 void ps_store_close(struct ps_store *store, bool checkpoint);
 

@@ -37,7 +37,7 @@ static bool wants_store(penstock *db)
 }
 
 /* For busy_limit_ms, unless a command comes that needs no connection. */
-static int open_store(penstock *db, enum ps_occasion occasion, struct ps_store **store)
+static int open_store(penstock *db, enum ps_role role, struct ps_store **store)
 {
 	int64_t limit_ms = ps_state_keys(&db->state).busy_limit_ms;
 	uint64_t since = ps_clock_nsec();
@@ -45,20 +45,20 @@ static int open_store(penstock *db, enum ps_occasion occasion, struct ps_store *
 	int status;
 
 	do {
-		status = ps_store_open(store, db->path, &db->options, occasion, &locked);
+		status = ps_store_open(store, db->path, &db->options, role, &locked);
 	} while (locked && wants_store(db) && ps_batch_wait_for_lock(&db->batch, limit_ms, since, &said));
 	return status;
 }
 
 /* With the mutex held, which it lets go of meanwhile: user code runs in the connect hook. */
-static int connect_locked(penstock *db, enum ps_occasion occasion)
+static int connect_locked(penstock *db, enum ps_role role)
 {
 	struct ps_control *control = &db->control;
 	struct ps_store *store;
 	int status;
 
 	pthread_mutex_unlock(&control->mutex);
-	status = open_store(db, occasion, &store);
+	status = open_store(db, role, &store);
 	if (status == PENSTOCK_OK)
 		ps_batch_connect(&db->batch, store);
 	pthread_mutex_lock(&control->mutex);
@@ -259,7 +259,7 @@ static bool obey_locked(penstock *db)
 	for (;;) {
 		if (wants_store_locked(db)) {
 			if (db->batch.store == NULL) {
-				if (connect_locked(db, PS_TO_GO_ON) != PENSTOCK_OK && wants_store_locked(db) && !stay_paused_locked(db))
+				if (connect_locked(db, PS_WRITER) != PENSTOCK_OK && wants_store_locked(db) && !stay_paused_locked(db))
 					return false;
 				continue;
 			}
@@ -290,9 +290,9 @@ static bool obey_locked(penstock *db)
 }
 
 /* Only as the engine is opened is a missing file created: later an empty database in its place would look like loss. */
-static enum ps_occasion occasion_of_start(const penstock *db)
+static enum ps_role role_at_start(const penstock *db)
 {
-	return db->options.keys.autostart && db->control.run == 1 ? PS_TO_CREATE : PS_TO_START;
+	return db->options.keys.autostart && db->control.run == 1 ? PS_CREATING_WRITER : PS_STARTING_WRITER;
 }
 
 static void *writer_main(void *arg)
@@ -304,7 +304,7 @@ static void *writer_main(void *arg)
 	/* All user code on this thread is called by the engine: hooks, callbacks, SQL functions. */
 	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);
-	if (connect_locked(db, occasion_of_start(db)) == PENSTOCK_OK) {
+	if (connect_locked(db, role_at_start(db)) == PENSTOCK_OK) {
 		ps_state_move(&db->state, PS_RUNNING);
 		pthread_cond_broadcast(&control->changed);
 		ps_eventcount_broadcast(&db->ring.room);

@@ -33,11 +33,10 @@ static void touch_connected(void)
 	schedule_check(store_world.connected, "the store is used while it is closed");
 }
 
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_occasion occasion,
-                  bool *locked)
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
 {
 	(void)options;
-	(void)occasion;
+	(void)role;
 	touch();
 	schedule_check(!store_world.connected, "the store is opened twice");
 	*locked = store_world.busy > 0;
