@@ -281,13 +281,16 @@ static sqlite3 *open_outside(void)
 	return connection;
 }
 
+static void run_on(sqlite3 *connection, const char *sql)
+{
+	cr_assert(sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(connection));
+}
+
 static void outside(const char *sql)
 {
 	sqlite3 *connection = open_outside();
-	char *message = NULL;
 
-	sqlite3_exec(connection, sql, NULL, NULL, &message);
-	cr_assert(message == NULL, "%s: %s", sql, message);
+	run_on(connection, sql);
 	cr_assert(sqlite3_close(connection) == SQLITE_OK, "close");
 }
 
@@ -933,8 +936,7 @@ static void leave_a_log(void)
 	sqlite3 *connection = open_outside();
 
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	cr_assert(sqlite3_exec(connection, "CREATE TABLE left_behind(a)", NULL, NULL, NULL) == SQLITE_OK, "%s",
-	          sqlite3_errmsg(connection));
+	run_on(connection, "CREATE TABLE left_behind(a)");
 	sqlite3_close(connection);
 }
 
@@ -954,8 +956,7 @@ Test(fault, an_open_that_cannot_renew_the_log_leaves_it_alone)
 		leave_a_log();
 		reader = i < 2 ? open_outside() : NULL;
 		if (reader != NULL)
-			cr_assert(sqlite3_exec(reader, "BEGIN; SELECT * FROM left_behind", NULL, NULL, NULL) == SQLITE_OK, "%s",
-			          sqlite3_errmsg(reader));
+			run_on(reader, "BEGIN; SELECT * FROM left_behind");
 		fail_call(operations[i % 2], WAL, 1, false);
 		cr_assert(penstock_open(harness_path("faults.db"), &config, &db) == PENSTOCK_CANTOPEN, "%u: opened", i);
 		cr_assert(strstr(penstock_error_message(), "anew") != NULL, "%s", penstock_error_message());
@@ -1227,8 +1228,7 @@ Test(fault, an_outside_writer_delays_and_fails_nothing)
 			if (i == 1)
 				shut_gate(db);
 			from = work_count;
-			cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE; INSERT INTO t(data) VALUES(1)", NULL, NULL, NULL) == SQLITE_OK,
-			          "%s", sqlite3_errmsg(holder));
+			run_on(holder, "BEGIN IMMEDIATE; INSERT INTO t(data) VALUES(1)");
 			do {
 				submit(db, INSERT);
 			} while (i == 1 && work_count < from + 20);
@@ -1238,7 +1238,7 @@ Test(fault, an_outside_writer_delays_and_fails_nothing)
 				usleep(1000);
 			for (; from < work_count; from++)
 				cr_assert(works[from].outcomes == 0, "an outcome without the lock");
-			cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			run_on(holder, "COMMIT");
 			flush(db);
 		}
 		for (i = 0; i < work_count; i++)
@@ -1320,11 +1320,11 @@ Test(fault, an_outside_writer_delays_connecting_and_fails_it_not)
 			init_opening(&opening, how, 600000);
 			opening.config.autostart = autostart;
 			holder = open_outside();
-			cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			run_on(holder, "BEGIN IMMEDIATE");
 			pthread_create(&thread, NULL, open_somehow, &opening);
 			while (sem_wait(&lock_met) != 0)
 				;
-			cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+			run_on(holder, "COMMIT");
 			pthread_join(thread, NULL);
 			cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
 			cr_assert(busy_retries(opening.db) > 0, "not counted");
@@ -1343,11 +1343,11 @@ Test(fault, after_busy_limit_connecting_fails)
 	for (how = TO_OPEN; how <= TO_UNPAUSE; how++) {
 		init_opening(&opening, how, 5);
 		holder = open_outside();
-		cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+		run_on(holder, "BEGIN IMMEDIATE");
 		open_somehow(&opening);
 		cr_assert(opening.status == PENSTOCK_CANTOPEN, "%d: %s", how, penstock_status_name(opening.status));
 		cr_assert(strstr(opening.message, "locked") != NULL, "%s", opening.message);
-		cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+		run_on(holder, "COMMIT");
 		open_somehow(&opening);
 		cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
 		sqlite3_close(holder);
@@ -1364,7 +1364,7 @@ Test(fault, a_stop_ends_the_wait_of_an_unpause_for_a_lock)
 
 	init_opening(&opening, TO_UNPAUSE, 0);
 	holder = open_outside();
-	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	run_on(holder, "BEGIN IMMEDIATE");
 	pthread_create(&thread, NULL, open_somehow, &opening);
 	while (sem_wait(&lock_met) != 0)
 		;
@@ -1393,7 +1393,7 @@ Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 	shut_gate(db);
 	for (i = 1; i < 8; i++)
 		submit(db, INSERT);
-	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	run_on(holder, "BEGIN IMMEDIATE");
 	open_gate();
 	flush(db);
 	submit(db, INSERT);
@@ -1404,7 +1404,7 @@ Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 		cr_assert(works[i].status == PENSTOCK_ERROR && (works[i].code & 0xff) == SQLITE_BUSY, "%s %d",
 		          penstock_status_name(works[i].status), works[i].code);
 	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
-	cr_assert(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	run_on(holder, "COMMIT");
 	i = work_count;
 	submit(db, INSERT);
 	submit(db, INSERT);
@@ -1436,7 +1436,7 @@ Test(fault, reads_need_no_lock)
 	for (i = 1; i < 4; i++)
 		submit(db, "SELECT count(*) FROM t");
 	submit(db, "PRAGMA user_version");
-	cr_assert(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(holder));
+	run_on(holder, "BEGIN IMMEDIATE");
 	open_gate();
 	flush(db);
 	sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL);
