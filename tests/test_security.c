@@ -25,16 +25,21 @@ static void open_fails(const char *path, const penstock_config *config, const ch
 	expect_message(part);
 }
 
-static void statement_fails(penstock *db, const char *sql, int code, const char *part)
+static void submission_fails(penstock *db, const penstock_submission *submission, int code, const char *part)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	const penstock_result *result;
 	penstock_handle *handle;
 
-	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
-	check(penstock_handle_result(handle)->code == code, "%s: %d", sql, penstock_handle_result(handle)->code);
-	check(strstr(penstock_handle_result(handle)->message, part) != NULL, "%s: %s", sql,
-	      penstock_handle_result(handle)->message);
+	expect(penstock_execute(db, submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+	result = penstock_handle_result(handle);
+	check(result->code == code && strstr(result->message, part) != NULL, "%s: %d %s", submission->sql, result->code,
+	      result->message);
 	penstock_handle_release(handle);
+}
+
+static void statement_fails(penstock *db, const char *sql, int code, const char *part)
+{
+	submission_fails(db, &(penstock_submission){ .struct_size = sizeof(penstock_submission), .sql = sql }, code, part);
 }
 
 /* ---- the file's mode --------------------------------------------------------------------------------------------- */
@@ -68,6 +73,16 @@ Test(security, a_new_database_is_its_users_alone_whatever_the_umask)
 }
 
 static sqlite3_vfs watching, *below;
+
+/* From here on SQLite asks `watching`, whose functions are those below but for what the test puts in their place. */
+static void watch_files(void)
+{
+	below = sqlite3_vfs_find(NULL);
+	watching = *below;
+	watching.zName = "watching";
+	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
+}
+
 static mode_t mode_when_opened;
 
 static int watch_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
@@ -82,11 +97,8 @@ Test(security, at_no_time_is_a_new_database_more_open)
 {
 	penstock_config config = kit_config();
 
-	below = sqlite3_vfs_find(NULL);
-	watching = *below;
-	watching.zName = "watching";
+	watch_files();
 	watching.xOpen = watch_open;
-	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
 	umask(0);
 	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(mode_when_opened, 0600);
@@ -143,11 +155,8 @@ Test(security, a_symbolic_link_that_appears_at_the_last_moment_is_refused)
 	penstock_config config = kit_config();
 
 	expect(penstock_close(kit_open_table(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
-	below = sqlite3_vfs_find(NULL);
-	watching = *below;
-	watching.zName = "watching";
+	watch_files();
 	watching.xFullPathname = link_appears;
-	check(sqlite3_vfs_register(&watching, 1) == SQLITE_OK);
 	open_fails(harness_path("new.db"), &config, "is a symbolic link");
 }
 
@@ -778,22 +787,23 @@ Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_en
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
-static int execute_value(penstock *db, const char *sql, penstock_value value, penstock_handle **handle)
+static penstock_submission with_value(const char *sql, const penstock_value *value)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .values = &value, .value_count = 1 };
+	return (penstock_submission){ .struct_size = sizeof(penstock_submission), .sql = sql, .values = value, .value_count = 1 };
+}
 
-	return penstock_execute(db, &submission, PENSTOCK_FOREVER, handle);
+static int execute_value(penstock *db, const char *sql, penstock_value value)
+{
+	penstock_submission submission = with_value(sql, &value);
+
+	return penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL);
 }
 
 static void value_fails(penstock *db, const char *sql, penstock_value value, int code, const char *part)
 {
-	penstock_handle *handle;
-	const penstock_result *result;
+	penstock_submission submission = with_value(sql, &value);
 
-	expect(execute_value(db, sql, value, &handle), PENSTOCK_ERROR);
-	result = penstock_handle_result(handle);
-	check(result->code == code && strstr(result->message, part) != NULL, "%s: %d %s", sql, result->code, result->message);
-	penstock_handle_release(handle);
+	submission_fails(db, &submission, code, part);
 }
 
 Test(security, a_text_longer_than_sql_bytes_max_is_refused)
@@ -826,7 +836,7 @@ Test(security, a_value_longer_than_value_bytes_max_is_refused)
 
 	config.value_bytes_max = 1500;
 	db = kit_open_table(&config);
-	expect(execute_value(db, insert, penstock_blob(data, 1400), NULL), PENSTOCK_OK);
+	expect(execute_value(db, insert, penstock_blob(data, 1400)), PENSTOCK_OK);
 	value_fails(db, insert, penstock_blob(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
 	value_fails(db, insert, penstock_text_bytes(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
 	value_fails(db, "INSERT INTO t VALUES(zeroblob(?))", penstock_int64(1501), SQLITE_TOOBIG, "value_bytes_max");
@@ -944,7 +954,7 @@ Test(security, no_message_and_no_log_tells_a_value)
 	expect(kit_execute(db, "CREATE TABLE r(a)"), PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TRIGGER no BEFORE INSERT ON r BEGIN SELECT RAISE(ABORT, 'no'); END"), PENSTOCK_OK);
 	expect(kit_execute(db, "PRAGMA foreign_keys = ON"), PENSTOCK_OK);
-	expect(execute_value(db, "INSERT INTO s(u) VALUES(?)", penstock_text(SECRET), NULL), PENSTOCK_OK);
+	expect(execute_value(db, "INSERT INTO s(u) VALUES(?)", penstock_text(SECRET)), PENSTOCK_OK);
 	told = 0;
 	/* Alone, and among others. */
 	for (size_t i = 0; i < COUNT_OF(failing); i++) {
@@ -954,8 +964,7 @@ Test(security, no_message_and_no_log_tells_a_value)
 	kit_block(db);
 	for (size_t i = 0; i < COUNT_OF(failing); i++) {
 		penstock_value value = penstock_text(SECRET);
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = failing[i].sql, .values = &value,
-			                           .value_count = 1 };
+		penstock_submission submission = with_value(failing[i].sql, &value);
 
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}
