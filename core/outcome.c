@@ -152,7 +152,7 @@ void ps_bell_ring(struct ps_bell *bell, uint32_t bits)
 {
 	if (bits == 0)
 		return;
-	/* B2: after DONE of every handle (the add is a full barrier); pairs with B1 in ps_handle_wait_until. */
+	/* B2: after DONE of every handle (the add is a full barrier); pairs with B1 in sleep_until. */
 	ps_add_u32(&bell->rung, 1);
 	ps_futex_wake(&bell->rung, UINT32_MAX, bits);
 }

@@ -13,8 +13,8 @@
  *
  * Broken on purpose, which spin must find:
  *   BROKEN=1  ps_bell_ring before ps_handle_complete (B2)
- *   BROKEN=2  ps_handle_wait_until looks for DONE before it reads the bell (B1)
- *   BROKEN=3  ps_handle_wait_until does not set WAITED
+ *   BROKEN=2  sleep_until looks for DONE before it reads the bell (B1)
+ *   BROKEN=3  sleep_until does not set WAITED
  *   BROKEN=4  ps_handle_complete sets DONE by a load and a store in place of the add
  *   BROKEN=5  ps_handle_complete sets DONE before the outcome is written (H1)
  *   BROKEN=6  ps_bell_ring wakes without moving the bell
@@ -42,7 +42,7 @@ proctype waiter(byte me)
 	byte seen, bell;
 	bool released;
 
-	/* ps_handle_wait_until */
+	/* ps_handle_wait_until, and sleep_until from the mark on */
 	seen = word[me]; /* H2 */
 	do
 	:: (seen & (DONE | WAITED)) == 0 ->
