@@ -2,7 +2,8 @@
  * queue.h - a queue under test, and the loops its producers and its consumer run
  *
  * Every queue moves the same 120-byte record (what a 128-byte slot of Penstock holds beside its sequence) from N
- * producers to one consumer that does nothing but look at it. Each has its own copy of the loops below, made by the
+ * producers to one consumer that does nothing but look at it, at both of its cache lines, as a consumer that wants the
+ * record must (a queue that copies it out does so anyway). Each has its own copy of the loops below, made by the
  * macros, so that no call through a pointer stands between a producer and its queue.
  *
  * How a producer goes about it:
@@ -41,7 +42,7 @@
 #define BENCH_RECORD_WORDS 15
 
 /* The consumer takes (and gives back) up to this many at a time where the queue has a way to. */
-#define BENCH_GROUP 64
+#define BENCH_GROUP 256
 
 /* How the consumer of any queue that cannot sleep passes the time when there is nothing: look, offer the processor. */
 #define BENCH_EMPTY_STALLS 200
@@ -116,6 +117,12 @@ static inline void bench_pause(void)
 #else
 	__asm__ __volatile__("" ::: "memory");
 #endif
+}
+
+/* The first word is the record's number (or 0), the last 0. */
+static inline void bench_look_at(struct bench_consumer *me, const struct bench_record *record)
+{
+	me->sum += record->word[0] + record->word[BENCH_RECORD_WORDS - 1];
 }
 
 /* One more look at an empty queue; `looks` counts them. */

@@ -102,8 +102,7 @@ static inline uint64_t bench_vyukov_dequeue(struct bench_vyukov *queue, struct b
 
 	if (__atomic_load_n(&cell->sequence, __ATOMIC_ACQUIRE) != queue->head + 1)
 		return 0;
-	__builtin_prefetch(&queue->cells[(queue->head + 4) % BENCH_CAPACITY]);
-	me->sum += cell->record.word[0];
+	bench_look_at(me, &cell->record);
 	__atomic_store_n(&cell->sequence, queue->head + BENCH_CAPACITY, __ATOMIC_RELEASE);
 	queue->head++;
 	return 1;

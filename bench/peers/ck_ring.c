@@ -47,7 +47,7 @@ static inline uint64_t bench_ck_dequeue(struct bench_ck *queue, struct bench_con
 
 	if (!CK_RING_DEQUEUE_MPSC(bench, &queue->ring, queue->records, &record))
 		return 0;
-	me->sum += record.word[0];
+	bench_look_at(me, &record);
 	return 1;
 }
 

@@ -90,8 +90,7 @@ static void bench_penstock_consume(struct bench_consumer *me)
 		const struct ps_record *record;
 
 		while (next - first < BENCH_GROUP && (record = ps_ring_peek(ring, next)) != NULL) {
-			ps_ring_prefetch(ring, next + 4);
-			me->sum += *(const uint64_t *)(const void *)record;
+			bench_look_at(me, (const struct bench_record *)(const void *)record);
 			next++;
 		}
 		if (next != first) {

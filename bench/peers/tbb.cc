@@ -50,12 +50,12 @@ template <class Record> struct Peer {
 		Record record{};
 
 		while (taken < BENCH_GROUP && queue->try_pop(record)) {
-			me->sum += record.word[0];
+			bench_look_at(me, &record);
 			taken++;
 		}
 		if (taken == 0 && !bench_flag(&me->drained)) {
 			queue->pop(record);
-			me->sum += record.word[0];
+			bench_look_at(me, &record);
 			taken++;
 		}
 		return taken;

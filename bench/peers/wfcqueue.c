@@ -101,7 +101,7 @@ static inline uint64_t bench_wfcq_dequeue(struct bench_wfcq *queue, struct bench
 
 		if (link == NULL || link == CDS_WFCQ_WOULDBLOCK)
 			break;
-		me->sum += caa_container_of(link, struct bench_node, link)->record.word[0];
+		bench_look_at(me, &caa_container_of(link, struct bench_node, link)->record);
 		taken++;
 	}
 	if (taken > 0)
