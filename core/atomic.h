@@ -150,6 +150,13 @@ static inline void ps_stall(void)
 
 #endif
 
+/* That many stalls between two looks at a word that others are writing: a look takes the line away from them. */
+static inline void ps_stalls(unsigned count)
+{
+	while (count-- > 0)
+		ps_stall();
+}
+
 #undef PS_ATOMIC_OPERATIONS
 
 /*

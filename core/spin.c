@@ -29,6 +29,5 @@ void ps_spin_pause(unsigned *looks)
 {
 	unsigned pauses = *looks < PAUSES_MAX ? ++*looks : PAUSES_MAX;
 
-	while (pauses-- > 0)
-		ps_stall();
+	ps_stalls(pauses);
 }

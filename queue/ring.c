@@ -8,6 +8,22 @@
 
 #define PARKED UINT64_C(1)
 
+/*
+ * Stalls after a claim that was lost to another producer, doubled each time: the winner keeps the line for a few claims,
+ * instead of the line changing processors with each (Dice, Hendler and Mirsky, "Lightweight contention management for
+ * efficient compare-and-swap operations", 2013). 64 are about 1.3 us on the machine of bench/README.md, where 2 to 8
+ * producers claimed 1.8 to 2.2 times as much; from 16 on it made a difference, and beyond 256 none.
+ */
+#define BACK_OFF_LEAST 64
+#define BACK_OFF_MOST 256
+
+/*
+ * The slot so far ahead of the claim is fetched. The consumer had it last, and without this each claim, being a full
+ * barrier, waits for the line of the record before: one producer alone was 3.5 times as fast, 2 to 32 slots alike.
+ * To fetch it for writing gained nothing.
+ */
+#define FETCH_AHEAD 8
+
 bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 {
 	size_t bytes = capacity * sizeof(struct ps_slot);
@@ -40,6 +56,7 @@ bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
 {
 	uint64_t word = ps_load_relaxed_u64(&ring->claim);
 	uint64_t limit = ps_load_acquire_u64(&ring->limit);
+	unsigned back_off = BACK_OFF_LEAST;
 
 	for (;;) {
 		uint64_t tail = word >> 1;
@@ -64,8 +81,13 @@ bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
 			claim->ticket = tail;
 			claim->record = &ring->slots[tail & ring->mask].record;
 			claim->wake = (word & PARKED) != 0;
+			ps_ring_prefetch(ring, tail + FETCH_AHEAD);
 			return true;
 		}
+		ps_stalls(back_off);
+		if (back_off < BACK_OFF_MOST)
+			back_off *= 2;
+		word = ps_load_relaxed_u64(&ring->claim);
 	}
 }
 

@@ -94,6 +94,7 @@ SCHEDULE_OPERATIONS(u64, uint64_t)
 #define ps_add_u64(word, value) schedule_add_u64(SCHEDULE_SITE("add", #word), word, value)
 #define ps_fence_full() schedule_fence(SCHEDULE_SITE("fence", ""))
 #define ps_stall() schedule_stall(SCHEDULE_SITE("stall", ""))
+#define ps_stalls(count) ((void)(count), schedule_stall(SCHEDULE_SITE("stalls", "")))
 
 static inline void ps_bump_u64(uint64_t *word, uint64_t value)
 {
