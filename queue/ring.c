@@ -41,6 +41,7 @@ bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 	ring->mask = capacity - 1;
 	ring->wake_room = capacity / 10 > 0 ? capacity / 10 : 1;
 	ring->limit = capacity;
+	ring->wave = 1;
 	return true;
 }
 
@@ -150,22 +151,32 @@ void ps_ring_kick(struct ps_ring *ring)
 
 /* ---- the consumer ---- */
 
+/* After the head has moved on, with producers waiting; `taken` slots were claimed before it did. */
+static void wake_producers(struct ps_ring *ring, uint64_t head, uint64_t taken)
+{
+	uint64_t free_slots = ring->capacity - (ps_ring_tail(ring) - head);
+
+	if (free_slots < ring->wake_room || head - ring->waved_at < ring->wake_room)
+		return;
+	if (taken + ring->wake_room > ring->capacity)
+		ring->wave = ring->wave > 1 ? ring->wave / 2 : 1;
+	else if (taken < ring->capacity / 2 && ring->wave < ring->capacity)
+		ring->wave *= 2;
+	ps_eventcount_wake(&ring->room, ring->wave < free_slots ? (uint32_t)ring->wave : (uint32_t)free_slots);
+	ring->waved_at = head;
+}
+
 void ps_ring_release(struct ps_ring *ring, uint64_t head)
 {
+	uint64_t taken = ps_ring_tail(ring) - ring->head;
+
 	/* R3: the consumer's last use of the slots comes before; pairs with R4 in ps_ring_claim. */
 	ps_store_release_u64(&ring->head, head);
 	/* E2 for both: the room, and the progress, before the look for waiters; pairs with E1 in ps_eventcount_prepare. */
-	if (ps_eventcount_waited(&ring->room)) {
-		uint64_t free_slots = ring->capacity - (ps_ring_tail(ring) - head);
-		uint64_t tenths = (head - ring->waved_at) / ring->wake_room;
-
-		if (free_slots >= ring->wake_room && tenths > 0) {
-			ps_eventcount_wake(&ring->room, tenths < free_slots ? (uint32_t)tenths : (uint32_t)free_slots);
-			ring->waved_at = head;
-		}
-	} else {
+	if (ps_eventcount_waited(&ring->room))
+		wake_producers(ring, head, taken);
+	else
 		ring->waved_at = head;
-	}
 	if (ps_load_relaxed_u32(&ring->progress.waiters) != 0)
 		ps_eventcount_wake(&ring->progress, UINT32_MAX);
 }

@@ -57,6 +57,7 @@ struct ps_ring {
 	/* consumer; read by producers at the limit */
 	uint64_t head PS_OWN_LINE;
 	uint64_t waved_at;  /* the head at the last wake, or when nobody waited; the consumer's own */
+	uint64_t wave;      /* how many are woken at a time; the consumer's own */
 	uint32_t attention; /* set by whoever kicks; the consumer looks at it before it sleeps */
 
 	/* both, on the slow path */
@@ -134,11 +135,16 @@ static inline void ps_ring_prefetch(const struct ps_ring *ring, uint64_t ticket)
 }
 
 /*
- * Gives back every slot before `head`, and wakes one producer, the oldest first, for each tenth of the capacity that the head
- * has moved since the last wake: one that submits in a loop fills that by itself, and in bench/ring with 64 producers one
- * was two to four times as fast as four, and ten times as fast as all who wait (they count as waiting until they get a
- * processor, so every release woke them again). Nobody is forgotten: whoever still waits is woken as the head moves on, or
- * when the consumer finds the ring empty (ps_ring_park).
+ * Gives back every slot before `head`, and wakes some of the producers that wait, the oldest first, when a tenth of the
+ * capacity is free and the head has moved as far since the last wake.
+ *
+ * How many is learnt: those woken last have filled the ring, then half as many, down to one; they have not filled half of
+ * it, then twice as many. Who submits in a loop fills it alone, and the more are woken, the more find it full again and
+ * have lost their turn: with one for each tenth freed, of 64 such producers some got nothing in a second (bench/full), and
+ * all who wait were a tenth as fast (bench/ring). Where each submits one and waits for its outcome, all are needed.
+ *
+ * Nobody is forgotten: whoever still waits is woken as the head moves on, or when the consumer finds the ring empty
+ * (ps_ring_park).
  */
 void ps_ring_release(struct ps_ring *ring, uint64_t head);
 

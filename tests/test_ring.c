@@ -387,7 +387,15 @@ static void *want_room(void *arg)
 	return NULL;
 }
 
-/* A wake has its price: it comes when a tenth is free, not for every slot; and at the latest when the consumer sleeps. */
+static void await_room_found(struct crowd *crowd, uint64_t tail, uint32_t still_waiting)
+{
+	await(ps_ring_tail(&crowd->ring) == tail && ps_load_relaxed_u32(&crowd->ring.room.waiters) == still_waiting);
+}
+
+/*
+ * A wake has its price: it comes when a tenth is free, not for every slot; for one while that one fills the ring, for more
+ * where it does not; and at the latest when the consumer sleeps.
+ */
 Test(ring, room_is_told_with_hysteresis)
 {
 	struct crowd *crowd = aligned_alloc(PS_LINE_BYTES, (sizeof *crowd + PS_LINE_BYTES - 1) / PS_LINE_BYTES * PS_LINE_BYTES);
@@ -411,19 +419,31 @@ Test(ring, room_is_told_with_hysteresis)
 	check(crowd->ring.room.sequence == sequence); /* five free: nobody was woken */
 	ps_ring_release(&crowd->ring, 6);
 	check(crowd->ring.room.sequence != sequence);
-	ps_ring_release(&crowd->ring, 12); /* one more */
-	ps_ring_release(&crowd->ring, 36); /* and one for each tenth */
+	await_room_found(crowd, 65, 5);
+	ps_ring_release(&crowd->ring, 12); /* it was full again */
+	await_room_found(crowd, 66, 4);
+	ps_ring_release(&crowd->ring, 36); /* nearly */
+	await_room_found(crowd, 67, 3);
+	ps_ring_release(&crowd->ring, 60); /* not half full */
+	await_room_found(crowd, 69, 1);
+	check(crowd->ring.wave == 2);
+	/* The head has not moved by a tenth, and no release follows: the consumer tells before it sleeps. */
+	sequence = crowd->ring.room.sequence;
+	ps_ring_release(&crowd->ring, 62);
+	check(crowd->ring.room.sequence == sequence);
+	ps_store_release_u64(&crowd->ring.head, 69); /* everything, without a word */
+	check(ps_ring_park(&crowd->ring, 69, PS_NEVER, &slept) != PS_PARK_DEADLINE);
 	for (int i = 0; i < 6; i++)
 		kit_join(roomers[i].thread);
+	/* Full once more: back to one. */
 	while (ps_ring_has_room(&crowd->ring))
 		put(&crowd->ring, 0);
-	/* Fewer free than a tenth, and no release follows: the consumer tells before it sleeps. */
 	roomers[0] = (struct roomer){ .crowd = crowd };
 	roomers[0].thread = kit_thread(want_room, &roomers[0]);
 	await(ps_load_relaxed_u32(&crowd->ring.room.waiters) == 1);
-	ps_store_release_u64(&crowd->ring.head, ps_ring_tail(&crowd->ring)); /* everything, without a word */
-	check(ps_ring_park(&crowd->ring, ps_ring_head(&crowd->ring), PS_NEVER, &slept) != PS_PARK_DEADLINE);
+	ps_ring_release(&crowd->ring, ps_ring_head(&crowd->ring) + 6);
 	kit_join(roomers[0].thread);
+	check(crowd->ring.wave == 1);
 	ps_ring_destroy(&crowd->ring);
 	free(crowd);
 }

@@ -2,7 +2,7 @@
  * eventcount.pml - waiting for room in a ring of two, and for progress of the head
  *
  * Producers claim, or wait for room as pass_when_room (writer/engine.c) does; one thread flushes; the consumer takes
- * what is there, releases, and wakes one producer for each slot that is freed (ps_ring_release), all of them when it
+ * what is there, releases, and wakes some producers, at most one for each free slot (ps_ring_release), all of them when it
  * finds the ring empty (ps_ring_park). A producer that waits may give up at any moment (its deadline), even when it
  * was just woken for a slot.
  *
@@ -179,10 +179,14 @@ proctype consumer()
 		E2;
 		if
 		:: room_waiters != 0 ->
-			atomic { free = SLOTS - (tail - next); count = next - waved_at };
+			atomic { free = SLOTS - (tail - next) };
 			if
-			:: free > 0 && count > 0 ->
-				count = (count < free -> count : free);
+			:: free > 0 && next != waved_at ->
+				/* ring->wave, which is learnt: any number */
+				if
+				:: count = 1
+				:: count = free
+				fi;
 				wake_room();
 				waved_at = next
 			:: else -> skip
