@@ -151,10 +151,12 @@ void ps_ring_kick(struct ps_ring *ring)
 
 /* ---- the consumer ---- */
 
-/* After the head has moved on, with producers waiting; `taken` slots were claimed before it did. */
-static void wake_producers(struct ps_ring *ring, uint64_t head, uint64_t taken)
+/* After the head has moved on, with producers waiting. */
+static void wake_producers(struct ps_ring *ring, uint64_t before, uint64_t head)
 {
-	uint64_t free_slots = ring->capacity - (ps_ring_tail(ring) - head);
+	uint64_t tail = ps_ring_tail(ring);
+	uint64_t free_slots = ring->capacity - (tail - head);
+	uint64_t taken = tail - before; /* before the head moved, but for what was claimed since */
 
 	if (free_slots < ring->wake_room || head - ring->waved_at < ring->wake_room)
 		return;
@@ -168,13 +170,13 @@ static void wake_producers(struct ps_ring *ring, uint64_t head, uint64_t taken)
 
 void ps_ring_release(struct ps_ring *ring, uint64_t head)
 {
-	uint64_t taken = ps_ring_tail(ring) - ring->head;
+	uint64_t before = ring->head;
 
 	/* R3: the consumer's last use of the slots comes before; pairs with R4 in ps_ring_claim. */
 	ps_store_release_u64(&ring->head, head);
 	/* E2 for both: the room, and the progress, before the look for waiters; pairs with E1 in ps_eventcount_prepare. */
-	if (ps_eventcount_waited(&ring->room))
-		wake_producers(ring, head, taken);
+	if (ps_eventcount_waited(&ring->room)) /* only then: a look at the tail takes its line away from the producers */
+		wake_producers(ring, before, head);
 	else
 		ring->waved_at = head;
 	if (ps_load_relaxed_u32(&ring->progress.waiters) != 0)
