@@ -48,6 +48,7 @@ FIRST = {
     'writer/batch.c': ('equivalence', 'contract'),
     'writer/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
+    'writer/file.c': ('faults', 'contract'),
     'writer/members.c': ('equivalence', 'contract'),
     'writer/place.c': ('security', 'contract'),
     'writer/sqlite_store.c': ('equivalence', 'contract', 'faults'),

@@ -15,32 +15,19 @@
  *   1. Between calls no statement is open, so COMMIT never waits for one and no read transaction blocks a checkpoint.
  *   2. last_insert_rowid is 0 before each statement; changes() and total_changes() in SQL tell what they would have told in
  *      autocommit, whatever was rolled back and run again in between.
- *   3. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
- *      the -wal file is, through the same VFS.
  */
 #include "writer/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "core/clock.h"
 #include "core/error.h"
-#include "core/log.h"
-#include "core/thread.h"
 #include "writer/connection.h"
+#include "writer/file.h"
 #include "writer/fuse.h"
-#include "writer/place.h"
 #include "writer/statements.h"
 #include "writer/watch.h"
-
-/* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
-#define RESTART_WAIT_MS 50
-
-#define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
 
 /* What changes() and total_changes() would say had nothing ever been rolled back. */
 struct hindsight {
@@ -62,6 +49,7 @@ struct ps_store {
 	sqlite3 *connection;
 	struct ps_statements statements;
 	struct ps_watch watch;
+	struct ps_file file;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
@@ -71,10 +59,6 @@ struct ps_store {
 	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;   /* as of the last begin */
 	struct hindsight hindsight;
-	uint64_t page_bytes;
-	uint64_t wal_frames;    /* after the last commit or checkpoint */
-	sqlite3_file *wal;   /* for syncing; opened when first needed */
-	bool folder_synced;
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one */
 	int error_code;
@@ -82,16 +66,6 @@ struct ps_store {
 };
 
 /* ---- connection ---- */
-
-static int on_commit(void *arg, sqlite3 *connection, const char *database, int frames)
-{
-	struct ps_store *store = arg;
-
-	(void)connection;
-	if (strcmp(database, "main") == 0)
-		store->wal_frames = (uint64_t)frames;
-	return SQLITE_OK;
-}
 
 static int64_t read_pragma(struct ps_store *store, const char *sql)
 {
@@ -204,7 +178,6 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	status = ps_connection_open(path, options, role, true, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
-	store->page_bytes = (uint64_t)read_pragma(store, "PRAGMA page_size");
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
@@ -215,7 +188,8 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	}
 	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
 	read_settings(store);
-	sqlite3_wal_hook(store->connection, on_commit, store);
+	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
+	             options->keys.busy_timeout_ms);
 	*result = store;
 	return PENSTOCK_OK;
 
@@ -236,18 +210,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
-	if (store->wal != NULL) {
-		store->wal->pMethods->xClose(store->wal);
-		free(store->wal);
-	}
-	/*
-	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
-	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
-	 */
-	if (checkpoint)
-		sqlite3_wal_checkpoint_v2(store->connection, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	else
-		sqlite3_db_config(store->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	ps_file_close(&store->file, checkpoint);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
@@ -819,77 +782,25 @@ static enum ps_verdict sync_failed(struct ps_store *store, int code, const char 
 	return PS_BROKEN;
 }
 
-static enum ps_verdict open_wal(struct ps_store *store)
-{
-	const char *name = sqlite3_filename_wal(sqlite3_db_filename(store->connection, "main"));
-	sqlite3_vfs *vfs = NULL;
-	int flags, rc;
-
-	sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
-	store->wal = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
-	if (store->wal == NULL)
-		return sync_failed(store, SQLITE_NOMEM, "syncing the write-ahead log");
-	rc = vfs->xOpen(vfs, name, store->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
-	if (rc != SQLITE_OK) {
-		free(store->wal);
-		store->wal = NULL;
-		return sync_failed(store, rc, "opening the write-ahead log to sync it");
-	}
-	return PS_DONE;
-}
-
-/* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
-static enum ps_verdict sync_folder(struct ps_store *store)
-{
-	char *folder = ps_place_folder(sqlite3_db_filename(store->connection, "main"));
-	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool synced;
-
-	free(folder);
-	/* As SQLite does: a folder that cannot be opened or synced (some file systems) is not an error. */
-	synced = fd < 0 || fsync(fd) == 0 || errno == EINVAL;
-	if (fd >= 0)
-		close(fd);
-	return synced ? PS_DONE : sync_failed(store, SQLITE_IOERR_DIR_FSYNC, "syncing the database's folder");
-}
-
 enum ps_verdict ps_store_sync(struct ps_store *store)
 {
-	int rc;
+	const char *doing;
+	int rc = ps_file_sync(&store->file, &doing);
 
-	if (store->wal == NULL && open_wal(store) != PS_DONE)
-		return PS_BROKEN;
-	if (!store->folder_synced) {
-		if (sync_folder(store) != PS_DONE)
-			return PS_BROKEN;
-		store->folder_synced = true;
-	}
-	rc = store->wal->pMethods->xSync(store->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
-	return rc == SQLITE_OK ? PS_DONE : sync_failed(store, rc, "syncing the write-ahead log");
+	return rc == SQLITE_OK ? PS_DONE : sync_failed(store, rc, doing);
 }
 
 /* ---- checkpoints ---- */
 
 uint64_t ps_store_wal_bytes(const struct ps_store *store)
 {
-	return store->wal_frames * (store->page_bytes + WAL_FRAME_HEADER_BYTES);
+	return ps_file_wal_bytes(&store->file);
 }
 
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked)
 {
-	int frames = -1, copied = -1, rc;
+	int rc = ps_file_checkpoint(&store->file, restart, blocked);
 
-	if (restart)
-		sqlite3_busy_timeout(store->connection, RESTART_WAIT_MS);
-	rc = sqlite3_wal_checkpoint_v2(store->connection, "main",
-	                               restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-	if (restart)
-		sqlite3_busy_timeout(store->connection, (int)store->options->keys.busy_timeout_ms);
-	*blocked = rc == SQLITE_BUSY || copied < frames;
-	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
-	 * hook tells. */
-	if (frames >= 0 && copied >= 0)
-		store->wal_frames = *blocked ? (uint64_t)frames : 0;
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
 	note_error(store);

@@ -1,0 +1,124 @@
+#include "writer/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "writer/place.h"
+
+/* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
+#define RESTART_WAIT_MS 50
+
+#define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
+
+static int on_commit(void *arg, sqlite3 *connection, const char *database, int frames)
+{
+	struct ps_file *file = arg;
+
+	(void)connection;
+	if (strcmp(database, "main") == 0)
+		file->wal_frames = (uint64_t)frames;
+	return SQLITE_OK;
+}
+
+void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms)
+{
+	*file = (struct ps_file){ .connection = connection, .busy_timeout_ms = busy_timeout_ms, .page_bytes = page_bytes };
+	sqlite3_wal_hook(connection, on_commit, file);
+}
+
+void ps_file_close(struct ps_file *file, bool checkpoint)
+{
+	if (file->wal != NULL) {
+		file->wal->pMethods->xClose(file->wal);
+		free(file->wal);
+	}
+	/*
+	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
+	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
+	 */
+	if (checkpoint)
+		sqlite3_wal_checkpoint_v2(file->connection, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	else
+		sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+/* ---- durability ---- */
+
+static int open_wal(struct ps_file *file)
+{
+	const char *name = sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main"));
+	sqlite3_vfs *vfs = NULL;
+	int flags, rc;
+
+	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+	file->wal = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
+	if (file->wal == NULL)
+		return SQLITE_NOMEM;
+	rc = vfs->xOpen(vfs, name, file->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
+	if (rc != SQLITE_OK) {
+		free(file->wal);
+		file->wal = NULL;
+	}
+	return rc;
+}
+
+/* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
+static int sync_folder(struct ps_file *file)
+{
+	char *folder = ps_place_folder(sqlite3_db_filename(file->connection, "main"));
+	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced;
+
+	free(folder);
+	/* As SQLite does: a folder that cannot be opened or synced (some file systems) is not an error. */
+	synced = fd < 0 || fsync(fd) == 0 || errno == EINVAL;
+	if (fd >= 0)
+		close(fd);
+	return synced ? SQLITE_OK : SQLITE_IOERR_DIR_FSYNC;
+}
+
+int ps_file_sync(struct ps_file *file, const char **doing)
+{
+	int rc = SQLITE_OK;
+
+	*doing = "syncing the write-ahead log";
+	if (file->wal == NULL)
+		rc = open_wal(file);
+	if (rc == SQLITE_OK && !file->folder_synced) {
+		*doing = "syncing the database's folder";
+		rc = sync_folder(file);
+		file->folder_synced = rc == SQLITE_OK;
+	}
+	if (rc != SQLITE_OK)
+		return rc;
+	*doing = "syncing the write-ahead log";
+	return file->wal->pMethods->xSync(file->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+/* ---- checkpoints ---- */
+
+uint64_t ps_file_wal_bytes(const struct ps_file *file)
+{
+	return file->wal_frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
+}
+
+int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked)
+{
+	int frames = -1, copied = -1, rc;
+
+	if (restart)
+		sqlite3_busy_timeout(file->connection, RESTART_WAIT_MS);
+	rc = sqlite3_wal_checkpoint_v2(file->connection, "main",
+	                               restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	if (restart)
+		sqlite3_busy_timeout(file->connection, (int)file->busy_timeout_ms);
+	*blocked = rc == SQLITE_BUSY || copied < frames;
+	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
+	 * hook tells. */
+	if (frames >= 0 && copied >= 0)
+		file->wal_frames = *blocked ? (uint64_t)frames : 0;
+	return rc;
+}

@@ -1,0 +1,44 @@
+/*
+ * file.h - the database's files, below the store: what is committed is made to survive, and the log brought into the database
+ *
+ * Invariants
+ *   1. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
+ *      the -wal file is, through the same VFS.
+ *   2. A sync covers all that was committed before it, and the name of the -wal file too.
+ *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
+ *
+ * Failure modes: SQLite's codes; the store says which of them break the engine.
+ *
+ * All of it is for the writer thread alone.
+ */
+#ifndef PENSTOCK_FILE_H
+#define PENSTOCK_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+struct ps_file {
+	sqlite3 *connection;
+	int64_t busy_timeout_ms;
+	uint64_t page_bytes;
+	uint64_t wal_frames; /* after the last commit or checkpoint */
+	sqlite3_file *wal;   /* for syncing; opened when first needed */
+	bool folder_synced;
+};
+
+/* Takes the connection's hook for commits; the file outlives its use of it. */
+void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms);
+/* Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed). */
+void ps_file_close(struct ps_file *file, bool checkpoint);
+
+/* Makes everything committed survive power loss. SQLITE_OK, or a code and what failed. */
+int ps_file_sync(struct ps_file *file, const char **doing);
+
+/* Bytes of the log's content after the last commit; 0 after a checkpoint that copied all of it. */
+uint64_t ps_file_wal_bytes(const struct ps_file *file);
+/* Copies the log into the database; restart: also waits (bounded) for readers, so that it begins anew. SQLite's code. */
+int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked);
+
+#endif
