@@ -51,6 +51,7 @@ FIRST = {
     'writer/file.c': ('faults', 'contract'),
     'writer/members.c': ('equivalence', 'contract'),
     'writer/place.c': ('security', 'contract'),
+    'writer/rows.c': ('contract', 'equivalence'),
     'writer/sqlite_store.c': ('equivalence', 'contract', 'faults'),
     'writer/statements.c': ('equivalence', 'contract'),
     'writer/syntax.c': ('syntax',),

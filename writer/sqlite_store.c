@@ -26,6 +26,7 @@
 #include "writer/connection.h"
 #include "writer/file.h"
 #include "writer/fuse.h"
+#include "writer/rows.h"
 #include "writer/statements.h"
 #include "writer/watch.h"
 
@@ -351,166 +352,6 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 	return seen.statement != NULL && !seen.read_only;
 }
 
-/* To the parameters from `first` on. */
-static int bind_values(sqlite3_stmt *statement, const struct ps_record *record, uint32_t first)
-{
-	const unsigned char *data = ps_record_values(record);
-	uint32_t i;
-	int rc = SQLITE_OK;
-
-	/* STATIC: the payload stays where it is until the outcome is delivered, and every run binds every parameter anew. */
-	for (i = first; i < first + record->value_count && rc == SQLITE_OK; i++) {
-		penstock_value value;
-
-		data = ps_record_decode(data, &value);
-		switch (value.type) {
-		case PENSTOCK_NULL:
-			rc = sqlite3_bind_null(statement, (int)i);
-			break;
-		case PENSTOCK_INTEGER:
-			rc = sqlite3_bind_int64(statement, (int)i, value.as.integer);
-			break;
-		case PENSTOCK_FLOAT:
-			rc = sqlite3_bind_double(statement, (int)i, value.as.real);
-			break;
-		case PENSTOCK_TEXT:
-			rc = sqlite3_bind_text(statement, (int)i, value.as.data, (int)value.bytes, SQLITE_STATIC);
-			break;
-		case PENSTOCK_BLOB:
-			rc = sqlite3_bind_blob(statement, (int)i, value.as.data, (int)value.bytes, SQLITE_STATIC);
-			break;
-		}
-	}
-	return rc;
-}
-
-/* A copy with a NUL behind it; NULL without memory. */
-static void *copy_bytes(struct ps_outcome *outcome, const void *data, size_t bytes)
-{
-	char *copy = ps_outcome_allocate(outcome, bytes + 1);
-
-	if (copy == NULL)
-		return NULL;
-	if (bytes != 0)
-		memcpy(copy, data, bytes);
-	copy[bytes] = '\0';
-	return copy;
-}
-
-static bool collect_names(struct ps_outcome *outcome, sqlite3_stmt *statement)
-{
-	size_t columns = (size_t)sqlite3_column_count(statement), i;
-	const char **names;
-
-	if (columns == 0)
-		return true;
-	names = ps_outcome_allocate(outcome, columns * sizeof *names);
-	if (names == NULL)
-		return false;
-	for (i = 0; i < columns; i++) {
-		const char *name = sqlite3_column_name(statement, (int)i);
-
-		names[i] = name == NULL ? NULL : copy_bytes(outcome, name, strlen(name));
-		if (names[i] == NULL)
-			return false;
-	}
-	outcome->result.column_names = names;
-	outcome->result.column_count = columns;
-	return true;
-}
-
-/* Room for one more row of cells. */
-static penstock_value *next_row(struct ps_outcome *outcome)
-{
-	size_t columns = outcome->result.column_count;
-	size_t used = outcome->result.row_count * columns;
-	penstock_value *cells = (penstock_value *)outcome->result.cells;
-
-	if (used + columns > outcome->cell_capacity) {
-		size_t capacity = outcome->cell_capacity == 0 ? columns : 2 * (used + columns);
-
-		cells = ps_outcome_allocate(outcome, capacity * sizeof *cells);
-		if (cells == NULL)
-			return NULL;
-		if (used != 0)
-			memcpy(cells, outcome->result.cells, used * sizeof *cells);
-		outcome->result.cells = cells;
-		outcome->cell_capacity = capacity;
-	}
-	return cells + used;
-}
-
-enum collected { COLLECTED, TOO_MANY_BYTES, NO_MEMORY };
-
-static enum collected collect_row(struct ps_outcome *outcome, sqlite3_stmt *statement, uint64_t *bytes, uint64_t bytes_max)
-{
-	penstock_value *row;
-	size_t i;
-
-	if (outcome->result.column_count == 0 && !collect_names(outcome, statement))
-		return NO_MEMORY;
-	row = next_row(outcome);
-	if (row == NULL)
-		return NO_MEMORY;
-	for (i = 0; i < outcome->result.column_count; i++) {
-		penstock_value *cell = &row[i];
-		const void *data;
-
-		*bytes += sizeof *cell;
-		switch (sqlite3_column_type(statement, (int)i)) {
-		case SQLITE_INTEGER:
-			*cell = penstock_int64(sqlite3_column_int64(statement, (int)i));
-			continue;
-		case SQLITE_FLOAT:
-			*cell = penstock_double(sqlite3_column_double(statement, (int)i));
-			continue;
-		case SQLITE_NULL:
-			*cell = penstock_null();
-			continue;
-		case SQLITE_TEXT:
-			data = sqlite3_column_text(statement, (int)i);
-			*cell = penstock_text_bytes(data, (size_t)sqlite3_column_bytes(statement, (int)i));
-			break;
-		default:
-			data = sqlite3_column_blob(statement, (int)i);
-			*cell = penstock_blob(data, (size_t)sqlite3_column_bytes(statement, (int)i));
-			break;
-		}
-		if (cell->bytes != 0 && data == NULL)
-			return NO_MEMORY;
-		*bytes += cell->bytes;
-		if (*bytes > bytes_max)
-			return TOO_MANY_BYTES;
-		cell->as.data = copy_bytes(outcome, data, cell->bytes);
-		if (cell->as.data == NULL)
-			return NO_MEMORY;
-	}
-	if (*bytes > bytes_max)
-		return TOO_MANY_BYTES;
-	outcome->result.row_count++;
-	return COLLECTED;
-}
-
-/* Steps to the end, keeping the rows if they are wanted. */
-static int step_to_end(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome,
-                       enum collected *collected)
-{
-	uint64_t bytes = 0;
-	int rc;
-
-	*collected = COLLECTED;
-	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-		if (!wanted)
-			continue;
-		*collected = collect_row(outcome, statement, &bytes, bytes_max);
-		if (*collected != COLLECTED)
-			return SQLITE_ROW;
-	}
-	if (rc == SQLITE_DONE && wanted && outcome->result.column_count == 0 && !collect_names(outcome, statement))
-		*collected = NO_MEMORY;
-	return rc;
-}
-
 /* SQLite's message, or the key that it does not know of. */
 static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome, int code, const char *sqlite_message)
 {
@@ -532,11 +373,11 @@ static void fail_running(struct ps_store *store, struct ps_outcome *outcome)
 	fail_from_sqlite(store, outcome, sqlite3_extended_errcode(store->connection), sqlite3_errmsg(store->connection));
 }
 
-static void fail_collecting(struct ps_outcome *outcome, enum collected collected, uint64_t bytes_max)
+static void fail_collecting(struct ps_outcome *outcome, enum ps_collected collected, uint64_t bytes_max)
 {
 	char message[160];
 
-	if (collected == NO_MEMORY) {
+	if (collected == PS_NO_MEMORY) {
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_NOMEM, "out of memory for the rows");
 		return;
 	}
@@ -601,22 +442,22 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
 	int64_t total = sqlite3_total_changes64(store->connection);
-	enum collected collected;
+	enum ps_collected collected;
 	int rc;
 
 	if (record->value_count != (uint32_t)prepared->parameters) {
 		fail_value_count(outcome, prepared, record);
 		return PS_DONE;
 	}
-	if (bind_values(prepared->statement, record, 1) != SQLITE_OK) {
+	if (ps_rows_bind(prepared->statement, record, 1) != SQLITE_OK) {
 		fail_running(store, outcome);
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
 	ps_watch_begin(&store->watch, prepared->statement);
-	rc = step_to_end(prepared->statement, wanted, bytes_max, outcome, &collected);
+	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
 	ps_watch_end(&store->watch);
-	if (rc == SQLITE_DONE && collected == COLLECTED) {
+	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
 		if (prepared->dml)
 			store->hindsight.corrected = false;
 		if (batched && !stands_alone(store, prepared))
@@ -625,7 +466,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 			note_effect(store, prepared, outcome);
 		return PS_DONE;
 	}
-	if (collected != COLLECTED) {
+	if (collected != PS_COLLECTED) {
 		fail_collecting(outcome, collected, bytes_max);
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
@@ -732,7 +573,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	unsigned i;
 
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
-		rc = bind_values(prepared->statement, records[i], 1 + i * records[i]->value_count);
+		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
 	sqlite3_set_last_insert_rowid(store->connection, 0);
 	if (rc == SQLITE_OK) {
 		ps_watch_begin(&store->watch, prepared->statement);
