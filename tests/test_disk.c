@@ -238,22 +238,85 @@ Test(disk, gone_while_stopped)
 	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 2);
 }
 
-/* SQLite writes on to the file without a name, and its COMMIT does not fail, so OK says nothing here; all that is asked is that
- * nothing hangs and every submission has its outcome. */
-Test(disk, gone_while_running)
+/* Inserts 1, 2, ... until the engine has noticed; the number of the last one that was OK. */
+static int64_t insert_until_failed(penstock *db)
+{
+	char reason[300];
+	int64_t number = 0;
+	int status;
+
+	do {
+		penstock_handle *handle;
+
+		number++;
+		expect(kit_insert(db, number, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		status = penstock_handle_wait(handle, PENSTOCK_FOREVER);
+		penstock_handle_release(handle);
+	} while (status == PENSTOCK_OK);
+	check(status == PENSTOCK_UNKNOWN, "%s", penstock_status_name(status));
+	kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+	check(penstock_failure(db, reason, sizeof reason) == SQLITE_READONLY_DBMOVED);
+	check(strstr(reason, "removed or replaced") != NULL, "%s", reason);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return number - 1;
+}
+
+/* SQLite would write on to the file without a name, and its COMMIT would not fail. */
+Test(disk, removed_while_running)
 {
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
-	penstock_handle *handles[20];
 
 	check(unlink(harness_path("test.db")) == 0);
-	for (size_t i = 0; i < COUNT_OF(handles); i++)
-		expect(kit_insert(db, (int64_t)i, PENSTOCK_FOREVER, &handles[i]), PENSTOCK_OK);
-	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	insert_until_failed(db);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("is gone");
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	for (size_t i = 0; i < COUNT_OF(handles); i++) {
-		check(penstock_handle_result(handles[i]) != NULL);
-		penstock_handle_release(handles[i]);
-	}
+}
+
+static void make_another(const char *name)
+{
+	sqlite3 *other;
+
+	check(sqlite3_open(harness_path(name), &other) == SQLITE_OK);
+	check(sqlite3_exec(other, "CREATE TABLE other(a); INSERT INTO other VALUES(7)", NULL, NULL, NULL) == SQLITE_OK);
+	check(sqlite3_close(other) == SQLITE_OK);
+}
+
+/* What was OK is in the file that was moved away, and nothing of it gets into the one that came in its place. */
+Test(disk, replaced_while_running)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	int64_t last;
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(0)"), PENSTOCK_OK);
+	make_another("other.db");
+	move_away();
+	check(rename(harness_path("other.db"), harness_path("test.db")) == 0);
+	last = insert_until_failed(db);
+	check(kit_ask(harness_path("away.db"), "SELECT count(DISTINCT a) FROM t") >= last + 1);
+	check(kit_ask(harness_path("test.db"), "SELECT a FROM other") == 7);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema") == 1);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO other VALUES(8)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM other") == 15);
+}
+
+/* The engine had nothing to write, so it finds out as it closes: the log is not deleted by a name that is another's. */
+Test(disk, replaced_before_a_stop)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	make_another("other.db");
+	move_away();
+	check(rename(harness_path("other.db"), harness_path("test.db")) == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(access(harness_path("test.db-wal"), F_OK) == 0, "deleted by its name");
+	check(kit_ask(harness_path("away.db"), "SELECT count(*) FROM t") == 1);
+	check(kit_ask(harness_path("test.db"), "SELECT a FROM other") == 7);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema") == 1);
 }

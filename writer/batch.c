@@ -151,28 +151,44 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 	ps_counters_end(batch->counters);
 }
 
+/* Whatever may be committed and may not. */
+static enum attempt leave_unknown(struct ps_batch *batch, uint64_t first, uint64_t end, const char *doing)
+{
+	uint64_t i;
+
+	note_broken(batch, doing);
+	for (i = first; i < end; i++) {
+		if (!ps_members_failed(&batch->members, i))
+			ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+	}
+	return BROKEN;
+}
+
+/* An OK is of a file that was there after the commit. */
+static enum attempt look_for_file(struct ps_batch *batch, uint64_t first, uint64_t end)
+{
+	if (ps_store_look_for_file(batch->store) == PS_DONE)
+		return COMMITTED;
+	return leave_unknown(batch, first, end, "looking for the database");
+}
+
 static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
-	uint64_t started = ps_clock_nsec(), i;
+	uint64_t started = ps_clock_nsec();
 	bool said = false;
 
 	for (;;) {
 		switch (ps_store_commit(batch->store)) {
 		case PS_DONE:
 			count_commit(batch, end - first, started);
-			return COMMITTED;
+			return look_for_file(batch, first, end);
 		case PS_BUSY:
 			if (wait_for_lock(batch, started, &said))
 				break;
 			ps_store_rollback(batch->store);
 			return NO_LOCK;
 		case PS_BROKEN:
-			note_broken(batch, "committing");
-			for (i = first; i < end; i++) {
-				if (!ps_members_failed(&batch->members, i))
-					ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
-			}
-			return BROKEN;
+			return leave_unknown(batch, first, end, "committing");
 		default:
 			return NOT_TOGETHER;
 		}
@@ -374,9 +390,10 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 			return BROKEN;
 		default:
-			if (!ps_members_failed(&batch->members, ticket))
-				count_commit(batch, 1, started);
-			return COMMITTED;
+			if (ps_members_failed(&batch->members, ticket))
+				return COMMITTED;
+			count_commit(batch, 1, started);
+			return look_for_file(batch, ticket, ticket + 1);
 		}
 	}
 }

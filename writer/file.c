@@ -6,7 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "writer/place.h"
+
+/* How old the last look for the database's file may be; so old may OKs be that nobody will find. */
+#define LOOK_NSEC PS_NSEC_PER_MSEC
 
 /* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
 #define RESTART_WAIT_MS 50
@@ -29,8 +33,29 @@ void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes
 	sqlite3_wal_hook(connection, on_commit, file);
 }
 
-void ps_file_close(struct ps_file *file, bool checkpoint)
+static bool has_moved(struct ps_file *file)
 {
+	int moved = 0;
+
+	/* A VFS that cannot tell leaves it 0. */
+	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved != 0;
+}
+
+bool ps_file_is_seen_to_have_moved(struct ps_file *file)
+{
+	uint64_t now = ps_clock_nsec();
+
+	if (now - file->looked_nsec < LOOK_NSEC)
+		return false;
+	file->looked_nsec = now;
+	return has_moved(file);
+}
+
+bool ps_file_close(struct ps_file *file, bool checkpoint)
+{
+	bool moved = checkpoint && has_moved(file);
+
 	if (file->wal != NULL) {
 		file->wal->pMethods->xClose(file->wal);
 		free(file->wal);
@@ -38,11 +63,17 @@ void ps_file_close(struct ps_file *file, bool checkpoint)
 	/*
 	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
 	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
+	 * And when the file has moved that last connection would delete the -wal by its name, which may be another database's
+	 * now. What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
 	 */
+	if (moved)
+		sqlite3_busy_timeout(file->connection, RESTART_WAIT_MS);
 	if (checkpoint)
-		sqlite3_wal_checkpoint_v2(file->connection, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	else
+		sqlite3_wal_checkpoint_v2(file->connection, "main", moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+		                          NULL, NULL);
+	if (!checkpoint || moved)
 		sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return moved;
 }
 
 /* ---- durability ---- */

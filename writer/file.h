@@ -1,11 +1,13 @@
 /*
- * file.h - the database's files, below the store: what is committed is made to survive, and the log brought into the database
+ * file.h - the database's files, below the store: what is committed is made to survive, and the log brought into the database,
+ * as long as that is where it was opened
  *
  * Invariants
  *   1. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
  *      the -wal file is, through the same VFS.
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
  *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
+ *   4. No -wal is deleted by a name that may be another database's by now.
  *
  * Failure modes: SQLite's codes; the store says which of them break the engine.
  *
@@ -26,12 +28,19 @@ struct ps_file {
 	uint64_t wal_frames; /* after the last commit or checkpoint */
 	sqlite3_file *wal;   /* for syncing; opened when first needed */
 	bool folder_synced;
+	uint64_t looked_nsec; /* whether it has moved */
 };
 
 /* Takes the connection's hook for commits; the file outlives its use of it. */
 void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms);
-/* Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed). */
-void ps_file_close(struct ps_file *file, bool checkpoint);
+/*
+ * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
+ * Whether the database's file is not any more where it was opened (looked at only with `checkpoint`).
+ */
+bool ps_file_close(struct ps_file *file, bool checkpoint);
+
+/* The same question, after a commit: it looks once a millisecond at most (a stat is 1 to 2 us), and else says no. */
+bool ps_file_is_seen_to_have_moved(struct ps_file *file);
 
 /* Makes everything committed survive power loss. SQLITE_OK, or a code and what failed. */
 int ps_file_sync(struct ps_file *file, const char **doing);

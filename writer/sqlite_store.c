@@ -23,12 +23,15 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "writer/connection.h"
 #include "writer/file.h"
 #include "writer/fuse.h"
 #include "writer/rows.h"
 #include "writer/statements.h"
 #include "writer/watch.h"
+
+#define MOVED_FORMAT "%s was removed or replaced while it was in use"
 
 /* What changes() and total_changes() would say had nothing ever been rolled back. */
 struct hindsight {
@@ -211,7 +214,8 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
-	ps_file_close(&store->file, checkpoint);
+	if (ps_file_close(&store->file, checkpoint))
+		ps_log(store->options, PENSTOCK_LOG_WARNING, MOVED_FORMAT, store->path);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
@@ -312,6 +316,15 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 		return PS_BUSY;
 	ps_store_rollback(store);
 	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+}
+
+enum ps_verdict ps_store_look_for_file(struct ps_store *store)
+{
+	if (!ps_file_is_seen_to_have_moved(&store->file))
+		return PS_DONE;
+	store->error_code = SQLITE_READONLY_DBMOVED;
+	snprintf(store->error_message, sizeof store->error_message, MOVED_FORMAT, store->path);
+	return PS_BROKEN;
 }
 
 /* ---- statements ---- */

@@ -69,6 +69,11 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 /* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_BROKEN:
  * it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);
+/*
+ * After a commit, before its outcomes: PS_BROKEN when the database's file is not any more where it was opened, so that nobody
+ * will find what was committed. Looked at once a millisecond at most (a stat is 1 to 2 us).
+ */
+enum ps_verdict ps_store_look_for_file(struct ps_store *store);
 void ps_store_rollback(struct ps_store *store);
 bool ps_store_in_transaction(const struct ps_store *store);
 /* Whether COMMIT would now find a violated foreign key, and nothing but the statement's own commit should. */

@@ -72,8 +72,11 @@ static int connect_locked(penstock *db, enum ps_role role)
 
 static void disconnect(penstock *db)
 {
+	int code = db->batch.broken_code;
+
+	/* When it was the file that went away there is nothing wrong with the disk. */
 	if (db->batch.store != NULL)
-		ps_store_close(db->batch.store, db->batch.broken_code == 0);
+		ps_store_close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED);
 	ps_batch_connect(&db->batch, NULL);
 }
 
