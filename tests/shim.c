@@ -143,9 +143,13 @@ static int shim_sector(sqlite3_file *file)
 	return real_of(file)->pMethods->xSectorSize(real_of(file));
 }
 
+bool shim_weak_sectors;
+
 static int shim_device(sqlite3_file *file)
 {
-	return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+	int claims = real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+
+	return shim_weak_sectors ? claims & ~SQLITE_IOCAP_POWERSAFE_OVERWRITE : claims;
 }
 
 static int shim_shm_map(sqlite3_file *file, int page, int bytes, int extend, void volatile **memory)

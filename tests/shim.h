@@ -54,6 +54,8 @@ struct shim_event {
 typedef int shim_watcher(const struct shim_event *event);
 
 void shim_install(shim_watcher *watcher);
+/* Set: files are not said to be safe beside the bytes that are written. */
+extern bool shim_weak_sectors;
 int shim_natural_code(enum shim_call call);
 const char *shim_call_name(enum shim_call call);
 /* A write of the frame header that ends a transaction in the WAL. */

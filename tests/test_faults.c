@@ -1066,6 +1066,17 @@ Test(fault, with_full_every_outcome_comes_after_the_sync)
 	expect_everyone_synced();
 }
 
+/* Where SQLite has to fill up the last sector of a durable commit, it does so only for all. */
+Test(fault, with_weak_sectors_normal_is_full)
+{
+	shim_weak_sectors = true;
+	run_two_levels(PENSTOCK_SYNCHRONOUS_NORMAL, NULL);
+	expect_everyone_synced();
+	run_two_levels(PENSTOCK_SYNCHRONOUS_NORMAL, "PRAGMA synchronous=NORMAL");
+	expect_everyone_synced();
+	shim_weak_sectors = false;
+}
+
 static void expect_durable_synced(const char *first)
 {
 	size_t outcome;

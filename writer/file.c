@@ -33,6 +33,16 @@ void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes
 	sqlite3_wal_hook(connection, on_commit, file);
 }
 
+bool ps_file_has_weak_sectors(struct ps_file *file)
+{
+	sqlite3_file *log = NULL;
+
+	/* In WAL mode "the journal" is the log, which is open by now. */
+	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	return log != NULL && log->pMethods != NULL &&
+	       (log->pMethods->xDeviceCharacteristics(log) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) == 0;
+}
+
 static bool has_moved(struct ps_file *file)
 {
 	int moved = 0;

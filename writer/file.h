@@ -42,6 +42,9 @@ bool ps_file_close(struct ps_file *file, bool checkpoint);
 /* The same question, after a commit: it looks once a millisecond at most (a stat is 1 to 2 us), and else says no. */
 bool ps_file_is_seen_to_have_moved(struct ps_file *file);
 
+/* Whether a write to the log may harm bytes beside it, when the power fails. */
+bool ps_file_has_weak_sectors(struct ps_file *file);
+
 /* Makes everything committed survive power loss. SQLITE_OK, or a code and what failed. */
 int ps_file_sync(struct ps_file *file, const char **doing);
 

@@ -58,6 +58,7 @@ struct ps_store {
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
 	int synchronous;     /* as it is now; a submitted PRAGMA may change it */
+	bool weak_sectors;   /* see raise_synchronous */
 	char synchronous_before[32]; /* the pragma that sets it back */
 	bool one_by_one;     /* transactions would show: see read_settings */
 	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
@@ -84,6 +85,18 @@ static int64_t read_pragma(struct ps_store *store, const char *sql)
 }
 
 /*
+ * Where a write may harm bytes beside it, SQLite fills the last sector of a commit up before it syncs, so that the next commit
+ * does not touch it; but only where it syncs every commit. Under NORMAL a durable one, synced by ps_store_sync, could be
+ * broken by the one behind it.
+ */
+static void raise_synchronous(struct ps_store *store)
+{
+	if (store->weak_sectors && store->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL &&
+	    sqlite3_exec(store->connection, "PRAGMA synchronous=FULL", NULL, NULL, NULL) == SQLITE_OK)
+		store->synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+}
+
+/*
  * What a statement that ran alone may have changed. With a second database attached, BEGIN IMMEDIATE would lock that too
  * (and, were it the same file, wait for itself), and defer_foreign_keys lasts until a commit, which must then be the next
  * statement's own: in both cases every statement runs by itself in autocommit.
@@ -93,6 +106,7 @@ static void read_settings(struct ps_store *store)
 	bool deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
 
 	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
+	raise_synchronous(store);
 	/* SQLite compiles the flag into a statement, and does not notice when a commit ends it. */
 	if (store->deferring && !deferring)
 		ps_statements_forget_all(&store->statements);
@@ -191,9 +205,13 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		goto err_after_connection;
 	}
 	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
-	read_settings(store);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
 	             options->keys.busy_timeout_ms);
+	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
+	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
+		ps_log(options, PENSTOCK_LOG_INFO, "%s: synchronous=normal is raised to full, since overwriting is not safe there",
+		       path);
+	read_settings(store);
 	*result = store;
 	return PENSTOCK_OK;
 

@@ -15,7 +15,7 @@
  *   3. A write may be torn: of the 512-byte sectors it touches any subset may have been written.
  *   4. A sector under an unsynced write may hold garbage, in the bytes that the write covers: bytes beside them stay as
  *      they are, which is what SQLite takes for granted on Unix (SQLITE_IOCAP_POWERSAFE_OVERWRITE). So does a sector in which
- *      the write changes nothing: a disk writes whole sectors, and does not know which of the bytes are new. In the scenario
+ *      the write changes nothing: a disk writes whole sectors, and does not know which of the bytes are new. In the scenarios
  *      weak-sectors none of that holds: the VFS does not claim it, and the whole sector may be garbage.
  *   5. Names are like writes to their folder: a creation or deletion is permanent after the next sync of the folder, and
  *      before it any subset may have happened. Syncs of the folder are seen where they are made, in fsync and fdatasync,
@@ -48,10 +48,6 @@
  * FOLDER writes the files of the first bad state there, and the trace as text: open them with the sqlite3 shell (on a copy,
  * since opening recovers). In the scenarios with one producer the writer is held while a batch is submitted, so that a seed
  * always gives the same trace. In the scenarios with several the threads race, and a trace is seen once: use --keep.
- *
- * One scenario goes beyond the model and runs only when asked for by name; what it finds is known.
- *   weak-sectors-durable   without power-safe overwrites SQLite pads a commit to whole sectors only where it syncs it
- *                          itself: under NORMAL the next commit's first write can break a durable one's last sector
  */
 #ifndef CRASH_H
 #define CRASH_H

@@ -182,7 +182,7 @@ static bool can_run(const struct control *control)
 
 static bool is_chosen(const struct scenario *scenario)
 {
-	return options.scenario == NULL ? !scenario->on_request : strcmp(options.scenario, scenario->name) == 0;
+	return options.scenario == NULL || strcmp(options.scenario, scenario->name) == 0;
 }
 
 static size_t count_chosen(void)
@@ -348,7 +348,7 @@ static void usage(FILE *to)
 	      "  --keep FOLDER  the files and the trace of the first bad state\n"
 	      "scenarios:", to);
 	for (i = 0; scenario_at(i) != NULL; i++)
-		fprintf(to, scenario_at(i)->on_request ? " (%s)" : " %s", scenario_at(i)->name);
+		fprintf(to, " %s", scenario_at(i)->name);
 	fputc('\n', to);
 }
 

@@ -39,8 +39,7 @@ static const struct scenario scenarios[] = {
 	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true },
 	{ .name = "adrift-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fail_sync = true,
 	  .adrift = true },
-	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true,
-	  .on_request = true },
+	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true },
 };
 
 const struct scenario *scenario_at(size_t index)

@@ -31,7 +31,6 @@ struct scenario {
 	bool fail_sync;        /* a sync of the -wal fails once */
 	bool weak_sectors;     /* crash.h, point 4 of the model */
 	bool adrift;           /* beyond the model: what a failed sync left is not made permanent by later ones */
-	bool on_request;       /* only by name */
 	enum lie lie;
 	const char *fault;     /* the engine's, for a control */
 	uint64_t fault_skip, fault_count;
