@@ -928,50 +928,6 @@ Test(fault, a_failed_checkpoint_loses_nothing)
 	cr_assert(met > 3, "only %u checkpoints failed", met);
 }
 
-/* ---- the log that an earlier run left behind ---- */
-
-/* As the end of a program without a close leaves it: a row in the log, nothing in the database. */
-static void leave_a_log(void)
-{
-	sqlite3 *connection = open_outside();
-
-	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	run_on(connection, "CREATE TABLE left_behind(a)");
-	sqlite3_close(connection);
-}
-
-/* Whether a reader is there makes no difference. */
-Test(fault, an_open_that_cannot_renew_the_log_leaves_it_alone)
-{
-	static const unsigned operations[] = { WRITE, SYNC };
-	penstock_config config;
-	struct stat log;
-	sqlite3 *reader;
-	penstock *db;
-	unsigned i;
-
-	init_config(&config);
-	for (i = 0; i < 4; i++) {
-		new_file_with_table();
-		leave_a_log();
-		reader = i < 2 ? open_outside() : NULL;
-		if (reader != NULL)
-			run_on(reader, "BEGIN; SELECT * FROM left_behind");
-		fail_call(operations[i % 2], WAL, 1, false);
-		cr_assert(penstock_open(harness_path("faults.db"), &config, &db) == PENSTOCK_CANTOPEN, "%u: opened", i);
-		cr_assert(strstr(penstock_error_message(), "anew") != NULL, "%s", penstock_error_message());
-		cr_assert(stat(harness_path("faults.db-wal"), &log) == 0 && log.st_size > 0, "%u: checkpointed at close", i);
-		mend();
-		forget_works();
-		db = open_engine(&config);
-		submit(db, "INSERT INTO left_behind VALUES(?)");
-		flush(db);
-		cr_assert(works[0].status == PENSTOCK_OK, "%d", works[0].code);
-		sqlite3_close(reader);
-		close_engine(db);
-	}
-}
-
 /* ---- durable ---- */
 
 /* The place of a work's outcome in the log. */

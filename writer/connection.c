@@ -127,7 +127,7 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 
 static bool is_to_renew(enum ps_role role, const struct ps_options *options)
 {
-	return role >= PS_STARTING_WRITER && options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF;
+	return role != PS_READER && options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF;
 }
 
 /* In a transaction. */

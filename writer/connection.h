@@ -11,9 +11,8 @@
 
 #include "core/options.h"
 
-/* WRITER: goes on after a pause. STARTING: the log that an earlier run left behind is renewed (renew.h). CREATING: that, and a
- * missing file is created. */
-enum ps_role { PS_READER, PS_WRITER, PS_STARTING_WRITER, PS_CREATING_WRITER };
+/* A writer's connection renews the log that was left behind (renew.h). CREATING: a missing file is created. */
+enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 /*
  * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this

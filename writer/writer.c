@@ -295,7 +295,7 @@ static bool obey_locked(penstock *db)
 /* Only as the engine is opened is a missing file created: later an empty database in its place would look like loss. */
 static enum ps_role role_at_start(const penstock *db)
 {
-	return db->options.keys.autostart && db->control.run == 1 ? PS_CREATING_WRITER : PS_STARTING_WRITER;
+	return db->options.keys.autostart && db->control.run == 1 ? PS_CREATING_WRITER : PS_WRITER;
 }
 
 static void *writer_main(void *arg)

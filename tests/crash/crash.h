@@ -14,14 +14,15 @@
  *      take effect in their order.
  *   3. A write may be torn: of the 512-byte sectors it touches any subset may have been written.
  *   4. A sector under an unsynced write may hold garbage, in the bytes that the write covers: bytes beside them stay as
- *      they are, which is what SQLite takes for granted on Unix (SQLITE_IOCAP_POWERSAFE_OVERWRITE). So does a sector in which
- *      the write changes nothing: a disk writes whole sectors, and does not know which of the bytes are new. In the scenarios
- *      weak-sectors none of that holds: the VFS does not claim it, and the whole sector may be garbage.
+ *      they are, which is what SQLite takes for granted on Unix (SQLITE_IOCAP_POWERSAFE_OVERWRITE). In the scenarios
+ *      weak-sectors neither holds: the VFS does not claim it, and the whole sector may be garbage.
  *   5. Names are like writes to their folder: a creation or deletion is permanent after the next sync of the folder, and
  *      before it any subset may have happened. Syncs of the folder are seen where they are made, in fsync and fdatasync,
  *      by SQLite and by the engine alike; those calls do no work here.
  *   6. A sync that fails makes nothing permanent; what was written stays as it was, unsynced. In the scenarios adrift no
- *      later sync makes it permanent either (Linux marks the pages clean), until it is written once more.
+ *      later sync makes it permanent either (Linux marks the pages clean), until it is written once more. Where the engine
+ *      reads the log past the cache, it finds what is permanent, and of what is adrift nothing, or some, torn or garbage as
+ *      above; and what it has found stays so.
  *   The shared-memory file and temporary files do not outlive a crash and are not looked at.
  *
  * What must hold in every state (the invariants)

@@ -7,6 +7,7 @@
 
 #include "tests/crash/check.h"
 #include "tests/crash/disk.h"
+#include "writer/disk.h"
 
 #define SECTOR 512
 #define EXHAUSTIVE_MAX 10 /* unsynced changes of which every subset is tried */
@@ -28,6 +29,7 @@ struct walk {
 	uint64_t to_look_at;
 	bool newest_is_in; /* states without the newest change were looked at before */
 	bool sampling;
+	bool cache_is_lost; /* what a file has cannot be told from what was written to it, until it is synced again */
 	bool stopped;
 	unsigned messages;
 	size_t pending_count;
@@ -138,7 +140,7 @@ static void report(struct walk *walk, const char *why)
 static void look(struct walk *walk)
 {
 	size_t mark = disk_mark(), i;
-	enum check_how how = CHECK_WHOLE;
+	enum check_how how = walk->cache_is_lost ? CHECK_POWER : CHECK_WHOLE;
 	unsigned findings;
 	char why[400];
 
@@ -210,7 +212,7 @@ static void every_subset(struct walk *walk, size_t i)
 
 /* ---- some of them ---- */
 
-static void apply_garbage(struct walk *walk, const struct trace_event *event, uint64_t from, uint64_t to)
+static void apply_garbage(uint64_t *random, const struct trace_event *event, uint64_t from, uint64_t to)
 {
 	unsigned char garbage[SECTOR];
 	uint64_t word = 0;
@@ -225,37 +227,37 @@ static void apply_garbage(struct walk *walk, const struct trace_event *event, ui
 	}
 	for (i = 0; i < to - from; i++) {
 		if (i % 8 == 0)
-			word = crash_random(&walk->random);
+			word = crash_random(random);
 		garbage[i] = (unsigned char)(word >> (i % 8 * 8));
 	}
 	disk_write(event->file, from, garbage, to - from);
 }
 
-/* Whether the bytes are there already, so that the disk cannot tell that they are being written. */
-static bool changes_nothing(const struct trace_event *event, uint64_t from, uint64_t to)
+/* Sector by sector: few of them are written, or most; and much of it is garbage, or little. */
+static void apply_broken(uint64_t *random, const struct trace_event *event, bool garbage)
 {
-	return to <= disk_size(event->file) &&
-	       memcmp(disk_bytes(event->file) + from, trace.data + event->data + (from - event->offset), to - from) == 0;
-}
-
-/* Sector by sector. */
-static void apply_broken(struct walk *walk, const struct trace_event *event, bool garbage)
-{
+	static const unsigned densities[] = { 12, 50, 88 };
 	uint64_t from = event->offset, end = event->offset + event->bytes, to;
+	unsigned written = densities[crash_below(random, 3)];
+	unsigned garbled = !garbage ? 0 : event->bytes <= SECTOR ? 75 : crash_chance(random, 50) ? 40 : 4;
 
 	for (; from < end; from = to) {
-		uint64_t dice = crash_random(&walk->random);
-
 		to = from / SECTOR * SECTOR + SECTOR;
 		if (to > end)
 			to = end;
-		if (!trace.weak_sectors && changes_nothing(event, from, to))
-			continue;
-		if (garbage && (dice & 6) != 0 && (event->bytes <= SECTOR || (dice & 8) != 0))
-			apply_garbage(walk, event, from, to);
-		else if ((dice & 1) != 0)
+		if (crash_chance(random, garbled))
+			apply_garbage(random, event, from, to);
+		else if (crash_chance(random, written))
 			disk_write(event->file, from, trace.data + event->data + (from - event->offset), to - from);
 	}
+}
+
+static void apply_somehow(uint64_t *random, const struct trace_event *event, char how)
+{
+	if (how == '1')
+		apply(event);
+	else if (how != '0')
+		apply_broken(random, event, how == 'g');
 }
 
 static void choose(struct walk *walk, size_t i, char how)
@@ -265,15 +267,12 @@ static void choose(struct walk *walk, size_t i, char how)
 	if (event->kind != TRACE_WRITE && how != '0')
 		how = '1';
 	walk->chosen[i] = how;
-	if (how == '1')
-		apply(event);
-	else if (how != '0')
-		apply_broken(walk, event, how == 'g');
+	apply_somehow(&walk->random, event, how);
 }
 
-static char any_way(struct walk *walk)
+static char any_way(uint64_t *random)
 {
-	return "01tg"[crash_below(&walk->random, 4)];
+	return "01tg"[crash_below(random, 4)];
 }
 
 static char broken_way(struct walk *walk)
@@ -296,13 +295,13 @@ static void sample(struct walk *walk)
 			choose(walk, i, in ? '1' : '0');
 			break;
 		case 1: /* all up to one, that one somehow, then some */
-			choose(walk, i, i < cut ? '1' : i == cut ? any_way(walk) : in ? '1' : '0');
+			choose(walk, i, i < cut ? '1' : i == cut ? any_way(&walk->random) : in ? '1' : '0');
 			break;
 		case 2: /* all but one or two */
 			choose(walk, i, i == cut || (i == second && in) ? broken_way(walk) : '1');
 			break;
 		default: /* anything */
-			choose(walk, i, any_way(walk));
+			choose(walk, i, any_way(&walk->random));
 			break;
 		}
 	}
@@ -371,6 +370,11 @@ static bool is_of_folder(const struct trace_event *change)
 	return change->kind == TRACE_CREATE || change->kind == TRACE_DELETE;
 }
 
+static bool is_change(const struct trace_event *event)
+{
+	return event->kind == TRACE_WRITE || event->kind == TRACE_TRUNCATE || is_of_folder(event);
+}
+
 static void set_adrift(struct walk *walk, int file)
 {
 	size_t i;
@@ -422,14 +426,45 @@ static void settle(struct walk *walk, const struct trace_event *sync)
 	disk_settle();
 }
 
-/* The trace is complete when it comes to the files that are really there. */
-static void compare_with_real(const struct walk *walk, const char *path)
+/*
+ * Whoever reads a file from the disk itself knows from then on what became of that which a failed sync left adrift: it is
+ * there or not, whole or broken, and stays so. Half of the time nothing of it is there.
+ */
+static void settle_what_is_adrift(struct walk *walk, const struct trace_event *read)
 {
-	size_t mark = disk_mark(), i;
-	enum trace_name name;
+	uint64_t random = read->offset;
+	bool nothing = crash_chance(&random, 50);
+	size_t kept = 0, i;
 
-	for (i = 0; i < walk->pending_count; i++)
-		apply(walk->pending[i]);
+	for (i = 0; i < walk->pending_count; i++) {
+		const struct trace_event *change = walk->pending[i];
+
+		if (!walk->adrift[i] || is_of_folder(change) || change->file != read->file) {
+			walk->adrift[kept] = walk->adrift[i];
+			walk->pending[kept++] = change;
+		} else if (change->kind == TRACE_TRUNCATE) {
+			apply(change);
+		} else {
+			apply_somehow(&random, change, nothing ? '0' : any_way(&random));
+			walk->cache_is_lost = true;
+		}
+	}
+	walk->pending_count = kept;
+	disk_settle();
+}
+
+/* The trace is complete when it comes to the files that are really there. */
+static void compare_with_real(const char *path)
+{
+	enum trace_name name;
+	size_t i;
+
+	/* As the system's cache has it. */
+	disk_clear(trace.weak_sectors);
+	for (i = 0; i < trace.count; i++) {
+		if (is_change(&trace.events[i]))
+			apply(&trace.events[i]);
+	}
 	for (name = 0; name < TRACE_NAMES; name++) {
 		int number = disk_named(name);
 		char real[4200];
@@ -454,7 +489,6 @@ static void compare_with_real(const struct walk *walk, const char *path)
 		free(data);
 		fclose(file);
 	}
-	disk_undo(mark);
 }
 
 static void walk_along(struct walk *walk)
@@ -463,6 +497,7 @@ static void walk_along(struct walk *walk)
 
 	walk->pending_count = 0;
 	walk->outcomes = 0;
+	walk->cache_is_lost = false;
 	disk_clear(trace.weak_sectors);
 	for (i = 0; i < trace.count && !walk->stopped; i++) {
 		const struct trace_event *event = &trace.events[i];
@@ -473,6 +508,10 @@ static void walk_along(struct walk *walk)
 		walk->at_end = i + 1 == trace.count;
 		switch (event->kind) {
 		case TRACE_SYNC:
+			walk->cache_is_lost = walk->cache_is_lost && event->name != TRACE_WAL;
+			settle(walk, event);
+			is_sync = true;
+			break;
 		case TRACE_SYNC_FOLDER:
 			settle(walk, event);
 			is_sync = true;
@@ -480,6 +519,10 @@ static void walk_along(struct walk *walk)
 		case TRACE_SYNC_FAILED:
 			if (trace.adrift)
 				set_adrift(walk, event->file);
+			is_sync = true;
+			break;
+		case TRACE_READ_DISK:
+			settle_what_is_adrift(walk, event);
 			is_sync = true;
 			break;
 		case TRACE_OUTCOME:
@@ -496,6 +539,55 @@ static void walk_along(struct walk *walk)
 	}
 }
 
+/* ---- the engine reads the -wal from the disk (writer/disk.h) ---- */
+
+static struct {
+	unsigned char *data;
+	size_t bytes;
+} on_disk;
+
+bool __wrap_ps_disk_open(struct ps_disk *disk, const char *path);
+size_t __wrap_ps_disk_read(struct ps_disk *disk, uint64_t offset, unsigned char *piece);
+void __wrap_ps_disk_close(struct ps_disk *disk);
+
+/* What is permanent by now. */
+bool __wrap_ps_disk_open(struct ps_disk *disk, const char *path)
+{
+	int file = trace_read_disk(path);
+	static struct walk walk;
+
+	(void)disk;
+	memset(&walk, 0, sizeof walk);
+	walk.counting = true;
+	walk_along(&walk);
+	on_disk.bytes = disk_size(file);
+	on_disk.data = malloc(on_disk.bytes + 1);
+	if (on_disk.data == NULL)
+		crash_die("out of memory");
+	if (on_disk.bytes > 0)
+		memcpy(on_disk.data, disk_bytes(file), on_disk.bytes);
+	return true;
+}
+
+size_t __wrap_ps_disk_read(struct ps_disk *disk, uint64_t offset, unsigned char *piece)
+{
+	size_t there = offset < on_disk.bytes ? on_disk.bytes - offset : 0;
+
+	(void)disk;
+	if (there > PS_DISK_PIECE)
+		there = PS_DISK_PIECE;
+	memcpy(piece, on_disk.data + (there > 0 ? offset : 0), there);
+	return there;
+}
+
+void __wrap_ps_disk_close(struct ps_disk *disk)
+{
+	(void)disk;
+	free(on_disk.data);
+}
+
+/* ---- all of it ---- */
+
 void states_walk(const struct states_options *options, const char *path, struct crash_tally *tally)
 {
 	static struct walk walk;
@@ -510,7 +602,7 @@ void states_walk(const struct states_options *options, const char *path, struct 
 	check_prepare();
 	walk.counting = true;
 	walk_along(&walk);
-	compare_with_real(&walk, path);
+	compare_with_real(path);
 	walk.counting = false;
 	walk_along(&walk);
 	findings = check_outcomes(why, sizeof why);

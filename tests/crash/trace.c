@@ -340,6 +340,16 @@ static int shim_delete(sqlite3_vfs *vfs, const char *path, int sync_folder)
 	return code;
 }
 
+int trace_read_disk(const char *path)
+{
+	enum trace_name name = name_of(path);
+
+	if (name == TRACE_NAMES || shim.named[name] < 0)
+		crash_die("%s is read from the disk, and was never created", path);
+	record(TRACE_READ_DISK, name, shim.named[name], random_mix(trace.seed + trace.count), NULL, 0);
+	return shim.named[name];
+}
+
 void trace_install(void)
 {
 	static sqlite3_vfs vfs;
@@ -457,6 +467,9 @@ void trace_describe(const struct trace_event *event, char *text, size_t bytes)
 		break;
 	case TRACE_SYNC_FAILED:
 		snprintf(text, bytes, "sync %s failed", files[event->name]);
+		break;
+	case TRACE_READ_DISK:
+		snprintf(text, bytes, "read %s from the disk", files[event->name]);
 		break;
 	case TRACE_CREATE:
 		snprintf(text, bytes, "create %s", files[event->name]);

@@ -26,6 +26,7 @@ enum trace_kind {
 	TRACE_DELETE,
 	TRACE_SYNC_FOLDER,
 	TRACE_SYNC_FAILED,
+	TRACE_READ_DISK,
 	TRACE_OUTCOME
 };
 
@@ -45,7 +46,7 @@ struct trace_event {
 	enum trace_name name;
 	int file;
 	uint32_t bytes;
-	uint64_t offset; /* or the new size */
+	uint64_t offset; /* or the new size; of READ_DISK a seed: what was found */
 	size_t data;     /* into trace.data */
 	size_t row;
 };
@@ -78,6 +79,9 @@ void trace_end(void);
 void trace_fail_sync(unsigned at);
 /* Whether that has happened. */
 bool trace_sync_has_failed(void);
+
+/* Somebody reads what a path leads to from the disk itself; the number of the file. */
+int trace_read_disk(const char *path);
 
 /* A new row, not yet submitted. Any thread. */
 size_t trace_add_row(bool durable, bool silent, bool bare);
