@@ -10,7 +10,8 @@
 #define STEPS 9
 #define STATEMENTS_MAX 9  /* of a batch */
 #define QUIET_MAX 24
-#define FAIL_WITHIN 12    /* the sync that fails is one of the first so many */
+#define FAIL_WITHIN 12    /* the sync that fails is one of the first so many... */
+#define FAIL_WITHIN_LATE 40 /* ...or, where the log begins anew now and then, of so many */
 #define RACERS 4
 #define RACER_STATEMENTS 14
 
@@ -39,6 +40,9 @@ static const struct scenario scenarios[] = {
 	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true },
 	{ .name = "adrift-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fail_sync = true,
 	  .adrift = true },
+	{ .name = "adrift-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .readers = 15, .small_wal = true,
+	  .fail_sync = true, .adrift = true },
+	{ .name = "adrift-pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .pause = 50, .fail_sync = true, .adrift = true },
 	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true },
 };
 
@@ -391,7 +395,8 @@ static void maintain(void)
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
 }
 
-static void run_outside(sqlite3 *connection, sqlite3_stmt *insert, bool durable)
+/* False: its sync failed. */
+static bool run_outside(sqlite3 *connection, sqlite3_stmt *insert, bool durable)
 {
 	static char text[TRACE_TEXT_MAX];
 	size_t row, bytes;
@@ -402,19 +407,26 @@ static void run_outside(sqlite3 *connection, sqlite3_stmt *insert, bool durable)
 	sqlite3_bind_text(insert, 2, text, (int)bytes, SQLITE_STATIC);
 	sqlite3_bind_int64(insert, 3, trace_sum(text, bytes, row));
 	sqlite3_step(insert);
-	if (sqlite3_reset(insert) != SQLITE_OK)
+	if (sqlite3_reset(insert) == SQLITE_OK) {
+		trace_outcome(row, row, PENSTOCK_OK);
+		return true;
+	}
+	if (!trace_sync_has_failed() || run.mended)
 		crash_die("writing in a pause: %s", sqlite3_errmsg(connection));
-	trace_outcome(row, row, PENSTOCK_OK);
+	run.mended = true;
+	trace_outcome(row, row, PENSTOCK_UNKNOWN);
+	return false;
 }
 
 /*
  * While the engine is paused the file is the pauser's, who writes with a connection of its own. A careless one syncs nothing
- * and leaves a -wal behind, whose very name may not survive until somebody syncs the folder.
+ * and leaves a -wal behind, whose very name may not survive until somebody syncs the folder. One whose sync fails leaves it
+ * behind too.
  */
 static void pause_engine(void)
 {
 	size_t statements = crash_below(&run.random, 3), i;
-	bool careless = crash_chance(&run.random, 40);
+	bool careless = crash_chance(&run.random, 40), leave = false;
 	sqlite3_stmt *insert;
 	sqlite3 *connection;
 
@@ -425,10 +437,13 @@ static void pause_engine(void)
 		                 NULL, NULL) != SQLITE_OK ||
 		    sqlite3_prepare_v2(connection, "INSERT " INTO_T, -1, &insert, NULL) != SQLITE_OK)
 			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
-		for (i = 0; i < statements; i++)
-			run_outside(connection, insert, !careless);
+		if (run.scenario->fail_sync && !run.mended)
+			trace_fail_sync(1 + (unsigned)crash_below(&run.random, 3));
+		for (i = 0; i < statements && !leave; i++)
+			leave = !run_outside(connection, insert, !careless);
+		trace_fail_sync(0);
 		sqlite3_finalize(insert);
-		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)careless, NULL);
+		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)(careless || leave), NULL);
 		sqlite3_close(connection);
 	}
 	must(penstock_unpause(run.db, PENSTOCK_FOREVER), "unpausing");
@@ -469,6 +484,14 @@ static void start_failed_engine(void)
 	must(penstock_stop(run.db, PENSTOCK_FOREVER), "stopping the failed engine");
 	run.failed = false;
 	run.mended = true;
+	/* Now and then a sync fails there too: of what is dirty, or of what was written anew. */
+	if (run.scenario->adrift && crash_chance(&run.random, 50)) {
+		trace_fail_sync(1 + (unsigned)crash_below(&run.random, 3));
+		if (penstock_start(run.db, PENSTOCK_FOREVER) == PENSTOCK_OK) {
+			trace_fail_sync(0);
+			return;
+		}
+	}
 	must(penstock_start(run.db, PENSTOCK_FOREVER), "starting the failed engine");
 }
 
@@ -587,8 +610,9 @@ void scenario_run(const struct scenario *scenario, const char *path, uint64_t se
 	trace_begin(path, seed, scenario->weak_sectors, scenario->adrift);
 	open_engine();
 	create_tables();
-	if (scenario->fail_sync)
-		trace_fail_sync(1 + (unsigned)crash_below(&run.random, FAIL_WITHIN));
+	/* Where there are pauses it is the pauser's. */
+	if (scenario->fail_sync && scenario->pause == 0)
+		trace_fail_sync(1 + (unsigned)crash_below(&run.random, scenario->small_wal ? FAIL_WITHIN_LATE : FAIL_WITHIN));
 	arm(scenario);
 	if (scenario->producers > 0)
 		race_all(scenario->producers);

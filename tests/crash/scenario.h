@@ -28,9 +28,9 @@ struct scenario {
 	unsigned restart;      /* of 100 steps */
 	unsigned producers;    /* 0: one, with the writer held while it submits */
 	bool small_wal;        /* checkpoints often */
-	bool fail_sync;        /* a sync of the -wal fails once */
+	bool fail_sync;        /* a sync of the -wal fails once; where there are pauses, the pauser's */
 	bool weak_sectors;     /* crash.h, point 4 of the model */
-	bool adrift;           /* beyond the model: what a failed sync left is not made permanent by later ones */
+	bool adrift;           /* crash.h, point 6; and a sync may fail again in the start that follows */
 	enum lie lie;
 	const char *fault;     /* the engine's, for a control */
 	uint64_t fault_skip, fault_count;
