@@ -11,7 +11,7 @@
 
 #include "bench/rows.h"
 
-#define ROUNDS 5
+#define ROUNDS 15
 #define ROUNDS_REFERENCE 2
 #define BY_RAW_MAX 1.10
 
