@@ -46,6 +46,7 @@ FIRST = {
     'queue/ring.c': ('ring',),
     'queue/ring.h': ('ring',),
     'writer/batch.c': ('equivalence', 'contract'),
+    'writer/changes.c': ('equivalence', 'contract'),
     'writer/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
     'writer/disk.c': ('renew',),

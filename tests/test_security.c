@@ -785,6 +785,48 @@ Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_en
 	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
 }
 
+static sqlite3_stmt *left_counting, *left_writing;
+
+static void leave_more_open(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	sqlite3 *connection = sqlite3_context_db_handle(context);
+
+	(void)count;
+	(void)values;
+	check(sqlite3_prepare_v2(connection, "SELECT changes(), total_changes()", -1, &left_counting, NULL) == SQLITE_OK);
+	check(sqlite3_prepare_v2(connection, "INSERT INTO t VALUES(5)", -1, &left_writing, NULL) == SQLITE_OK);
+	sqlite3_result_int(context, 1);
+}
+
+static int leaving_more_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "leave_open", 0, SQLITE_UTF8, NULL, leave_more_open, NULL, NULL);
+	return clock_hook(connection, arg);
+}
+
+/* What the engine has put in place of SQLite's is there as long as the connection (AddressSanitizer would tell). */
+Test(security, statements_that_a_function_left_open_outlive_the_engine)
+{
+	penstock_config config = clock_config();
+	penstock *db;
+
+	config.connect_hook = leaving_more_hook;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1), (2), (3)"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT leave_open()"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(sqlite3_step(left_counting), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(left_counting, 0), 3);
+	cr_assert_eq(sqlite3_column_int(left_counting, 1), 3);
+	cr_assert_eq(sqlite3_reset(left_counting), SQLITE_OK);
+	cr_assert_eq(sqlite3_step(left_writing), SQLITE_DONE);
+	cr_assert_eq(sqlite3_step(left_counting), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(left_counting, 1), 4);
+	cr_assert_eq(sqlite3_finalize(left_counting), SQLITE_OK);
+	cr_assert_eq(sqlite3_finalize(left_writing), SQLITE_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 4);
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static penstock_submission with_value(const char *sql, const penstock_value *value)

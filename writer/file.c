@@ -66,6 +66,7 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 {
 	bool moved = checkpoint && has_moved(file);
 
+	sqlite3_wal_hook(file->connection, NULL, NULL);
 	if (file->wal != NULL) {
 		file->wal->pMethods->xClose(file->wal);
 		free(file->wal);

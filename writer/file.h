@@ -31,7 +31,7 @@ struct ps_file {
 	uint64_t looked_nsec; /* whether it has moved */
 };
 
-/* Takes the connection's hook for commits; the file outlives its use of it. */
+/* Takes the connection's hook for commits, until it is closed. */
 void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).

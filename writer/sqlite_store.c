@@ -24,6 +24,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "writer/changes.h"
 #include "writer/connection.h"
 #include "writer/file.h"
 #include "writer/fuse.h"
@@ -33,20 +34,6 @@
 
 #define MOVED_FORMAT "%s was removed or replaced while it was in use"
 
-/* What changes() and total_changes() would say had nothing ever been rolled back. */
-struct hindsight {
-	/* when the transaction under way began, as shown */
-	int64_t changes_at_begin;
-	int64_t total_at_begin;
-	/* total_changes() counts these too much */
-	int64_t total_undone;
-	/* after a rollback: the right answer as long as SQLite's own two figures have not moved */
-	bool corrected;
-	int64_t changes;
-	int64_t stale_changes;
-	int64_t stale_total;
-};
-
 struct ps_store {
 	const char *path;
 	const struct ps_options *options;
@@ -54,6 +41,7 @@ struct ps_store {
 	struct ps_statements statements;
 	struct ps_watch watch;
 	struct ps_file file;
+	struct ps_changes *changes;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
@@ -63,7 +51,6 @@ struct ps_store {
 	bool one_by_one;     /* transactions would show: see read_settings */
 	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;   /* as of the last begin */
-	struct hindsight hindsight;
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one */
 	int error_code;
@@ -114,74 +101,6 @@ static void read_settings(struct ps_store *store)
 	store->one_by_one = store->deferring || sqlite3_db_name(store->connection, 2) != NULL;
 }
 
-/* ---- changes() and total_changes() ---- */
-
-static int64_t shown_changes(const struct ps_store *store)
-{
-	const struct hindsight *hindsight = &store->hindsight;
-	int64_t changes = sqlite3_changes64(store->connection);
-
-	if (hindsight->corrected && changes == hindsight->stale_changes &&
-	    sqlite3_total_changes64(store->connection) == hindsight->stale_total)
-		return hindsight->changes;
-	return changes;
-}
-
-static int64_t shown_total(const struct ps_store *store)
-{
-	return sqlite3_total_changes64(store->connection) - store->hindsight.total_undone;
-}
-
-static void sql_changes(sqlite3_context *context, int count, sqlite3_value **values)
-{
-	(void)count;
-	(void)values;
-	sqlite3_result_int64(context, shown_changes(sqlite3_user_data(context)));
-}
-
-static void sql_total_changes(sqlite3_context *context, int count, sqlite3_value **values)
-{
-	(void)count;
-	(void)values;
-	sqlite3_result_int64(context, shown_total(sqlite3_user_data(context)));
-}
-
-static int replace_functions(struct ps_store *store)
-{
-	const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
-	int rc = sqlite3_create_function_v2(store->connection, "changes", 0, flags, store, sql_changes, NULL, NULL, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_create_function_v2(store->connection, "total_changes", 0, flags, store, sql_total_changes, NULL, NULL,
-		                                NULL);
-	return rc;
-}
-
-static void remember_begin(struct ps_store *store)
-{
-	store->hindsight.changes_at_begin = shown_changes(store);
-	store->hindsight.total_at_begin = shown_total(store);
-}
-
-/* changes() is this and not what SQLite says, until the next statement that changes something. */
-static void correct_changes(struct ps_store *store, int64_t changes)
-{
-	struct hindsight *hindsight = &store->hindsight;
-
-	hindsight->corrected = true;
-	hindsight->changes = changes;
-	hindsight->stale_changes = sqlite3_changes64(store->connection);
-	hindsight->stale_total = sqlite3_total_changes64(store->connection);
-}
-
-static void remember_rollback(struct ps_store *store)
-{
-	struct hindsight *hindsight = &store->hindsight;
-
-	hindsight->total_undone += shown_total(store) - hindsight->total_at_begin;
-	correct_changes(store, hindsight->changes_at_begin);
-}
-
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
 {
 	struct ps_store *store = calloc(1, sizeof *store);
@@ -199,7 +118,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
-	    replace_functions(store) != SQLITE_OK ||
+	    (store->changes = ps_changes_new(store->connection)) == NULL ||
 	    !ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache)) {
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 		goto err_after_connection;
@@ -219,7 +138,9 @@ err_after_connection:
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
-	sqlite3_close(store->connection);
+	if (store->changes != NULL)
+		ps_changes_release(store->changes);
+	sqlite3_close_v2(store->connection);
 err_after_alloc:
 	free(store);
 	return status;
@@ -234,6 +155,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->rollback);
 	if (ps_file_close(&store->file, checkpoint))
 		ps_log(store->options, PENSTOCK_LOG_WARNING, MOVED_FORMAT, store->path);
+	ps_changes_release(store->changes);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
@@ -297,7 +219,7 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
-	remember_begin(store);
+	ps_changes_begin(store->changes);
 	return PS_DONE;
 }
 
@@ -309,7 +231,7 @@ bool ps_store_in_transaction(const struct ps_store *store)
 void ps_store_rollback(struct ps_store *store)
 {
 	/* What a statement rolled back was this transaction too. */
-	remember_rollback(store);
+	ps_changes_roll_back(store->changes);
 	if (ps_store_in_transaction(store))
 		step_once(store->rollback);
 }
@@ -490,7 +412,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	ps_watch_end(&store->watch);
 	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
 		if (prepared->dml)
-			store->hindsight.corrected = false;
+			ps_changes_trust_sqlite(store->changes);
 		if (batched && !stands_alone(store, prepared))
 			return PS_TAKE_OUT;
 		if (wanted)
@@ -509,8 +431,8 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	if (prepared->dml && store->hindsight.corrected && has_run(store, prepared, outcome))
-		store->hindsight.corrected = false;
+	if (prepared->dml && ps_changes_is_corrected(store->changes) && has_run(store, prepared, outcome))
+		ps_changes_trust_sqlite(store->changes);
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
 	if (!batched && !prepared->read_only && is_io_error_of_disk(outcome->result.extended_code))
 		outcome->result.status = PENSTOCK_UNKNOWN;
@@ -618,7 +540,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	sqlite3_reset(prepared->statement);
 	if (rc == SQLITE_DONE && reprepared == 0 && stands_alone(store, prepared)) {
 		/* As after the last of them. */
-		correct_changes(store, 1);
+		ps_changes_correct(store->changes, 1);
 		return PS_DONE;
 	}
 	if (reprepared != 0)
