@@ -617,6 +617,35 @@ static uint64_t largest_batch_of(penstock *db, int count)
 	return 0;
 }
 
+/* The batch is full with the first rows that are taken as one; one of them fails, and so they run one by one. */
+Test(contract, batch_that_is_full_runs_all_that_it_took)
+{
+	penstock_config config = kit_config();
+	penstock_statement *statement;
+	penstock *db;
+
+	config.autostart = 0;
+	config.batch_bytes = 1024;
+	config.batch_usec = 0;
+	db = kit_open(&config);
+	expect(kit_submit(db, "CREATE TABLE t(a UNIQUE)", 0, NULL), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	for (int i = 0; i < 64; i++) {
+		penstock_value value = penstock_int64(i == 20 ? 3 : i);
+		penstock_submission submission = {
+			.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
+		};
+
+		expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+	}
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).failed, 1);
+	cr_assert_eq(kit_counters(db).committed, 64);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 63);
+}
+
 Test(contract, live_keys_take_effect)
 {
 	penstock_config config = kit_config(), change;

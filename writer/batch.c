@@ -281,7 +281,8 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			*end = first;
 		return begun;
 	}
-	for (i = first; filling != NULL ? !is_filled(batch, filling, first, i) : i < *end; i++) {
+	/* Who has been entered runs, also when the batch is filled by then: the commit is for all before *end. */
+	for (i = first; i < *end || (filling != NULL && !is_filled(batch, filling, first, i)); i++) {
 		if (filling != NULL && i >= *end) {
 			struct ps_record *record = ps_ring_peek(batch->ring, i);
 			enum ps_verdict fused;
