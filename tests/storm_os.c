@@ -776,8 +776,8 @@ int main(int count, char **arguments)
 	if (!WITH_CANCEL)
 		printf("# SKIP storm_os/cancel: the sanitizers cannot follow a cancellation\n");
 	printf("storm: %u handshakes, %" PRIu64 " submissions, %" PRIu64 " signals, %" PRIu64 " cancels, %" PRIu64 " forks, %" PRIu64
-	       " outside writers killed; hung 0, lost %" PRIu64 "; seed %" PRIu64 "\n",
-	       (unsigned)handshakes, submissions, (uint64_t)signals, cancels, forks, outside_kills, lost, first);
+	       " outside writers killed; hung 0, lost %" PRIu64 "; seeds %" PRIu64 " to %" PRIu64 ", SQLite %s\n",
+	       (unsigned)handshakes, submissions, (uint64_t)signals, cancels, forks, outside_kills, lost, first, seed - 1, sqlite3_libversion());
 	harness_end();
 	printf("ok storm/every_verb_among_signals_cancels_forks_and_an_outside_writer\n");
 	return 0;

@@ -12,7 +12,14 @@
 #include "tests/crash/states.h"
 
 #define JOBS_MAX 64
-#define TRACE_STATES 2000 /* many traces tell more than every point of a few */
+/* Many traces tell more than every point of a few. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STATES 4000
+#define TRACE_STATES 200
+#else
+#define STATES 30000
+#define TRACE_STATES 2000
+#endif
 #define CONTROL_ROUNDS 40 /* by then a control must have been noticed */
 
 #define BIT(finding) (1u << CRASH_##finding)
@@ -52,7 +59,7 @@ static struct {
 	unsigned jobs;
 	bool controls_only;
 	const char *keep;
-} options = { .states = 30000, .trace_states = TRACE_STATES, .seed = 7, .round = -1, .jobs = 1 };
+} options = { .states = STATES, .trace_states = TRACE_STATES, .seed = 7, .round = -1, .jobs = 1 };
 
 /* What a worker hands back. */
 struct result {
@@ -339,9 +346,9 @@ static void usage(FILE *to)
 
 	fputs("usage: crash_states [--states N] [--trace-states N] [--seed N] [--jobs N] [--scenario NAME [--round N]]\n"
 	      "                    [--controls] [--keep FOLDER]\n"
-	      "  --states N     look at this many states or a few more (30000), shared out among the scenarios\n"
+	      "  --states N     look at this many states or a few more (PENSTOCK_STATES, or 30000), shared out among the scenarios\n"
 	      "  --trace-states N  about so many of each trace (2000)\n"
-	      "  --seed N       of everything that is drawn (7)\n"
+	      "  --seed N       of everything that is drawn (PENSTOCK_SEED, or 7)\n"
 	      "  --jobs N       worker processes (1)\n"
 	      "  --scenario     only this one, without the controls; --round: only this trace of it\n"
 	      "  --controls     the controls alone\n"
@@ -365,6 +372,10 @@ int main(int argc, char **argv)
 	int option;
 	bool whole;
 
+	if (getenv("PENSTOCK_STATES") != NULL)
+		options.states = number(getenv("PENSTOCK_STATES"));
+	if (getenv("PENSTOCK_SEED") != NULL)
+		options.seed = number(getenv("PENSTOCK_SEED"));
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (option) {
 		case 'n':

@@ -249,6 +249,8 @@ int main(int count, char **arguments)
 
 	if (getenv("PENSTOCK_SCHEDULES") != NULL)
 		schedules = number(getenv("PENSTOCK_SCHEDULES"));
+	if (getenv("PENSTOCK_SEED") != NULL)
+		first_seed = number(getenv("PENSTOCK_SEED"));
 	add_scenarios(schedule_parts);
 	add_scenarios(schedule_engine);
 	while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
