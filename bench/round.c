@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define WARM_UP_NSEC 5000000
-#define QUICK_PART 15 /* in quick mode a round takes this part of its time */
+#define QUICK_PART 60 /* in quick mode a round takes this part of its time */
 #define THINK_MOST 8.0             /* times the average */
 #define STALL_AFTER_NSEC 20000000  /* what runs on behind a stall until the stop */
 
