@@ -635,6 +635,7 @@ static void reconfigure(void)
 	switch (byte() % 8) {
 	case 0:
 		config.batch_max = byte() % 8 + 1;
+		config.batch_bytes = 1024 + byte() * 16;
 		break;
 	case 1:
 		config.batch_usec = byte();
@@ -776,6 +777,7 @@ static void open_engine(void)
 	config.ring_slots = INT64_C(2) << (sizes & 7);
 	config.ring_bytes = sizes & 8 ? 4096 : PENSTOCK_UNSET;
 	config.batch_max = sizes & 0x10 ? (sizes >> 5) + 1 : PENSTOCK_UNSET;
+	config.batch_bytes = policies & 0x80 ? 1024 : PENSTOCK_UNSET;
 	config.statement_cache = policies & 0x20 ? 1 : PENSTOCK_UNSET;
 	config.wal_bytes_max = policies & 0x40 ? 65536 : PENSTOCK_UNSET;
 	config.on_error = heard;
