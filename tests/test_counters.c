@@ -320,6 +320,70 @@ Test(counters, sleeps_of_a_writer_that_spins)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(counters, sleeps_of_a_writer_that_lingers)
+{
+	penstock_config config = kit_config();
+	uint64_t before, rounds = 0;
+	penstock *db;
+
+	config.linger_usec = 2000;
+	db = kit_open_table(&config);
+	before = kit_counters(db).parks;
+	/* One sleep in each batch, and mostly one between two. */
+	do {
+		kit_sleep_usec(2000);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		check(++rounds < 1000);
+	} while (kit_counters(db).parks - before <= rounds + 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Rows of one INSERT; and no more of them once another process has given the table a trigger. */
+Test(counters, inserts_that_run_as_one)
+{
+	static const char *const between[] = { NULL, NULL,
+		                               "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET a=-1 WHERE a=-2; END", NULL };
+	static const uint64_t fused[] = { 8, 8, 0, 0 };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_statement *statement;
+
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	for (size_t round = 0; round < COUNT_OF(between); round++) {
+		uint64_t before = kit_counters(db).fused;
+		sqlite3 *outsider;
+
+		if (between[round] != NULL) {
+			cr_assert_eq(sqlite3_open(harness_path("test.db"), &outsider), SQLITE_OK);
+			cr_assert_eq(sqlite3_exec(outsider, between[round], NULL, NULL, NULL), SQLITE_OK);
+			cr_assert_eq(sqlite3_close(outsider), SQLITE_OK);
+			/* Behind the change it pauses for some rows in any case. */
+			for (int i = 0; i < 2000; i++) {
+				penstock_value value = penstock_int64(i);
+				penstock_submission submission = {
+					.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
+				};
+
+				expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+			}
+			expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		}
+		kit_block(db);
+		for (int i = 0; i < 8; i++) {
+			penstock_value value = penstock_int64(i);
+			penstock_submission submission = {
+				.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
+			};
+
+			expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		}
+		kit_unblock();
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(kit_counters(db).fused - before == fused[round], "round %zu: %" PRIu64, round, kit_counters(db).fused - before);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, attempts_that_met_a_lock)
 {
 	penstock_config config = kit_config();
