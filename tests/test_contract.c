@@ -113,6 +113,25 @@ Test(contract, pragmas_are_checked_at_open)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(contract, quoted_pragmas_and_those_that_sqlite_refuses)
+{
+	penstock_pragma quoted[] = { { "user_version", "'7'" }, { "Application_ID", "\"9\"" } };
+	penstock_pragma refused = { "encoding", "'utf-7'" };
+	penstock_config config;
+	penstock *db;
+
+	penstock_config_init(&config);
+	config.pragmas = &refused;
+	config.pragma_count = 1;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "config: PRAGMA encoding ");
+	config.pragmas = quoted;
+	config.pragma_count = COUNT_OF(quoted);
+	db = kit_open(&config);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA user_version"), 7);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA application_id"), 9);
+}
+
 Test(contract, open_checks_struct_size)
 {
 	penstock_config config;
