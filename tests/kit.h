@@ -36,11 +36,16 @@
 #define KIT_SANITIZED 0
 #endif
 
+static _Atomic int hook_code;  /* what the connect hook returns */
+static _Atomic unsigned hook_calls;
+
 /* PENSTOCK_HANG: seconds after which a test counts as hung. */
 static KIT_UNUSED void kit_begin(void)
 {
 	const char *seconds = getenv("PENSTOCK_HANG");
 
+	hook_code = SQLITE_OK;
+	hook_calls = 0;
 	alarm(seconds != NULL ? (unsigned)atoi(seconds) : 120);
 }
 
@@ -156,9 +161,6 @@ static void gate_drop(void *arg)
 	(void)arg;
 	gate_pass(&drop_gate);
 }
-
-static _Atomic int hook_code;  /* what the hook returns */
-static _Atomic unsigned hook_calls;
 
 static KIT_UNUSED int kit_hook(sqlite3 *connection, void *arg)
 {

@@ -2,7 +2,11 @@
  * plain.c - the runner of a TSan build: each test in a forked child, in the order they stand
  *
  * With arguments only the tests whose SUITE/NAME contains one of them. The last line counts.
+ *
+ *     PENSTOCK_TESTS_TOGETHER=1   all of them in one process, which ends with the first that fails: for valgrind, which
+ *                                 translates the program anew and looks for leaks in every child
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +17,8 @@
 
 static struct plain_suite *suites;
 static struct plain_test *tests, **last = &tests;
+static int together;
+static jmp_buf skipping; /* how a test that is skipped ends, when they are together */
 
 void plain_add_suite(struct plain_suite *suite)
 {
@@ -58,6 +64,8 @@ void plain_skip(const char *format, ...)
 	vprintf(format, arguments);
 	va_end(arguments);
 	putchar('\n');
+	if (together)
+		longjmp(skipping, 1);
 	exit(SKIPPED);
 }
 
@@ -72,7 +80,29 @@ static void run(const struct plain_test *test)
 	test->run();
 	if (suite != NULL && suite->fini != NULL)
 		suite->fini();
-	exit(0);
+}
+
+/* What waitpid says of it. */
+static int run_in_child(const struct plain_test *test)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		run(test);
+		exit(0);
+	}
+	waitpid(child, &status, 0);
+	return status;
+}
+
+static int run_here(const struct plain_test *test)
+{
+	if (setjmp(skipping) != 0)
+		return W_EXITCODE(SKIPPED, 0);
+	printf("# %s/%s\n", test->suite, test->name);
+	run(test);
+	return 0;
 }
 
 static int wanted(const struct plain_test *test, int count, char **patterns)
@@ -94,15 +124,11 @@ int main(int count, char **patterns)
 	int passed = 0, failed = 0, skipped = 0, status;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	together = getenv("PENSTOCK_TESTS_TOGETHER") != NULL;
 	for (test = tests; test != NULL; test = test->next) {
-		pid_t child;
-
 		if (!wanted(test, count, patterns))
 			continue;
-		child = fork();
-		if (child == 0)
-			run(test);
-		waitpid(child, &status, 0);
+		status = together ? run_here(test) : run_in_child(test);
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 			passed++;
 		} else if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
