@@ -120,3 +120,106 @@ Test(syntax, single_is_one_statement)
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
 		check(ps_syntax_single(texts[i].text) == texts[i].single, "\"%s\"", texts[i].text);
 }
+
+/* The row that may be repeated, and how many parameters are in it. NULL: no plain insert. */
+static const struct {
+	const char *text;
+	const char *row;
+	unsigned places;
+} inserts[] = {
+	{ "INSERT INTO t VALUES(?)", "(?)", 1 },
+	{ "insert into T values ( ? , ? ) ; ", "( ? , ? )", 2 },
+	{ "INSERT INTO t(a) VALUES(?)", "(?)", 1 },
+	{ "INSERT INTO t ( a , \"b c\" ,c_1)VALUES(?,?,?)", "(?,?,?)", 3 },
+	{ "INSERT/**/INTO\n\"t\"VALUES(NULL,1,22,?)-- x", "(NULL,1,22,?)", 1 },
+	{ ";INSERT INTO t VALUES(?)", NULL, 0 },
+	{ "-- x\nINSERT INTO t VALUES(/*,*/?);;", "(/*,*/?)", 1 },
+	{ "INSERT INTO t VALUES(NULL)", "(NULL)", 0 },
+	{ "INSERT INTO t VALUES(7)", "(7)", 0 },
+	{ "INSERT INTO _t9 VALUES(?)", "(?)", 1 },
+	{ "", NULL, 0 },
+	{ "INSERT", NULL, 0 },
+	{ "INSERT INTO", NULL, 0 },
+	{ "INSERT INTO t", NULL, 0 },
+	{ "INSERT INTO t VALUES", NULL, 0 },
+	{ "INSERT INTO t VALUES(", NULL, 0 },
+	{ "INSERT INTO t VALUES(?", NULL, 0 },
+	{ "INSERT INTO t VALUES(?,", NULL, 0 },
+	{ "INSERT INTO t VALUES()", NULL, 0 },
+	{ "INSERT INTO t VALUES(?,)", NULL, 0 },
+	{ "INSERT INTO t VALUES(? ?)", NULL, 0 },
+	{ "INSERT INTO t VALUES(?1)", NULL, 0 },
+	{ "INSERT INTO t VALUES(:a)", NULL, 0 },
+	{ "INSERT INTO t VALUES(-1)", NULL, 0 },
+	{ "INSERT INTO t VALUES(1.5)", NULL, 0 },
+	{ "INSERT INTO t VALUES(1e5)", NULL, 0 },
+	{ "INSERT INTO t VALUES(0x10)", NULL, 0 },
+	{ "INSERT INTO t VALUES('x')", NULL, 0 },
+	{ "INSERT INTO t VALUES(NULLS)", NULL, 0 },
+	{ "INSERT INTO t VALUES(?+1)", NULL, 0 },
+	{ "INSERT INTO t VALUES(?),(?)", NULL, 0 },
+	{ "INSERT INTO t VALUES(?) RETURNING a", NULL, 0 },
+	{ "INSERT INTO t VALUES(?) ON CONFLICT DO NOTHING", NULL, 0 },
+	{ "INSERT INTO t VALUES(?); DELETE FROM t", NULL, 0 },
+	{ "INSERT OR IGNORE INTO t VALUES(?)", NULL, 0 },
+	{ "REPLACE INTO t VALUES(?)", NULL, 0 },
+	{ "INSERTED INTO t VALUES(?)", NULL, 0 },
+	{ "INSERT INTO main.t VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t AS u VALUES(?)", NULL, 0 },
+	{ "INSERT INTO 9t VALUES(?)", NULL, 0 },
+	{ "INSERT INTO 't' VALUES(?)", NULL, 0 },
+	{ "INSERT INTO \"t\"\"u\" VALUES(?)", NULL, 0 },
+	{ "INSERT INTO \"t VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t() VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t(a,) VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t(a b) VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t(a VALUES(?)", NULL, 0 },
+	{ "INSERT INTO t(a", NULL, 0 },
+	{ "INSERT INTO t(\"a", NULL, 0 },
+	{ "INSERT INTO t DEFAULT VALUES", NULL, 0 },
+	{ "INSERT INTO t SELECT ?", NULL, 0 },
+	{ "EXPLAIN INSERT INTO t VALUES(?)", NULL, 0 },
+};
+
+Test(syntax, plain_inserts)
+{
+	for (size_t i = 0; i < COUNT_OF(inserts); i++) {
+		const char *text = inserts[i].text, *wanted = inserts[i].row;
+		struct ps_syntax_row row;
+		bool plain = ps_syntax_plain_insert(text, &row);
+
+		check(plain == (wanted != NULL), "\"%s\"", text);
+		if (!plain)
+			continue;
+		check(row.places == inserts[i].places, "\"%s\": %u", text, row.places);
+		check(row.bytes == strlen(wanted) && memcmp(text + row.at, wanted, row.bytes) == 0, "\"%s\": \"%.*s\"", text,
+		      (int)row.bytes, text + row.at);
+	}
+}
+
+/* What is called a plain insert is one to SQLite, with so many parameters; and so it is with its row twice. */
+Test(syntax, sqlite_takes_a_plain_inserts_row_twice)
+{
+	sqlite3 *db;
+
+	cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "CREATE TABLE t(a, \"b c\", c_1, d); CREATE TABLE _t9(a)", NULL, NULL, NULL), SQLITE_OK);
+	for (size_t i = 0; i < COUNT_OF(inserts); i++) {
+		const char *text = inserts[i].text;
+		struct ps_syntax_row row;
+		sqlite3_stmt *statement;
+		char twice[256];
+
+		if (!ps_syntax_plain_insert(text, &row))
+			continue;
+		snprintf(twice, sizeof twice, "%.*s,%.*s", (int)(row.at + row.bytes), text, (int)row.bytes, text + row.at);
+		/* How many columns the table has is not its business. */
+		if (sqlite3_prepare_v2(db, twice, -1, &statement, NULL) != SQLITE_OK) {
+			check(strstr(sqlite3_errmsg(db), "values") != NULL, "\"%s\": %s", twice, sqlite3_errmsg(db));
+			continue;
+		}
+		check(sqlite3_bind_parameter_count(statement) == (int)(2 * row.places), "\"%s\"", twice);
+		sqlite3_finalize(statement);
+	}
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
