@@ -1146,6 +1146,7 @@ Test(states, failed_engine_gives_every_submission_its_outcome)
 	penstock *db;
 	char reason[200], cut[5];
 
+	errors_heard = 0;
 	config.on_error = on_error;
 	db = kit_open_table(&config);
 	cr_assert_eq(penstock_failure(db, reason, sizeof reason), 0);
@@ -1216,6 +1217,7 @@ static void close_with_held(penstock *db, unsigned more_errors)
 	penstock_handle *handle;
 	penstock_counters counters;
 
+	errors_heard = completions = 0;
 	expect(kit_insert(db, 1, 0, &handle), PENSTOCK_OK);
 	expect(penstock_submit(db, &with_callback, 0, NULL), PENSTOCK_OK);
 	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK);
