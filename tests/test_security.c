@@ -827,6 +827,24 @@ Test(security, statements_that_a_function_left_open_outlive_the_engine)
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 4);
 }
 
+static int refusing_hook(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	check(sqlite3_prepare_v2(connection, "SELECT 1", -1, &left_open, NULL) == SQLITE_OK);
+	return SQLITE_ERROR;
+}
+
+Test(security, refused_connection_ends_with_the_statement_that_its_hook_left_open)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = refusing_hook;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
+	cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static penstock_submission with_value(const char *sql, const penstock_value *value)

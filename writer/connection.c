@@ -267,7 +267,8 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	if (status == PENSTOCK_OK && with_hook)
 		status = call_hook(*connection, path, options);
 	if (status != PENSTOCK_OK) {
-		sqlite3_close(*connection);
+		/* _v2: should the connect hook have left a statement open, it goes with that. */
+		sqlite3_close_v2(*connection);
 		*connection = NULL;
 	}
 	return status;
