@@ -5,7 +5,7 @@
  *     writer thread   ring (consumer side), batch, store, counters
  *     control verbs   control, under its mutex; state (swaps)
  *
- * engine.c opens, submits and closes; control.c has the verbs; writer.c the thread.
+ * engine.c opens and closes; submit.c submits; control.c has the verbs; writer.c the thread.
  */
 #ifndef PENSTOCK_ENGINE_H
 #define PENSTOCK_ENGINE_H

@@ -32,7 +32,7 @@ static void bench_penstock_close(void *queue)
 	free(queue);
 }
 
-/* As pass and pass_when_room in writer/engine.c do it. True: it had to wait. */
+/* As pass and pass_when_room in writer/submit.c do it. True: it had to wait. */
 static bool bench_penstock_claim(struct ps_ring *ring, struct ps_claim *claim)
 {
 	bool waited = false;

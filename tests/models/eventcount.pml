@@ -1,7 +1,7 @@
 /*
  * eventcount.pml - waiting for room in a ring of two, and for progress of the head
  *
- * Producers claim, or wait for room as pass_when_room (writer/engine.c) does; one thread flushes; the consumer takes
+ * Producers claim, or wait for room as pass_when_room (writer/submit.c) does; one thread flushes; the consumer takes
  * what is there, releases, and wakes some producers, at most one for each free slot (ps_ring_release), all of them when it
  * finds the ring empty (ps_ring_park). A producer that waits may give up at any moment (its deadline), even when it
  * was just woken for a slot.

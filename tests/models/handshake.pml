@@ -1,7 +1,7 @@
 /*
  * handshake.pml - pause, stop and the drain, with two or three producers and a ring of two
  *
- * A producer reads the phase and publishes inside one read section (pass, writer/engine.c); a verb swaps the phase,
+ * A producer reads the phase and publishes inside one read section (pass, writer/submit.c); a verb swaps the phase,
  * waits for a grace period (replace, core/state.c), takes the tail as drain_to and leaves a command
  * (writer/control.c); the writer takes every ticket before drain_to and obeys (work and obey_locked,
  * writer/writer.c). A pause may time out and be withdrawn at any moment, and a stop may overtake it. A producer that

@@ -81,7 +81,7 @@ look:
 			fi
 		}
 #endif
-		/* fill (writer/engine.c) and ps_ring_publish */
+		/* fill (writer/submit.c) and ps_ring_publish */
 #if BROKEN == 2
 		sequence[tail % SLOTS] = tail + 1;
 #endif
