@@ -11,16 +11,16 @@
 /*
  * Stalls after a claim that was lost to another producer, doubled each time: the winner keeps the line for a few claims,
  * instead of the line changing processors with each (Dice, Hendler and Mirsky, "Lightweight contention management for
- * efficient compare-and-swap operations", 2013). 64 are about 1.3 us on the machine of bench/README.md, where 2 to 8
- * producers claimed 1.8 to 2.2 times as much; from 16 on it made a difference, and beyond 256 none.
+ * efficient compare-and-swap operations", 2013). 64 were 1.7 us where this was measured (two virtual processors of an AMD
+ * EPYC), and made 2 to 8 producers twice as fast; 16 gained a third of that, and more than 256 nothing.
  */
 #define BACK_OFF_LEAST 64
 #define BACK_OFF_MOST 256
 
 /*
  * The slot so far ahead of the claim is fetched. The consumer had it last, and without this each claim, being a full
- * barrier, waits for the line of the record before: one producer alone was 3.5 times as fast, 2 to 32 slots alike.
- * To fetch it for writing gained nothing.
+ * barrier, waits for the line of the record before: there one producer alone was 3.5 times as fast, with 2 to 32 slots
+ * alike. To fetch it for writing gained nothing.
  */
 #define FETCH_AHEAD 8
 
