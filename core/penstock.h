@@ -47,8 +47,9 @@
  * CAVEATS
  *   - A statement may run twice before its outcome is known (a failing neighbour makes the batch replay). SQL functions
  *     with side effects need PENSTOCK_RUN_ALONE; random() and the clock functions give another value on the second run.
- *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. vfork and a bare clone()
- *     that bypass pthread_atfork are not seen.
+ *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. It may open one of
+ *     its own, but for a file that an engine or a reader had open at the fork: there SQLite takes the parent's locks for the
+ *     child's, so it is refused (CANTOPEN). vfork and a bare clone() that bypass pthread_atfork are not seen.
  *   - Asynchronous thread cancellation is not supported; deferred cancellation is: no call here is a cancellation point, so
  *     a thread that is cancelled in one ends behind it, and a wait for ever is not cut short.
  *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
@@ -367,7 +368,7 @@ typedef enum penstock_phase {
 /*
  * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to WAL,
  * and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
- * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a folder that others can write to, not a database, no WAL possible, configuration file missing),
+ * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a folder that others can write to, not a database, no WAL possible, open at the fork of this child, configuration file missing),
  * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
  * callback). Any thread.
  */

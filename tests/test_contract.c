@@ -1116,6 +1116,61 @@ Test(contract, forked_child_may_have_an_engine_of_its_own)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void child_is_refused_the_file(const char *refused)
+{
+	penstock *own;
+
+	expect(penstock_open(harness_path(refused), NULL, &own), PENSTOCK_CANTOPEN);
+	expect_message("was open in the parent when this process was forked");
+	check(own == NULL);
+	/* Under another name too. */
+	check(link(harness_path(refused), harness_path("other.db")) == 0);
+	expect(penstock_open(harness_path("other.db"), NULL, &own), PENSTOCK_CANTOPEN);
+	check(unlink(harness_path("other.db")) == 0);
+	/* It neither goes away in a grandchild. */
+	CHILD(expect(penstock_open(harness_path(refused), NULL, &own), PENSTOCK_CANTOPEN));
+}
+
+static void child_writes(void)
+{
+	penstock *own;
+
+	expect(penstock_open(harness_path("test.db"), NULL, &own), PENSTOCK_OK);
+	expect(kit_insert(own, 7, 0, NULL), PENSTOCK_OK);
+	expect(penstock_close(own, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/*
+ * SQLite in the child takes the parent's locks for its own: the parent's close would delete the log with what the child has
+ * committed. Where the file was closed at the fork the child may have it.
+ */
+Test(contract, forked_child_is_refused_a_file_that_was_open)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+#ifdef __SANITIZE_THREAD__
+	cr_skip_test("TSan does not follow a fork of a program with threads");
+#endif
+	db = kit_open_table(&config);
+	CHILD(child_is_refused_the_file("test.db"));
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(child_is_refused_the_file("test.db"));
+	sqlite3_close(reader);
+	CHILD(child_writes());
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(child_writes());
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(child_is_refused_the_file("test.db"));
+	expect(kit_insert(db, 8, 0, NULL), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	CHILD(child_writes());
+	cr_assert_eq(rows(), 4);
+}
+
 /* Forked at any moment, among busy producers: the child's calls return. */
 Test(contract, fork_at_any_moment)
 {

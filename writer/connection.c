@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/thread.h"
+#include "writer/opened.h"
 #include "writer/place.h"
 #include "writer/renew.h"
 
@@ -208,6 +209,9 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 		if (status != PENSTOCK_OK)
 			return status;
 	}
+	status = ps_opened_enter(connection, path);
+	if (status != PENSTOCK_OK)
+		return status;
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
 	/* What follows, pragmas and hook, may lift each of these. */
