@@ -979,6 +979,51 @@ Test(contract, submit_in_a_callback_never_blocks)
 	cr_assert_eq(rows(), 10 + chain.accepted);
 }
 
+/* ---- run alone --------------------------------------------------------------------------------------------------- */
+
+static int times_run;
+
+static void count_call(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_int(context, ++times_run);
+}
+
+static int add_count_call(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "count_call", 0, SQLITE_UTF8, NULL, count_call, NULL, NULL);
+}
+
+/* Not even one that fails in its commit, and whose rows are wanted. */
+Test(contract, what_runs_alone_never_runs_twice)
+{
+	static const char *const texts[] = { "INSERT INTO child VALUES(count_call()) RETURNING a", "INSERT INTO child VALUES(count_call())" };
+	penstock_pragma pragma = { "foreign_keys", "1" };
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	config.connect_hook = add_count_call;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "CREATE TABLE parent(a PRIMARY KEY)"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE child(a REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"), PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = texts[i], .flags = PENSTOCK_RUN_ALONE };
+
+		times_run = 0;
+		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+		expect_message("FOREIGN KEY constraint failed");
+		check(penstock_handle_result(handle)->extended_code == SQLITE_CONSTRAINT_FOREIGNKEY);
+		check(times_run == 1, "it ran %d times", times_run);
+		penstock_handle_release(handle);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 /* Runs in a child, which leaves with _exit: its own failures are heard by its status. */

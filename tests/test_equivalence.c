@@ -2026,7 +2026,8 @@ Test(trap, running_alone_changes_nothing)
 	EXPECT_EQUAL(FAMILY, T_UNIQUE, "alone:INSERT INTO t VALUES(1,1)", "alone:INSERT OR FAIL INTO t VALUES(2,2),(1,1)",
 	             "alone:INSERT OR ROLLBACK INTO t VALUES(3,3),(1,1)", "INSERT INTO t VALUES(4,4)",
 	             "alone:INSERT INTO child VALUES(1,1)", "alone:INSERT INTO parent VALUES(1)",
-	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "refused:COMMIT", "alone:SELECT * FROM t");
+	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "SELECT changes(),total_changes()", "refused:COMMIT",
+	             "alone:SELECT * FROM t");
 }
 
 /* ---- what may run as one, and what may not (writer/fuse.h) ---- */

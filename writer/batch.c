@@ -353,8 +353,8 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	/* OR ROLLBACK has ended it. */
 	if (!ps_store_in_transaction(batch->store))
 		return PS_DONE;
-	/* Its rows are not too many, so it can fail as it should, in its own commit. */
-	if (ps_store_commit_would_fail(batch->store)) {
+	/* Its rows are not too many, so it can fail as it should, in its own commit; but not what may never run twice. */
+	if (!record->alone && ps_store_commit_would_fail(batch->store)) {
 		ps_store_rollback(batch->store);
 		return run_member(batch, ticket, false);
 	}
@@ -365,6 +365,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 		ps_store_rollback(batch->store);
 		return PS_BUSY;
 	}
+	ps_store_note_no_changes(batch->store);
 	code = ps_store_error(batch->store, &message);
 	ps_members_fail(&batch->members, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;

@@ -247,6 +247,11 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return violated != 0;
 }
 
+void ps_store_note_no_changes(struct ps_store *store)
+{
+	ps_changes_correct(store->changes, 0);
+}
+
 enum ps_verdict ps_store_commit(struct ps_store *store)
 {
 	if (step_once(store->commit) == SQLITE_OK)

@@ -78,6 +78,8 @@ void ps_store_rollback(struct ps_store *store);
 bool ps_store_in_transaction(const struct ps_store *store);
 /* Whether COMMIT would now find a violated foreign key, and nothing but the statement's own commit should. */
 bool ps_store_commit_would_fail(const struct ps_store *store);
+/* After a commit that failed and was the statement's own: changes() tells that it changed nothing. */
+void ps_store_note_no_changes(struct ps_store *store);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);
 

@@ -171,6 +171,11 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return false;
 }
 
+void ps_store_note_no_changes(struct ps_store *store)
+{
+	(void)store;
+}
+
 int ps_store_error(const struct ps_store *store, const char **message)
 {
 	*message = "the disk is broken";
