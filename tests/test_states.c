@@ -1291,6 +1291,28 @@ Test(states, close_that_times_out_can_be_called_again)
 	expect(penstock_close(NULL, 0), PENSTOCK_OK);
 }
 
+/* It has come to nothing: what is not served then is held, as configured. */
+Test(states, close_that_times_out_leaves_the_configuration)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.when_paused = PENSTOCK_HOLD;
+	config.when_stopped = PENSTOCK_HOLD;
+	db = kit_open_table(&config);
+	kit_block(db);
+	expect(penstock_close(db, 0), PENSTOCK_TIMEOUT);
+	kit_unblock();
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 2, 0, NULL), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 2);
+}
+
 Test(states, calls_during_close_are_refused)
 {
 	penstock_config config = kit_config(), change;

@@ -187,13 +187,13 @@ err_after_alloc:
 	return status;
 }
 
-/* No submission is accepted any more, hold or not. */
-static void refuse_all_locked(penstock *db)
+/* What a submit does while paused and while stopped. */
+static void set_policies_locked(penstock *db, int64_t when_paused, int64_t when_stopped)
 {
 	struct ps_keys keys = db->state.current->keys;
 
-	keys.when_paused = PENSTOCK_REFUSE;
-	keys.when_stopped = PENSTOCK_REFUSE;
+	keys.when_paused = when_paused;
+	keys.when_stopped = when_stopped;
 	ps_state_retune(&db->state, &keys);
 }
 
@@ -212,6 +212,7 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 {
 	PS_NO_CANCEL;
 	struct ps_control *control;
+	int64_t when_paused, when_stopped;
 	uint64_t tail;
 	int status;
 
@@ -228,9 +229,14 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 		return ps_error(PENSTOCK_MISUSE, "another thread is closing the engine");
 	}
 	control->closing = true;
-	refuse_all_locked(db);
+	when_paused = db->state.current->keys.when_paused;
+	when_stopped = db->state.current->keys.when_stopped;
+	/* No submission is accepted any more, hold or not. */
+	set_policies_locked(db, PENSTOCK_REFUSE, PENSTOCK_REFUSE);
 	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec));
 	if (status != PENSTOCK_OK) {
+		/* It may be started again instead. */
+		set_policies_locked(db, when_paused, when_stopped);
 		control->closing = false;
 		pthread_mutex_unlock(&control->mutex);
 		ps_engine_leave(db);
