@@ -366,18 +366,20 @@ typedef enum penstock_phase {
 } penstock_phase;
 
 /*
- * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to WAL,
- * and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be closed with penstock_close; NULL on
- * error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a folder that others can write to, not a database, no WAL possible, open at the fork of this child, configuration file missing),
- * CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown struct_size, called in a
- * callback). Any thread.
+ * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to
+ * WAL, and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be
+ * closed with penstock_close; NULL on error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a
+ * folder that others can write to, not a database, no WAL possible, open at the fork of this child, configuration
+ * file missing), CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown
+ * struct_size, called in a callback). Any thread.
  */
 PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
 /*
  * Stops, gives SHUTDOWN to what is still held in the ring, frees the engine. Handles and their results stay readable;
  * registered statements are gone. TIMEOUT: the backlog was not done in time; the engine is still there, STOPPING as
- * after a stop: call again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside. No call may begin
- * after it has returned OK. MISUSE in a callback, FORKED in a child (which leaves the engine alone). NULL is OK.
+ * after a stop: call again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside.
+ * No call may begin after it has returned OK. MISUSE in a callback, FORKED in a child (which leaves the engine alone).
+ * NULL is OK.
  */
 PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
 
