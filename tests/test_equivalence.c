@@ -1627,6 +1627,30 @@ Test(trap, a_constraint_undoes_that_statement_only)
 	             "UPDATE t SET b=1", "INSERT OR ABORT INTO t VALUES(6,6),(1,7)", "SELECT * FROM t");
 }
 
+/* SQLite undoes within a transaction only what it has foreseen; in autocommit everything. */
+Test(trap, another_failure_undoes_that_statement_too)
+{
+	EXPECT_EQUAL("CREATE TABLE s(a INT) STRICT", "INSERT INTO s VALUES(1)", "INSERT INTO s VALUES(2),('x')",
+	             "INSERT INTO s VALUES(3)", "INSERT INTO s VALUES(4),('x') RETURNING a", "SELECT changes(),total_changes()",
+	             "SELECT * FROM s");
+	EXPECT_EQUAL("CREATE TABLE t(a,b)", "INSERT INTO t VALUES(1,1)",
+	             "INSERT INTO t VALUES(2,2),(zeroblob(600000000),zeroblob(600000000))", "INSERT INTO t VALUES(3,3)",
+	             "UPDATE t SET b=CASE a WHEN 3 THEN zeroblob(600000000) ELSE 9 END,a=CASE a WHEN 3 THEN zeroblob(600000000) ELSE 9 END",
+	             "SELECT changes(),total_changes()", "SELECT * FROM t");
+	EXPECT_EQUAL("CREATE TABLE t(a)", "CREATE TABLE js(j)", "INSERT INTO js VALUES('[1,2]'),('nonsense')",
+	             "INSERT INTO t SELECT value FROM js,json_each(j)", "INSERT INTO t VALUES(3)",
+	             "alone:INSERT INTO t SELECT value FROM js,json_each(j) RETURNING a", "SELECT changes(),total_changes()",
+	             "CREATE TABLE u AS SELECT value FROM js,json_each(j)", "SELECT * FROM t");
+	/* What triggers did stays counted. */
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE s(a INT) STRICT", "CREATE TRIGGER r AFTER INSERT ON s BEGIN INSERT INTO parent VALUES(NULL); END",
+	             "INSERT INTO s VALUES(1)", "INSERT INTO s VALUES(2),('x') RETURNING a", "SELECT changes(),total_changes()",
+	             "CREATE TRIGGER q AFTER INSERT ON s BEGIN INSERT INTO child VALUES(NULL,99); END",
+	             "alone:INSERT INTO s VALUES(3),(4) RETURNING a", "SELECT changes(),total_changes()");
+	EXPECT_EQUAL("CREATE TABLE t(a INTEGER PRIMARY KEY)", "INSERT OR REPLACE INTO t VALUES(1),('x')",
+	             "INSERT OR IGNORE INTO t VALUES(2),('x')", "INSERT OR FAIL INTO t VALUES(3),('x')", "INSERT INTO t VALUES(5)",
+	             "SELECT * FROM t");
+}
+
 Test(trap, or_rollback_takes_nobody_along)
 {
 	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,2)",
@@ -2050,6 +2074,14 @@ Test(fused, the_ones_that_fail_fail_alone)
 {
 	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a UNIQUE,b)", "CREATE TABLE u(a UNIQUE)", "INSERT INTO t VALUES(3,0)",
 	                   "eight:INSERT INTO t VALUES(?,?)", "SELECT changes()", "eight:INSERT INTO u VALUES(?)");
+}
+
+/* Those before it, which SQLite leaves in the transaction, are not there twice. */
+Test(fused, one_of_a_wrong_type_fails_alone)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a ANY,b INT) STRICT", "CREATE TABLE u(a INT) STRICT",
+	                   "eight:INSERT INTO t VALUES(?,?)", "SELECT changes(),total_changes()", "eight:INSERT INTO u VALUES(?)",
+	                   "SELECT count(*) FROM t", "SELECT * FROM u");
 }
 
 Test(fused, not_where_a_row_refers_to_the_next)

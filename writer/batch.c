@@ -346,6 +346,11 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	if (verdict != PS_DONE)
 		return verdict;
 	verdict = run_member(batch, ticket, false);
+	if (verdict == PS_HALF_DONE) {
+		ps_store_rollback(batch->store);
+		ps_store_note_failure(batch->store, false);
+		return PS_DONE;
+	}
 	if (verdict == PS_TOO_LONG || verdict == PS_BROKEN || verdict == PS_BUSY) {
 		ps_store_rollback(batch->store);
 		return verdict == PS_TOO_LONG ? PS_DONE : verdict;
@@ -365,7 +370,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 		ps_store_rollback(batch->store);
 		return PS_BUSY;
 	}
-	ps_store_note_no_changes(batch->store);
+	ps_store_note_failure(batch->store, true);
 	code = ps_store_error(batch->store, &message);
 	ps_members_fail(&batch->members, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;

@@ -8,6 +8,7 @@ struct ps_changes {
 	/* when the transaction under way began, as shown */
 	int64_t at_begin;
 	int64_t total_at_begin;
+	int64_t undone_at_begin;
 	/* total_changes() counts these too much */
 	int64_t total_undone;
 	/* after a rollback: the right answer as long as SQLite's own two figures have not moved */
@@ -86,6 +87,7 @@ void ps_changes_begin(struct ps_changes *changes)
 {
 	changes->at_begin = shown(changes);
 	changes->total_at_begin = shown_total(changes);
+	changes->undone_at_begin = changes->total_undone;
 }
 
 void ps_changes_correct(struct ps_changes *changes, int64_t count)
@@ -100,6 +102,12 @@ void ps_changes_roll_back(struct ps_changes *changes)
 {
 	changes->total_undone += shown_total(changes) - changes->total_at_begin;
 	ps_changes_correct(changes, changes->at_begin);
+}
+
+void ps_changes_fail(struct ps_changes *changes, int64_t counted)
+{
+	changes->total_undone = changes->undone_at_begin + counted;
+	ps_changes_correct(changes, 0);
 }
 
 bool ps_changes_is_corrected(const struct ps_changes *changes)

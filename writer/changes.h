@@ -27,6 +27,11 @@ void ps_changes_release(struct ps_changes *changes);
 
 void ps_changes_begin(struct ps_changes *changes);
 void ps_changes_roll_back(struct ps_changes *changes);
+/*
+ * Behind the above, where the transaction was one statement's own: as when it fails in autocommit. SQLite then goes on counting
+ * what its triggers did; `counted` is what it has counted of the statement itself.
+ */
+void ps_changes_fail(struct ps_changes *changes, int64_t counted);
 /* changes() is this, and not what SQLite says, until the next statement that changes something. */
 void ps_changes_correct(struct ps_changes *changes, int64_t count);
 bool ps_changes_is_corrected(const struct ps_changes *changes);

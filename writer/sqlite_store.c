@@ -2,13 +2,14 @@
  * sqlite_store.c - the store over one SQLite connection in WAL mode
  *
  * What SQLite makes of a statement that fails inside a transaction (checked on 3.40.1):
- *   - an ordinary failure (ABORT) undoes that statement alone, and FAIL keeps the rows before the failing one, both as in
+ *   - a failed constraint (ABORT) undoes that statement alone, and FAIL keeps the rows before the failing one, both as in
  *     autocommit: nothing to do, and no savepoint is needed;
+ *   - another failure may leave the rows before it in the transaction, which autocommit would not (may_leave_rows);
  *   - ROLLBACK, an interrupted write, FULL, NOMEM and IOERR may end the whole transaction: the autocommit flag tells,
  *     after every statement;
  *   - deferred foreign keys are only looked at by COMMIT, but SQLITE_DBSTATUS_DEFERRED_FKS tells after each statement
  *     whether it left a violation, for which it would have failed alone.
- * In the last two cases the batch rolls back, runs the others, and runs the culprit alone, in autocommit, where SQLite
+ * In the last three cases the batch rolls back, runs the others, and runs the culprit alone, in autocommit, where SQLite
  * itself decides what becomes of it.
  *
  * Invariants
@@ -247,9 +248,9 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return violated != 0;
 }
 
-void ps_store_note_no_changes(struct ps_store *store)
+void ps_store_note_failure(struct ps_store *store, bool in_commit)
 {
-	ps_changes_correct(store->changes, 0);
+	ps_changes_fail(store->changes, in_commit ? sqlite3_changes64(store->connection) : 0);
 }
 
 enum ps_verdict ps_store_commit(struct ps_store *store)
@@ -354,14 +355,26 @@ static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepare
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_RANGE, message);
 }
 
+/*
+ * Whether rows that a statement has written before it failed may be left in the transaction. SQLite undoes them only where it
+ * has foreseen the failure, as with a constraint: not the wrong type for a STRICT table, a row that is too long, or a
+ * virtual table that cannot be read on. (In autocommit all is rolled back with the transaction.)
+ */
+static bool may_leave_rows(int extended_code)
+{
+	return (extended_code & 0xff) != SQLITE_CONSTRAINT || extended_code == SQLITE_CONSTRAINT_DATATYPE;
+}
+
 /* What a statement that failed inside a transaction, or in autocommit, means for the batch. */
-static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched)
+static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
 {
 	if (is_io_error_of_disk(extended_code))
 		return PS_BROKEN;
+	if (!batched && ps_connection_met_lock(extended_code))
+		return PS_BUSY;
 	if (!batched)
-		return ps_connection_met_lock(extended_code) ? PS_BUSY : PS_DONE;
-	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code))
+		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
+	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code) || (wrote && may_leave_rows(extended_code)))
 		return PS_TAKE_OUT;
 	/* OR FAIL keeps rows, unless they violate a deferred key. */
 	return ps_store_commit_would_fail(store) ? PS_TAKE_OUT : PS_DONE;
@@ -441,7 +454,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
 	if (!batched && !prepared->read_only && is_io_error_of_disk(outcome->result.extended_code))
 		outcome->result.status = PENSTOCK_UNKNOWN;
-	return judge_failure(store, outcome->result.extended_code, batched);
+	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only);
 }
 
 /* A submitted PRAGMA may lower synchronous, but not to where durable submissions could not be kept; there are too many ways
@@ -483,7 +496,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
 		fail_from_sqlite(store, outcome, code, message);
-		return judge_failure(store, code, batched);
+		return judge_failure(store, code, batched, false);
 	}
 	if (batched && prepared->alone)
 		verdict = PS_ELSEWHERE;
@@ -528,12 +541,14 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	int rc = SQLITE_OK, reprepared;
+	bool ran;
 	unsigned i;
 
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	if (rc == SQLITE_OK) {
+	ran = rc == SQLITE_OK;
+	if (ran) {
 		ps_watch_begin(&store->watch, prepared->statement);
 		rc = sqlite3_step(prepared->statement);
 		ps_watch_end(&store->watch);
@@ -555,8 +570,11 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		return PS_TAKE_OUT;
 	if (is_io_error_of_disk(store->error_code))
 		return PS_BROKEN;
-	/* Undone rows are not counted. */
-	return ps_store_in_transaction(store) && sqlite3_total_changes64(store->connection) == total ? PS_ELSEWHERE : PS_TAKE_OUT;
+	/* Undone rows are not counted; but not every row that is not counted is undone. */
+	return ps_store_in_transaction(store) && !(ran && may_leave_rows(store->error_code)) &&
+	                       sqlite3_total_changes64(store->connection) == total
+	               ? PS_ELSEWHERE
+	               : PS_TAKE_OUT;
 }
 
 uint64_t ps_store_take_reprepares(struct ps_store *store)

@@ -26,6 +26,7 @@ enum ps_verdict {
 	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
 	PS_TAKE_OUT, /* roll back and run the others again without it; then run it alone */
 	PS_TOO_LONG, /* its rows are too many: undo it; the outcome says so */
+	PS_HALF_DONE, /* it failed in a transaction of its own, which may hold a part of it: undo it */
 	PS_BUSY,     /* another process holds the lock; nothing happened */
 	PS_BROKEN,   /* an I/O error: the engine cannot go on; the outcome has the reason */
 };
@@ -78,8 +79,9 @@ void ps_store_rollback(struct ps_store *store);
 bool ps_store_in_transaction(const struct ps_store *store);
 /* Whether COMMIT would now find a violated foreign key, and nothing but the statement's own commit should. */
 bool ps_store_commit_would_fail(const struct ps_store *store);
-/* After a commit that failed and was the statement's own: changes() tells that it changed nothing. */
-void ps_store_note_no_changes(struct ps_store *store);
+/* After the rollback of a statement's own transaction, since it failed, or its commit did: changes() and total_changes() tell
+ * what they would in autocommit. */
+void ps_store_note_failure(struct ps_store *store, bool in_commit);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);
 

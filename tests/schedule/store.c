@@ -171,9 +171,10 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return false;
 }
 
-void ps_store_note_no_changes(struct ps_store *store)
+void ps_store_note_failure(struct ps_store *store, bool in_commit)
 {
 	(void)store;
+	(void)in_commit;
 }
 
 int ps_store_error(const struct ps_store *store, const char **message)
