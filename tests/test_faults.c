@@ -386,7 +386,7 @@ static struct work *submit(penstock *db, const char *sql)
 }
 
 #define INSERT "INSERT INTO times VALUES(?)"
-#define INSERT_AND_FAIL "INSERT INTO times SELECT abs(-9223372036854775807-?*0-1)" /* integer overflow */
+#define INSERT_AND_FAIL "INSERT INTO t VALUES(-1,?),(-1,0)" /* a constraint: for another failure the batch would run again */
 #define INSERT_LARGE "INSERT INTO t SELECT ?,zeroblob(6000000)"
 
 /* What holds whatever has failed. Once the engine is closed. */
