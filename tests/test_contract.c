@@ -979,6 +979,58 @@ Test(contract, submit_in_a_callback_never_blocks)
 	cr_assert_eq(rows(), 10 + chain.accepted);
 }
 
+/* ---- transactions of the program's ------------------------------------------------------------------------------- */
+
+static void run_text(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	sqlite3_result_int(context, sqlite3_exec(sqlite3_context_db_handle(context), (const char *)sqlite3_value_text(values[0]), NULL,
+	                                         NULL, NULL));
+}
+
+static int leave_a_transaction(sqlite3 *connection, void *arg)
+{
+	const char *begin = arg;
+
+	sqlite3_create_function(connection, "run_text", 1, SQLITE_UTF8, NULL, run_text, NULL, NULL);
+	return begin == NULL ? SQLITE_OK : sqlite3_exec(connection, begin, NULL, NULL, NULL);
+}
+
+/* In it every outcome would be OK, and nothing there. */
+Test(contract, a_hook_that_leaves_a_transaction_open_is_refused)
+{
+	static char *const begins[] = { "BEGIN", "SAVEPOINT s" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = leave_a_transaction;
+	for (size_t i = 0; i < COUNT_OF(begins); i++) {
+		config.connect_arg = begins[i];
+		expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+		expect_message("left a transaction open");
+	}
+}
+
+Test(contract, a_function_that_begins_a_transaction_fails_its_statement)
+{
+	static const char *const texts[] = { "SELECT run_text('BEGIN')", "INSERT INTO t VALUES(run_text('BEGIN'))",
+		                             "SELECT run_text('SAVEPOINT s')", "SELECT abs(-9223372036854775807-1-run_text('BEGIN'))" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = leave_a_transaction;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		expect(kit_execute(db, texts[i]), PENSTOCK_ERROR);
+		expect_message("begun a transaction");
+		expect(kit_insert(db, (int)i, 0, NULL), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(rows(), 1 + (int)i);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), (int)COUNT_OF(texts));
+}
+
 /* ---- run alone --------------------------------------------------------------------------------------------------- */
 
 static int times_run;

@@ -481,12 +481,24 @@ static void count_reprepares(struct ps_store *store, struct ps_prepared *prepare
 	prepared->schema_seen = store->schema_changes;
 }
 
+/* A function that the statement called has begun a transaction, which nobody would commit. */
+static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdict, struct ps_outcome *outcome)
+{
+	step_once(store->rollback);
+	if (verdict == PS_BROKEN || verdict == PS_BUSY)
+		return;
+	outcome->result.changes = 0;
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_MISUSE,
+	                "a SQL function has begun a transaction, which is rolled back, and the statement with it");
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
 	struct ps_prepared *prepared;
 	const char *message;
 	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
+	bool in_transaction = ps_store_in_transaction(store);
 	enum ps_verdict verdict;
 	int code;
 
@@ -504,6 +516,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
 	count_reprepares(store, prepared, batched);
 	ps_statements_done(prepared);
+	if (!in_transaction && ps_store_in_transaction(store))
+		end_stray_transaction(store, verdict, outcome);
 	if (may_set) {
 		read_settings(store);
 		refuse_synchronous_off(store, outcome);
