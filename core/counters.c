@@ -80,7 +80,7 @@ uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double
 	uint64_t wanted, seen = 0, ceiling;
 	size_t i;
 
-	if (histogram->count == 0)
+	if (histogram == NULL || histogram->count == 0)
 		return 0;
 	if (!(fraction > 0))
 		fraction = 0;

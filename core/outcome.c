@@ -257,7 +257,7 @@ const penstock_result *penstock_handle_result(const penstock_handle *handle)
 
 uint64_t penstock_handle_ticket(const penstock_handle *handle)
 {
-	return handle->ticket;
+	return handle == NULL ? 0 : handle->ticket;
 }
 
 void penstock_handle_release(penstock_handle *handle)

@@ -417,7 +417,7 @@ PENSTOCK_API penstock_phase penstock_phase_of(const penstock *db);
 PENSTOCK_API const char *penstock_phase_name(penstock_phase phase);
 /*
  * Why the engine FAILED: copies the reason into text (NUL-terminated, cut to bytes) and returns SQLite's extended code,
- * or returns 0 and "" when it has not failed since the last start. Any thread.
+ * or returns 0 and "" when it has not failed since the last start. text may be NULL. Any thread.
  */
 PENSTOCK_API int penstock_failure(const penstock *db, char *text, size_t bytes);
 /*
@@ -492,7 +492,7 @@ PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submi
 PENSTOCK_API int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec);
 /* The outcome, or NULL while there is none. Lives until the handle is released. Any thread. */
 PENSTOCK_API const penstock_result *penstock_handle_result(const penstock_handle *handle);
-/* The submission's ticket, known from the submit on. Any thread. */
+/* The submission's ticket, known from the submit on; 0 of NULL. Any thread. */
 PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
 /* Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread waits on it. NULL is fine. */
 PENSTOCK_API void penstock_handle_release(penstock_handle *handle);
@@ -531,7 +531,7 @@ typedef struct penstock_histogram {
 
 /* The smallest value that the bucket counts. */
 PENSTOCK_API uint64_t penstock_histogram_floor(size_t bucket);
-/* The value below or at which `fraction` (0 to 1) of the counted values lie, to the width of a bucket; 0 when empty. */
+/* The value below or at which `fraction` (0 to 1) of the counted values lie, to the width of a bucket; 0 when empty or NULL. */
 PENSTOCK_API uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double fraction);
 
 /*

@@ -263,6 +263,9 @@ Test(contract, wrong_submissions_are_misuse)
 	expect(penstock_counters_read(db, NULL), PENSTOCK_MISUSE);
 	expect(penstock_handle_wait(NULL, 0), PENSTOCK_MISUSE);
 	cr_assert_null(penstock_handle_result(NULL));
+	cr_assert_eq(penstock_handle_ticket(NULL), 0);
+	cr_assert_eq(penstock_failure(NULL, NULL, 10), 0);
+	cr_assert_eq(penstock_histogram_quantile(NULL, 0.5), 0);
 	penstock_handle_release(NULL);
 	cr_assert_eq(kit_counters(db).accepted, 1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);

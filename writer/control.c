@@ -388,6 +388,8 @@ int penstock_failure(const penstock *db, char *text, size_t bytes)
 	struct ps_control *control;
 	int code;
 
+	if (text == NULL)
+		bytes = 0;
 	if (bytes > 0)
 		text[0] = '\0';
 	if (db == NULL || db->fork_generation != ps_fork_generation())
