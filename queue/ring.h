@@ -107,6 +107,16 @@ static inline bool ps_ring_has_room(const struct ps_ring *ring)
 	return (int64_t)(tail - ps_ring_head(ring)) < (int64_t)ring->capacity;
 }
 
+/* ---- both ---- */
+
+static inline void ps_ring_prefetch(const struct ps_ring *ring, uint64_t ticket)
+{
+	const struct ps_slot *slot = &ring->slots[ticket & ring->mask];
+
+	__builtin_prefetch(slot, 0, 3);
+	__builtin_prefetch((const char *)slot + 64, 0, 3);
+}
+
 /* ---- the consumer: one thread ---- */
 
 /* The record of a ticket at or behind the head, or NULL when it is not published yet. */
@@ -124,14 +134,6 @@ static inline struct ps_record *ps_ring_peek(const struct ps_ring *ring, uint64_
 static inline struct ps_record *ps_ring_at(const struct ps_ring *ring, uint64_t ticket)
 {
 	return &ring->slots[ticket & ring->mask].record;
-}
-
-static inline void ps_ring_prefetch(const struct ps_ring *ring, uint64_t ticket)
-{
-	const struct ps_slot *slot = &ring->slots[ticket & ring->mask];
-
-	__builtin_prefetch(slot, 0, 3);
-	__builtin_prefetch((const char *)slot + 64, 0, 3);
 }
 
 /*
