@@ -606,19 +606,16 @@ bool ps_store_commit_is_durable(const struct ps_store *store)
 	return store->synchronous >= PENSTOCK_SYNCHRONOUS_FULL;
 }
 
-static enum ps_verdict sync_failed(struct ps_store *store, int code, const char *what)
-{
-	store->error_code = code;
-	snprintf(store->error_message, sizeof store->error_message, "%s: %s", what, sqlite3_errstr(code));
-	return PS_BROKEN;
-}
-
 enum ps_verdict ps_store_sync(struct ps_store *store)
 {
 	const char *doing;
 	int rc = ps_file_sync(&store->file, &doing);
 
-	return rc == SQLITE_OK ? PS_DONE : sync_failed(store, rc, doing);
+	if (rc == SQLITE_OK)
+		return PS_DONE;
+	store->error_code = rc;
+	snprintf(store->error_message, sizeof store->error_message, "%s: %s", doing, sqlite3_errstr(rc));
+	return PS_BROKEN;
 }
 
 /* ---- checkpoints ---- */
