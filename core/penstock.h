@@ -263,8 +263,8 @@ typedef struct penstock_pragma {
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
  * SQLITE_OK, or an SQLite code to refuse the connection. Neither the hook nor a function may leave a transaction open on the
- * writer's connection: it is refused, or the statement fails and the transaction is rolled back. The authorizer and the progress handler of the writer's connection
- * belong to the engine.
+ * writer's connection: it is refused, or the statement fails and the transaction is rolled back. The authorizer and the
+ * progress handler of the writer's connection belong to the engine.
  *
  * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
  * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
