@@ -215,6 +215,17 @@ static KIT_UNUSED int kit_insert(penstock *db, int64_t number, int64_t timeout_u
 	return penstock_submit(db, &submission, timeout_usec, handle);
 }
 
+/* With a registered statement of one value, as inserts that may run as one need it. */
+static KIT_UNUSED int kit_submit_by(penstock *db, penstock_statement *statement, int64_t number, int64_t timeout_usec)
+{
+	penstock_value value = penstock_int64(number);
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
+	};
+
+	return penstock_submit(db, &submission, timeout_usec, NULL);
+}
+
 static KIT_UNUSED int kit_execute(penstock *db, const char *sql)
 {
 	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
@@ -274,6 +285,16 @@ static KIT_UNUSED int64_t kit_ask(const char *path, const char *sql)
 	sqlite3_finalize(statement);
 	check(sqlite3_close(connection) == SQLITE_OK);
 	return number;
+}
+
+/* What an outsider changes, in a database that may have to be created. */
+static KIT_UNUSED void kit_change(const char *path, const char *sql)
+{
+	sqlite3 *connection;
+
+	check(sqlite3_open(path, &connection) == SQLITE_OK, "%s", path);
+	check(sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(connection));
+	check(sqlite3_close(connection) == SQLITE_OK);
 }
 
 /* How many descriptors of this process are open on files whose path begins so. */

@@ -652,14 +652,8 @@ Test(contract, batch_that_is_full_runs_all_that_it_took)
 	db = kit_open(&config);
 	expect(kit_submit(db, "CREATE TABLE t(a UNIQUE)", 0, NULL), PENSTOCK_OK);
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
-	for (int i = 0; i < 64; i++) {
-		penstock_value value = penstock_int64(i == 20 ? 3 : i);
-		penstock_submission submission = {
-			.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
-		};
-
-		expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
-	}
+	for (int i = 0; i < 64; i++)
+		expect(kit_submit_by(db, statement, i == 20 ? 3 : i, 0), PENSTOCK_OK);
 	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_counters(db).failed, 1);

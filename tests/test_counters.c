@@ -353,32 +353,17 @@ Test(counters, inserts_that_run_as_one)
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
 	for (size_t round = 0; round < COUNT_OF(between); round++) {
 		uint64_t before = kit_counters(db).fused;
-		sqlite3 *outsider;
 
 		if (between[round] != NULL) {
-			cr_assert_eq(sqlite3_open(harness_path("test.db"), &outsider), SQLITE_OK);
-			cr_assert_eq(sqlite3_exec(outsider, between[round], NULL, NULL, NULL), SQLITE_OK);
-			cr_assert_eq(sqlite3_close(outsider), SQLITE_OK);
+			kit_change(harness_path("test.db"), between[round]);
 			/* Behind the change it pauses for some rows in any case. */
-			for (int i = 0; i < 2000; i++) {
-				penstock_value value = penstock_int64(i);
-				penstock_submission submission = {
-					.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
-				};
-
-				expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
-			}
+			for (int i = 0; i < 2000; i++)
+				expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		}
 		kit_block(db);
-		for (int i = 0; i < 8; i++) {
-			penstock_value value = penstock_int64(i);
-			penstock_submission submission = {
-				.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
-			};
-
-			expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
-		}
+		for (int i = 0; i < 8; i++)
+			expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
 		kit_unblock();
 		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		check(kit_counters(db).fused - before == fused[round], "round %zu: %" PRIu64, round, kit_counters(db).fused - before);

@@ -274,13 +274,18 @@ Test(disk, removed_while_running)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-static void make_another(const char *name)
+/* Another database comes in its place. */
+static void replace(void)
 {
-	sqlite3 *other;
+	kit_change(harness_path("other.db"), "CREATE TABLE other(a); INSERT INTO other VALUES(7)");
+	move_away();
+	check(rename(harness_path("other.db"), harness_path("test.db")) == 0);
+}
 
-	check(sqlite3_open(harness_path(name), &other) == SQLITE_OK);
-	check(sqlite3_exec(other, "CREATE TABLE other(a); INSERT INTO other VALUES(7)", NULL, NULL, NULL) == SQLITE_OK);
-	check(sqlite3_close(other) == SQLITE_OK);
+static void nothing_of_ours_is_in_the_other(void)
+{
+	check(kit_ask(harness_path("test.db"), "SELECT a FROM other") == 7);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema") == 1);
 }
 
 /* What was OK is in the file that was moved away, and nothing of it gets into the one that came in its place. */
@@ -291,13 +296,10 @@ Test(disk, replaced_while_running)
 	int64_t last;
 
 	expect(kit_execute(db, "INSERT INTO t VALUES(0)"), PENSTOCK_OK);
-	make_another("other.db");
-	move_away();
-	check(rename(harness_path("other.db"), harness_path("test.db")) == 0);
+	replace();
 	last = insert_until_failed(db);
 	check(kit_ask(harness_path("away.db"), "SELECT count(DISTINCT a) FROM t") >= last + 1);
-	check(kit_ask(harness_path("test.db"), "SELECT a FROM other") == 7);
-	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema") == 1);
+	nothing_of_ours_is_in_the_other();
 	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(kit_execute(db, "INSERT INTO other VALUES(8)"), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -311,12 +313,9 @@ Test(disk, replaced_before_a_stop)
 	penstock *db = kit_open_table(&config);
 
 	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
-	make_another("other.db");
-	move_away();
-	check(rename(harness_path("other.db"), harness_path("test.db")) == 0);
+	replace();
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	check(access(harness_path("test.db-wal"), F_OK) == 0, "deleted by its name");
 	check(kit_ask(harness_path("away.db"), "SELECT count(*) FROM t") == 1);
-	check(kit_ask(harness_path("test.db"), "SELECT a FROM other") == 7);
-	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema") == 1);
+	nothing_of_ours_is_in_the_other();
 }

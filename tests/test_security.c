@@ -752,21 +752,22 @@ Test(security, the_progress_handler_of_the_hook_gives_way_to_the_engines)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-static sqlite3_stmt *left_open;
+static sqlite3_stmt *left_open[2];
+static int left_count;
 
+/* Prepares the text that it is given. */
 static void leave_open(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
-	(void)values;
-	check(sqlite3_prepare_v2(sqlite3_context_db_handle(context),
-	                         "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
-	                         "SELECT count(*) FROM c", -1, &left_open, NULL) == SQLITE_OK);
+	check(sqlite3_prepare_v2(sqlite3_context_db_handle(context), (const char *)sqlite3_value_text(values[0]), -1,
+	                         &left_open[left_count++], NULL) == SQLITE_OK);
 	sqlite3_result_int(context, 1);
 }
 
 static int leaving_hook(sqlite3 *connection, void *arg)
 {
-	sqlite3_create_function(connection, "leave_open", 0, SQLITE_UTF8, NULL, leave_open, NULL, NULL);
+	left_count = 0;
+	sqlite3_create_function(connection, "leave_open", 1, SQLITE_UTF8, NULL, leave_open, NULL, NULL);
 	return clock_hook(connection, arg);
 }
 
@@ -778,59 +779,45 @@ Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_en
 
 	config.connect_hook = leaving_hook;
 	db = kit_open(&config);
-	expect(kit_execute(db, "SELECT leave_open()"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT leave_open('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                       "SELECT count(*) FROM c')"), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	cr_assert_eq(sqlite3_step(left_open), SQLITE_ROW);
-	cr_assert_eq(sqlite3_column_int(left_open, 0), 400);
-	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
-}
-
-static sqlite3_stmt *left_counting, *left_writing;
-
-static void leave_more_open(sqlite3_context *context, int count, sqlite3_value **values)
-{
-	sqlite3 *connection = sqlite3_context_db_handle(context);
-
-	(void)count;
-	(void)values;
-	check(sqlite3_prepare_v2(connection, "SELECT changes(), total_changes()", -1, &left_counting, NULL) == SQLITE_OK);
-	check(sqlite3_prepare_v2(connection, "INSERT INTO t VALUES(5)", -1, &left_writing, NULL) == SQLITE_OK);
-	sqlite3_result_int(context, 1);
-}
-
-static int leaving_more_hook(sqlite3 *connection, void *arg)
-{
-	sqlite3_create_function(connection, "leave_open", 0, SQLITE_UTF8, NULL, leave_more_open, NULL, NULL);
-	return clock_hook(connection, arg);
+	cr_assert_eq(sqlite3_step(left_open[0]), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(left_open[0], 0), 400);
+	cr_assert_eq(sqlite3_finalize(left_open[0]), SQLITE_OK);
 }
 
 /* What the engine has put in place of SQLite's is there as long as the connection (AddressSanitizer would tell). */
 Test(security, statements_that_a_function_left_open_outlive_the_engine)
 {
 	penstock_config config = clock_config();
+	sqlite3_stmt *counting, *writing;
 	penstock *db;
 
-	config.connect_hook = leaving_more_hook;
+	config.connect_hook = leaving_hook;
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "INSERT INTO t VALUES(1), (2), (3)"), PENSTOCK_OK);
-	expect(kit_execute(db, "SELECT leave_open()"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT leave_open('SELECT changes(), total_changes()'), leave_open('INSERT INTO t VALUES(5)')"),
+	       PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	cr_assert_eq(sqlite3_step(left_counting), SQLITE_ROW);
-	cr_assert_eq(sqlite3_column_int(left_counting, 0), 3);
-	cr_assert_eq(sqlite3_column_int(left_counting, 1), 3);
-	cr_assert_eq(sqlite3_reset(left_counting), SQLITE_OK);
-	cr_assert_eq(sqlite3_step(left_writing), SQLITE_DONE);
-	cr_assert_eq(sqlite3_step(left_counting), SQLITE_ROW);
-	cr_assert_eq(sqlite3_column_int(left_counting, 1), 4);
-	cr_assert_eq(sqlite3_finalize(left_counting), SQLITE_OK);
-	cr_assert_eq(sqlite3_finalize(left_writing), SQLITE_OK);
+	counting = left_open[0];
+	writing = left_open[1];
+	cr_assert_eq(sqlite3_step(counting), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(counting, 0), 3);
+	cr_assert_eq(sqlite3_column_int(counting, 1), 3);
+	cr_assert_eq(sqlite3_reset(counting), SQLITE_OK);
+	cr_assert_eq(sqlite3_step(writing), SQLITE_DONE);
+	cr_assert_eq(sqlite3_step(counting), SQLITE_ROW);
+	cr_assert_eq(sqlite3_column_int(counting, 1), 4);
+	cr_assert_eq(sqlite3_finalize(counting), SQLITE_OK);
+	cr_assert_eq(sqlite3_finalize(writing), SQLITE_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 4);
 }
 
 static int refusing_hook(sqlite3 *connection, void *arg)
 {
 	(void)arg;
-	check(sqlite3_prepare_v2(connection, "SELECT 1", -1, &left_open, NULL) == SQLITE_OK);
+	check(sqlite3_prepare_v2(connection, "SELECT 1", -1, &left_open[0], NULL) == SQLITE_OK);
 	return SQLITE_ERROR;
 }
 
@@ -841,7 +828,7 @@ Test(security, refused_connection_ends_with_the_statement_that_its_hook_left_ope
 
 	config.connect_hook = refusing_hook;
 	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
-	cr_assert_eq(sqlite3_finalize(left_open), SQLITE_OK);
+	cr_assert_eq(sqlite3_finalize(left_open[0]), SQLITE_OK);
 	cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
 }
 
