@@ -1,8 +1,9 @@
 /*
- * test_disk.c - a file system that is truly full, truly read-only, and a database file that is gone
+ * test_disk.c - a file system that is truly full, truly read-only, a database file that is gone; and what the disk is told ahead
  *
  * Other tests let a VFS shim say so; here the kernel does, on a small tmpfs in a mount namespace of the test's own. Without the
- * right to mount, the tests that need it are skipped, and say so.
+ * right to mount, the tests that need it are skipped, and say so. What the disk is told to begin with before it is synced is
+ * seen where the linker wraps sync_file_range.
  */
 #include "tests/kit.h"
 
@@ -318,4 +319,99 @@ Test(disk, replaced_before_a_stop)
 	check(access(harness_path("test.db-wal"), F_OK) == 0, "deleted by its name");
 	check(kit_ask(harness_path("away.db"), "SELECT count(*) FROM t") == 1);
 	nothing_of_ours_is_in_the_other();
+}
+
+/* ---- written out ahead of the sync --------------------------------------------------------------------------------- */
+
+#define TOLD_MAX 64
+
+static struct {
+	unsigned count;
+	struct {
+		off_t from;
+		off_t bytes;
+	} ranges[TOLD_MAX];
+} told;
+
+int __wrap_sync_file_range(int fd, off_t from, off_t bytes, unsigned flags);
+
+int __wrap_sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
+{
+	struct stat file;
+
+	check(flags == SYNC_FILE_RANGE_WRITE, "it would wait");
+	check(fstat(fd, &file) == 0 && from + bytes <= file.st_size, "behind the end of the log");
+	check(told.count < TOLD_MAX);
+	told.ranges[told.count].from = from;
+	told.ranges[told.count++].bytes = bytes;
+	return 0;
+}
+
+/* About 4 MiB of log, and a checkpoint for each MiB when it may have 4. */
+static penstock *grow_log(int64_t synchronous, int64_t wal_bytes_max)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = synchronous;
+	config.wal_bytes_max = wal_bytes_max;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(n, data)"), PENSTOCK_OK);
+	for (unsigned i = 0; i < 40; i++) {
+		submit_blob(db, i, 100000);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	return db;
+}
+
+Test(disk, a_growing_log_is_written_out_ahead_of_its_sync)
+{
+	penstock *db = grow_log(PENSTOCK_SYNCHRONOUS_NORMAL, 64 << 20);
+	off_t end = 0;
+
+	check(told.count >= 8, "%u", told.count);
+	for (unsigned i = 0; i < told.count; i++) {
+		check(told.ranges[i].from == end, "%u: from %lld, not %lld", i, (long long)told.ranges[i].from, (long long)end);
+		check(told.ranges[i].bytes > 0 && told.ranges[i].bytes % 4096 == 0, "%u: %lld bytes", i, (long long)told.ranges[i].bytes);
+		end += told.ranges[i].bytes;
+	}
+	check(kit_counters(db).wal_bytes - (uint64_t)end < 512 * 1024, "%lld", (long long)end);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(disk, a_log_that_begins_anew_is_written_out_from_its_beginning)
+{
+	penstock *db = grow_log(PENSTOCK_SYNCHRONOUS_NORMAL, 4 << 20);
+	unsigned begun = 0;
+
+	for (unsigned i = 0; i < told.count; i++) {
+		begun += told.ranges[i].from == 0;
+		check(told.ranges[i].from == 0 || told.ranges[i].from == told.ranges[i - 1].from + told.ranges[i - 1].bytes, "%u", i);
+	}
+	check(begun >= 3, "%u", begun);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(disk, a_log_that_every_commit_syncs_or_nothing_does_is_left_to_that)
+{
+	expect(penstock_close(grow_log(PENSTOCK_SYNCHRONOUS_FULL, 64 << 20), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(told.count == 0, "full: %u", told.count);
+	kit_change(harness_path("test.db"), "DROP TABLE t");
+	expect(penstock_close(grow_log(PENSTOCK_SYNCHRONOUS_OFF, 64 << 20), PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(told.count == 0, "off: %u", told.count);
+}
+
+Test(disk, a_log_in_a_file_that_cannot_be_opened_by_name_is_left_to_its_sync)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	/* Under its own name there is nothing any more; SQLite goes on with the file it has open. */
+	check(unlink(harness_path("test.db-wal")) == 0);
+	for (unsigned i = 0; i < 10; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	check(told.count == 0, "%u", told.count);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }

@@ -616,8 +616,10 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 	bool blocked = false;
 
 	/* Held up by a reader: not again for every batch, but when it has grown by as much again. */
-	if (bytes < batch->blocked_at + step)
+	if (bytes < batch->blocked_at + step) {
+		ps_store_write_out(batch->store);
 		return true;
+	}
 	if (!checkpoint(batch, false, &blocked))
 		return false;
 	if (bytes >= (uint64_t)batch->keys.wal_bytes_max) {

@@ -17,6 +17,15 @@
 
 #define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
 
+/*
+ * What the log grows by before the disk is told to begin with it (as RocksDB's wal_bytes_per_sync). Measured with one thread
+ * that waits for each row under NORMAL, 4 MiB of log between checkpoints: 11.5 us a row without it, 10.2 at 64 KiB, 8.9 at
+ * 256 KiB, 9.1 at 1 MiB.
+ */
+#define WRITE_OUT_BYTES ((uint64_t)256 * 1024)
+
+#define CACHE_PAGE_BYTES ((uint64_t)4096)
+
 static int on_commit(void *arg, sqlite3 *connection, const char *database, int frames)
 {
 	struct ps_file *file = arg;
@@ -29,7 +38,9 @@ static int on_commit(void *arg, sqlite3 *connection, const char *database, int f
 
 void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms)
 {
-	*file = (struct ps_file){ .connection = connection, .busy_timeout_ms = busy_timeout_ms, .page_bytes = page_bytes };
+	*file = (struct ps_file){
+		.connection = connection, .busy_timeout_ms = busy_timeout_ms, .page_bytes = page_bytes, .write_out_fd = -1
+	};
 	sqlite3_wal_hook(connection, on_commit, file);
 }
 
@@ -71,6 +82,8 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 		file->wal->pMethods->xClose(file->wal);
 		free(file->wal);
 	}
+	if (file->write_out_fd >= 0)
+		close(file->write_out_fd);
 	/*
 	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
 	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
@@ -138,6 +151,31 @@ int ps_file_sync(struct ps_file *file, const char **doing)
 		return rc;
 	*doing = "syncing the write-ahead log";
 	return file->wal->pMethods->xSync(file->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+void ps_file_write_out(struct ps_file *file)
+{
+	uint64_t bytes = ps_file_wal_bytes(file);
+
+	if (bytes < file->written_out)
+		file->written_out = 0;
+	if (bytes - file->written_out < WRITE_OUT_BYTES || file->no_write_out)
+		return;
+	if (file->write_out_fd < 0) {
+		/* To close it drops the locks that this process holds on the log, of which SQLite takes none. */
+		file->write_out_fd =
+			open(sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main")), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		/* Under a VFS of the program's own there need not be such a file. */
+		file->no_write_out = file->write_out_fd < 0;
+		if (file->no_write_out)
+			return;
+	}
+	/* Not the page that the next commit goes on with: some disks make a writer wait for a page that is on its way. An error
+	 * is told by the next sync, as any of the system's own writing. */
+	bytes = bytes / CACHE_PAGE_BYTES * CACHE_PAGE_BYTES;
+	sync_file_range(file->write_out_fd, (off_t)file->written_out, (off_t)(bytes - file->written_out),
+	                SYNC_FILE_RANGE_WRITE);
+	file->written_out = bytes;
 }
 
 /* ---- checkpoints ---- */

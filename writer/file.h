@@ -28,6 +28,9 @@ struct ps_file {
 	uint64_t wal_frames; /* after the last commit or checkpoint */
 	sqlite3_file *wal;   /* for syncing; opened when first needed */
 	bool folder_synced;
+	int write_out_fd;     /* the log, -1 until it is first needed */
+	bool no_write_out;    /* it is not to be had */
+	uint64_t written_out; /* of the log's content, the disk has been told to begin with */
 	uint64_t looked_nsec; /* whether it has moved */
 };
 
@@ -47,6 +50,12 @@ bool ps_file_has_weak_sectors(struct ps_file *file);
 
 /* Makes everything committed survive power loss. SQLITE_OK, or a code and what failed. */
 int ps_file_sync(struct ps_file *file, const char **doing);
+
+/*
+ * Tells the disk to begin with what has been committed and not synced, once there is enough of it, and does not wait (unless the
+ * disk's queue is full). Nothing is durable by that; but the next sync, in a checkpoint or for a pause, finds little left to wait for.
+ */
+void ps_file_write_out(struct ps_file *file);
 
 /* Bytes of the log's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_file_wal_bytes(const struct ps_file *file);

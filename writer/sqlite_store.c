@@ -618,6 +618,12 @@ enum ps_verdict ps_store_sync(struct ps_store *store)
 	return PS_BROKEN;
 }
 
+void ps_store_write_out(struct ps_store *store)
+{
+	if (store->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
+		ps_file_write_out(&store->file);
+}
+
 /* ---- checkpoints ---- */
 
 uint64_t ps_store_wal_bytes(const struct ps_store *store)

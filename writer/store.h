@@ -89,6 +89,8 @@ int ps_store_error(const struct ps_store *store, const char **message);
 bool ps_store_commit_is_durable(const struct ps_store *store);
 /* Makes everything committed survive power loss: PS_DONE or PS_BROKEN. */
 enum ps_verdict ps_store_sync(struct ps_store *store);
+/* Where commits alone are not durable: lets the disk begin with them, so that the next sync is short. */
+void ps_store_write_out(struct ps_store *store);
 
 /* Bytes of the WAL's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_store_wal_bytes(const struct ps_store *store);
