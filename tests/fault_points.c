@@ -633,8 +633,13 @@ static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 
 	if (!kinds[kind].disk) {
 		/* The engine's own sync of the WAL needs a block: without it the log is as good as not synced. */
-		must((unknown == 0 && life.failures == 0) || strstr(life.reason, "syncing the write-ahead log: out of memory") != NULL,
-		     "without an I/O error nothing is UNKNOWN and nothing FAILED");
+		bool no_sync = strstr(life.reason, "syncing the write-ahead log: out of memory") != NULL;
+		/* Nor can it go on inside a transaction that should not be there any more. */
+		bool no_rollback = for_ever && (strstr(life.reason, "beginning a transaction: out of memory") != NULL ||
+		                                strstr(life.reason, "running a statement: out of memory") != NULL);
+
+		must(unknown == 0 || no_sync, "without an I/O error nothing is UNKNOWN");
+		must(life.failures == 0 || no_sync || no_rollback, "without an I/O error nothing is FAILED");
 		return;
 	}
 	/* For ever: the first fault may have been met and survived before a later one. */

@@ -164,13 +164,18 @@ static void forget_log(void)
 /* ---- memory ---- */
 
 static struct {
-	unsigned at; /* the at-th allocation fails; 0: none */
+	unsigned at;   /* the at-th allocation fails; 0: none */
+	unsigned next; /* so many of the next ones fail */
 	unsigned seen;
 	bool failed;
 } memory;
 
 static bool memory_fails(void)
 {
+	if (__atomic_load_n(&memory.next, __ATOMIC_RELAXED) != 0) {
+		__atomic_sub_fetch(&memory.next, 1, __ATOMIC_RELAXED);
+		return true;
+	}
 	if (__atomic_load_n(&memory.at, __ATOMIC_RELAXED) == 0)
 		return false;
 	if (__atomic_add_fetch(&memory.seen, 1, __ATOMIC_RELAXED) != memory.at)
@@ -876,6 +881,94 @@ Test(fault, a_replay_may_meet_a_culprit_of_its_own)
 		if (i != 5)
 			check_present(&works[i], "replay", 0);
 	}
+}
+
+/* starve(n): fails, SQLite prepares every statement again, and from the statement's end on n allocations fail; the first time. */
+static unsigned starving;
+static bool has_starved;
+
+static void starve(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	sqlite3 *connection = sqlite3_context_db_handle(context);
+
+	(void)count;
+	sqlite3_result_error_code(context, SQLITE_MISMATCH); /* for which SQLite leaves the transaction as it is */
+	if (has_starved)
+		return;
+	has_starved = true;
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
+	starving = (unsigned)sqlite3_value_int(values[0]);
+}
+
+static int begin_to_starve(unsigned what, void *arg, void *statement, void *text)
+{
+	(void)what;
+	(void)arg;
+	(void)statement;
+	(void)text;
+	__atomic_store_n(&memory.next, starving, __ATOMIC_RELAXED);
+	starving = 0;
+	return 0;
+}
+
+static int add_starve(sqlite3 *connection, void *arg)
+{
+	sqlite3_trace_v2(connection, SQLITE_TRACE_PROFILE, begin_to_starve, NULL);
+	sqlite3_create_function(connection, "starve", 1, SQLITE_UTF8, NULL, starve, NULL, NULL);
+	return add_gate(connection, arg);
+}
+
+static penstock *starve_a_rollback(unsigned allocations)
+{
+	char starving_sql[80];
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	config.connect_hook = add_starve;
+	new_file_with_table();
+	forget_works();
+	has_starved = false;
+	snprintf(starving_sql, sizeof starving_sql, "INSERT INTO times SELECT ? WHERE starve(%u) IS NULL", allocations);
+	db = open_engine(&config);
+	shut_gate(db);
+	submit(db, INSERT);
+	submit(db, starving_sql);
+	submit(db, INSERT);
+	open_gate();
+	flush(db);
+	return db;
+}
+
+Test(fault, a_rollback_that_lacks_memory_is_tried_again)
+{
+	for (unsigned n = 1; n < 6; n++) {
+		penstock *db = starve_a_rollback(n);
+
+		for (size_t i = 1; i < 4; i++)
+			cr_assert(works[i].status == (i == 2 ? PENSTOCK_ERROR : PENSTOCK_OK), "%u, %zu: %s %d", n, i,
+			          penstock_status_name(works[i].status), works[i].code);
+		cr_assert(memory.next == 0, "%u did not lack", n);
+		close_engine(db);
+		check_works("memory", n);
+		check_present(&works[1], "memory", n);
+		check_present(&works[3], "memory", n);
+	}
+}
+
+Test(fault, without_a_rollback_nothing_is_ok)
+{
+	penstock *db = starve_a_rollback(1000000);
+
+	while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+		usleep(1000);
+	__atomic_store_n(&memory.next, 0, __ATOMIC_RELAXED);
+	for (size_t i = 1; i < 4; i++)
+		cr_assert(works[i].status == PENSTOCK_SHUTDOWN, "%zu: %s %d", i, penstock_status_name(works[i].status), works[i].code);
+	expect_failed(db, SQLITE_NOMEM);
+	close_engine(db);
+	check_works("memory", 1000000);
 }
 
 /* ---- checkpoints ---- */

@@ -14,7 +14,8 @@
  *
  * Invariants
  *   1. Between calls no statement is open, so COMMIT never waits for one and no read transaction blocks a checkpoint.
- *   2. last_insert_rowid is 0 before each statement; changes() and total_changes() in SQL tell what they would have told in
+ *   2. Nothing runs behind a rollback that failed, for lack of memory: it would be undone, whatever its outcome.
+ *   3. last_insert_rowid is 0 before each statement; changes() and total_changes() in SQL tell what they would have told in
  *      autocommit, whatever was rolled back and run again in between.
  */
 #include "writer/store.h"
@@ -22,7 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "writer/changes.h"
@@ -32,6 +35,9 @@
 #include "writer/rows.h"
 #include "writer/statements.h"
 #include "writer/watch.h"
+
+/* Without memory a rollback may fail (end_transaction); so often it is tried, a millisecond apart. */
+#define ROLLBACK_ATTEMPTS 10
 
 #define MOVED_FORMAT "%s was removed or replaced while it was in use"
 
@@ -52,6 +58,7 @@ struct ps_store {
 	bool one_by_one;     /* transactions would show: see read_settings */
 	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;   /* as of the last begin */
+	bool stuck;          /* a transaction that must not be committed could not be rolled back */
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one */
 	int error_code;
@@ -116,14 +123,17 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	status = ps_connection_open(path, options, role, true, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
+	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	store->changes = ps_changes_new(store->connection);
+	if (store->changes == NULL)
+		goto err_after_connection;
+	if (!ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache))
+		goto err_after_changes;
+	/* Behind both of these, for which SQLite would prepare them again. */
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
-	    (store->changes = ps_changes_new(store->connection)) == NULL ||
-	    !ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache)) {
-		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
-		goto err_after_connection;
-	}
+	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL))
+		goto err_after_statements;
 	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
 	             options->keys.busy_timeout_ms);
@@ -135,12 +145,14 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	*result = store;
 	return PENSTOCK_OK;
 
-err_after_connection:
+err_after_statements:
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
-	if (store->changes != NULL)
-		ps_changes_release(store->changes);
+	ps_statements_destroy(&store->statements);
+err_after_changes:
+	ps_changes_release(store->changes);
+err_after_connection:
 	sqlite3_close_v2(store->connection);
 err_after_alloc:
 	free(store);
@@ -208,10 +220,43 @@ static int step_once(sqlite3_stmt *statement)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+bool ps_store_in_transaction(const struct ps_store *store)
+{
+	return !sqlite3_get_autocommit(store->connection);
+}
+
+/* SQLite may prepare even ROLLBACK again (settings or functions of the connection have changed), for which memory may lack. */
+static void end_transaction(struct ps_store *store)
+{
+	struct timespec pause = ps_timespec(PS_NSEC_PER_MSEC);
+	unsigned attempts;
+
+	for (attempts = 0; ps_store_in_transaction(store) && attempts < ROLLBACK_ATTEMPTS; attempts++) {
+		if (attempts > 0)
+			nanosleep(&pause, NULL);
+		step_once(store->rollback);
+	}
+	store->stuck = ps_store_in_transaction(store);
+}
+
+/* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */
+static bool is_stuck(struct ps_store *store)
+{
+	if (store->stuck)
+		end_transaction(store);
+	if (!store->stuck)
+		return false;
+	store->error_code = SQLITE_NOMEM;
+	snprintf(store->error_message, sizeof store->error_message, "out of memory for a ROLLBACK");
+	return true;
+}
+
 enum ps_verdict ps_store_begin(struct ps_store *store)
 {
 	int on = 0;
 
+	if (is_stuck(store))
+		return PS_BROKEN;
 	if (step_once(store->begin) != SQLITE_OK) {
 		note_error(store);
 		if (ps_connection_met_lock(store->error_code))
@@ -224,17 +269,11 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 	return PS_DONE;
 }
 
-bool ps_store_in_transaction(const struct ps_store *store)
-{
-	return !sqlite3_get_autocommit(store->connection);
-}
-
 void ps_store_rollback(struct ps_store *store)
 {
 	/* What a statement rolled back was this transaction too. */
 	ps_changes_roll_back(store->changes);
-	if (ps_store_in_transaction(store))
-		step_once(store->rollback);
+	end_transaction(store);
 }
 
 bool ps_store_commit_would_fail(const struct ps_store *store)
@@ -484,7 +523,7 @@ static void count_reprepares(struct ps_store *store, struct ps_prepared *prepare
 /* A function that the statement called has begun a transaction, which nobody would commit. */
 static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdict, struct ps_outcome *outcome)
 {
-	step_once(store->rollback);
+	end_transaction(store);
 	if (verdict == PS_BROKEN || verdict == PS_BUSY)
 		return;
 	outcome->result.changes = 0;
@@ -502,6 +541,10 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	enum ps_verdict verdict;
 	int code;
 
+	if (is_stuck(store)) {
+		ps_outcome_fail(outcome, PENSTOCK_SHUTDOWN, store->error_code, store->error_message);
+		return PS_BROKEN;
+	}
 	if (may_set)
 		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
 		         store->synchronous);
