@@ -66,6 +66,11 @@ static int check_section(const struct source *source, const char *line, const ch
 	return PENSTOCK_OK;
 }
 
+static bool begins_with_mark(const char *text, const char *end)
+{
+	return end - text >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0; /* U+FEFF */
+}
+
 /* room counts the line end and the terminator that inih wants to see. */
 static int check_line(const struct source *source, const char *line, const char *end, int room)
 {
@@ -76,6 +81,9 @@ static int check_line(const struct source *source, const char *line, const char 
 			return ps_error(PENSTOCK_CONFIG, "%s: byte 0x%02x is not text; the file has to be UTF-8 text",
 					source->origin, (unsigned char)*byte);
 	}
+	/* inih would skip it in the first line, behind blanks and behind another one. */
+	if (begins_with_mark(line, end))
+		return ps_error(PENSTOCK_CONFIG, "%s: a byte order mark that is not at the beginning of the file", source->origin);
 	if (end - line > room - 2)
 		return ps_error(PENSTOCK_CONFIG, "%s: the line has %td bytes; at most %d are possible", source->origin,
 				end - line, room - 2);
@@ -176,8 +184,8 @@ static int load(struct source *source)
 	fclose(file);
 	if (source->bytes > FILE_BYTES_MAX)
 		return ps_error(PENSTOCK_CONFIG, "%s: larger than 1 MiB, which is no configuration file", source->path);
-	if (source->bytes >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0)
-		source->at = 3; /* a byte order mark */
+	if (begins_with_mark(source->text, source->text + source->bytes))
+		source->at = 3;
 	return PENSTOCK_OK;
 }
 

@@ -879,6 +879,13 @@ Test(config, blanks_comments_colons_and_line_ends_do_not_matter)
 	expect_keys("# gr\xc3\xbc\xc3\x9f\n\nbatch_max = 5\nlinger_usec = 6\n", 5, 6);
 }
 
+Test(config, a_byte_order_mark_is_for_the_beginning_of_the_file)
+{
+	expect_file_error("\t\xef\xbb\xbf\nbatch_max = 5\n", 1, "byte order mark");
+	expect_file_error("\xef\xbb\xbf\xef\xbb\xbf\nbatch_max = 5\n", 1, "byte order mark");
+	expect_file_error("batch_max = 5\n\xef\xbb\xbf\n", 2, "byte order mark");
+}
+
 Test(config, unknown_key_names_file_and_line)
 {
 	expect_file_error("\n; comment\nbatch_mux = 5\n", 3, "unknown key 'batch_mux'; is it batch_max?");

@@ -353,7 +353,7 @@ static int first_fault(struct text text)
 	int line = 0;
 
 	memset(&reader, 0, sizeof reader);
-	while (text.size >= 3 && memcmp(text.bytes, "\xEF\xBB\xBF", 3) == 0)
+	if (text.size >= 3 && memcmp(text.bytes, "\xEF\xBB\xBF", 3) == 0)
 		text = (struct text){ text.bytes + 3, text.size - 3 };
 	while (text.size > 0) {
 		const char *newline = memchr(text.bytes, '\n', text.size);
