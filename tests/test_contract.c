@@ -1028,6 +1028,45 @@ Test(contract, a_function_that_begins_a_transaction_fails_its_statement)
 	cr_assert_eq(rows(), (int)COUNT_OF(texts));
 }
 
+/* Those before it in the batch would be committed with it, or lost. */
+Test(contract, a_function_cannot_end_the_transaction_of_others)
+{
+	static const struct {
+		const char *text;
+		int status, more;
+	} ways[] = {
+		{ "SELECT run_text('COMMIT')", PENSTOCK_OK, 0 },
+		{ "SELECT run_text('ROLLBACK')", PENSTOCK_OK, 0 },
+		{ "SELECT run_text('COMMIT; BEGIN IMMEDIATE')", PENSTOCK_OK, 0 },
+		{ "INSERT INTO t SELECT 1 WHERE run_text('ROLLBACK; BEGIN IMMEDIATE') < 0", PENSTOCK_OK, 0 },
+		{ "SELECT run_text('SAVEPOINT s; ROLLBACK TO s')", PENSTOCK_ERROR, 0 },
+		{ "SELECT run_text('BEGIN; INSERT INTO t VALUES(100); COMMIT')", PENSTOCK_OK, 1 },
+	};
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.connect_hook = leave_a_transaction;
+	config.when_stopped = PENSTOCK_HOLD;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		expect(kit_execute(db, "DELETE FROM t"), PENSTOCK_OK);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+		expect(kit_submit(db, ways[i].text, 0, &handle), PENSTOCK_OK);
+		expect(kit_insert(db, 2, 0, NULL), PENSTOCK_OK);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check((int)penstock_handle_wait(handle, PENSTOCK_FOREVER) == ways[i].status, "%s: %s", ways[i].text,
+		      penstock_handle_result(handle)->message);
+		penstock_handle_release(handle);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(rows() == 2 + ways[i].more, "%s: %lld rows", ways[i].text, (long long)rows());
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- run alone --------------------------------------------------------------------------------------------------- */
 
 static int times_run;

@@ -553,10 +553,16 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		fail_from_sqlite(store, outcome, code, message);
 		return judge_failure(store, code, batched, false);
 	}
-	if (batched && prepared->alone)
+	if (batched && prepared->alone) {
 		verdict = PS_ELSEWHERE;
-	else
+	} else {
+		if (batched)
+			ps_statements_begin_batched(&store->statements);
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
+		/* Alone it has its way, as in autocommit. */
+		if (batched && ps_statements_end_batched(&store->statements) && verdict != PS_BROKEN)
+			verdict = PS_TAKE_OUT;
+	}
 	count_reprepares(store, prepared, batched);
 	ps_statements_done(prepared);
 	if (!in_transaction && ps_store_in_transaction(store))
@@ -598,7 +604,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	int rc = SQLITE_OK, reprepared;
-	bool ran;
+	bool ran, meddled = false;
 	unsigned i;
 
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
@@ -607,7 +613,9 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	ran = rc == SQLITE_OK;
 	if (ran) {
 		ps_watch_begin(&store->watch, prepared->statement);
+		ps_statements_begin_batched(&store->statements);
 		rc = sqlite3_step(prepared->statement);
+		meddled = ps_statements_end_batched(&store->statements);
 		ps_watch_end(&store->watch);
 	}
 	if (rc != SQLITE_DONE)
@@ -615,7 +623,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	store->reprepares += (uint64_t)reprepared;
 	sqlite3_reset(prepared->statement);
-	if (rc == SQLITE_DONE && reprepared == 0 && stands_alone(store, prepared)) {
+	if (rc == SQLITE_DONE && reprepared == 0 && !meddled && stands_alone(store, prepared)) {
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
 		return PS_DONE;
@@ -628,7 +636,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	if (is_io_error_of_disk(store->error_code))
 		return PS_BROKEN;
 	/* Undone rows are not counted; but not every row that is not counted is undone. */
-	return ps_store_in_transaction(store) && !(ran && may_leave_rows(store->error_code)) &&
+	return ps_store_in_transaction(store) && !meddled && !(ran && may_leave_rows(store->error_code)) &&
 	                       sqlite3_total_changes64(store->connection) == total
 	               ? PS_ELSEWHERE
 	               : PS_TAKE_OUT;

@@ -120,9 +120,13 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	struct ps_statements *statements = arg;
 
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
-	 * functions) are not submissions. */
-	if (!statements->preparing)
-		return SQLITE_OK;
+	 * functions) are not submissions. But to end the batch's transaction would commit or lose the others'. */
+	if (!statements->preparing) {
+		if (!statements->batched || (action != SQLITE_TRANSACTION && action != SQLITE_SAVEPOINT))
+			return SQLITE_OK;
+		statements->meddled = true;
+		return SQLITE_DENY;
+	}
 	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
 	case SQLITE_TRANSACTION:
@@ -310,6 +314,18 @@ void ps_statements_destroy(struct ps_statements *statements)
 	ps_statements_forget_all(statements);
 	ck_hs_destroy(&statements->by_text);
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);
+}
+
+void ps_statements_begin_batched(struct ps_statements *statements)
+{
+	statements->batched = true;
+	statements->meddled = false;
+}
+
+bool ps_statements_end_batched(struct ps_statements *statements)
+{
+	statements->batched = false;
+	return statements->meddled;
 }
 
 bool ps_statements_act_early(const struct ps_record *record)

@@ -7,7 +7,8 @@
  * Invariants
  *   1. Only the writer thread touches a prepared form; a registered statement's text never changes.
  *   2. Every prepared form is on one list of the store, so a disconnect finalizes them all.
- *   3. Nothing is prepared that the authorizer refuses: transaction control and the pragmas the engine depends on.
+ *   3. Nothing is prepared that the authorizer refuses: transaction control and the pragmas the engine depends on. Inside a
+ *      batch that goes for what a function of the program prepares, too. (Not for what it prepared before.)
  *
  * Failure modes: an error in the text is the outcome of the submission; without memory the text is prepared uncached.
  */
@@ -82,6 +83,8 @@ struct ps_statements {
 	size_t cached;
 	size_t capacity;
 	bool preparing;             /* the authorizer's word counts */
+	bool batched;               /* a statement runs in a transaction with others */
+	bool meddled;               /* and a function it called wanted to control that */
 	struct ps_prepared *target; /* what the authorizer describes */
 	char inserted[128];         /* the one table of main that the target inserts into, or "" */
 	char refusal[256];          /* why it refused, or "" */
@@ -101,6 +104,9 @@ bool ps_statements_act_early(const struct ps_record *record);
  */
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message);
+/* Around a statement's run in a transaction with others. Whether it asked for control of the transaction, which it was denied. */
+void ps_statements_begin_batched(struct ps_statements *statements);
+bool ps_statements_end_batched(struct ps_statements *statements);
 /* Prepares a text as a submission would be. False: *code and *message say why. */
 bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
                            uint32_t values, int *code, const char **message);
