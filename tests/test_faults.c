@@ -629,6 +629,7 @@ Test(fault, a_failed_write_of_the_log_is_unknown)
 struct waiter {
 	penstock *db;
 	int status;
+	int again; /* what the same call came to once more */
 	int calls;
 	sem_t started;
 };
@@ -693,6 +694,40 @@ Test(fault, whoever_waits_for_room_or_for_a_pause_is_told_of_the_failure)
 		close_engine(producer.db);
 		check_works("waiters", round);
 	}
+}
+
+static void *pause_it_twice(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	waiter->status = penstock_pause(waiter->db, PENSTOCK_FOREVER);
+	waiter->again = penstock_pause(waiter->db, PENSTOCK_FOREVER);
+	return NULL;
+}
+
+/* A failure ends the pause under way: whose it was has not paused. */
+Test(fault, a_pauser_that_heard_of_the_failure_hears_of_it_again)
+{
+	struct waiter pauser = { 0 };
+	penstock_config config;
+	pthread_t thread;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	pauser.db = open_engine(&config);
+	shut_gate(pauser.db);
+	submit(pauser.db, INSERT);
+	pthread_create(&thread, NULL, pause_it_twice, &pauser);
+	while (penstock_phase_of(pauser.db) != PENSTOCK_PHASE_PAUSING)
+		usleep(1000);
+	fail_call(SYNC, WAL, 1, true);
+	open_gate();
+	pthread_join(thread, NULL);
+	cr_assert(pauser.status == PENSTOCK_FAILED, "%s", penstock_status_name(pauser.status));
+	cr_assert(pauser.again == PENSTOCK_FAILED, "%s", penstock_status_name(pauser.again));
+	close_engine(pauser.db);
+	check_works("pauser", 0);
 }
 
 /* ---- a full disk ---- */
