@@ -59,6 +59,29 @@ size_t __wrap_ps_disk_read(struct ps_disk *disk, uint64_t offset, unsigned char 
 	return (size_t)there;
 }
 
+/* What disk.c itself reads with. */
+static struct {
+	unsigned interruptions; /* so many calls to come */
+	int64_t bad;            /* the byte that cannot be read; -1: none */
+} reading = { .bad = -1 };
+
+ssize_t __real_pread64(int fd, void *into, size_t bytes, off64_t offset);
+ssize_t __wrap_pread64(int fd, void *into, size_t bytes, off64_t offset);
+
+ssize_t __wrap_pread64(int fd, void *into, size_t bytes, off64_t offset)
+{
+	if (reading.interruptions > 0) {
+		reading.interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	if (reading.bad >= offset && reading.bad < offset + (int64_t)bytes) {
+		errno = EIO;
+		return -1;
+	}
+	return __real_pread64(fd, into, bytes, offset);
+}
+
 /* ---- the log ---- */
 
 #define WRITES 64
@@ -120,6 +143,8 @@ static void forget(void)
 	for (size_t i = 0; i < DIFFERING; i++)
 		past_cache.differing[i] = -1;
 	past_cache.unreadable = -1;
+	reading.interruptions = 0;
+	reading.bad = -1;
 }
 
 static void expect_written(size_t index, int64_t from, int64_t to)
@@ -358,4 +383,38 @@ Test(renew, an_open_that_cannot_renew_the_log_leaves_it_alone)
 		open_and_close();
 		sqlite3_close(reader);
 	}
+}
+
+/* ---- reading the disk ---- */
+
+/* Three blocks, of which so many bytes are read as they are. */
+static void expect_read(size_t bytes)
+{
+	static unsigned char piece[PS_DISK_PIECE], written[3 * BLOCK];
+	const char *path = harness_path("blocks");
+	struct ps_disk disk = { .align = BLOCK };
+	FILE *file = fopen(path, "w");
+
+	for (size_t i = 0; i < sizeof written; i++)
+		written[i] = (unsigned char)(i % 251);
+	check(file != NULL && fwrite(written, sizeof written, 1, file) == 1 && fclose(file) == 0);
+	disk.fd = open(path, O_RDONLY | O_CLOEXEC);
+	check(disk.fd >= 0);
+	cr_assert_eq(__real_ps_disk_read(&disk, 0, piece), bytes);
+	cr_assert(memcmp(piece, written, bytes) == 0);
+	ps_disk_close(&disk);
+}
+
+Test(renew, a_disk_is_read_up_to_the_block_that_cannot_be)
+{
+	reading.bad = 2 * BLOCK + 5;
+	expect_read(2 * BLOCK);
+	reading.bad = 0;
+	expect_read(0);
+}
+
+Test(renew, a_signal_does_not_end_the_reading_of_a_disk)
+{
+	reading.interruptions = 2;
+	expect_read(3 * BLOCK);
 }
