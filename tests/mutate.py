@@ -12,15 +12,18 @@ notice leaks and what is read or written out of bounds. Prints each survivor and
     tests/mutate.py --list --count 60 --seed 1       what would be tried
     tests/mutate.py --show 17 --seed 1               one mutant as a diff
     tests/mutate.py --results FILE --seconds 100     in pieces: run it again until it says that all are done
+    tests/mutate.py --jobs 2                         two at a time: one that hangs or syncs leaves the processor idle
 
 A survivor is either equivalent (nobody could tell) or a hole in the tests. The equivalent ones are listed, judged by a person,
 in tests/mutants-equivalent.md, and are not counted. A mutant that does not compile is not counted either.
 """
 
 import argparse
+import concurrent.futures
 import difflib
 import json
 import os
+import queue
 import random
 import re
 import shutil
@@ -189,6 +192,7 @@ class Scratch:
 
     def __init__(self, folder):
         self.folder = folder
+        os.makedirs(folder, exist_ok=True)
         self.log = open(os.path.join(folder, 'log'), 'ab')
         self.baseline = os.path.join(folder, 'baseline.json')
 
@@ -228,6 +232,11 @@ class Scratch:
         program, *arguments = command_of(test)
         return run([f'{name}/{program}', *arguments], limit, self.folder, self.log)
 
+    def build_all(self):
+        for name in BUILDS:
+            if not self.build(name, TESTS if name == 'plain' else SANITIZED):
+                sys.exit(f'mutate: the unchanged tree does not build; see {self.log.name}')
+
     def measure(self):
         """How long each test takes unchanged; it must pass."""
         taken = {}
@@ -235,10 +244,7 @@ class Scratch:
             with open(self.baseline, encoding='utf-8') as file:
                 taken = json.load(file)
         for name in BUILDS:
-            tests = TESTS if name == 'plain' else SANITIZED
-            if not self.build(name, tests):
-                sys.exit(f'mutate: the unchanged tree does not build; see {self.log.name}')
-            for test in tests:
+            for test in TESTS if name == 'plain' else SANITIZED:
                 if f'{name} {test}' not in taken:
                     begun = time.monotonic()
                     if self.test(name, test, 900) != 0:
@@ -289,6 +295,7 @@ def main():
     parser.add_argument('--scratch', default=os.path.join(ROOT, 'build', 'mutate'))
     parser.add_argument('--results', help='a file to keep results in, and to go on from')
     parser.add_argument('--seconds', type=float, help='begin no mutant after so many')
+    parser.add_argument('--jobs', type=int, default=1, help='how many at a time, each in a scratch copy of its own')
     parser.add_argument('--least', type=float, default=95, help='per cent to be killed, else the exit status is 1')
     parser.add_argument('--list', action='store_true')
     parser.add_argument('--show', type=int, metavar='NUMBER')
@@ -316,23 +323,39 @@ def main():
                 results[key(entry)] = entry['verdict']
     equivalent = judged()
     begun = time.monotonic()
-    os.makedirs(options.scratch, exist_ok=True)
-    scratch = Scratch(options.scratch)
-    scratch.prepare()
-    taken = scratch.measure()
-    left = 0
-    for mutant in mutants:
-        if key(mutant) in equivalent or key(mutant) in results:
-            continue
+    scratches = queue.SimpleQueue()
+    for job in range(options.jobs):
+        scratch = Scratch(options.scratch + (f'-{job}' if job > 0 else ''))
+        scratch.prepare()
+        scratch.build_all()
+        if job == 0:
+            taken = scratch.measure()
+        scratches.put(scratch)
+
+    def verdict_of(mutant):
+        """None: there is no time left for it."""
         if options.seconds is not None and time.monotonic() - begun > options.seconds:
-            left += 1
-            continue
-        verdict = scratch.try_out(mutant, taken)
-        results[key(mutant)] = verdict
-        print(f"{mutant['number']:4} {mutant['file']}:{mutant['line']}: {verdict}", flush=True)
-        if options.results:
-            with open(options.results, 'a', encoding='utf-8') as file:
-                file.write(json.dumps({**mutant, 'verdict': verdict}) + '\n')
+            return None
+        scratch = scratches.get()
+        try:
+            return scratch.try_out(mutant, taken)
+        finally:
+            scratches.put(scratch)
+
+    left = 0
+    untried = [mutant for mutant in mutants if key(mutant) not in equivalent and key(mutant) not in results]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        tried = {pool.submit(verdict_of, mutant): mutant for mutant in untried}
+        for future in concurrent.futures.as_completed(tried):
+            mutant, verdict = tried[future], future.result()
+            if verdict is None:
+                left += 1
+                continue
+            results[key(mutant)] = verdict
+            print(f"{mutant['number']:4} {mutant['file']}:{mutant['line']}: {verdict}", flush=True)
+            if options.results:
+                with open(options.results, 'a', encoding='utf-8') as file:
+                    file.write(json.dumps({**mutant, 'verdict': verdict}) + '\n')
 
     judged_count = sum(key(mutant) in equivalent for mutant in mutants)
     verdicts = [results[key(mutant)] for mutant in mutants if key(mutant) in results and key(mutant) not in equivalent]
