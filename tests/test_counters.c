@@ -340,6 +340,19 @@ Test(counters, sleeps_of_a_writer_that_lingers)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* How many of eight rows run as one. */
+static uint64_t fused_of_eight(penstock *db, penstock_statement *statement)
+{
+	uint64_t before = kit_counters(db).fused;
+
+	kit_block(db);
+	for (int i = 0; i < 8; i++)
+		expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return kit_counters(db).fused - before;
+}
+
 /* Rows of one INSERT; and no more of them once another process has given the table a trigger. */
 Test(counters, inserts_that_run_as_one)
 {
@@ -352,7 +365,7 @@ Test(counters, inserts_that_run_as_one)
 
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
 	for (size_t round = 0; round < COUNT_OF(between); round++) {
-		uint64_t before = kit_counters(db).fused;
+		uint64_t fused_now;
 
 		if (between[round] != NULL) {
 			kit_change(harness_path("test.db"), between[round]);
@@ -361,13 +374,36 @@ Test(counters, inserts_that_run_as_one)
 				expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		}
-		kit_block(db);
-		for (int i = 0; i < 8; i++)
-			expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
-		kit_unblock();
-		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-		check(kit_counters(db).fused - before == fused[round], "round %zu: %" PRIu64, round, kit_counters(db).fused - before);
+		fused_now = fused_of_eight(db, statement);
+		check(fused_now == fused[round], "round %zu: %" PRIu64, round, fused_now);
 	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, inserts_into_a_table_that_was_there_before_run_as_one)
+{
+	penstock_config config = kit_config();
+	penstock_statement *statement;
+	penstock *db;
+
+	kit_change(harness_path("test.db"), "CREATE TABLE t(a)");
+	db = kit_open(&config);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	cr_assert_eq(fused_of_eight(db, statement), 8);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, inserts_run_as_one_once_their_table_is_fit)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_statement *statement;
+
+	expect(kit_execute(db, "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET a=-1 WHERE a=-2; END"), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	cr_assert_eq(fused_of_eight(db, statement), 0);
+	expect(kit_execute(db, "DROP TRIGGER r"), PENSTOCK_OK);
+	cr_assert_eq(fused_of_eight(db, statement), 8);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
