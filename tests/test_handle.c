@@ -189,6 +189,25 @@ Test(handle, waiters_are_counted_while_they_wait)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* The bell is a system call of the writer's. */
+Test(handle, without_a_waiter_no_bell_is_rung)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	struct ps_bell *bell = db->batch.members.bell;
+	penstock_handle *handle;
+	uint32_t rung;
+
+	/* The table's may be rung when its outcome has long been seen. */
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	rung = ps_load_acquire_u32(&bell->rung);
+	handle = submitted(db, "INSERT INTO t VALUES(1)");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(ps_load_acquire_u32(&bell->rung) == rung);
+	expect(penstock_handle_wait(handle, 0), PENSTOCK_OK);
+	penstock_handle_release(handle);
+}
+
 /* What looks before it sleeps gives up quickly where that does not pay, and begins again at the first success. */
 Test(handle, looks_that_find_nothing_are_few)
 {
