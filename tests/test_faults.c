@@ -852,6 +852,40 @@ Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 	}
 }
 
+/* Whichever of its syncs it is; one of them is that of the statement that runs alone for the second time. */
+Test(fault, a_failed_sync_of_what_is_tried_again_alone_ends_the_engine)
+{
+	penstock_config config;
+	unsigned n, met = 0;
+
+	init_config(&config);
+	for (n = 1; n < 6; n++) {
+		penstock *db;
+
+		new_file_with_table();
+		forget_works();
+		calls_of_fail_once = 0;
+		db = open_engine(&config);
+		shut_gate(db);
+		submit(db, INSERT);
+		submit(db, "INSERT INTO times SELECT ? WHERE coalesce(fail_once(13,1),1)");
+		submit(db, INSERT);
+		fail_call(SYNC, WAL, n, false);
+		open_gate();
+		flush(db);
+		if (works[1].status == PENSTOCK_OK && works[2].status == PENSTOCK_UNKNOWN) {
+			met++;
+			while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+				usleep(1000);
+			expect_failed(db, SQLITE_IOERR_FSYNC);
+			cr_assert(works[3].status == PENSTOCK_SHUTDOWN, "n %u: %s", n, penstock_status_name(works[3].status));
+		}
+		close_engine(db);
+		check_works("alone", n);
+	}
+	cr_assert(met == 1, "met %u times", met);
+}
+
 static void count_error(void *arg, const penstock_result *result)
 {
 	(void)result;
