@@ -175,7 +175,6 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 		command_locked(db, PS_STOP, 0);
 		break;
 	case PS_FAILED:
-		control->pause = 0;
 		command_locked(db, PS_STOP, 0);
 		break;
 	case PS_NEW:
