@@ -340,13 +340,13 @@ Test(counters, sleeps_of_a_writer_that_lingers)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-/* How many of eight rows run as one. */
-static uint64_t fused_of_eight(penstock *db, penstock_statement *statement)
+/* How many of the rows did not run by themselves. */
+static uint64_t fused_of(penstock *db, penstock_statement *statement, int rows)
 {
 	uint64_t before = kit_counters(db).fused;
 
 	kit_block(db);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < rows; i++)
 		expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
 	kit_unblock();
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -374,9 +374,23 @@ Test(counters, inserts_that_run_as_one)
 				expect(kit_submit_by(db, statement, i, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		}
-		fused_now = fused_of_eight(db, statement);
+		fused_now = fused_of(db, statement, 8);
 		check(fused_now == fused[round], "round %zu: %" PRIu64, round, fused_now);
 	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* 32, 8, 2, 2, and the last one alone. */
+Test(counters, inserts_run_as_one_by_the_largest_number_that_fits)
+{
+	penstock_config config = kit_config();
+	penstock_statement *statement;
+	penstock *db;
+
+	config.batch_usec = 0;
+	db = kit_open_table(&config);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	cr_assert_eq(fused_of(db, statement, 45), 44);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
@@ -389,7 +403,7 @@ Test(counters, inserts_into_a_table_that_was_there_before_run_as_one)
 	kit_change(harness_path("test.db"), "CREATE TABLE t(a)");
 	db = kit_open(&config);
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
-	cr_assert_eq(fused_of_eight(db, statement), 8);
+	cr_assert_eq(fused_of(db, statement, 8), 8);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
@@ -401,9 +415,9 @@ Test(counters, inserts_run_as_one_once_their_table_is_fit)
 
 	expect(kit_execute(db, "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET a=-1 WHERE a=-2; END"), PENSTOCK_OK);
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
-	cr_assert_eq(fused_of_eight(db, statement), 0);
+	cr_assert_eq(fused_of(db, statement, 8), 0);
 	expect(kit_execute(db, "DROP TRIGGER r"), PENSTOCK_OK);
-	cr_assert_eq(fused_of_eight(db, statement), 8);
+	cr_assert_eq(fused_of(db, statement, 8), 8);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
