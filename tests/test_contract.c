@@ -976,6 +976,41 @@ Test(contract, submit_in_a_callback_never_blocks)
 	cr_assert_eq(rows(), 10 + chain.accepted);
 }
 
+/* ---- what is prepared ------------------------------------------------------------------------------------------- */
+
+static int prepared_inserts;
+
+static void count_prepared(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	sqlite3 *connection = sqlite3_context_db_handle(context);
+
+	(void)count;
+	(void)values;
+	prepared_inserts = 0;
+	for (sqlite3_stmt *at = sqlite3_next_stmt(connection, NULL); at != NULL; at = sqlite3_next_stmt(connection, at))
+		prepared_inserts += strncmp(sqlite3_sql(at), "INSERT", strlen("INSERT")) == 0;
+}
+
+static int add_count_prepared(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "count_prepared", 0, SQLITE_UTF8, NULL, count_prepared, NULL, NULL);
+}
+
+Test(contract, what_is_prepared_outlasts_a_pragma)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = add_count_prepared;
+	db = kit_open_table(&config);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA user_version=1"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT count_prepared()"), PENSTOCK_OK);
+	cr_assert_eq(prepared_inserts, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- transactions of the program's ------------------------------------------------------------------------------- */
 
 static void run_text(sqlite3_context *context, int count, sqlite3_value **values)
