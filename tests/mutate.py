@@ -150,12 +150,12 @@ def mutants_of(path):
 
 def sample(count, seed, only):
     everything = [mutant for path in source_files() if not only or path in only for mutant in mutants_of(path)]
-    # By what each is and not by where it stands: a change of the sources leaves the sample as it was, but for what it changes.
     seen = collections.Counter()
     for mutant in everything:
-        seen[key(mutant)] += 1
-        mutant['place'] = hashlib.sha256(repr((seed, key(mutant), seen[key(mutant)])).encode()).hexdigest()
-    everything.sort(key=lambda mutant: mutant.pop('place'))
+        seen[text_of(mutant)] += 1
+        mutant['nth'] = seen[text_of(mutant)]
+    # By what each is and not by where it stands: a change of the sources leaves the rest of the sample as it was.
+    everything.sort(key=lambda mutant: hashlib.sha256(repr((seed, text_of(mutant), mutant['nth'])).encode()).digest())
     chosen = everything[:count]
     for number, mutant in enumerate(chosen):
         mutant['number'] = number
@@ -163,19 +163,28 @@ def sample(count, seed, only):
 
 
 def judged():
-    """What tests/mutants-equivalent.md lists: lines "- `file`: `old` -> `new`: reason"."""
+    """What tests/mutants-equivalent.md lists: lines "- `file`: `old` -> `new`: reason", "- `file` #2: ..." for one of several."""
     found = set()
     if os.path.exists(JUDGED):
         with open(JUDGED, encoding='utf-8') as file:
             for line in file:
-                match = re.match(r'- `([^`]+)`: `([^`]*)` -> `([^`]*)`: \S', line)
+                match = re.match(r'- `([^`]+)`(?: #(\d+))?: `([^`]*)` -> `([^`]*)`: \S', line)
                 if match:
-                    found.add(match.groups())
+                    file_name, nth, old, new = match.groups()
+                    found.add((file_name, old, new, int(nth) if nth else None))
     return found
 
 
-def key(mutant):
+def text_of(mutant):
     return mutant['file'], mutant['old'].strip(), mutant['new'].strip()
+
+
+def key(mutant):
+    return *text_of(mutant), mutant['nth']
+
+
+def is_judged(mutant, equivalent):
+    return (*text_of(mutant), None) in equivalent or key(mutant) in equivalent
 
 
 def run(command, limit, folder, log):
@@ -350,7 +359,7 @@ def main():
             scratches.put(scratch)
 
     left = 0
-    untried = [mutant for mutant in mutants if key(mutant) not in equivalent and key(mutant) not in results]
+    untried = [mutant for mutant in mutants if not is_judged(mutant, equivalent) and key(mutant) not in results]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         tried = {pool.submit(verdict_of, mutant): mutant for mutant in untried}
         for future in concurrent.futures.as_completed(tried):
@@ -364,9 +373,10 @@ def main():
                 with open(options.results, 'a', encoding='utf-8') as file:
                     file.write(json.dumps({**mutant, 'verdict': verdict}) + '\n')
 
-    judged_count = sum(key(mutant) in equivalent for mutant in mutants)
-    verdicts = [results[key(mutant)] for mutant in mutants if key(mutant) in results and key(mutant) not in equivalent]
-    survivors = [mutant for mutant in mutants if results.get(key(mutant)) == 'survived' and key(mutant) not in equivalent]
+    judged_count = sum(is_judged(mutant, equivalent) for mutant in mutants)
+    counted = [mutant for mutant in mutants if not is_judged(mutant, equivalent) and key(mutant) in results]
+    verdicts = [results[key(mutant)] for mutant in counted]
+    survivors = [mutant for mutant in counted if results[key(mutant)] == 'survived']
     stillborn = verdicts.count('stillborn')
     total = len(verdicts) - stillborn
     for mutant in survivors:
