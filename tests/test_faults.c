@@ -1195,6 +1195,36 @@ Test(fault, with_weak_sectors_normal_is_full)
 	shim_weak_sectors = false;
 }
 
+static void count_raises(void *arg, enum penstock_log_level level, const char *message)
+{
+	(void)level;
+	if (strstr(message, "raised to full") != NULL)
+		++*(unsigned *)arg;
+}
+
+static unsigned raises_told(bool weak_sectors, int synchronous)
+{
+	penstock_config config;
+	unsigned told = 0;
+
+	init_config(&config);
+	config.synchronous = synchronous;
+	config.log = count_raises;
+	config.log_arg = &told;
+	new_file_with_table();
+	shim_weak_sectors = weak_sectors;
+	close_engine(open_engine(&config));
+	shim_weak_sectors = false;
+	return told;
+}
+
+Test(fault, that_normal_is_raised_to_full_is_told)
+{
+	cr_assert(raises_told(true, PENSTOCK_SYNCHRONOUS_NORMAL) == 1);
+	cr_assert(raises_told(true, PENSTOCK_SYNCHRONOUS_FULL) == 0);
+	cr_assert(raises_told(false, PENSTOCK_SYNCHRONOUS_NORMAL) == 0);
+}
+
 static void expect_durable_synced(const char *first)
 {
 	size_t outcome;
