@@ -55,7 +55,6 @@ static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
 	sqlite3_stmt *statement;
 	int rc;
 
-	*exists = false;
 	rc = sqlite3_prepare_v2(connection, "SELECT 1 FROM pragma_pragma_list WHERE name = lower(?)", -1, &statement, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
