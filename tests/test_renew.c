@@ -82,6 +82,29 @@ ssize_t __wrap_pread64(int fd, void *into, size_t bytes, off64_t offset)
 	return __real_pread64(fd, into, bytes, offset);
 }
 
+/* What the system says of reading past the cache. */
+static struct {
+	bool faked, known;
+	uint32_t memory, offset; /* the alignments */
+} direct;
+
+int __real_statx(int folder, const char *path, int flags, unsigned mask, struct statx *info);
+int __wrap_statx(int folder, const char *path, int flags, unsigned mask, struct statx *info);
+
+int __wrap_statx(int folder, const char *path, int flags, unsigned mask, struct statx *info)
+{
+	int error = __real_statx(folder, path, flags, mask, info);
+
+#ifdef STATX_DIOALIGN
+	if (error == 0 && direct.faked) {
+		info->stx_mask = direct.known ? info->stx_mask | STATX_DIOALIGN : info->stx_mask & ~STATX_DIOALIGN;
+		info->stx_dio_mem_align = direct.memory;
+		info->stx_dio_offset_align = direct.offset;
+	}
+#endif
+	return error;
+}
+
 /* ---- the log ---- */
 
 #define WRITES 64
@@ -143,6 +166,7 @@ static void forget(void)
 	for (size_t i = 0; i < DIFFERING; i++)
 		past_cache.differing[i] = -1;
 	past_cache.unreadable = -1;
+	direct.faked = false;
 	reading.interruptions = 0;
 	reading.bad = -1;
 }
@@ -418,3 +442,36 @@ Test(renew, a_signal_does_not_end_the_reading_of_a_disk)
 	reading.interruptions = 2;
 	expect_read(3 * BLOCK);
 }
+
+#ifdef STATX_DIOALIGN
+/* The alignment that the disk is read with; 0: it is not. */
+static size_t align_of(bool known, uint32_t memory, uint32_t offset)
+{
+	struct ps_disk disk;
+
+	direct.faked = true;
+	direct.known = known;
+	direct.memory = memory;
+	direct.offset = offset;
+	if (!__real_ps_disk_open(&disk, harness_path("aligned")))
+		return 0;
+	ps_disk_close(&disk);
+	return disk.align;
+}
+
+Test(renew, a_disk_is_read_by_the_alignment_that_the_system_tells)
+{
+	int probe = open(harness_path("aligned"), O_RDONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+
+	if (probe < 0)
+		cr_skip_test("the file system cannot be read past its cache");
+	close(probe);
+	cr_assert_eq(align_of(true, 512, 8192), 8192);
+	cr_assert_eq(align_of(true, 8192, 512), 8192);
+	cr_assert_eq(align_of(false, 512, 8192), BLOCK);
+	/* It would read from its cache, or more than a piece at a time. */
+	cr_assert_eq(align_of(true, 0, 0), 0);
+	cr_assert_eq(align_of(true, 512, 2 * PS_DISK_PIECE), 0);
+	cr_assert_eq(kit_open_files(harness_path("aligned")), 0);
+}
+#endif
