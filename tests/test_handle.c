@@ -102,6 +102,40 @@ static void *wait_main(void *arg)
 	return NULL;
 }
 
+static _Atomic pid_t waiting_thread;
+
+static void *tell_and_wait(void *arg)
+{
+	waiting_thread = gettid();
+	return wait_main(arg);
+}
+
+static bool sleeps(pid_t thread)
+{
+	char state[32];
+
+	kit_thread_status(thread, "State", state, sizeof state);
+	return state[0] == 'S';
+}
+
+Test(handle, who_waits_sleeps)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_handle *handle;
+	pthread_t thread;
+
+	kit_block(db);
+	handle = submitted(db, "INSERT INTO t VALUES(1)");
+	thread = kit_thread(tell_and_wait, handle);
+	await(waiting_thread != 0);
+	await(sleeps(waiting_thread));
+	kit_unblock();
+	kit_join(thread);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(handle, several_threads_wait_on_one)
 {
 	penstock_config config = kit_config();
