@@ -1813,6 +1813,24 @@ Test(contract, statements_that_would_end_the_batch_are_refused)
 	cr_assert_eq(rows(), (int64_t)COUNT_OF(refused));
 }
 
+Test(contract, a_registered_statement_that_is_refused_is_refused_again)
+{
+	static const char *const refused[] = { "COMMIT", "SELECT 1; SELECT 2", "" };
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		penstock_submission submission = { .struct_size = sizeof submission };
+		penstock_statement *statement;
+
+		expect(penstock_statement_register(db, refused[i], -1, &statement), PENSTOCK_OK);
+		submission.statement = statement;
+		for (int times = 0; times < 3; times++)
+			expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- exactly one outcome when the disk refuses a sync ------------------------------------------------------------- */
 
 static _Atomic bool syncs_fail;
