@@ -1576,6 +1576,36 @@ Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 	check_works("busy", 0);
 }
 
+/* Else the last of them would hear after as many times busy_limit_ms as there are. */
+Test(fault, a_batch_waits_for_a_lock_once)
+{
+	penstock_config config;
+	sqlite3 *holder;
+	penstock *db;
+	int waits, i;
+
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 20;
+	config.log = post_lock_met;
+	sem_init(&lock_met, 0, 0);
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	holder = open_outside();
+	shut_gate(db);
+	for (i = 1; i < 8; i++)
+		submit(db, INSERT);
+	run_on(holder, "BEGIN IMMEDIATE");
+	open_gate();
+	flush(db);
+	sem_getvalue(&lock_met, &waits);
+	cr_assert(waits == 1, "%d", waits);
+	sqlite3_close(holder);
+	close_engine(db);
+	check_works("lock", 0);
+}
+
 /* Alone they would not: a batch of them must not need it either. */
 Test(fault, reads_need_no_lock)
 {
