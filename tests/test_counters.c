@@ -130,6 +130,25 @@ Test(counters, transactions_and_statements_in_them)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(counters, two_statements_are_a_transaction)
+{
+	penstock_config config = kit_config();
+	penstock_counters before;
+	penstock *db;
+
+	config.batch_usec = 0;
+	db = kit_open_table(&config);
+	kit_block(db);
+	before = kit_counters(db);
+	for (int i = 0; i < 2; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* The gate's own is the first. */
+	cr_assert_eq(kit_counters(db).batches - before.batches, 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, replays)
 {
 	penstock_config config = kit_config();
