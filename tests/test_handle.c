@@ -50,8 +50,11 @@ Test(handle, wait_that_times_out_neither_cancels_nor_loses)
 	ticket = penstock_handle_ticket(handle);
 	expect(penstock_handle_wait(handle, 0), PENSTOCK_TIMEOUT);
 	check(penstock_handle_result(handle) == NULL);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
+		errno = EXDEV;
 		expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
+		check(errno == EXDEV, "%s", strerror(errno));
+	}
 	kit_unblock();
 	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
 	for (int i = 0; i < 3; i++)
