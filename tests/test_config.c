@@ -102,24 +102,14 @@ static void expect_no_message(const char *part)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static char folder[64];
-static char path[80];
+static const char *path;
 
-static void make_folder(void)
+static void name_file(void)
 {
-	strcpy(folder, "/tmp/penstock-config-XXXXXX");
-	cr_assert_not_null(mkdtemp(folder));
-	snprintf(path, sizeof path, "%s/app.ini", folder);
+	path = harness_path("app.ini");
 }
 
-static void remove_folder(void)
-{
-	unlink(path);
-	rmdir(folder);
-	harness_end();
-}
-
-TestSuite(config, .init = make_folder, .fini = remove_folder);
+TestSuite(config, .init = name_file, .fini = harness_end);
 
 static void write_bytes(const void *bytes, size_t count)
 {
@@ -1136,10 +1126,10 @@ Test(config, folder_cannot_be_read)
 	int before;
 
 	penstock_config_init(&config);
-	config.config_file = folder;
+	config.config_file = harness_make_folder();
 	before = lowest_free_descriptor();
 	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
-	expect_message(folder);
+	expect_message(harness_make_folder());
 	expect_message(strerror(EISDIR));
 	cr_assert_eq(lowest_free_descriptor(), before);
 }
