@@ -68,6 +68,9 @@ wrong() {
 wrong no_folder "no folder" --out o.ini
 wrong two_folders "'e': there is one folder only" --out o.ini d e
 wrong no_out "no --out" d
+wrong empty_folder "'': an empty name" --out o.ini ''
+wrong empty_out "--out '': an empty name" --out '' d
+wrong out_on_standard_output "--out -: standard output is for the figures" --out - d
 wrong unknown_option "unrecognized option '--quack'" --quack --out o.ini d
 wrong unknown_goal "--goal quack: no such goal; it is throughput, latency or balanced" --goal quack --out o.ini d
 wrong p99_without_unit "--p99 2: without a unit" --p99 2 --out o.ini d

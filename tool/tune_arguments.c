@@ -160,6 +160,12 @@ static enum options_parsed check_operands(struct tune_arguments *arguments, int 
 		return options_wrong(common, "'%s': there is one folder only; a workload is given with --workload", operands[1]);
 	if (arguments->out == NULL)
 		return options_wrong(common, "no --out: name a file for the configuration");
+	if (operands[0][0] == '\0')
+		return options_wrong(common, "'': an empty name; the folder that you are in is '.'");
+	if (arguments->out[0] == '\0')
+		return options_wrong(common, "--out '': an empty name; name a file for the configuration");
+	if (is_standard(arguments->out))
+		return options_wrong(common, "--out -: standard output is for the figures; name a file, this one as ./-");
 	arguments->folder = operands[0];
 	return check_workload(arguments);
 }
