@@ -250,6 +250,9 @@ ok found/an_existing_out_is_replaced found 'grep -q "^ring_slots" o.ini'
 penstock tune --budget 1s --quiet --out d/o.ini d
 mv d/o.ini o.ini
 ok found/out_in_the_same_folder found
+mkdir 'file:f?vfs=none%41 #'
+penstock tune --budget 1s --quiet --out o.ini 'file:f?vfs=none%41 #'
+ok found/folder_with_the_name_of_a_uri found '[ -z "$(ls -A file:*)" ]' '[ ! -e f ]'
 
 # ---- workloads ----
 

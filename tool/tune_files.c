@@ -57,14 +57,16 @@ bool tune_files_begin_out(const char *path)
 
 bool tune_files_begin_scratch(const char *folder)
 {
-	size_t bytes = strlen(folder) + sizeof "/penstock-tune-XXXXXX";
+	/* SQLite takes a name that begins with "file:" for a URI, and so for another file. */
+	const char *here = folder[0] == '/' ? "" : "./";
+	size_t bytes = strlen(here) + strlen(folder) + sizeof "/penstock-tune-XXXXXX";
 
 	scratch = malloc(bytes);
 	database = malloc(bytes + sizeof DATABASE + ENDING_BYTES);
 	if (scratch == NULL || database == NULL) {
 		report_say("out of memory");
 	} else {
-		snprintf(scratch, bytes, "%s/penstock-tune-XXXXXX", folder);
+		snprintf(scratch, bytes, "%s%s/penstock-tune-XXXXXX", here, folder);
 		if (mkdtemp(scratch) != NULL) {
 			snprintf(database, bytes + sizeof DATABASE, "%s" DATABASE, scratch);
 			return true;
