@@ -198,6 +198,10 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=2m penstock-test small 2>mount
 	penstock tune --budget 1s --out o.ini small
 	left=$(ls -A small)
 	ok cannot/disk_that_was_full_before 'refused "is full"' '[ "$left" = filler ]'
+	penstock tune --budget 1s --out small/o.ini d
+	left=$(ls -A small)
+	ok cannot/out_on_a_full_disk 'refused "--out small/o.ini: cannot be written: No space left"' 'said "name a file on a disk with room"' \
+		'[ "$left" = filler ]'
 	umount small
 else
 	skip cannot/full_disk "no tmpfs can be mounted here: $(head -c 200 mount.err 2>/dev/null || echo not root)"
@@ -247,6 +251,9 @@ ok quiet/only_the_file found '[ ! -s out ]' '[ ! -s err ]'
 echo mine >o.ini
 penstock tune --budget 1s --quiet --out o.ini d
 ok found/an_existing_out_is_replaced found 'grep -q "^ring_slots" o.ini'
+chmod 640 o.ini
+penstock tune --budget 1s --quiet --out o.ini d
+ok found/by_a_file_for_the_same_users found '[ "$(stat -c %a o.ini)" = 640 ]'
 penstock tune --budget 1s --quiet --out d/o.ini d
 mv d/o.ini o.ini
 ok found/out_in_the_same_folder found

@@ -14,6 +14,8 @@
 #define DATABASE "/scratch.db"
 #define ENDING_BYTES 16
 #define DISK_LEFT ((unsigned long long)1 << 20)
+/* More than the configuration takes, unless what is given is very long. */
+#define OUT_BYTES ((off_t)16 << 10)
 
 static const char *out;
 static char *out_new; /* while it has not become out */
@@ -21,18 +23,31 @@ static int out_descriptor = -1;
 static char *scratch;
 static char *database; /* with ENDING_BYTES to spare */
 
+/* Whoever may not read the old file may not read the new one. */
+static mode_t out_mode(const struct stat *old)
+{
+	mode_t mask;
+
+	if (old != NULL)
+		return old->st_mode & 0777;
+	mask = umask(0);
+	umask(mask);
+	return 0666 & ~mask;
+}
+
 bool tune_files_begin_out(const char *path)
 {
 	struct stat facts;
-	mode_t mask;
+	bool is_there = stat(path, &facts) == 0;
+	int reason;
 
 	out = path;
-	if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) {
+	if (is_there && !S_ISREG(facts.st_mode)) {
 		report_say("--out %s: there is something that is not a file; name one", path);
 		return false;
 	}
 	/* Renaming would get round a read-only file. */
-	if (access(path, F_OK) == 0 && access(path, W_OK) != 0) {
+	if (is_there && access(path, W_OK) != 0) {
 		report_say("--out %s: cannot be written: %s; name another file", path, strerror(errno));
 		return false;
 	}
@@ -49,10 +64,11 @@ bool tune_files_begin_out(const char *path)
 		out_new = NULL;
 		return false;
 	}
-	mask = umask(0);
-	umask(mask);
-	fchmod(out_descriptor, 0666 & ~mask);
-	return true;
+	fchmod(out_descriptor, out_mode(is_there ? &facts : NULL));
+	reason = posix_fallocate(out_descriptor, 0, OUT_BYTES);
+	if (reason != 0)
+		report_say("--out %s: cannot be written: %s; name a file on a disk with room for it", path, strerror(reason));
+	return reason == 0;
 }
 
 bool tune_files_begin_scratch(const char *folder)
@@ -107,6 +123,7 @@ bool tune_files_disk_full(void)
 
 static bool write_all(const char *text, size_t bytes)
 {
+	off_t whole = (off_t)bytes;
 	ssize_t done;
 
 	while (bytes > 0) {
@@ -118,7 +135,7 @@ static bool write_all(const char *text, size_t bytes)
 			bytes -= (size_t)done;
 		}
 	}
-	return fsync(out_descriptor) == 0;
+	return ftruncate(out_descriptor, whole) == 0 && fsync(out_descriptor) == 0;
 }
 
 bool tune_files_publish(const char *text, size_t bytes)
