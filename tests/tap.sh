@@ -55,7 +55,7 @@ penstock() {
 }
 
 # start ARGUMENT...: penstock in the background, with signals as in a terminal; leaves pid.
-signals=(--default-signal=INT --default-signal=TERM --default-signal=HUP)
+signals=(--default-signal=INT --default-signal=TERM --default-signal=HUP --default-signal=QUIT)
 start() {
 	env "${signals[@]}" "$bin" "$@" >out 2>err &
 	pid=$!

@@ -177,6 +177,10 @@ tune --set pragmas.quack=1
 ok cannot/unknown_pragma 'refused "no pragma '\''quack'\''"'
 tune --set 'pragmas.user_version="1 ;2"'
 ok cannot/value_that_no_file_can_hold 'refused "--set user_version: this value cannot stand"'
+rm -f o.ini
+rc=0
+(ulimit -f 1 && exec env --default-signal=XFSZ "$bin" tune --budget 1s --out o.ini d >/dev/null 2>&1) || rc=$?
+ok cannot/files_that_may_not_grow '[ $rc -eq 2 ]' '[ ! -e o.ini ]' clean
 echo mine >o.ini
 cp o.ini kept.ini
 penstock tune --workload twice.sql --out o.ini d
@@ -321,6 +325,14 @@ eventually said 'once more ends at once'
 kill -s TERM "$pid"
 finish
 ok signal/the_second_ends_at_once '[ $rc -eq 143 ]' '[ ! -e o.ini ]' clean
+
+rm -f o.ini
+ulimit -S -c 0
+start tune --out o.ini d
+eventually scratch
+kill -s QUIT "$pid"
+finish
+ok signal/quit_ends_at_once '[ $rc -eq 131 ]' '[ ! -e o.ini ]' clean
 
 # ---- output ----
 

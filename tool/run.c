@@ -133,7 +133,7 @@ static bool open_engine(struct run *run)
 static bool take_signals(struct run *run)
 {
 	run->all_done = eventfd(0, EFD_CLOEXEC);
-	if (run->all_done >= 0 && signals_take(&run->signals) && source_stop_init())
+	if (run->all_done >= 0 && signals_take(&run->signals, 0) && source_stop_init())
 		return true;
 	report_say("cannot watch for signals: %s; nothing was run", strerror(errno));
 	return false;

@@ -4,15 +4,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-bool signals_take(struct signals *signals)
+bool signals_take(struct signals *signals, int besides)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	const int numbers[] = { SIGINT, SIGTERM, SIGHUP, besides };
 	struct sigaction action;
 	size_t i;
 
 	sigemptyset(&signals->ending);
 	for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+		if (numbers[i] != 0 && sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
 			sigaddset(&signals->ending, numbers[i]);
 	pthread_sigmask(SIG_BLOCK, &signals->ending, NULL);
 	signals->descriptor = signalfd(-1, &signals->ending, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -16,8 +16,8 @@ struct signals {
 	int descriptor; /* readable when one is there */
 };
 
-/* False, with errno. */
-bool signals_take(struct signals *signals);
+/* False, with errno. `besides`: one more that is wanted, or 0. */
+bool signals_take(struct signals *signals, int besides);
 /* The number of the next one, or 0 when none is there. */
 int signals_next(const struct signals *signals);
 /* Back to their default effect, on this thread: one that is pending has it now. */

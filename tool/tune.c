@@ -133,6 +133,8 @@ int tool_tune(int argc, char **argv)
 		return TOOL_CANNOT;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not become larger is an error like others, after which the files are removed. */
+	signal(SIGXFSZ, SIG_IGN);
 	switch (tune_arguments_parse(&tune->arguments, argc, argv)) {
 	case OPTIONS_GOOD:
 		result = tune_all(tune);

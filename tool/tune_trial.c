@@ -247,7 +247,7 @@ static bool start_producers(struct trial *trial, size_t *started)
 bool tune_bench_init(struct tune_bench *bench)
 {
 	bench->producers_done = eventfd(0, EFD_CLOEXEC);
-	return bench->producers_done >= 0 && signals_take(&bench->signals);
+	return bench->producers_done >= 0 && signals_take(&bench->signals, SIGQUIT);
 }
 
 /* Sleeps so long, or until all producers have ended, or a signal came. True when the producers have. */
@@ -261,7 +261,7 @@ static bool tick(struct tune_bench *bench, int milliseconds)
 
 	poll(ends, 2, milliseconds);
 	number = ends[1].revents != 0 ? signals_next(&bench->signals) : 0;
-	if (number != 0 && bench->interrupted) {
+	if (number == SIGQUIT || (number != 0 && bench->interrupted)) {
 		tune_files_remove();
 		signals_release(&bench->signals);
 		raise(number);

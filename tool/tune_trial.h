@@ -11,7 +11,7 @@
  * itself, the figures are those up to then, and the rest is drained with large transactions.
  *
  * Everything runs under the caller's eyes: the main thread watches the signals and draws the progress line. The first
- * signal ends the trial; the next one removes the files and ends the process.
+ * signal ends the trial; the next one, and SIGQUIT at once, removes the files and ends the process.
  */
 #ifndef PENSTOCK_TOOL_TUNE_TRIAL_H
 #define PENSTOCK_TOOL_TUNE_TRIAL_H
