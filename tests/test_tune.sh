@@ -277,6 +277,11 @@ tune --json --setup table.sql --workload only.sql --workload more.sql --wait
 ok workload/two_files_with_a_setup found 'figure workload | grep -q "2 producers, each waiting"'
 tune --json --setup table.sql --csv rows.csv --sql "$insert" --threads 3
 ok workload/csv found 'figure workload | grep -q "rows.csv; 3 producers"'
+tune --json --setup table.sql
+ok workload/rows_with_a_setup found
+echo 'CREATE TABLE penstock_tune(number CHECK (number < 1), text);' >check.sql
+tune --setup check.sql
+ok workload/rows_that_the_setup_refuses 'refused ": SQLITE_CONSTRAINT_CHECK"' 'said "rows of 32 bytes (built in):"'
 tune --json --wait --threads 2
 ok workload/rows_with_waiting_producers found 'figure workload | grep -q "2 producers, each waiting"'
 

@@ -168,7 +168,7 @@ static bool submit_row(struct trial *trial, uint64_t row)
 		.statement = trial->statement,
 		.values = values,
 		.value_count = WORKLOAD_ROW_VALUES,
-		.arg = report_place(0, row),
+		.arg = report_place(WORKLOAD_ROWS_INPUT, row),
 	};
 
 	workload_row(row, values, text);

@@ -12,7 +12,8 @@
 #define CHUNK_BYTES ((size_t)1 << 20)
 #define ALIGNMENT sizeof(penstock_value)
 
-static const char rows_setup[] = "CREATE TABLE penstock_tune(number INTEGER, text TEXT)";
+/* A setup may have made it, with an index or a trigger. */
+static const char rows_setup[] = "CREATE TABLE IF NOT EXISTS penstock_tune(number INTEGER, text TEXT)";
 static const char rows_statement[] = "INSERT INTO penstock_tune VALUES(?,?)";
 
 struct workload_chunk {
@@ -159,10 +160,16 @@ static bool read_setup(struct workload *workload, const struct workload_files *f
 {
 	struct reading reading = { .workload = workload, .part = &workload->setup };
 
-	if (files->setup != NULL)
-		return read_part(workload, &workload->setup, files->setup, 0, false);
-	workload->sources[0].name = "the built-in workload";
-	return !workload->endless || add_statement(&reading, 1, rows_setup, strlen(rows_setup));
+	workload->sources[0].name = workload->name;
+	if (files->setup != NULL && !read_part(workload, &workload->setup, files->setup, 0, false))
+		return false;
+	if (!workload->endless)
+		return true;
+	workload->sources[WORKLOAD_ROWS_INPUT].name = workload->name;
+	add_statement(&reading, 0, rows_setup, strlen(rows_setup));
+	if (reading.no_memory)
+		report_say("out of memory");
+	return !reading.no_memory;
 }
 
 bool workload_read(struct workload *workload, const struct workload_files *files)
@@ -176,7 +183,7 @@ bool workload_read(struct workload *workload, const struct workload_files *files
 	workload->producers = workload->endless || csv ? files->threads : files->sql_file_count;
 	workload->statement = workload->endless ? rows_statement : files->statement;
 	workload->name = workload->endless ? "rows of 32 bytes (built in)" : csv ? files->csv : files->sql_files[0];
-	workload->source_count = workload->part_count + 1;
+	workload->source_count = workload->part_count + 1 + workload->endless;
 	workload->sources = calloc(workload->source_count, sizeof *workload->sources);
 	workload->parts = calloc(workload->part_count + 1, sizeof *workload->parts);
 	if (workload->sources == NULL || workload->parts == NULL) {

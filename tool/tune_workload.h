@@ -44,7 +44,7 @@ struct workload {
 	size_t part_count;
 	struct workload_part setup;
 
-	struct source *sources; /* setup, then the parts' files; for messages */
+	struct source *sources; /* setup, then the parts' files or the rows; for messages */
 	size_t source_count;
 	struct workload_chunk *chunks; /* the items' bytes */
 	size_t bytes;
@@ -65,6 +65,8 @@ struct workload_files {
 bool workload_read(struct workload *workload, const struct workload_files *files);
 void workload_free(struct workload *workload);
 
+/* For report_place. */
+#define WORKLOAD_ROWS_INPUT 1
 #define WORKLOAD_ROW_VALUES 2
 #define WORKLOAD_ROW_TEXT 24
 /* Row number `row` of those without end: a number and a text of WORKLOAD_ROW_TEXT bytes, for which there is room. */
