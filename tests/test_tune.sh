@@ -47,7 +47,7 @@ query() {
 value() {
 	sed -n "s/^$1 = //p" o.ini | sed 's/^any$/-1/' | awk '{ print $2 == "MiB" ? $1 * 1048576 : $1 }'
 }
-keys="ring_slots batch_max batch_bytes batch_usec linger_usec wal_bytes_max writer_cpu spin_usec page_size cache_size"
+keys="ring_slots batch_max batch_bytes batch_usec linger_usec wal_bytes_max writer_cpu spin_usec fuse_rows page_size cache_size"
 
 # ---- wrong command lines ----
 
@@ -219,7 +219,7 @@ ok found/a_figure_of_everything '[ "$(figure goal)" = throughput ]' '[ "$(figure
 	'(for f in noise budget seconds workload chosen.rate chosen.p99_usec base.rate ratio.rate ratio.p99 ratio.pairs why out; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
 ok found/file_has_each_key_with_its_default \
 	'(for k in $keys; do grep -B1 "^$k = " o.ini | grep -q "^# default " || { echo $k; exit 1; }; done)' \
-	'[ "$(grep -c "^[a-z_]* = " o.ini)" -eq 10 ]' '! grep -q "^synchronous" o.ini'
+	'[ "$(grep -c "^[a-z_]* = " o.ini)" -eq 11 ]' '! grep -q "^synchronous" o.ini'
 ok found/file_is_the_choice \
 	'(for k in $keys; do [ -n "$(value $k)" ] && [ "$(value $k)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = $(figure chosen.number)")" ] || { echo $k; exit 1; }; done)'
 "$bin" config | sed -n 's/^\([a-z_]*\) = /\1 /p' | sed 's/ any$/ -1/' | awk '{ print $1, $3 == "MiB" ? $2 * 1048576 : $2 }' >defaults
@@ -284,6 +284,16 @@ tune --setup check.sql
 ok workload/rows_that_the_setup_refuses 'refused ": SQLITE_CONSTRAINT_CHECK"' 'said "rows of 32 bytes (built in):"'
 tune --json --wait --threads 2
 ok workload/rows_with_waiting_producers found 'figure workload | grep -q "2 producers, each waiting"'
+
+widths='SELECT count(DISTINCT config ->> "fuse_rows") FROM c'
+ok workload/whose_outcomes_are_heard_does_not_fuse '[ "$(query "$widths")" -eq 1 ]' \
+	'grep -B1 "^fuse_rows = 32" o.ini | grep -q "there is no other to try"'
+tune --json --ack none
+ok workload/rows_that_nobody_waits_for_fuse found '[ "$(query "$widths")" -gt 1 ]'
+tune --json --ack none --setup table.sql --csv rows.csv --sql "$insert"
+ok workload/csv_that_nobody_waits_for_fuses found '[ "$(query "$widths")" -gt 1 ]'
+tune --json --ack none --workload rows.sql
+ok workload/sql_text_does_not_fuse found '[ "$(query "$widths")" -eq 1 ]'
 
 # ---- the base ----
 

@@ -380,7 +380,9 @@ static void write_why(FILE *file, const struct tune_result *result, enum space_k
 		snprintf(before, sizeof before, "default %s, given %s", normal, given);
 	switch (reason->why) {
 	case TUNE_WHY_BASE:
-		comment(file, "%s; kept, since no other value was in the best configuration", before);
+		comment(file, "%s; kept, since %s", before,
+		        space_varies(result->search->space, key) ? "no other value was in the best configuration"
+		                                                 : "with this workload and machine there is no other to try");
 		break;
 	case TUNE_WHY_NO_GAIN:
 		comment(file, "%s; kept, since %s did no better", before, tried);

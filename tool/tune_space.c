@@ -35,6 +35,9 @@ static const struct key {
 	[SPACE_WRITER_CPU] = { KEY(writer_cpu, -1), .help = "processor that the writer is pinned to, on this machine" },
 	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 100, 400),
 	                      .help = "microseconds of looking for work before a sleep; costs processor time" },
+	[SPACE_FUSE_ROWS] = { KEY(fuse_rows, 1, 8, 32, 128),
+	                      .help = "most rows of one plain INSERT, each submitted by itself and waited for by nobody, "
+	                              "that run as one" },
 	[SPACE_PAGE_SIZE] = { .name = "page_size", .pragma = true, .levels = { 4096, 8192, 16384 },
 	                      .help = "bytes of a page; only matters for a new database, an existing one keeps its own" },
 	[SPACE_CACHE_SIZE] = { .name = "cache_size", .pragma = true, .levels = { -64000, -16000, -2000 },
@@ -125,20 +128,26 @@ static void add_processors(struct space_levels *levels)
 	add_level(levels, last);
 }
 
-void space_init(struct space *space, const int64_t values[SPACE_KEYS])
+void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses)
 {
 	size_t key, i;
 
 	memset(space, 0, sizeof *space);
 	for (key = 0; key < SPACE_KEYS; key++) {
 		struct space_levels *levels = &space->keys[key];
+		bool varies = key != SPACE_FUSE_ROWS || fuses;
 
-		for (i = 0; i < SPACE_LEVELS_MAX - 1 && (i == 0 || keys[key].levels[i] != 0); i++)
+		for (i = 0; varies && i < SPACE_LEVELS_MAX - 1 && (i == 0 || keys[key].levels[i] != 0); i++)
 			add_level(levels, keys[key].levels[i]);
 		if (key == SPACE_WRITER_CPU)
 			add_processors(levels);
 		levels->base = add_level(levels, values[key]);
 	}
+}
+
+bool space_varies(const struct space *space, enum space_key key)
+{
+	return space->keys[key].count > 1;
 }
 
 struct space_point space_base(const struct space *space)

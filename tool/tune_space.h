@@ -8,6 +8,8 @@
  *   1. The base is a point, and the first of every sample.
  *   2. The sample depends on the seed and the space alone, and a shorter one is the beginning of a longer one.
  *   3. No point sets anything but the tuned keys: synchronous is none of them.
+ *   4. A key that nothing could come of has only the base's level: fuse_rows where the workload is SQL text, or its
+ *      producers hear of every outcome, since only a registered INSERT that nobody listens to is run with others.
  *
  * A point differs from the base in one to SPACE_CHANGES_MAX keys: where the base is good, points far away from it
  * rarely are better, and they are harder to explain.
@@ -31,6 +33,7 @@ enum space_key {
 	SPACE_WAL_BYTES_MAX,
 	SPACE_WRITER_CPU,
 	SPACE_SPIN_USEC,
+	SPACE_FUSE_ROWS,
 	SPACE_PAGE_SIZE,
 	SPACE_CACHE_SIZE,
 	SPACE_KEYS
@@ -70,8 +73,10 @@ int64_t space_value(enum space_key key, const penstock_config *config);
 /* The library's, as a number; not for pragmas. */
 int64_t space_default(enum space_key key);
 
-/* values: those of the base. */
-void space_init(struct space *space, const int64_t values[SPACE_KEYS]);
+/* values: those of the base. fuses: whether fuse_rows matters. */
+void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses);
+/* Whether the key has more than one level. */
+bool space_varies(const struct space *space, enum space_key key);
 struct space_point space_base(const struct space *space);
 /* Different points, the base first; how many were found, at most count. */
 size_t space_sample(const struct space *space, uint64_t seed, struct space_point *points, size_t count);
