@@ -44,6 +44,33 @@ static void statement_fails(penstock *db, const char *sql, int code, const char 
 
 /* ---- the file's mode --------------------------------------------------------------------------------------------- */
 
+static bool nothing_is_created;
+
+int __wrap_mknod(const char *path, mode_t mode, dev_t device);
+int __real_mknod(const char *path, mode_t mode, dev_t device);
+
+int __wrap_mknod(const char *path, mode_t mode, dev_t device)
+{
+	if (!nothing_is_created)
+		return __real_mknod(path, mode, device);
+	errno = EPERM;
+	return -1;
+}
+
+/* SQLite would, and leave it to the umask who may read it. */
+Test(security, a_database_that_cannot_be_created_as_this_users_own_is_not_created)
+{
+	penstock_config config = kit_config();
+	penstock *db = NULL;
+
+	nothing_is_created = true;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	nothing_is_created = false;
+	expect_message("cannot be created in");
+	expect_message(strerror(EPERM));
+	cr_assert(access(harness_path("test.db"), F_OK) != 0);
+}
+
 static void create_under(mode_t mask, const char *name, int autostart)
 {
 	static const char *const beside[] = { "", "-wal", "-shm" };
