@@ -1813,6 +1813,23 @@ Test(contract, statements_that_would_end_the_batch_are_refused)
 	cr_assert_eq(rows(), (int64_t)COUNT_OF(refused));
 }
 
+Test(contract, synchronous_off_is_refused_again_and_again)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	for (int times = 0; times < 3; times++)
+		expect(kit_execute(db, "PRAGMA synchronous=no"), PENSTOCK_ERROR);
+	expect(kit_submit(db, "PRAGMA synchronous", 0, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(penstock_handle_result(handle)->cells[0].as.integer, PENSTOCK_SYNCHRONOUS_NORMAL);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, a_registered_statement_that_is_refused_is_refused_again)
 {
 	static const char *const refused[] = { "COMMIT", "SELECT 1; SELECT 2", "" };
