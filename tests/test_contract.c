@@ -1916,3 +1916,30 @@ Test(contract, failed_sync_in_a_replay_gives_one_outcome_each)
 	for (int i = 0; i < 5; i++)
 		check(i == 2 || statuses[i] == PENSTOCK_OK, "%u", statuses[i]);
 }
+
+/* ---- SQLite's versions -------------------------------------------------------------------------------------------- */
+
+static int sqlite_version;
+
+int __wrap_sqlite3_libversion_number(void);
+int __real_sqlite3_libversion_number(void);
+
+int __wrap_sqlite3_libversion_number(void)
+{
+	return sqlite_version != 0 ? sqlite_version : __real_sqlite3_libversion_number();
+}
+
+/* The first and the last that have it, and those between in which it was mended (sqlite.org/wal.html#walresetbug). */
+Test(contract, the_versions_with_the_wal_reset_bug_are_known)
+{
+	static const struct {
+		int version, has_it;
+	} cases[] = { { 3006999, 0 }, { 3007000, 1 }, { 3044005, 1 }, { 3044006, 0 }, { 3044999, 0 }, { 3045000, 1 },
+		      { 3050006, 1 }, { 3050007, 0 }, { 3050999, 0 }, { 3051000, 1 }, { 3051002, 1 }, { 3051003, 0 } };
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		sqlite_version = cases[i].version;
+		check(penstock_wal_reset_bug() == cases[i].has_it, "%d", sqlite_version);
+	}
+	sqlite_version = 0;
+}
