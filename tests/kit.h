@@ -363,4 +363,12 @@ static KIT_UNUSED void kit_thread_status(pid_t thread, const char *field, char *
 	value[strcspn(value, "\n")] = '\0';
 }
 
+static KIT_UNUSED bool kit_thread_sleeps(pid_t thread)
+{
+	char state[32];
+
+	kit_thread_status(thread, "State", state, sizeof state);
+	return state[0] == 'S';
+}
+
 #endif

@@ -113,14 +113,6 @@ static void *tell_and_wait(void *arg)
 	return wait_main(arg);
 }
 
-static bool sleeps(pid_t thread)
-{
-	char state[32];
-
-	kit_thread_status(thread, "State", state, sizeof state);
-	return state[0] == 'S';
-}
-
 Test(handle, who_waits_sleeps)
 {
 	penstock_config config = kit_config();
@@ -132,7 +124,7 @@ Test(handle, who_waits_sleeps)
 	handle = submitted(db, "INSERT INTO t VALUES(1)");
 	thread = kit_thread(tell_and_wait, handle);
 	await(waiting_thread != 0);
-	await(sleeps(waiting_thread));
+	await(kit_thread_sleeps(waiting_thread));
 	kit_unblock();
 	kit_join(thread);
 	penstock_handle_release(handle);

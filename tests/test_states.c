@@ -1180,6 +1180,31 @@ Test(states, failed_engine_gives_every_submission_its_outcome)
 	penstock_handle_release(handle);
 }
 
+static _Atomic pid_t asking_thread;
+
+static void *ask_for_the_failure(void *arg)
+{
+	asking_thread = gettid();
+	check(penstock_failure(arg, NULL, 0) == 0);
+	return NULL;
+}
+
+/* Or it might read half of it. */
+Test(states, who_asks_for_the_failure_waits_while_it_is_written)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	pthread_t thread;
+
+	pthread_mutex_lock(&db->control.mutex);
+	thread = kit_thread(ask_for_the_failure, db);
+	await(asking_thread != 0);
+	await(kit_thread_sleeps(asking_thread));
+	pthread_mutex_unlock(&db->control.mutex);
+	kit_join(thread);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(states, failed_engine_can_be_closed)
 {
 	penstock_config config = kit_config();
