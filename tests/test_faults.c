@@ -1780,6 +1780,41 @@ Test(fault, any_allocation_of_sqlites_may_fail)
 	fail_each_allocation(step_of(SANITIZED ? 29 : 7));
 }
 
+/* A pragma of which a part is missing would be another one. */
+Test(fault, an_open_without_memory_never_blames_the_configuration)
+{
+#if SANITIZED
+	cr_skip_test("the sanitizer's malloc");
+#else
+	penstock_pragma pragma = { "user_version", "7" };
+	penstock_config config;
+	bool failed = true;
+	unsigned n;
+
+	init_config(&config);
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	config.autostart = 0;
+	new_file_with_table();
+	everybodys_memory = true;
+	for (n = 1; failed; n++) {
+		penstock *db = NULL;
+		int status;
+
+		fail_memory(n);
+		status = penstock_open(harness_path("faults.db"), &config, &db);
+		failed = memory.failed;
+		fail_memory(0);
+		cr_assert(status == PENSTOCK_OK || status == PENSTOCK_NOMEM || status == PENSTOCK_CANTOPEN, "n %u: %s: %s", n,
+		          penstock_status_name(status), penstock_error_message());
+		if (status == PENSTOCK_OK)
+			close_engine(db);
+	}
+	everybodys_memory = false;
+	cr_assert(n > 10, "only %u allocations", n);
+#endif
+}
+
 Test(fault, any_allocation_may_fail)
 {
 #if SANITIZED
