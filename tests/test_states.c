@@ -92,6 +92,8 @@ int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 static void hold_up(const struct verb *verb)
 {
 	late_thread = verb->thread;
+	late_entered = 0;
+	late_released = 0;
 	late_armed = 1;
 }
 
@@ -944,6 +946,38 @@ Test(states, unpause_that_times_out_goes_on)
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows(), 1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The one that unpaused wakes when the engine has been paused and unpaused once more: its answer is of its own pause. */
+Test(states, unpause_answers_for_its_own_pause)
+{
+	for (int stopped = 0; stopped < 2; stopped++) {
+		penstock_config config = kit_config();
+		struct verb unpause, stop;
+		penstock *db = kit_open(&config);
+
+		expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		gate_set(&hook_gate, true);
+		verb_begin(&unpause, penstock_unpause, db);
+		gate_await(&hook_gate);
+		verb_sleeps(db);
+		hold_up(&unpause);
+		if (stopped) {
+			verb_begin(&stop, penstock_stop, db);
+			kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
+		}
+		gate_set(&hook_gate, false);
+		if (stopped) {
+			expect(verb_end(&stop), PENSTOCK_OK);
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		}
+		await(late_entered);
+		expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		let_go();
+		expect(verb_end(&unpause), stopped ? PENSTOCK_STOPPED : PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
 }
 
 Test(states, stop_overtakes_an_unpause)

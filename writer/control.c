@@ -15,6 +15,7 @@ bool ps_control_init(struct ps_control *control)
 
 	memset(control, 0, sizeof *control);
 	CDS_INIT_LIST_HEAD(&control->pausers);
+	CDS_INIT_LIST_HEAD(&control->unpausers);
 	if (pthread_mutex_init(&control->mutex, NULL) != 0)
 		return false;
 	pthread_condattr_init(&attributes);
@@ -325,7 +326,8 @@ int penstock_pause(penstock *db, int64_t timeout_usec)
 static int unpause_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
-	uint64_t pause = control->pause;
+	struct ps_unpauser self = { .pause = control->pause };
+	bool in_time = true;
 
 	if (phase_of(db) != PS_PAUSED) {
 		if (pausable_locked(db) != PENSTOCK_OK)
@@ -336,13 +338,15 @@ static int unpause_locked(penstock *db, uint64_t deadline)
 		control->connecting = true;
 		command_locked(db, PS_RUN, 0);
 	}
-	while (control->pause == pause && control->connecting) {
-		if (!ps_control_wait(control, deadline))
-			return ps_refuse(PENSTOCK_TIMEOUT);
-	}
-	if (control->pause == pause)
+	cds_list_add(&self.place, &control->unpausers);
+	while (in_time && control->pause == self.pause && control->connecting)
+		in_time = ps_control_wait(control, deadline);
+	cds_list_del(&self.place);
+	if (!in_time)
+		return ps_refuse(PENSTOCK_TIMEOUT);
+	if (control->pause == self.pause)
 		return report_locked(control);
-	return control->resumed == pause ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
+	return self.resumed ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
 }
 
 int penstock_unpause(penstock *db, int64_t timeout_usec)

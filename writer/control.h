@@ -54,13 +54,20 @@ struct ps_control {
 	struct cds_list_head pausers; /* waiting for their turn, the longest first */
 	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none */
 	uint64_t pauses; /* there have been */
-	uint64_t resumed; /* the last pause that an unpause ended */
+	struct cds_list_head unpausers; /* struct ps_unpauser */
 	uint64_t pauser; /* ps_thread_number */
 	unsigned readers_opening;
 
 	bool closing;
 	int failure_code;
 	char failure_message[320];
+};
+
+/* Who waits in unpause. It may wake so late that further pauses have come and gone. */
+struct ps_unpauser {
+	struct cds_list_head place;
+	uint64_t pause;
+	bool resumed; /* an unpause has ended it, and not a stop or a failure */
 };
 
 bool ps_control_init(struct ps_control *control);

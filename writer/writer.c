@@ -250,6 +250,17 @@ static bool stay_paused_locked(penstock *db)
 	return true;
 }
 
+static void end_pause_locked(struct ps_control *control)
+{
+	struct ps_unpauser *unpauser;
+
+	cds_list_for_each_entry(unpauser, &control->unpausers, place) {
+		if (unpauser->pause == control->pause)
+			unpauser->resumed = true;
+	}
+	control->pause = 0;
+}
+
 /*
  * With the mutex held: carries out the command. True: connected, go on working. False: the thread ends. The mutex is let go
  * of over connecting and disconnecting, so each round looks at everything anew: a pause may have been withdrawn, asked for
@@ -267,8 +278,7 @@ static bool obey_locked(penstock *db)
 				continue;
 			}
 			if (db->state.current->phase == PS_PAUSED) {
-				control->resumed = control->pause;
-				control->pause = 0;
+				end_pause_locked(control);
 				ps_state_move(&db->state, PS_RUNNING);
 				ps_eventcount_broadcast(&db->ring.room);
 			}
