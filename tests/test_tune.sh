@@ -248,27 +248,23 @@ ok table/says_what_and_why found '[ "$(points)" -ge 1 ]' 'grep -q "^ratio  " out
 	'grep -q "^p99 bound  none" out' 'printed "written to o.ini"'
 tune --p99 1us
 ok bound/not_met 'found' 'grep -q "^p99 bound  1 us: NOT met" out' 'grep -q "^# p99 bound: 1 us: NOT met" o.ini'
-tune --p99 1h --json
-ok bound/met 'found' '[ "$(figure bound_met)" -eq 1 ]' 'grep -q "^# p99 bound: 3600.00 s: met" o.ini'
-tune --quiet
-ok quiet/only_the_file found '[ ! -s out ]' '[ ! -s err ]'
 echo mine >o.ini
-penstock tune --budget 1s --quiet --out o.ini d
-ok found/an_existing_out_is_replaced found 'grep -q "^ring_slots" o.ini'
 chmod 640 o.ini
 penstock tune --budget 1s --quiet --out o.ini d
-ok found/by_a_file_for_the_same_users found '[ "$(stat -c %a o.ini)" = 640 ]'
-penstock tune --budget 1s --quiet --out d/o.ini d
-mv d/o.ini o.ini
-ok found/out_in_the_same_folder found
+ok quiet/only_the_file found '[ ! -s out ]' '[ ! -s err ]'
+ok found/an_existing_out_is_replaced 'grep -q "^ring_slots" o.ini'
+ok found/by_a_file_for_the_same_users '[ "$(stat -c %a o.ini)" = 640 ]'
 mkdir 'file:f?vfs=none%41 #'
-penstock tune --budget 1s --quiet --out o.ini 'file:f?vfs=none%41 #'
-ok found/folder_with_the_name_of_a_uri found '[ -z "$(ls -A file:*)" ]' '[ ! -e f ]'
+penstock tune --budget 1s --quiet --out 'file:f?vfs=none%41 #/o.ini' 'file:f?vfs=none%41 #'
+mv 'file:f?vfs=none%41 #/o.ini' o.ini
+ok found/out_in_the_same_folder found
+ok found/folder_with_the_name_of_a_uri '[ -z "$(ls -A file:*)" ]' '[ ! -e f ]'
 
 # ---- workloads ----
 
-tune --json --workload rows.sql
+tune --json --workload rows.sql --p99 1h
 ok workload/sql_file found 'figure workload | grep -q "rows.sql; 1 producer$"'
+ok bound/met '[ "$(figure bound_met)" -eq 1 ]' 'grep -q "^# p99 bound: 3600.00 s: met" o.ini'
 tune --json --workload - <rows.sql
 ok workload/standard_input found 'figure workload | grep -q "<stdin>\|-; 1 producer"'
 seq 1001 1300 | sed "s/.*/INSERT INTO t VALUES(&, 'more');/" >more.sql
