@@ -14,31 +14,35 @@
 
 /* ---- figures ---- */
 
-static const struct tune_measure *chosen_measure(const struct tune_search *search)
+static struct tune_figure chosen_figure(const struct tune_search *search)
 {
-	if (search->pairs == 0)
-		return &search->candidates[search->chosen].measure;
-	return search->gave_way ? &search->confirmed_base : &search->confirmed;
+	return tune_search_figure(search, search->chosen);
 }
 
-static const struct tune_measure *base_measure(const struct tune_search *search)
+static struct tune_figure base_figure(const struct tune_search *search)
 {
-	return search->pairs == 0 ? &search->candidates[0].measure : &search->confirmed_base;
+	return tune_search_figure(search, 0);
 }
 
-static double part(double one, double other)
+/* Of the choice by the base. */
+static struct tune_ratio rate_ratio(const struct tune_search *search)
 {
-	return other > 0 ? one / other : 1;
+	struct tune_figure chosen = chosen_figure(search), base = base_figure(search);
+	double ratio = base.rate > 0 ? chosen.rate / base.rate : 1;
+
+	if (search->final.rounds > 0)
+		return tune_final_rate_ratio(&search->final, tune_final_find(&search->final, search->chosen));
+	return (struct tune_ratio){ ratio, ratio, ratio };
 }
 
-static double rate_ratio(const struct tune_search *search)
+static struct tune_ratio p99_ratio(const struct tune_search *search)
 {
-	return part(tune_measure_rate(chosen_measure(search)), tune_measure_rate(base_measure(search)));
-}
+	struct tune_figure chosen = chosen_figure(search), base = base_figure(search);
+	double ratio = base.p99_usec > 0 ? chosen.p99_usec / base.p99_usec : 1;
 
-static double p99_ratio(const struct tune_search *search)
-{
-	return part(tune_measure_p99_usec(chosen_measure(search)), tune_measure_p99_usec(base_measure(search)));
+	if (search->final.rounds > 0)
+		return tune_final_p99_ratio(&search->final, tune_final_find(&search->final, search->chosen));
+	return (struct tune_ratio){ ratio, ratio, ratio };
 }
 
 static const char *usec_text(double usec, char text[SPACE_TEXT])
@@ -89,12 +93,12 @@ static void say_choice(const struct tune_result *result, char text[SENTENCE])
 
 	if (search->candidates[0].measure.seconds <= 0)
 		snprintf(text, SENTENCE, "%s, since nothing was measured", base);
-	else if (search->gave_way)
+	else if (search->chosen == 0 && search->final.rounds > 0)
 		snprintf(text, SENTENCE,
 		         "%s: the best other configuration came to %.2f of their rows/s and %.2f of their p99, which is not "
 		         "better by more than noise (%.0f %%)",
-		         base, part(tune_measure_rate(&search->confirmed), tune_measure_rate(&search->confirmed_base)),
-		         part(tune_measure_p99_usec(&search->confirmed), tune_measure_p99_usec(&search->confirmed_base)), noise);
+		         base, tune_final_rate_ratio(&search->final, search->best_other).middle,
+		         tune_final_p99_ratio(&search->final, search->best_other).middle, noise);
 	else if (search->chosen == 0)
 		snprintf(text, SENTENCE, "%s: nothing better by more than noise (%.0f %%) among %zu configurations", base, noise,
 		         measured(search));
@@ -105,42 +109,43 @@ static void say_choice(const struct tune_result *result, char text[SENTENCE])
 
 static void say_bound(const struct tune_result *result, char text[SENTENCE])
 {
+	struct tune_figure figure = chosen_figure(result->search);
 	char bound[SPACE_TEXT];
 
 	usec_text(result->search->bound_usec, bound);
 	if (result->search->bound_usec <= 0)
 		snprintf(text, SENTENCE, "none");
-	else if (chosen_measure(result->search)->seconds <= 0)
+	else if (figure.seconds <= 0)
 		snprintf(text, SENTENCE, "%s: not known", bound);
 	else
 		snprintf(text, SENTENCE, "%s: %s", bound,
-		         tune_search_keeps_bound(result->search, chosen_measure(result->search))
+		         tune_keeps_bound(result->search->bound_usec, figure.p99_usec)
 		                 ? "met"
 		                 : "NOT met, by no configuration that was measured for long enough to tell");
 }
 
-static void say_measure(const struct tune_measure *measure, char text[SENTENCE])
+static void say_figure(struct tune_figure figure, char text[SENTENCE])
 {
 	char p99[SPACE_TEXT];
 
-	if (measure->seconds <= 0)
+	if (figure.seconds <= 0)
 		snprintf(text, SENTENCE, "not measured");
 	else
-		snprintf(text, SENTENCE, "%.0f rows/s, p99 %s", tune_measure_rate(measure),
-		         usec_text(tune_measure_p99_usec(measure), p99));
+		snprintf(text, SENTENCE, "%.0f rows/s, p99 %s", figure.rate, usec_text(figure.p99_usec, p99));
 }
 
 static void say_ratio(const struct tune_result *result, char text[SENTENCE])
 {
 	const struct tune_search *search = result->search;
+	struct tune_ratio rate = rate_ratio(search), p99 = p99_ratio(search);
 
 	if (search->chosen == 0)
 		snprintf(text, SENTENCE, "1.00, being the same");
-	else if (search->pairs > 0)
-		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; %zu trials of each, in turns", rate_ratio(search),
-		         p99_ratio(search), search->pairs);
+	else if (search->final.rounds > 0)
+		snprintf(text, SENTENCE, "%.2f rows/s (%.2f to %.2f), %.2f p99 (%.2f to %.2f); median and ends of %zu rounds",
+		         rate.middle, rate.least, rate.most, p99.middle, p99.least, p99.most, search->final.rounds);
 	else
-		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", rate_ratio(search), p99_ratio(search),
+		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", rate.middle, p99.middle,
 		         result->interrupted ? "for lack of time: interrupted" : "for lack of time");
 }
 
@@ -211,9 +216,9 @@ bool tune_result_table(const struct tune_result *result)
 	}
 	printf("\nchoice   ");
 	print_changes(result, &search->candidates[search->chosen].point);
-	say_measure(chosen_measure(search), text);
+	say_figure(chosen_figure(search), text);
 	printf("           %s\n", text);
-	say_measure(base_measure(search), text);
+	say_figure(base_figure(search), text);
 	printf("compared   %s: %s\n", base_name(result), text);
 	say_ratio(result, text);
 	printf("ratio      %s\n", text);
@@ -242,14 +247,37 @@ static void print_point(const struct tune_result *result, const struct space_poi
 	printf("}");
 }
 
-static void print_measure(const struct tune_measure *measure)
+static void print_figure(struct tune_figure figure)
 {
-	if (measure->seconds <= 0) {
+	if (figure.seconds <= 0)
 		printf("\"seconds\": 0, \"rate\": null, \"p99_usec\": null");
-		return;
+	else
+		printf("\"seconds\": %.6f, \"rate\": %.6f, \"p99_usec\": %.6f", figure.seconds, figure.rate, figure.p99_usec);
+}
+
+static void print_ratio(const char *name, struct tune_ratio ratio)
+{
+	printf("\"%s\": %.6f, \"%s_least\": %.6f, \"%s_most\": %.6f", name, ratio.middle, name, ratio.least, name,
+	       ratio.most);
+}
+
+static void print_final(const struct tune_search *search)
+{
+	size_t i, j;
+
+	printf("  \"final\": [");
+	for (i = 0; search->final.rounds > 0 && i < search->final.count; i++) {
+		const struct tune_finalist *one = &search->final.finalists[i];
+
+		printf("%s\n    {\"number\": %zu, ", i > 0 ? "," : "", one->number);
+		print_ratio("rate", tune_final_rate_ratio(&search->final, i));
+		printf(", \"trials\": [");
+		for (j = 0; j < search->final.rounds; j++)
+			printf("%s{\"rate\": %.6f, \"p99_usec\": %.6f}", j > 0 ? ", " : "", one->rounds[j].rate,
+			       one->rounds[j].p99_usec);
+		printf("]}");
 	}
-	printf("\"seconds\": %.6f, \"rate\": %.6f, \"p99_usec\": %.6f", measure->seconds, tune_measure_rate(measure),
-	       tune_measure_p99_usec(measure));
+	printf("\n  ],\n");
 }
 
 static void print_candidates(const struct tune_result *result)
@@ -263,7 +291,8 @@ static void print_candidates(const struct tune_result *result)
 
 		printf("%s\n    {\"number\": %zu, \"sampled\": %s, \"pareto\": %s, ", i > 0 ? "," : "", i,
 		       one->sampled ? "true" : "false", one->pareto ? "true" : "false");
-		print_measure(&one->measure);
+		print_figure((struct tune_figure){ one->measure.seconds, tune_measure_rate(&one->measure),
+		                                   tune_measure_p99_usec(&one->measure) });
 		printf(", \"config\": ");
 		print_point(result, &one->point);
 		printf("}");
@@ -279,7 +308,7 @@ bool tune_result_json(const struct tune_result *result)
 	printf("{\n  \"goal\": \"%s\",\n", tune_goal_name(search->goal));
 	if (search->bound_usec > 0)
 		printf("  \"bound_usec\": %.3f,\n  \"bound_met\": %s,\n", search->bound_usec,
-		       tune_search_keeps_bound(search, chosen_measure(search)) ? "true" : "false");
+		       tune_keeps_bound(search->bound_usec, chosen_figure(search).p99_usec) ? "true" : "false");
 	else
 		printf("  \"bound_usec\": null,\n  \"bound_met\": null,\n");
 	printf("  \"budget\": %.3f,\n  \"seconds\": %.3f,\n  \"seed\": %" PRIu64 ",\n", search->budget, search->seconds,
@@ -290,13 +319,16 @@ bool tune_result_json(const struct tune_result *result)
 	json_string(text);
 	printf(",\n");
 	print_candidates(result);
+	print_final(search);
 	printf("  \"chosen\": {\"number\": %zu, ", search->chosen);
-	print_measure(chosen_measure(search));
+	print_figure(chosen_figure(search));
 	printf("},\n  \"base\": {");
-	print_measure(base_measure(search));
-	printf("},\n  \"ratio\": {\"rate\": %.6f, \"p99\": %.6f, \"pairs\": %zu},\n  \"why\": ",
-	       search->chosen == 0 ? 1.0 : rate_ratio(search), search->chosen == 0 ? 1.0 : p99_ratio(search),
-	       search->pairs);
+	print_figure(base_figure(search));
+	printf("},\n  \"ratio\": {");
+	print_ratio("rate", rate_ratio(search));
+	printf(", ");
+	print_ratio("p99", p99_ratio(search));
+	printf(", \"rounds\": %zu},\n  \"why\": ", search->final.rounds);
 	say_choice(result, text);
 	json_string(text);
 	printf(",\n  \"out\": ");
@@ -356,9 +388,9 @@ static void write_head(FILE *file, const struct tune_result *result)
 	comment(file, "why:       %s%s", text, result->interrupted ? " (interrupted)" : "");
 	say_bound(result, text);
 	comment(file, "p99 bound: %s", text);
-	say_measure(chosen_measure(search), text);
+	say_figure(chosen_figure(search), text);
 	comment(file, "this:      %s", text);
-	say_measure(base_measure(search), text);
+	say_figure(base_figure(search), text);
 	comment(file, "compared:  %s: %s", base_name(result), text);
 	say_ratio(result, text);
 	comment(file, "ratio:     %s", text);
@@ -390,6 +422,9 @@ static void write_why(FILE *file, const struct tune_result *result, enum space_k
 	case TUNE_WHY_GAIN:
 		comment(file, "%s; with %s this has %+.0f %% rows/s and %+.0f %% p99", before, given,
 		        (reason->rate - 1) * 100, (reason->p99 - 1) * 100);
+		break;
+	case TUNE_WHY_TOGETHER:
+		comment(file, "%s, which by itself does as well, but not together with the other changes put back", before);
 		break;
 	case TUNE_WHY_UNCHECKED:
 		comment(file, "%s; from the best configuration, without a trial of what it does there", before);

@@ -11,19 +11,21 @@
 /* Of a workload that is not done before. */
 #define CHECK_PART 0.05
 #define CHECK_MIN 1.0
-#define HALVING_PART 0.55
-#define PUTTING_BACK_PART 0.25
+#define HALVING_PART 0.5
+#define PUTTING_BACK_PART 0.2
 /* What a trial of the first rung is meant to take, with its overhead: from it follows how many candidates there are. */
 #define FIRST_TRIAL 0.25
 #define CANDIDATES_MIN 6
 #define CANDIDATES_MAX 64
 #define TRIAL_MIN 0.02
+/* Longer ones only fill the disk. */
+#define TRIAL_MAX 10.0
 /* Before the first trial has shown it. */
 #define OVERHEAD 0.03
-#define PAIRS 3
 #define PUTTING_BACK_TRIAL_MAX 1.5
-#define NOISE_MIN 0.03
-#define NOISE_MAX 0.15
+/* Where there is time for more, in trials that are long enough. */
+#define ROUNDS 5
+#define FINAL_TRIAL 2.0
 /* While searching; a p99 that only just keeps the bound would not keep it next time. */
 #define MARGIN 0.9
 
@@ -40,42 +42,20 @@ static double now(const struct tune_search *search)
 
 /* ---- how good a measure is ---- */
 
-/* For the goal, whatever the bound. */
-static double merit(const struct tune_search *search, const struct tune_measure *measure)
-{
-	double rate = tune_measure_rate(measure);
-	double p99 = fmax(tune_measure_p99_usec(measure), 1e-3);
-
-	switch (search->goal) {
-	case TUNE_THROUGHPUT:
-		return rate;
-	case TUNE_LATENCY:
-		return 1 / p99;
-	case TUNE_BALANCED:
-		break;
-	}
-	return rate / p99;
-}
-
 /* Positive when the bound is kept, else negative; larger is better in any case. */
 static double quality(const struct tune_search *search, const struct tune_measure *measure)
 {
 	double p99 = tune_measure_p99_usec(measure);
 
-	if (search->bound_usec > 0 && p99 > search->bound_usec * search->margin)
+	if (search->bound_usec > 0 && p99 > search->bound_usec * MARGIN)
 		return -p99 / search->bound_usec;
-	return merit(search, measure);
+	return tune_merit(search->goal, tune_measure_rate(measure), p99);
 }
 
 /* Not worse than `best` by more than the tolerance. */
 static bool is_near(double value, double best, double tolerance)
 {
 	return value >= best - fabs(best) * tolerance;
-}
-
-bool tune_search_keeps_bound(const struct tune_search *search, const struct tune_measure *measure)
-{
-	return search->bound_usec <= 0 || tune_measure_p99_usec(measure) <= search->bound_usec;
 }
 
 /*
@@ -90,12 +70,12 @@ static double noise(const struct tune_search *search, double seconds)
 	for (i = 0; i < search->base_trials; i++)
 		time += search->base_seconds[i];
 	if (search->base_trials < 3)
-		return NOISE_MIN;
+		return tune_noise(HUGE_VAL);
 	for (i = 0; i < search->base_trials; i++)
 		mean += search->base_merit[i] * search->base_seconds[i] / time;
 	for (i = 0; i < search->base_trials; i++)
 		square += pow(search->base_merit[i] - mean, 2) * search->base_seconds[i] / (double)(search->base_trials - 1);
-	return fmin(fmax(2 * sqrt(square / seconds) / mean, NOISE_MIN), NOISE_MAX);
+	return tune_noise(2 * sqrt(square / seconds) / mean);
 }
 
 /* ---- trials ---- */
@@ -130,7 +110,8 @@ static enum tune_end try(struct tune_search *search, size_t number, double secon
 	/* A moving average. */
 	search->overhead += (fmax(now(search) - began - measure->seconds, 0) - search->overhead) / 4;
 	if (number == 0 && search->base_trials < TUNE_NOISE_SAMPLES && measure->seconds > 0) {
-		search->base_merit[search->base_trials] = merit(search, measure);
+		search->base_merit[search->base_trials] =
+			tune_merit(search->goal, tune_measure_rate(measure), tune_measure_p99_usec(measure));
 		search->base_seconds[search->base_trials++] = measure->seconds;
 	}
 	draw(search);
@@ -143,7 +124,7 @@ static double share(const struct tune_search *search, double until, size_t trial
 	double each = (until - now(search)) / (double)trials - search->overhead;
 
 	/* Where a trial has a long setup, fewer of them, of which something is measured, say more than many of nothing. */
-	return fmax(each, fmax(TRIAL_MIN, search->overhead / 2));
+	return fmin(fmax(each, fmax(TRIAL_MIN, search->overhead / 2)), TRIAL_MAX);
 }
 
 static enum tune_end check(struct tune_search *search)
@@ -239,24 +220,30 @@ static enum tune_end halve(struct tune_search *search, size_t *entrants)
 	return end;
 }
 
-/* ---- the choice ---- */
+/* ---- the contender ---- */
 
-/* The base is chosen here only when it is the best; otherwise the confirmation decides, which sees more. */
+/* Until the final, the base is chosen when it is the best. */
 static void choose(struct tune_search *search)
 {
-	double best = search->ranked > 0 ? search->candidates[search->ranking[0]].quality : 0;
+	double best = 0;
 	size_t i;
 
 	search->noise = noise(search, search->longest);
-	search->chosen = search->ranked > 0 ? search->ranking[0] : 0;
-	for (i = 1; i < search->ranked; i++) {
-		const struct tune_candidate *candidate = &search->candidates[search->ranking[i]];
+	for (i = 0; i < search->ranked; i++) {
+		size_t number = search->ranking[i];
+		const struct tune_candidate *candidate = &search->candidates[number];
 
-		if (search->chosen != 0 && search->ranking[i] != 0 && is_near(candidate->quality, best, search->noise) &&
-		    space_distance(search->space, &candidate->point) <
-		            space_distance(search->space, &search->candidates[search->chosen].point))
-			search->chosen = search->ranking[i];
+		if (number == 0)
+			continue;
+		if (search->contender == 0)
+			best = candidate->quality;
+		if (search->contender == 0 ||
+		    (is_near(candidate->quality, best, search->noise) &&
+		     space_distance(search->space, &candidate->point) <
+		             space_distance(search->space, &search->candidates[search->contender].point)))
+			search->contender = number;
 	}
+	search->chosen = search->ranked > 0 && search->ranking[0] != 0 ? search->contender : 0;
 }
 
 static bool differs(const struct tune_search *search, size_t number, enum space_key key)
@@ -277,25 +264,51 @@ static size_t candidate_at(struct tune_search *search, const struct space_point 
 	return i;
 }
 
+/* Both in turns once more, on top of what they have. */
+static enum tune_end compare(struct tune_search *search, size_t best, size_t plainer, double seconds,
+                             struct tune_measure *with, struct tune_measure *without)
+{
+	struct tune_measure measure;
+	enum tune_end end;
+
+	end = try(search, best, seconds, &measure);
+	if (end != TUNE_GOOD)
+		return end;
+	tune_measure_add(with, &measure);
+	end = try(search, plainer, seconds, &measure);
+	if (end == TUNE_GOOD)
+		tune_measure_add(without, &measure);
+	return end;
+}
+
+/* Always against the best itself, so that many small losses do not add up. */
+static bool does_as_well(const struct tune_search *search, const struct tune_measure *without,
+                         const struct tune_measure *with)
+{
+	return is_near(quality(search, without), quality(search, with), noise(search, with->seconds));
+}
+
 static enum tune_end put_back(struct tune_search *search, size_t best, enum space_key key, double seconds)
 {
-	struct space_point point = search->candidates[search->chosen].point;
+	struct space_point point = search->candidates[search->contender].point;
 	struct tune_reason *reason = &search->reasons[key];
-	struct tune_measure with, without;
+	struct tune_measure with = { 0 }, without = { 0 };
 	enum tune_end end;
 	size_t plainer;
 
 	point.levels[key] = (unsigned char)search->space->keys[key].base;
 	plainer = candidate_at(search, &point);
-	end = try(search, best, seconds, &with);
-	if (end == TUNE_GOOD)
-		end = try(search, plainer, seconds, &without);
+	end = compare(search, best, plainer, seconds, &with, &without);
+	/* Chance is asked twice before a change is kept. */
+	if (end == TUNE_GOOD && !does_as_well(search, &without, &with))
+		end = compare(search, best, plainer, seconds, &with, &without);
 	if (end != TUNE_GOOD)
 		return end;
-	/* Always against the best itself, so that many small losses do not add up. */
-	if (is_near(quality(search, &without), quality(search, &with), noise(search, seconds))) {
+	if (does_as_well(search, &without, &with)) {
 		reason->why = TUNE_WHY_NO_GAIN;
-		search->chosen = plainer;
+		if (search->chosen == search->contender)
+			search->chosen = plainer;
+		search->contender = plainer;
 	} else {
 		reason->why = TUNE_WHY_GAIN;
 		reason->rate = tune_measure_rate(&without) / fmax(tune_measure_rate(&with), 1e-9);
@@ -311,15 +324,15 @@ static void begin_reasons(struct tune_search *search)
 	for (key = 0; key < SPACE_KEYS; key++) {
 		struct tune_reason *reason = &search->reasons[key];
 
-		reason->tried = space_at(search->space, &search->candidates[search->chosen].point, key);
-		reason->why = differs(search, search->chosen, key) ? TUNE_WHY_UNCHECKED : TUNE_WHY_BASE;
+		reason->tried = space_at(search->space, &search->candidates[search->contender].point, key);
+		reason->why = differs(search, search->contender, key) ? TUNE_WHY_UNCHECKED : TUNE_WHY_BASE;
 	}
 }
 
 static enum tune_end simplify(struct tune_search *search)
 {
 	double until = search->budget * (HALVING_PART + PUTTING_BACK_PART);
-	size_t best = search->chosen;
+	size_t best = search->contender;
 	enum tune_end end = TUNE_GOOD;
 	size_t left = 0;
 	size_t i;
@@ -331,64 +344,140 @@ static enum tune_end simplify(struct tune_search *search)
 	search->steps = 2 * left;
 	for (i = 0; i < SPACE_KEYS && end == TUNE_GOOD && now(search) < until; i++)
 		if (differs(search, best, put_back_order[i])) {
-			double seconds = fmin(share(search, until, 2 * left--), PUTTING_BACK_TRIAL_MAX);
+			/* Between two trials, if none is kept, and four. */
+			double seconds = fmin(share(search, until, 3 * left--), PUTTING_BACK_TRIAL_MAX);
 
 			end = put_back(search, best, put_back_order[i], fmax(seconds, search->shortest));
 		}
 	return end;
 }
 
-/* ---- the confirmation ---- */
+/* ---- the final ---- */
 
-static enum tune_end confirm_once(struct tune_search *search, double seconds)
+struct tune_figure tune_search_figure(const struct tune_search *search, size_t number)
 {
-	bool base_first = search->pairs % 2 == 1;
-	struct tune_measure chosen, base;
-	enum tune_end end;
+	const struct tune_measure *measure = &search->candidates[number].measure;
+	size_t finalist = tune_final_find(&search->final, number);
 
-	end = try(search, base_first ? 0 : search->chosen, seconds, base_first ? &base : &chosen);
-	if (end == TUNE_GOOD)
-		end = try(search, base_first ? search->chosen : 0, seconds, base_first ? &chosen : &base);
-	if (end != TUNE_GOOD)
-		return end;
-	tune_measure_add(&search->confirmed, &chosen);
-	tune_measure_add(&search->confirmed_base, &base);
-	search->pairs++;
+	if (search->final.rounds > 0 && finalist < search->final.count)
+		return tune_final_figure(&search->final, finalist);
+	return (struct tune_figure){ measure->seconds, tune_measure_rate(measure), tune_measure_p99_usec(measure) };
+}
+
+static enum tune_end run_round(struct tune_search *search, double seconds)
+{
+	struct tune_final *final = &search->final;
+	struct tune_measure measure;
+	size_t i;
+
+	for (i = 0; i < final->count; i++) {
+		/* Everyone has every place in a round. */
+		struct tune_finalist *finalist = &final->finalists[(i + final->rounds) % final->count];
+		enum tune_end end = try(search, finalist->number, seconds, &measure);
+
+		if (end != TUNE_GOOD)
+			return end;
+		finalist->rounds[final->rounds] = (struct tune_figure){
+			.seconds = measure.seconds,
+			.rate = tune_measure_rate(&measure),
+			.p99_usec = tune_measure_p99_usec(&measure),
+		};
+	}
+	final->rounds++;
 	return TUNE_GOOD;
 }
 
-static void give_way(struct tune_search *search)
+static enum tune_end run_rounds(struct tune_search *search)
+{
+	struct tune_final *final = &search->final;
+	double spare = (search->budget - now(search)) / ((double)final->count * FINAL_TRIAL);
+	/* An odd number, which has a middle. */
+	size_t rounds = (size_t)fmin(fmax(spare, ROUNDS), TUNE_ROUNDS_MAX) | 1;
+	enum tune_end end = TUNE_GOOD;
+
+	search->phase = "final";
+	search->step = 0;
+	search->steps = rounds * final->count;
+	while (final->rounds < rounds && end == TUNE_GOOD && (final->rounds == 0 || now(search) < search->budget)) {
+		double seconds = share(search, search->budget, (rounds - final->rounds) * final->count);
+
+		end = run_round(search, fmax(seconds, search->shortest));
+	}
+	return end;
+}
+
+static void decide(struct tune_search *search)
+{
+	const struct tune_final *final = &search->final;
+	double worths[TUNE_FINALISTS_MAX];
+	size_t best = 0;
+	size_t i;
+
+	for (i = 0; i < final->count; i++) {
+		worths[i] = tune_final_worth(final, i);
+		if (worths[i] > worths[best])
+			best = i;
+		if (i > 0 && (search->best_other == 0 || worths[i] > worths[search->best_other]))
+			search->best_other = i;
+	}
+	search->noise =
+		final->rounds < 3 ? noise(search, tune_final_figure(final, 0).seconds) : tune_final_noise(final);
+	search->chosen = final->finalists[best].number;
+	for (i = 0; i < final->count; i++) {
+		size_t number = final->finalists[i].number;
+
+		if (is_near(worths[i], worths[best], search->noise) &&
+		    space_distance(search->space, &search->candidates[number].point) <
+		            space_distance(search->space, &search->candidates[search->chosen].point))
+			search->chosen = number;
+	}
+}
+
+/* From those of the contender to those of the choice. */
+static void settle_reasons(struct tune_search *search)
 {
 	size_t key;
 
-	for (key = 0; key < SPACE_KEYS; key++)
-		if (differs(search, search->chosen, key))
-			search->reasons[key].why = TUNE_WHY_NO_GAIN;
-	search->chosen = 0;
-	search->gave_way = true;
+	for (key = 0; key < SPACE_KEYS; key++) {
+		struct tune_reason *reason = &search->reasons[key];
+		bool same = space_at(search->space, &search->candidates[search->chosen].point, key) == reason->tried;
+
+		if (search->chosen == search->contender)
+			continue;
+		if (differs(search, search->chosen, key) && !same)
+			reason->why = TUNE_WHY_UNCHECKED;
+		else if (differs(search, search->chosen, key) && reason->why == TUNE_WHY_NO_GAIN)
+			reason->why = TUNE_WHY_TOGETHER;
+		else if (!differs(search, search->chosen, key) && reason->why != TUNE_WHY_BASE)
+			reason->why = search->final.rounds > 0 ? TUNE_WHY_NO_GAIN : TUNE_WHY_BASE;
+	}
 }
 
-static enum tune_end confirm(struct tune_search *search)
+static enum tune_end play_final(struct tune_search *search)
 {
-	enum tune_end end = TUNE_GOOD;
-	double base;
-	int i;
+	enum tune_end end;
+	size_t i;
 
-	if (search->chosen == 0)
+	search->final.goal = search->goal;
+	search->final.bound_usec = search->bound_usec;
+	tune_final_enter(&search->final, 0);
+	tune_final_enter(&search->final, search->contender);
+	for (i = 0; i < search->ranked; i++)
+		tune_final_enter(&search->final, search->ranking[i]);
+	if (search->final.count < 2)
 		return TUNE_GOOD;
-	search->phase = "confirming";
-	search->step = 0;
-	search->steps = 2 * PAIRS;
-	for (i = 0; i < PAIRS && end == TUNE_GOOD && (i == 0 || now(search) < search->budget); i++)
-		end = confirm_once(search, fmax(share(search, search->budget, 2 * (size_t)(PAIRS - i)), search->shortest));
-	if (search->pairs == 0 || end == TUNE_FAILED)
-		return end;
-	search->margin = 1;
-	base = quality(search, &search->confirmed_base);
-	search->noise = noise(search, search->confirmed_base.seconds);
-	if (quality(search, &search->confirmed) <= base + fabs(base) * search->noise)
-		give_way(search);
+	end = run_rounds(search);
+	if (end != TUNE_FAILED && search->final.rounds > 0)
+		decide(search);
 	return end;
+}
+
+/* Without a final, the last trials of the base have not been heeded yet. */
+static void give_way(struct tune_search *search)
+{
+	if (search->final.rounds == 0 && quality(search, &search->candidates[0].measure) >=
+	                                   quality(search, &search->candidates[search->chosen].measure))
+		search->chosen = 0;
 }
 
 /* ---- all of it ---- */
@@ -428,7 +517,6 @@ static bool prepare(struct tune_search *search)
 	search->sampled = search->count = space_sample(search->space, search->seed, points, count);
 	for (i = 0; i < search->count; i++)
 		search->candidates[i] = (struct tune_candidate){ .point = points[i], .sampled = true };
-	search->margin = MARGIN;
 	search->overhead = OVERHEAD;
 	clock_gettime(CLOCK_MONOTONIC, &search->began);
 	search->bench->tick = draw;
@@ -455,7 +543,11 @@ enum tune_end tune_search(struct tune_search *search)
 	if (end == TUNE_GOOD)
 		end = simplify(search);
 	if (end == TUNE_GOOD)
-		end = confirm(search);
+		end = play_final(search);
+	if (end != TUNE_FAILED) {
+		give_way(search);
+		settle_reasons(search);
+	}
 	search->bench->tick = NULL;
 	if (search->drawing)
 		report_progress_end();

@@ -2,26 +2,33 @@
  * tune_search.h - which configuration, within a budget of time
  *
  *     check of the workload, sample
- *     -> halving: rungs of trials, the better half goes on, for about twice as long   (55 % of the budget)
- *     -> choice: within the noise of the best, the one nearest to the base
- *     -> putting back: each changed key by itself to the base's value                 (25 %)
- *     -> confirmation: choice and base in turns                                       (20 %)
+ *     -> halving: rungs of trials, the better half goes on, for about twice as long   (50 % of the budget)
+ *     -> contender: within the noise of the best, the one nearest to the base
+ *     -> putting back: each key that it changes by itself to the base's value         (20 %)
+ *     -> final: base, contender and the best of the halving, in rounds                (30 %)
  *
- * This is successive halving (Jamieson and Talwalkar, 2016), with the base in every rung. How good a measure is depends on
- * the goal: throughput is rows/s; latency is 1 / p99; balanced is rows/s / p99, which is Kleinrock's power. A measure that
- * misses the bound on p99 is worse than any that keeps it, and the nearer to the bound the better.
+ * This is successive halving (Jamieson and Talwalkar, 2016), with the base in every rung. How good a measure is
+ * depends on the goal: throughput is rows/s; latency is 1 / p99; balanced is rows/s / p99, which is Kleinrock's
+ * power. A measure that misses the bound on p99 is worse than any that keeps it, and the nearer to the bound the
+ * better.
  *
- * The noise of a trial is twice the relative standard deviation of the base's trials, of which there are two in every
- * rung, brought to the trial's length; never less than 3 % nor more than 15 %.
+ * Of the finalists within the noise of the best one by the medians of the rounds (tune_final.h), the nearest to the
+ * base is chosen.
  *
- *   1. The choice is never worse than the base by the confirmation, which comes last; what is not better than the base by
+ * The noise of the halving is twice the relative standard deviation of the base's trials, of which there are two in
+ * every rung, brought to the trial's length; that of the final, twice the deviation of a median of its rounds. It
+ * counts as 3 % at least, and as 10 % at most, also when it is not known, so that no tie gives away more than that.
+ *
+ *   1. The choice is never worse than the base by the final, which comes last; what is not better than the base by
  *      more than noise gives way to it.
- *   2. A key differs from the base in the choice only if putting it back made the choice worse by more than noise, or
- *      there was no time to try.
- *   3. An interruption, or the end of the budget, leaves the best of what was measured until then; at the least the base.
+ *   2. A key differs from the base in the choice only if putting it back made the contender worse by more than noise,
+ *      or there was no time to try; or if the contender was worse by more than noise than a finalist with more
+ *      changes.
+ *   3. An interruption, or the end of the budget, leaves the best of what was measured until then; at the least the
+ *      base.
  *
- * What is measured is a disk at this hour: trials of one rung are one after the other, so a disk that changes within a
- * rung misleads it. The later rungs and the confirmation are there for that.
+ * What is measured is a disk at this hour: trials of one rung are one after the other, so a disk that changes within
+ * a rung misleads it. The later rungs and the final are there for that.
  */
 #ifndef PENSTOCK_TOOL_TUNE_SEARCH_H
 #define PENSTOCK_TOOL_TUNE_SEARCH_H
@@ -30,10 +37,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tool/tune_final.h"
 #include "tool/tune_space.h"
 #include "tool/tune_trial.h"
-
-enum tune_goal { TUNE_THROUGHPUT, TUNE_LATENCY, TUNE_BALANCED };
 
 struct tune_candidate {
 	struct space_point point;
@@ -48,6 +54,7 @@ enum tune_why {
 	TUNE_WHY_BASE,      /* no other value was in the best */
 	TUNE_WHY_NO_GAIN,   /* another one was, but the base's does as well */
 	TUNE_WHY_GAIN,      /* the base's made it worse */
+	TUNE_WHY_TOGETHER,  /* the base's does as well by itself, but not together with those of other keys */
 	TUNE_WHY_UNCHECKED, /* another one was in the best, and there was no time for more */
 };
 
@@ -77,9 +84,8 @@ struct tune_search {
 	size_t chosen;
 	struct tune_reason reasons[SPACE_KEYS];
 	double noise; /* of what the choice rests on */
-	struct tune_measure confirmed, confirmed_base; /* of `pairs` trials each */
-	size_t pairs;
-	bool gave_way; /* to the base, in the confirmation */
+	struct tune_final final;
+	size_t best_other; /* finalist: the best of those that are not the base */
 	double seconds;
 
 	/* Its own. */
@@ -87,7 +93,7 @@ struct tune_search {
 	struct timespec began;
 	size_t *ranking; /* of the last rung, best first */
 	size_t ranked;
-	double margin;   /* what part of the bound counts as keeping it */
+	size_t contender;
 	double shortest; /* trial of the halving */
 	double longest;
 	double overhead; /* seconds of a trial that are not measured */
@@ -102,7 +108,7 @@ struct tune_search {
  */
 enum tune_end tune_search(struct tune_search *search);
 void tune_search_free(struct tune_search *search);
-/* Whether the measure keeps the bound, or there is none. */
-bool tune_search_keeps_bound(const struct tune_search *search, const struct tune_measure *measure);
+/* Of a finalist the medians of its rounds; else of all its trials. */
+struct tune_figure tune_search_figure(const struct tune_search *search, size_t number);
 
 #endif
