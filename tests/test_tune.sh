@@ -267,7 +267,7 @@ fi
 
 tune --goal balanced
 points() { sed -n '/^Pareto/,/^choice/p' out | grep -cE '^[* ] +[0-9]+ +[0-9.]+ (us|ms|s) +[0-9.]+ s  '; }
-ok table/says_what_and_why found '[ "$(points)" -ge 1 ]' 'grep -q "^ratio  " out' 'grep -q "^why  *goal balanced: " out' \
+ok table/says_what_and_why found '[ "$(points)" -ge 1 ]' '[ "$(grep -c "^\* " out)" -eq 1 ]' 'grep -q "^ratio  " out' 'grep -q "^why  *goal balanced: " out' \
 	'grep -q "^p99 bound  none" out' 'printed "written to o.ini"'
 tune --p99 1us
 ok bound/not_met 'found' 'grep -q "^p99 bound  1 us: NOT met" out' 'grep -q "^# p99 bound: 1 us: NOT met" o.ini'

@@ -181,8 +181,8 @@ static void print_changes(const struct tune_result *result, const struct space_p
 	printf("%s\n", any ? "" : "  -");
 }
 
-/* The next Pareto point by falling rows/s, or NULL behind the last. */
-static const struct tune_candidate *next_pareto(const struct tune_search *search, const struct tune_candidate *after)
+/* The next line by falling rows/s, or NULL behind the last: the Pareto points, and the choice if it is none of them. */
+static const struct tune_candidate *next_line(const struct tune_search *search, const struct tune_candidate *after)
 {
 	const struct tune_candidate *best = NULL;
 	size_t i;
@@ -193,7 +193,9 @@ static const struct tune_candidate *next_pareto(const struct tune_search *search
 		bool behind = after == NULL || rate < tune_measure_rate(&after->measure) ||
 		              (rate == tune_measure_rate(&after->measure) && one > after);
 
-		if (one->pareto && behind && (best == NULL || rate > tune_measure_rate(&best->measure)))
+		bool listed = one->pareto || (i == search->chosen && one->measure.seconds > 0);
+
+		if (listed && behind && (best == NULL || rate > tune_measure_rate(&best->measure)))
 			best = one;
 	}
 	return best;
@@ -206,9 +208,10 @@ bool tune_result_table(const struct tune_result *result)
 	char text[SENTENCE];
 	char p99[SPACE_TEXT];
 
-	printf("Pareto points of %zu configurations (* the choice):\n\n", measured(search));
+	printf("Pareto points of %zu configurations%s:\n\n", measured(search),
+	       search->candidates[search->chosen].pareto ? " (* the choice)" : ", and the choice (*)");
 	printf("       rows/s         p99  measured  other than %s\n", base_name(result));
-	while ((one = next_pareto(search, one)) != NULL) {
+	while ((one = next_line(search, one)) != NULL) {
 		printf("%c %11.0f %11s %7.2f s", one == &search->candidates[search->chosen] ? '*' : ' ',
 		       tune_measure_rate(&one->measure), usec_text(tune_measure_p99_usec(&one->measure), p99),
 		       one->measure.seconds);
