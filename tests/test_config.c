@@ -919,6 +919,7 @@ Test(config, key_set_twice_names_both_lines)
 	expect_file_error("batch_max = 5\n[penstock]\nbatch_max = 6\n", 3, "batch_max is already set on line 1");
 	expect_file_error("[pragmas]\ncache_size = 5\nCache_Size = 5\n", 3, "pragma Cache_Size is already set at");
 	expect_file_error("[pragmas]\njournal_mode = wal\njournal_mode = wal\n", 3, "already set on line 2");
+	expect_file_error("[pragmas]\ntemp_store = 2\ncache_size = 5\ncache_size = 5\n", 4, "pragma cache_size is already set at");
 }
 
 Test(config, line_without_equals_sign_is_an_error)
