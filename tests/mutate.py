@@ -5,7 +5,8 @@ Every mutant is one small change in core, queue or writer: a relation or a logic
 constant off by one, a sign turned, a statement or a fence removed, a memory order weakened, a result turned. A seeded sample is
 built one by one in a scratch copy of the tree and run against a quick selection of the tests, those of the changed file first,
 until one fails, crashes or hangs; what survives that is run once more under AddressSanitizer and UndefinedBehaviorSanitizer, which
-notice leaks and what is read or written out of bounds. Prints each survivor and "K of N mutants killed".
+notice leaks and what is read or written out of bounds. A weakened memory order is first looked at by ThreadSanitizer. Prints each
+survivor and "K of N mutants killed".
 
     tests/mutate.py --count 60 --seed 1              a run
     tests/mutate.py --only writer/batch.c --count 9  some files only
@@ -69,20 +70,32 @@ FIRST = {
 }
 # Quicker than in ./check.
 ENVIRONMENT = {'PENSTOCK_EQUIVALENCE': '1500', 'PENSTOCK_SCHEDULES': '5000', 'PENSTOCK_STORM': '5', 'PENSTOCK_HANG': '60',
-               'UBSAN_OPTIONS': 'halt_on_error=1'}
+               'UBSAN_OPTIONS': 'halt_on_error=1', 'TSAN_OPTIONS': 'halt_on_error=1'}
 # Not the controls: one whose place a mutant has removed would be missed, which says nothing.
 COMMANDS = {'schedule': ('tests/schedule/test_schedule', '--no-controls')}
 
 BUILDS = {
     'plain': ['-Dbuildtype=plain', '-Dc_args=-O1', '-Db_ndebug=false'],
     'asan': ['-Dbuildtype=plain', '-Dc_args=-O1 -g', '-Db_ndebug=false', '-Db_sanitize=address,undefined'],
+    'tsan': ['-Dbuildtype=plain', '-Dc_args=-O1 -g', '-Db_ndebug=false', '-Db_sanitize=thread'],
 }
 # Under the sanitizers not those that take long.
-SANITIZED = ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'contract', 'equivalence')
+RUN_BY = {
+    'plain': TESTS,
+    'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'contract', 'equivalence'),
+    'tsan': ('ring', 'handle', 'counters', 'states'),
+}
 
 
-def command_of(test):
-    return COMMANDS.get(test, (f'tests/test_{test}', '--verbose=0', '--fail-fast'))
+def command_of(name, test):
+    # The plain runner, which ThreadSanitizer's build has, takes every argument for the name of a test.
+    options = () if name == 'tsan' else ('--verbose=0', '--fail-fast')
+    return COMMANDS.get(test, (f'tests/test_{test}', *options))
+
+
+def weakens_an_order(mutant):
+    """Most processors keep the order all the same; ThreadSanitizer misses it."""
+    return mutant['new'].lower().count('relaxed') > mutant['old'].lower().count('relaxed')
 
 
 def source_files():
@@ -242,15 +255,15 @@ class Scratch:
         shutil.copymode(source, target)
 
     def build(self, name, tests):
-        return run(['ninja', '-C', name, *(command_of(test)[0] for test in tests)], 900, self.folder, self.log) == 0
+        return run(['ninja', '-C', name, *(command_of(name, test)[0] for test in tests)], 900, self.folder, self.log) == 0
 
     def test(self, name, test, limit):
-        program, *arguments = command_of(test)
+        program, *arguments = command_of(name, test)
         return run([f'{name}/{program}', *arguments], limit, self.folder, self.log)
 
     def build_all(self):
         for name in BUILDS:
-            if not self.build(name, TESTS if name == 'plain' else SANITIZED):
+            if not self.build(name, RUN_BY[name]):
                 sys.exit(f'mutate: the unchanged tree does not build; see {self.log.name}')
 
     def measure(self):
@@ -260,7 +273,7 @@ class Scratch:
             with open(self.baseline, encoding='utf-8') as file:
                 taken = json.load(file)
         for name in BUILDS:
-            for test in TESTS if name == 'plain' else SANITIZED:
+            for test in RUN_BY[name]:
                 if f'{name} {test}' not in taken:
                     begun = time.monotonic()
                     if self.test(name, test, 900) != 0:
@@ -286,7 +299,9 @@ class Scratch:
         """'stillborn', 'survived', or the test that noticed."""
         first = FIRST.get(mutant['file'], ())
         order = [('plain', test) for test in (*first, *(test for test in TESTS if test not in first))]
-        order += [('asan', test) for test in SANITIZED]
+        order += [('asan', test) for test in RUN_BY['asan']]
+        if weakens_an_order(mutant):
+            order = [('tsan', test) for test in RUN_BY['tsan']] + order
         self.write(mutant, 'new')
         try:
             for name, test in order:
