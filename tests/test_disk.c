@@ -415,3 +415,37 @@ Test(disk, a_log_in_a_file_that_cannot_be_opened_by_name_is_left_to_its_sync)
 	check(told.count == 0, "%u", told.count);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
+
+/* ---- the folder --------------------------------------------------------------------------------------------------- */
+
+static unsigned folder_syncs; /* by the engine itself: SQLite's calls are its library's */
+
+int __wrap_fsync(int fd);
+int __real_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+	struct stat file;
+
+	check(fstat(fd, &file) == 0 && S_ISDIR(file.st_mode));
+	folder_syncs++;
+	return __real_fsync(fd);
+}
+
+/* The name of the log is as durable as what is in it, and stays so. */
+Test(disk, the_folder_is_synced_with_the_first_durable_statement_alone)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)",
+		                           .ack = PENSTOCK_ACK_DURABLE };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	cr_assert_eq(folder_syncs, 0);
+	for (int i = 0; i < 3; i++) {
+		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		cr_assert_eq(folder_syncs, 1);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
