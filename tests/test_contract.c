@@ -1813,6 +1813,23 @@ Test(contract, statements_that_would_end_the_batch_are_refused)
 	cr_assert_eq(rows(), (int64_t)COUNT_OF(refused));
 }
 
+/* What it defined would be of no use to anybody else's connection. */
+Test(contract, no_schema_can_rely_on_the_function_that_marks_a_connection)
+{
+	penstock_pragma pragma = { "trusted_schema", "1" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "SELECT penstock_opened()"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE VIEW v AS SELECT penstock_opened()"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT * FROM v"), PENSTOCK_ERROR);
+	expect_message("unsafe use");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, synchronous_off_is_refused_again_and_again)
 {
 	penstock_config config = kit_config();
