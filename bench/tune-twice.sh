@@ -3,7 +3,7 @@
 # turns, round by round, by `penstock run` on new databases, and prints the second one's rows/s by the first one's: the median
 # of the rounds, the smallest and the largest. What both runs chose stands above it.
 #
-#   usage: bench/tune-twice.sh BUILD DIR [OPTION of tune]...      ROUNDS=9 ROWS=500000
+#   usage: bench/tune-twice.sh BUILD DIR [OPTION of tune]...      ROUNDS=9 ROWS=1000000
 #
 # With the same configuration twice nothing is measured, unless ROUNDS is set: then the ratio's spread is the machine's.
 set -eu
@@ -12,7 +12,7 @@ build=${1:?usage: bench/tune-twice.sh BUILD DIR [OPTION of tune]...}
 folder=${2:?usage: bench/tune-twice.sh BUILD DIR [OPTION of tune]...}
 shift 2
 penstock=$build/tool/penstock
-rows=${ROWS:-500000}
+rows=${ROWS:-1000000}
 
 scratch=$(mktemp -d "$folder/tune-twice-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
