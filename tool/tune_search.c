@@ -426,6 +426,9 @@ static void decide(struct tune_search *search)
 	for (i = 0; i < final->count; i++) {
 		size_t number = final->finalists[i].number;
 
+		/* As near to the best as to the base: that would give away a gain that there is, and hardly be one. */
+		if (i > 0 && is_near(worths[0], worths[i], search->noise))
+			continue;
 		if (is_near(worths[i], worths[best], search->noise) &&
 		    space_distance(search->space, &search->candidates[number].point) <
 		            space_distance(search->space, &search->candidates[search->chosen].point))

@@ -13,7 +13,7 @@
  * better.
  *
  * Of the finalists within the noise of the best one by the medians of the rounds (tune_final.h), the nearest to the
- * base is chosen.
+ * base is chosen, which is the base itself unless the best is better than it by more than noise.
  *
  * The noise of the halving is twice the relative standard deviation of the base's trials, of which there are two in
  * every rung, brought to the trial's length; that of the final, twice the deviation of a median of its rounds. It
