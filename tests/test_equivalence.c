@@ -873,12 +873,64 @@ static void fail_code(sqlite3_context *context, int count, sqlite3_value **value
 	sqlite3_result_error_code(context, sqlite3_value_int(values[0]));
 }
 
+/* For traps: runs SQL, and tells what came of it. */
+static void run_sql(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	const char *sql = (const char *)sqlite3_value_text(values[0]);
+	int rc = sqlite3_exec(sqlite3_context_db_handle(context), sql, NULL, NULL, NULL);
+
+	(void)count;
+	sqlite3_result_int(context, rc & 0xff);
+}
+
+/* The same with a statement that was prepared before. */
+#define KEPT_SQL "INSERT INTO child VALUES(NULL,7) /* kept */"
+
+static sqlite3_stmt *kept(sqlite3_context *context)
+{
+	sqlite3_stmt *at = NULL;
+
+	do
+		at = sqlite3_next_stmt(sqlite3_context_db_handle(context), at);
+	while (at != NULL && strcmp(sqlite3_sql(at), KEPT_SQL) != 0);
+	return at;
+}
+
+static void keep_sql(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	sqlite3_stmt *statement = kept(context);
+
+	(void)count;
+	(void)values;
+	if (statement == NULL)
+		sqlite3_prepare_v2(sqlite3_context_db_handle(context), KEPT_SQL, -1, &statement, NULL);
+}
+
+static void run_kept(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_step(kept(context));
+	sqlite3_result_int(context, sqlite3_reset(kept(context)) & 0xff);
+}
+
+static void drop_kept(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_finalize(kept(context));
+}
+
 static int prepare_connection(sqlite3 *connection, void *arg)
 {
 	(void)arg;
 	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
 	sqlite3_create_function(connection, "interrupt_now", 1, SQLITE_UTF8, NULL, interrupt_now, NULL, NULL);
 	sqlite3_create_function(connection, "fail_with", 1, SQLITE_UTF8, NULL, fail_with, NULL, NULL);
+	sqlite3_create_function(connection, "keep_sql", 0, SQLITE_UTF8, NULL, keep_sql, NULL, NULL);
+	sqlite3_create_function(connection, "run_kept", 0, SQLITE_UTF8, NULL, run_kept, NULL, NULL);
+	sqlite3_create_function(connection, "drop_kept", 0, SQLITE_UTF8, NULL, drop_kept, NULL, NULL);
+	sqlite3_create_function(connection, "run_sql", 1, SQLITE_UTF8, NULL, run_sql, NULL, NULL);
 	return sqlite3_create_function(connection, "fail_code", 1, SQLITE_UTF8, NULL, fail_code, NULL, NULL);
 }
 
@@ -1717,6 +1769,19 @@ Test(trap, a_function_that_fails_with_ioerr_does_not_fail_the_engine)
 {
 	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,fail_code(10))",
 	             "INSERT INTO t VALUES(3,3)", "SELECT fail_code(10)", "INSERT INTO t VALUES(4,4)");
+}
+
+Test(trap, what_a_function_writes_within_a_select_is_its_own_transaction)
+{
+	EXPECT_EQUAL(FAMILY, "SELECT run_sql('INSERT INTO child VALUES(1,7)')", "INSERT INTO parent VALUES(7)",
+	             "SELECT run_sql('INSERT INTO child VALUES(2,7)')", "SELECT changes(),total_changes()",
+	             "SELECT * FROM child");
+	EXPECT_EQUAL(FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "SELECT 1", "SELECT run_kept()",
+	             "INSERT INTO parent VALUES(7)", "SELECT run_kept()", "SELECT * FROM child", "SELECT drop_kept()");
+	EXPECT_EQUAL("CREATE TABLE s(a INT) STRICT", "INSERT INTO s VALUES(1)",
+	             "SELECT run_sql('INSERT INTO s VALUES(2),(''x'')')", "INSERT INTO s VALUES(3)",
+	             "SELECT run_sql('INSERT INTO s VALUES(4)'),fail_code(1)", "SELECT changes(),total_changes()",
+	             "SELECT * FROM s");
 }
 
 Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)

@@ -538,7 +538,9 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	const char *message;
 	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
 	bool in_transaction = ps_store_in_transaction(store);
+	int64_t total = sqlite3_total_changes64(store->connection);
 	enum ps_verdict verdict;
+	bool meddled;
 	int code;
 
 	if (is_stuck(store)) {
@@ -557,10 +559,14 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		verdict = PS_ELSEWHERE;
 	} else {
 		if (batched)
-			ps_statements_begin_batched(&store->statements);
+			ps_statements_begin_batched(&store->statements, prepared->read_only);
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
+		meddled = batched && ps_statements_end_batched(&store->statements);
+		/* A function may have prepared its write earlier. */
+		if (batched && prepared->read_only && sqlite3_total_changes64(store->connection) != total)
+			meddled = true;
 		/* Alone it has its way, as in autocommit. */
-		if (batched && ps_statements_end_batched(&store->statements) && verdict != PS_BROKEN)
+		if (meddled && verdict != PS_BROKEN)
 			verdict = PS_TAKE_OUT;
 	}
 	count_reprepares(store, prepared, batched);
@@ -613,7 +619,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	ran = rc == SQLITE_OK;
 	if (ran) {
 		ps_watch_begin(&store->watch, prepared->statement);
-		ps_statements_begin_batched(&store->statements);
+		ps_statements_begin_batched(&store->statements, false);
 		rc = sqlite3_step(prepared->statement);
 		meddled = ps_statements_end_batched(&store->statements);
 		ps_watch_end(&store->watch);

@@ -114,19 +114,35 @@ static void note_inserts(struct ps_statements *statements, int action, const cha
 	}
 }
 
+/* A statement that a function runs within a batch. */
+static int authorize_function(struct ps_statements *statements, int action)
+{
+	switch (action) {
+	case SQLITE_TRANSACTION:
+	case SQLITE_SAVEPOINT:
+		/* To end the batch's transaction would commit or lose the others'. */
+		statements->meddled = true;
+		return SQLITE_DENY;
+	case SQLITE_INSERT:
+	case SQLITE_UPDATE:
+	case SQLITE_DELETE:
+		/* In autocommit it would be a transaction of its own, with its own commit. */
+		if (statements->reading)
+			statements->meddled = true;
+		break;
+	}
+	return SQLITE_OK;
+}
+
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database,
                      const char *trigger)
 {
 	struct ps_statements *statements = arg;
 
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
-	 * functions) are not submissions. But to end the batch's transaction would commit or lose the others'. */
-	if (!statements->preparing) {
-		if (!statements->batched || (action != SQLITE_TRANSACTION && action != SQLITE_SAVEPOINT))
-			return SQLITE_OK;
-		statements->meddled = true;
-		return SQLITE_DENY;
-	}
+	 * functions) are not submissions. */
+	if (!statements->preparing)
+		return statements->batched ? authorize_function(statements, action) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
 	case SQLITE_TRANSACTION:
@@ -316,9 +332,10 @@ void ps_statements_destroy(struct ps_statements *statements)
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);
 }
 
-void ps_statements_begin_batched(struct ps_statements *statements)
+void ps_statements_begin_batched(struct ps_statements *statements, bool read_only)
 {
 	statements->batched = true;
+	statements->reading = read_only;
 	statements->meddled = false;
 }
 
