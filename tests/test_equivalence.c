@@ -1778,6 +1778,8 @@ Test(trap, what_a_function_writes_within_a_select_is_its_own_transaction)
 	             "SELECT * FROM child");
 	EXPECT_EQUAL(FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "SELECT 1", "SELECT run_kept()",
 	             "INSERT INTO parent VALUES(7)", "SELECT run_kept()", "SELECT * FROM child", "SELECT drop_kept()");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "PRAGMA user_version=1", "SELECT run_sql('INSERT INTO t VALUES(2,1)')",
+	             "SELECT changes(),total_changes()");
 	EXPECT_EQUAL("CREATE TABLE s(a INT) STRICT", "INSERT INTO s VALUES(1)",
 	             "SELECT run_sql('INSERT INTO s VALUES(2),(''x'')')", "INSERT INTO s VALUES(3)",
 	             "SELECT run_sql('INSERT INTO s VALUES(4)'),fail_code(1)", "SELECT changes(),total_changes()",

@@ -540,7 +540,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	bool in_transaction = ps_store_in_transaction(store);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	enum ps_verdict verdict;
-	bool meddled;
+	bool meddled, wrote;
 	int code;
 
 	if (is_stuck(store)) {
@@ -558,15 +558,16 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	if (batched && prepared->alone) {
 		verdict = PS_ELSEWHERE;
 	} else {
-		if (batched)
-			ps_statements_begin_batched(&store->statements, prepared->read_only);
+		ps_statements_begin_run(&store->statements, batched);
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
-		meddled = batched && ps_statements_end_batched(&store->statements);
-		/* A function may have prepared its write earlier. */
-		if (batched && prepared->read_only && sqlite3_total_changes64(store->connection) != total)
+		meddled = ps_statements_end_run(&store->statements, &wrote);
+		/* In autocommit it is a transaction of its own, with its own commit. */
+		if (prepared->read_only && (wrote || sqlite3_total_changes64(store->connection) != total)) {
+			ps_changes_trust_sqlite(store->changes);
 			meddled = true;
+		}
 		/* Alone it has its way, as in autocommit. */
-		if (meddled && verdict != PS_BROKEN)
+		if (batched && meddled && verdict != PS_BROKEN)
 			verdict = PS_TAKE_OUT;
 	}
 	count_reprepares(store, prepared, batched);
@@ -610,7 +611,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	int rc = SQLITE_OK, reprepared;
-	bool ran, meddled = false;
+	bool ran, meddled = false, wrote;
 	unsigned i;
 
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
@@ -619,9 +620,9 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	ran = rc == SQLITE_OK;
 	if (ran) {
 		ps_watch_begin(&store->watch, prepared->statement);
-		ps_statements_begin_batched(&store->statements, false);
+		ps_statements_begin_run(&store->statements, true);
 		rc = sqlite3_step(prepared->statement);
-		meddled = ps_statements_end_batched(&store->statements);
+		meddled = ps_statements_end_run(&store->statements, &wrote);
 		ps_watch_end(&store->watch);
 	}
 	if (rc != SQLITE_DONE)

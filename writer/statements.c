@@ -114,21 +114,19 @@ static void note_inserts(struct ps_statements *statements, int action, const cha
 	}
 }
 
-/* A statement that a function runs within a batch. */
+/* A statement of a function's. */
 static int authorize_function(struct ps_statements *statements, int action)
 {
 	switch (action) {
 	case SQLITE_TRANSACTION:
 	case SQLITE_SAVEPOINT:
 		/* To end the batch's transaction would commit or lose the others'. */
-		statements->meddled = true;
-		return SQLITE_DENY;
+		statements->meddled = statements->batched;
+		return statements->batched ? SQLITE_DENY : SQLITE_OK;
 	case SQLITE_INSERT:
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
-		/* In autocommit it would be a transaction of its own, with its own commit. */
-		if (statements->reading)
-			statements->meddled = true;
+		statements->wrote = true;
 		break;
 	}
 	return SQLITE_OK;
@@ -142,7 +140,7 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
 	 * functions) are not submissions. */
 	if (!statements->preparing)
-		return statements->batched ? authorize_function(statements, action) : SQLITE_OK;
+		return authorize_function(statements, action);
 	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
 	case SQLITE_TRANSACTION:
@@ -332,15 +330,16 @@ void ps_statements_destroy(struct ps_statements *statements)
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);
 }
 
-void ps_statements_begin_batched(struct ps_statements *statements, bool read_only)
+void ps_statements_begin_run(struct ps_statements *statements, bool batched)
 {
-	statements->batched = true;
-	statements->reading = read_only;
+	statements->batched = batched;
 	statements->meddled = false;
+	statements->wrote = false;
 }
 
-bool ps_statements_end_batched(struct ps_statements *statements)
+bool ps_statements_end_run(struct ps_statements *statements, bool *wrote)
 {
+	*wrote = statements->wrote;
 	statements->batched = false;
 	return statements->meddled;
 }

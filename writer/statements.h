@@ -84,8 +84,8 @@ struct ps_statements {
 	size_t capacity;
 	bool preparing;             /* the authorizer's word counts */
 	bool batched;               /* a statement runs in a transaction with others */
-	bool reading;               /* and only reads */
-	bool meddled;               /* and a function it called wanted what it cannot have there */
+	bool meddled;               /* and a function it called wanted to control that */
+	bool wrote;                 /* a function that a statement called has prepared a write */
 	struct ps_prepared *target; /* what the authorizer describes */
 	char inserted[128];         /* the one table of main that the target inserts into, or "" */
 	char refusal[256];          /* why it refused, or "" */
@@ -106,11 +106,11 @@ bool ps_statements_act_early(const struct ps_record *record);
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message);
 /*
- * Around a statement's run in a transaction with others. Whether a function it called asked for control of the transaction,
- * which it was denied, or prepared a write though the statement only reads.
+ * Around a statement's run, in a transaction with others or not. Whether a function that it called asked for control of that
+ * transaction, which it was denied. *wrote: one has prepared a write.
  */
-void ps_statements_begin_batched(struct ps_statements *statements, bool read_only);
-bool ps_statements_end_batched(struct ps_statements *statements);
+void ps_statements_begin_run(struct ps_statements *statements, bool batched);
+bool ps_statements_end_run(struct ps_statements *statements, bool *wrote);
 /* Prepares a text as a submission would be. False: *code and *message say why. */
 bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
                            uint32_t values, int *code, const char **message);
