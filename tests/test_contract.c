@@ -1102,6 +1102,50 @@ Test(contract, a_function_cannot_end_the_transaction_of_others)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static uint64_t run_alone(penstock *db)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+
+	expect(penstock_counters_read(db, &counters), PENSTOCK_OK);
+	return counters.alone;
+}
+
+/* With another database a transaction would hold both. */
+Test(contract, behind_what_a_function_attaches_each_statement_runs_alone)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = leave_a_transaction;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "SELECT run_text('ATTACH '':memory:'' AS other')"), PENSTOCK_OK);
+	cr_assert_eq(run_alone(db), 0);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(run_alone(db), 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* A commit without its sync would be told as durable. */
+Test(contract, a_function_cannot_change_how_commits_are_kept)
+{
+	static const char *const texts[] = { "SELECT run_text('PRAGMA synchronous=OFF')", "SELECT run_text('PRAGMA synchronous=NORMAL')",
+		                             "SELECT run_text('PRAGMA journal_mode=DELETE')",
+		                             "SELECT run_text('PRAGMA wal_autocheckpoint=1')" };
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.connect_hook = leave_a_transaction;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		expect(kit_submit(db, texts[i], 0, &handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(penstock_handle_result(handle)->cells[0].as.integer == SQLITE_AUTH, "%s", texts[i]);
+		penstock_handle_release(handle);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- run alone --------------------------------------------------------------------------------------------------- */
 
 static int times_run;

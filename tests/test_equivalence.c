@@ -1786,6 +1786,18 @@ Test(trap, what_a_function_writes_within_a_select_is_its_own_transaction)
 	             "SELECT * FROM s");
 }
 
+Test(trap, what_a_function_sets_is_set)
+{
+	EXPECT_EQUAL(FAMILY, "SELECT run_sql('PRAGMA foreign_keys=OFF')", "INSERT INTO child VALUES(1,7)",
+	             "SELECT run_sql('PRAGMA foreign_keys=ON')", "INSERT INTO child VALUES(2,8)", "SELECT * FROM child");
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))", "SELECT run_sql('PRAGMA defer_foreign_keys=ON')",
+	             "INSERT INTO now VALUES(5)", "INSERT INTO parent VALUES(5)", "SELECT * FROM now");
+	EXPECT_EQUAL("CREATE TEMP TABLE x(a)", "SELECT run_sql('PRAGMA temp_store=MEMORY')",
+	             "SELECT run_sql('PRAGMA wal_checkpoint')", "SELECT 1");
+	EXPECT_EQUAL("SELECT run_sql('ATTACH ''$D/other.db'' AS o') AS code", "CREATE TABLE o.u(a)", "INSERT INTO o.u VALUES(1)",
+	             "SELECT run_sql('DETACH o')", "SELECT * FROM o.u");
+}
+
 Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,7)", "INSERT INTO parent VALUES(7)", "INSERT INTO child VALUES(2,7)",

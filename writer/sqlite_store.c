@@ -540,7 +540,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	bool in_transaction = ps_store_in_transaction(store);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	enum ps_verdict verdict;
-	bool meddled, wrote;
+	unsigned meddled = 0;
 	int code;
 
 	if (is_stuck(store)) {
@@ -560,14 +560,16 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	} else {
 		ps_statements_begin_run(&store->statements, batched);
 		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
-		meddled = ps_statements_end_run(&store->statements, &wrote);
-		/* In autocommit it is a transaction of its own, with its own commit. */
-		if (prepared->read_only && (wrote || sqlite3_total_changes64(store->connection) != total)) {
+		meddled = ps_statements_end_run(&store->statements);
+		if (sqlite3_total_changes64(store->connection) != total)
+			meddled |= PS_WROTE;
+		/* In autocommit that is a transaction of its own, with its own commit. */
+		if (prepared->read_only && (meddled & PS_WROTE) != 0) {
 			ps_changes_trust_sqlite(store->changes);
-			meddled = true;
+			meddled |= PS_MEDDLED;
 		}
 		/* Alone it has its way, as in autocommit. */
-		if (batched && meddled && verdict != PS_BROKEN)
+		if (batched && (meddled & PS_MEDDLED) != 0 && verdict != PS_BROKEN)
 			verdict = PS_TAKE_OUT;
 	}
 	count_reprepares(store, prepared, batched);
@@ -577,6 +579,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	if (may_set) {
 		read_settings(store);
 		refuse_synchronous_off(store, outcome);
+	} else if ((meddled & PS_SET) != 0) {
+		read_settings(store);
 	}
 	return verdict;
 }
@@ -611,7 +615,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	int rc = SQLITE_OK, reprepared;
-	bool ran, meddled = false, wrote;
+	bool ran, meddled = false;
 	unsigned i;
 
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
@@ -622,7 +626,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		ps_watch_begin(&store->watch, prepared->statement);
 		ps_statements_begin_run(&store->statements, true);
 		rc = sqlite3_step(prepared->statement);
-		meddled = ps_statements_end_run(&store->statements, &wrote);
+		meddled = (ps_statements_end_run(&store->statements) & PS_MEDDLED) != 0;
 		ps_watch_end(&store->watch);
 	}
 	if (rc != SQLITE_DONE)

@@ -114,22 +114,49 @@ static void note_inserts(struct ps_statements *statements, int action, const cha
 	}
 }
 
-/* A statement of a function's. */
-static int authorize_function(struct ps_statements *statements, int action)
+/* Within a batch's transaction it would be lost, concern the others or end theirs: the statement is to run alone. */
+static int keep_out_of_batch(struct ps_statements *statements)
 {
+	if (!statements->batched)
+		return SQLITE_OK;
+	statements->meddled |= PS_MEDDLED;
+	return SQLITE_DENY;
+}
+
+/* What a statement of a function's may. */
+static int authorize_function(struct ps_statements *statements, int action, const char *first, const char *second)
+{
+	static const char *const settings[] = { "foreign_keys", "defer_foreign_keys", "temp_store" };
+
 	switch (action) {
 	case SQLITE_TRANSACTION:
 	case SQLITE_SAVEPOINT:
-		/* To end the batch's transaction would commit or lose the others'. */
-		statements->meddled = statements->batched;
-		return statements->batched ? SQLITE_DENY : SQLITE_OK;
+		return keep_out_of_batch(statements);
 	case SQLITE_INSERT:
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
-		statements->wrote = true;
-		break;
+		statements->meddled |= PS_WROTE;
+		return SQLITE_OK;
+	case SQLITE_ATTACH:
+	case SQLITE_DETACH:
+		statements->meddled |= PS_SET;
+		return keep_out_of_batch(statements);
+	case SQLITE_PRAGMA:
+		if (strcasecmp(first, "wal_checkpoint") == 0)
+			return keep_out_of_batch(statements);
+		for (size_t i = 0; second != NULL && i < sizeof settings / sizeof settings[0]; i++) {
+			if (strcasecmp(first, settings[i]) == 0) {
+				statements->meddled |= PS_SET;
+				return keep_out_of_batch(statements);
+			}
+		}
+		/* What would be OFF cannot be told before; the commit of the statement would follow it. */
+		if (second != NULL && strcasecmp(first, "synchronous") == 0)
+			return SQLITE_DENY;
+		return authorize_pragma(statements, first, second);
+	default:
+		return SQLITE_OK;
 	}
-	return SQLITE_OK;
 }
 
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database,
@@ -140,7 +167,7 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
 	 * functions) are not submissions. */
 	if (!statements->preparing)
-		return authorize_function(statements, action);
+		return statements->running ? authorize_function(statements, action, first, second) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
 	case SQLITE_TRANSACTION:
@@ -332,15 +359,14 @@ void ps_statements_destroy(struct ps_statements *statements)
 
 void ps_statements_begin_run(struct ps_statements *statements, bool batched)
 {
+	statements->running = true;
 	statements->batched = batched;
-	statements->meddled = false;
-	statements->wrote = false;
+	statements->meddled = 0;
 }
 
-bool ps_statements_end_run(struct ps_statements *statements, bool *wrote)
+unsigned ps_statements_end_run(struct ps_statements *statements)
 {
-	*wrote = statements->wrote;
-	statements->batched = false;
+	statements->running = false;
 	return statements->meddled;
 }
 

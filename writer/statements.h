@@ -74,6 +74,13 @@ void ps_registry_destroy(struct ps_registry *registry);
 /* The statement with this text, new or known; NULL without memory. */
 struct penstock_statement *ps_registry_add(struct ps_registry *registry, penstock *db, const char *sql, size_t bytes);
 
+/* What a function has prepared while the statement that called it ran. */
+enum ps_meddling {
+	PS_MEDDLED = 1, /* what is another thing within the transaction of a batch, where it was denied */
+	PS_WROTE = 2,   /* a write */
+	PS_SET = 4,     /* what changes the connection */
+};
+
 /* The writer's side of it, for one connection. */
 struct ps_statements {
 	sqlite3 *connection;
@@ -83,9 +90,9 @@ struct ps_statements {
 	size_t cached;
 	size_t capacity;
 	bool preparing;             /* the authorizer's word counts */
-	bool batched;               /* a statement runs in a transaction with others */
-	bool meddled;               /* and a function it called wanted to control that */
-	bool wrote;                 /* a function that a statement called has prepared a write */
+	bool running;               /* a statement runs */
+	bool batched;               /* in a transaction with others */
+	unsigned meddled;           /* what functions that it called have prepared: enum ps_meddling */
 	struct ps_prepared *target; /* what the authorizer describes */
 	char inserted[128];         /* the one table of main that the target inserts into, or "" */
 	char refusal[256];          /* why it refused, or "" */
@@ -105,12 +112,9 @@ bool ps_statements_act_early(const struct ps_record *record);
  */
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message);
-/*
- * Around a statement's run, in a transaction with others or not. Whether a function that it called asked for control of that
- * transaction, which it was denied. *wrote: one has prepared a write.
- */
+/* Around a statement's run, in a batch or not. What functions that it called have prepared: enum ps_meddling. */
 void ps_statements_begin_run(struct ps_statements *statements, bool batched);
-bool ps_statements_end_run(struct ps_statements *statements, bool *wrote);
+unsigned ps_statements_end_run(struct ps_statements *statements);
 /* Prepares a text as a submission would be. False: *code and *message say why. */
 bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
                            uint32_t values, int *code, const char **message);
