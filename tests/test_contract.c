@@ -37,6 +37,7 @@ static void open_fails(const char *path, const penstock_config *config, int stat
 
 Test(contract, open_says_what_is_wrong_with_the_path)
 {
+	char uri[512];
 	FILE *file;
 
 	open_fails(harness_path("missing/test.db"), NULL, PENSTOCK_CANTOPEN, "missing");
@@ -45,6 +46,8 @@ Test(contract, open_says_what_is_wrong_with_the_path)
 	open_fails(":memory:", NULL, PENSTOCK_CANTOPEN, "memory");
 	open_fails("file::memory:", NULL, PENSTOCK_CANTOPEN, "file::memory:");
 	open_fails("file::memory:?cache=shared", NULL, PENSTOCK_CANTOPEN, "memory");
+	snprintf(uri, sizeof uri, "file:%s?cache=shared", harness_path("test.db"));
+	open_fails(uri, NULL, PENSTOCK_CANTOPEN, "cache=shared readers");
 	open_fails("", NULL, PENSTOCK_MISUSE, "empty");
 	open_fails(NULL, NULL, PENSTOCK_MISUSE, "NULL");
 	expect(penstock_open("x.db", NULL, NULL), PENSTOCK_MISUSE);

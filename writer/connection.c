@@ -195,7 +195,7 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 
 static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
 {
-	const char *file = sqlite3_db_filename(connection, "main");
+	const char *file = sqlite3_db_filename(connection, "main"), *cache;
 	int status = PENSTOCK_OK;
 	size_t i;
 
@@ -203,6 +203,10 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 		return ps_error(PENSTOCK_CANTOPEN,
 		                "'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
 		                path);
+	/* With it the readers' locks would stand in the writer's way, and no busy timeout waits for those. */
+	cache = sqlite3_uri_parameter(file, "cache");
+	if (cache != NULL && strcmp(cache, "shared") == 0)
+		return ps_error(PENSTOCK_CANTOPEN, "%s is refused: with cache=shared readers lock the writer out; leave that out", path);
 	if (!ps_place_is_plain(path)) {
 		status = ps_place_check_folder(path, file, options);
 		if (status != PENSTOCK_OK)
