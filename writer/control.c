@@ -264,8 +264,7 @@ static int take_turn_locked(penstock *db, uint64_t deadline)
 /* Whether the caller's pause is still to be waited for. */
 static bool pausing_locked(const penstock *db, uint64_t pause)
 {
-	return db->control.pause == pause &&
-	       (phase_of(db) == PS_PAUSING || (phase_of(db) == PS_PAUSED && db->control.readers_opening > 0));
+	return db->control.pause == pause && (phase_of(db) == PS_PAUSING || db->control.readers_opening > 0);
 }
 
 static void withdraw_locked(penstock *db)
@@ -303,7 +302,7 @@ static int pause_locked(penstock *db, uint64_t deadline)
 			return ps_refuse(PENSTOCK_TIMEOUT);
 		}
 	}
-	if (control->pause == pause && phase_of(db) == PS_PAUSED)
+	if (control->pause == pause)
 		return PENSTOCK_OK;
 	/* Ended by a failure or a stop, whatever has come since. */
 	return ps_refuse(phase_of(db) == PS_FAILED ? PENSTOCK_FAILED : PENSTOCK_STOPPED);

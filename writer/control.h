@@ -52,7 +52,7 @@ struct ps_control {
 	char connect_message[1024];
 
 	struct cds_list_head pausers; /* waiting for their turn, the longest first */
-	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none */
+	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none: in every phase but PAUSING and PAUSED */
 	uint64_t pauses; /* there have been */
 	struct cds_list_head unpausers; /* struct ps_unpauser */
 	uint64_t pauser; /* ps_thread_number */
