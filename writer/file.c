@@ -198,7 +198,7 @@ int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked)
 	*blocked = rc == SQLITE_BUSY || copied < frames;
 	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
 	 * hook tells. */
-	if (frames >= 0 && copied >= 0)
+	if (frames >= 0)
 		file->wal_frames = *blocked ? (uint64_t)frames : 0;
 	return rc;
 }
