@@ -591,7 +591,7 @@ unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *reco
 {
 	struct penstock_statement *statement = (struct penstock_statement *)record->statement;
 
-	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE || record->alone ||
+	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE ||
 	    record->value_count != statement->row.places || ps_fuse_pauses(statement, store->schema_changes))
 		return 0;
 	return (unsigned)store->options->keys.fuse_rows;
