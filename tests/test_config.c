@@ -954,6 +954,7 @@ Test(config, other_sections_are_errors)
 	expect_file_error("[]\nbatch_max = 5\n", 1, "unknown section []");
 	expect_file_error("[ penstock ]\n", 1, "unknown section [ penstock ]");
 	expect_file_error("[Pragmas]\n", 1, "unknown section [Pragmas]");
+	expect_file_error("[Penstock]\n", 1, "unknown section [Penstock]");
 	expect_file_error("  [penstocks]\n", 1, "unknown section [penstocks]");
 	expect_file_error("[pragmas_0123456789_0123456789_0123456789_0123456789_0123456789]\n", 1, "0123456789]");
 }

@@ -76,6 +76,7 @@ Test(contract, read_only_files_are_refused)
 Test(contract, pragmas_are_checked_at_open)
 {
 	penstock_pragma slip = { "chache_size", "-4000" }, mode = { "journal_mode", "delete" };
+	penstock_pragma slip_first[] = { slip, { "cache_size", "-4321" } };
 	penstock_pragma good[] = { { "page_size", "8192" }, { "cache_size", "-4321" }, { "journal_mode", "wal" } };
 	penstock_config config;
 	sqlite3 *reader;
@@ -88,6 +89,10 @@ Test(contract, pragmas_are_checked_at_open)
 	config.pragmas = &slip;
 	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "config: ");
 	expect_message("chache_size");
+	config.pragmas = slip_first;
+	config.pragma_count = COUNT_OF(slip_first);
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "chache_size");
+	config.pragma_count = 1;
 	config.pragmas = &mode;
 	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "journal_mode");
 	expect_message("WAL");
@@ -165,6 +170,15 @@ Test(contract, open_switches_to_wal)
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT mode = 'wal' FROM (SELECT journal_mode mode FROM pragma_journal_mode)"), 1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* As on a file system without shared memory. */
+Test(contract, a_file_that_cannot_have_a_log_is_refused)
+{
+	char uri[4200];
+
+	snprintf(uri, sizeof uri, "file:%s?vfs=unix-none", harness_path("test.db"));
+	open_fails(uri, NULL, PENSTOCK_CANTOPEN, "its journal mode stays 'delete'");
 }
 
 Test(contract, relative_paths_survive_chdir)
@@ -1064,6 +1078,53 @@ Test(contract, a_function_that_begins_a_transaction_fails_its_statement)
 	}
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows(), (int)COUNT_OF(texts));
+}
+
+static void begin_and_fail(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	sqlite3_exec(sqlite3_context_db_handle(context), "BEGIN", NULL, NULL, NULL);
+	sqlite3_result_error_code(context, sqlite3_value_int(values[0]));
+}
+
+static int add_begin_and_fail(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "begin_and_fail", 1, SQLITE_UTF8, NULL, begin_and_fail, NULL, NULL);
+}
+
+/* The lock that it has met, or the disk's refusal; alone and in a batch, which a BEGIN does not excuse. */
+Test(contract, a_function_that_begins_a_transaction_and_fails_is_told_by_its_error)
+{
+	for (int batched = 0; batched <= 1; batched++) {
+		penstock_config config = kit_config();
+		penstock_handle *handle;
+		penstock *db;
+
+		config.connect_hook = add_begin_and_fail;
+		config.when_stopped = PENSTOCK_HOLD;
+		config.busy_limit_ms = 1;
+		db = batched == 0 ? kit_open_table(&config) : kit_open(&config);
+		for (int code = 0; code <= 1; code++) {
+			char text[64];
+
+			snprintf(text, sizeof text, "SELECT begin_and_fail(%d)", code == 0 ? SQLITE_BUSY : SQLITE_IOERR_READ);
+			expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(kit_submit(db, text, 0, &handle), PENSTOCK_OK);
+			if (batched)
+				expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+			cr_assert_eq(penstock_handle_result(handle)->extended_code, code == 0 ? SQLITE_BUSY : SQLITE_IOERR_READ);
+			penstock_handle_release(handle);
+			if (code == 0)
+				expect(kit_execute(db, "INSERT INTO t VALUES(2)"), PENSTOCK_OK);
+		}
+		kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+		cr_assert_eq(penstock_failure(db, NULL, 0), SQLITE_IOERR_READ);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	cr_assert_eq(rows(), 3);
 }
 
 /* Those before it in the batch would be committed with it, or lost. */
