@@ -283,6 +283,26 @@ Test(counters, a_reader_that_leaves_when_it_is_waited_for_lets_the_wal_begin_ane
 	check(sqlite3_vfs_unregister(&patient) == SQLITE_OK);
 }
 
+Test(counters, the_log_of_an_attached_file_does_not_count)
+{
+	penstock_config config = kit_config();
+	char attach[4200];
+	uint64_t before;
+	penstock *db;
+
+	kit_change(harness_path("other.db"), "PRAGMA journal_mode=WAL; CREATE TABLE z(a)");
+	db = kit_open_table(&config);
+	snprintf(attach, sizeof attach, "ATTACH '%s' AS other", harness_path("other.db"));
+	expect(kit_execute(db, attach), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	before = kit_counters(db).wal_bytes;
+	expect(kit_execute(db, "INSERT INTO other.z VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	cr_assert(before > 0);
+	cr_assert_eq(kit_counters(db).wal_bytes, before);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, syncs_of_the_wal_for_durable_outcomes)
 {
 	penstock_submission durable = { .struct_size = sizeof durable, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE };
@@ -438,18 +458,27 @@ Test(counters, inserts_that_run_as_one)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-/* 32, 8, 2, 2, and the last one alone. */
+/* 32, 8, 2, 2, and the last one alone; of 6 a quarter is none. */
 Test(counters, inserts_run_as_one_by_the_largest_number_that_fits)
 {
-	penstock_config config = kit_config();
-	penstock_statement *statement;
-	penstock *db;
+	static const struct {
+		int64_t most;
+		int rows;
+		uint64_t fused;
+	} ways[] = { { 32, 45, 44 }, { 6, 17, 12 }, { 1, 8, 0 } };
 
-	config.batch_usec = 0;
-	db = kit_open_table(&config);
-	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
-	cr_assert_eq(fused_of(db, statement, 45), 44);
-	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		penstock_config config = kit_config();
+		penstock_statement *statement;
+		penstock *db;
+
+		config.batch_usec = 0;
+		config.fuse_rows = ways[i].most;
+		db = i == 0 ? kit_open_table(&config) : kit_open(&config);
+		expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+		cr_assert_eq(fused_of(db, statement, ways[i].rows), ways[i].fused);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
 }
 
 Test(counters, inserts_into_a_table_that_was_there_before_run_as_one)

@@ -95,6 +95,12 @@ Test(handle, default_timeout_is_that_of_the_submit)
 	expect(penstock_handle_wait(before, PENSTOCK_DEFAULT_TIMEOUT), PENSTOCK_OK);
 	penstock_handle_release(before);
 	penstock_handle_release(after);
+	/* For ever: it is waited for. */
+	for (int i = 0; i < 20; i++) {
+		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(3)" };
+
+		expect(penstock_execute(db, &submission, PENSTOCK_DEFAULT_TIMEOUT, NULL), PENSTOCK_OK);
+	}
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

@@ -914,6 +914,13 @@ Test(security, a_value_longer_than_value_bytes_max_is_refused)
 	value_fails(db, insert, penstock_blob(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
 	value_fails(db, insert, penstock_text_bytes(data, 1501), SQLITE_TOOBIG, "value_bytes_max");
 	value_fails(db, "INSERT INTO t VALUES(zeroblob(?))", penstock_int64(1501), SQLITE_TOOBIG, "value_bytes_max");
+	{
+		penstock_value values[] = { penstock_blob(data, 1501), penstock_int64(1) };
+		penstock_submission submission = with_value("INSERT INTO t SELECT ? WHERE ?", values);
+
+		submission.value_count = COUNT_OF(values);
+		submission_fails(db, &submission, SQLITE_TOOBIG, "value_bytes_max");
+	}
 	value_fails(db, "INSERT INTO t SELECT a || a FROM t WHERE ?", penstock_int64(1), SQLITE_TOOBIG, "value_bytes_max");
 	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
 	cr_assert_eq(sqlite3_limit(reader, SQLITE_LIMIT_LENGTH, -1), 1500);
