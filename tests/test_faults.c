@@ -1497,20 +1497,23 @@ Test(fault, after_busy_limit_connecting_fails)
 {
 	struct opening opening;
 	sqlite3 *holder;
-	int how;
+	int how, autostart;
 
 	for (how = TO_OPEN; how <= TO_UNPAUSE; how++) {
-		init_opening(&opening, how, 5);
-		holder = open_outside();
-		run_on(holder, "BEGIN IMMEDIATE");
-		open_somehow(&opening);
-		cr_assert(opening.status == PENSTOCK_CANTOPEN, "%d: %s", how, penstock_status_name(opening.status));
-		cr_assert(strstr(opening.message, "locked") != NULL, "%s", opening.message);
-		run_on(holder, "COMMIT");
-		open_somehow(&opening);
-		cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
-		sqlite3_close(holder);
-		close_engine(opening.db);
+		for (autostart = how == TO_OPEN ? 0 : 1; autostart < 2; autostart++) {
+			init_opening(&opening, how, 5);
+			opening.config.autostart = autostart;
+			holder = open_outside();
+			run_on(holder, "BEGIN IMMEDIATE");
+			open_somehow(&opening);
+			cr_assert(opening.status == PENSTOCK_CANTOPEN, "%d: %s", how, penstock_status_name(opening.status));
+			cr_assert(strstr(opening.message, "locked") != NULL, "%s", opening.message);
+			run_on(holder, "COMMIT");
+			open_somehow(&opening);
+			cr_assert(opening.status == PENSTOCK_OK, "%d: %s", how, opening.message);
+			sqlite3_close(holder);
+			close_engine(opening.db);
+		}
 	}
 }
 
@@ -1789,9 +1792,15 @@ Test(fault, an_open_without_memory_never_blames_the_configuration)
 	penstock_pragma pragma = { "user_version", "7" };
 	penstock_config config;
 	bool failed = true;
+	char path[4200];
+	FILE *file;
 	unsigned n;
 
+	snprintf(path, sizeof path, "%s", harness_path("faults.ini"));
+	file = fopen(path, "w");
+	cr_assert(file != NULL && fputs("batch_max = 5\n[pragmas]\ncache_size = -100\n", file) >= 0 && fclose(file) == 0);
 	init_config(&config);
+	config.config_file = path;
 	config.pragmas = &pragma;
 	config.pragma_count = 1;
 	config.autostart = 0;
