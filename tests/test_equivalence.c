@@ -928,9 +928,9 @@ static int prepare_connection(sqlite3 *connection, void *arg)
 	sqlite3_create_function(connection, "interrupt_now", 1, SQLITE_UTF8, NULL, interrupt_now, NULL, NULL);
 	sqlite3_create_function(connection, "fail_with", 1, SQLITE_UTF8, NULL, fail_with, NULL, NULL);
 	sqlite3_create_function(connection, "keep_sql", 0, SQLITE_UTF8, NULL, keep_sql, NULL, NULL);
-	sqlite3_create_function(connection, "run_kept", 0, SQLITE_UTF8, NULL, run_kept, NULL, NULL);
+	sqlite3_create_function(connection, "run_kept", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, run_kept, NULL, NULL);
 	sqlite3_create_function(connection, "drop_kept", 0, SQLITE_UTF8, NULL, drop_kept, NULL, NULL);
-	sqlite3_create_function(connection, "run_sql", 1, SQLITE_UTF8, NULL, run_sql, NULL, NULL);
+	sqlite3_create_function(connection, "run_sql", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, run_sql, NULL, NULL);
 	return sqlite3_create_function(connection, "fail_code", 1, SQLITE_UTF8, NULL, fail_code, NULL, NULL);
 }
 
@@ -1591,8 +1591,11 @@ Test(equivalence, several_producers)
 
 /* ---- one by one: the traps of batching ---- */
 
-/* Eight of a registered insert that nobody listens to: the first value counts from 1, each further one is one more. */
-static void append_eight(struct list *list, const char *text)
+/*
+ * Eight of a registered insert that nobody listens to: the first value counts from 1, each further one is one more. Ragged: the
+ * last two lack a value, as do the third and the fourth.
+ */
+static void append_eight(struct list *list, const char *text, bool ragged)
 {
 	size_t i, j;
 
@@ -1607,6 +1610,10 @@ static void append_eight(struct list *list, const char *text)
 		for (j = 0; j < parameters; j++)
 			statement->values[j] = penstock_int64((int64_t)(1 + i + j));
 		statement->value_count = parameters;
+		if (ragged && i % 4 >= 2) {
+			statement->expected = WRONG_COUNT;
+			statement->value_count--;
+		}
 		append(list, statement);
 	}
 }
@@ -1623,7 +1630,11 @@ static uint64_t expect_equal_with(const struct setup *setup, const char *const *
 	for (i = 0; texts[i] != NULL; i++) {
 		/* A word before the text says what is expected. */
 		if (strncmp(texts[i], "eight:", 6) == 0) {
-			append_eight(&list, texts[i] + 6);
+			append_eight(&list, texts[i] + 6, false);
+			continue;
+		}
+		if (strncmp(texts[i], "ragged:", 7) == 0) {
+			append_eight(&list, texts[i] + 7, true);
 			continue;
 		}
 		if (strncmp(texts[i], "refused:", 8) == 0)
@@ -2137,6 +2148,11 @@ Test(trap, running_alone_changes_nothing)
 
 /* ---- what may run as one, and what may not (writer/fuse.h) ---- */
 
+#define TEN_LETTERS "abcdefghij"
+#define LONG_NAME                                                                                                      \
+	"n" TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS \
+		TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS
+
 Test(fused, plain_inserts_run_as_one)
 {
 	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE,c NOT NULL CHECK(c>0) DEFAULT 5)",
@@ -2220,6 +2236,46 @@ Test(fused, not_with_another_clause_or_shared_parameters)
 	                   "eight:INSERT INTO t VALUES(?,?) RETURNING a", "eight:INSERT INTO t VALUES(?,?),(?,?)",
 	                   "eight:INSERT INTO t VALUES(?,(SELECT count(*) FROM t)+?)",
 	                   "eight:INSERT INTO temp.t VALUES(?,?)", "eight:INSERT INTO t SELECT ?,?");
+}
+
+/* Whose values would be taken for those of the next. */
+Test(fused, not_with_one_that_lacks_a_value)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a,b)", "ragged:INSERT INTO t VALUES(?,?)", "SELECT * FROM t");
+}
+
+Test(fused, names_of_any_length)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE \"\"(a)", "eight:INSERT INTO \"\" VALUES(?)", "SELECT * FROM \"\"");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE " LONG_NAME "(a)", "eight:INSERT INTO " LONG_NAME " VALUES(?)",
+	                   "SELECT * FROM " LONG_NAME);
+}
+
+Test(fused, changes_in_a_trigger_behind_them)
+{
+	/* That of three rows, and of as many as had run as one. */
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a)", "CREATE TABLE u(a)", "CREATE TABLE w(a)", "CREATE TABLE seen(n,all_of_them)",
+	                   "CREATE TRIGGER r AFTER INSERT ON w BEGIN INSERT INTO u SELECT a FROM t WHERE rowid<=new.a;"
+	                   " INSERT INTO seen VALUES(changes(),total_changes()); END",
+	                   "eight:INSERT INTO t VALUES(?)", "INSERT INTO w VALUES(3)", "eight:INSERT INTO t VALUES(?)",
+	                   "INSERT INTO w VALUES(8)", "SELECT * FROM seen");
+}
+
+/* In autocommit SAVEPOINT is BUSY within a statement that writes, in a batch it is denied. */
+Test(fused, not_where_a_function_meddles_with_the_transaction)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a,n DEFAULT (run_sql('SAVEPOINT s')))", "eight:INSERT INTO t(a) VALUES(?)",
+	                   "SELECT * FROM t");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a CHECK(run_sql('SAVEPOINT s')=5))", "eight:INSERT INTO t VALUES(?)",
+	                   "SELECT * FROM t");
+}
+
+/* It was prepared before, so that no batch sees it coming. */
+Test(fused, not_where_a_function_writes_what_cannot_be_committed)
+{
+	EXPECT_EQUAL_FUSED(false, FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "CREATE TABLE t(a,n DEFAULT (run_kept()))",
+	                   "SELECT 1", "eight:INSERT INTO t(a) VALUES(?)", "SELECT * FROM t", "INSERT INTO parent VALUES(7)",
+	                   "SELECT * FROM child", "SELECT drop_kept()");
 }
 
 Test(fused, a_table_of_sqlite_or_of_a_module_is_left_alone)

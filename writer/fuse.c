@@ -34,7 +34,7 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 	bool fit = false;
 
 	/* SQLite's own tables are not described like others. */
-	if (table[0] == '\0' || strncasecmp(table, "sqlite_", strlen("sqlite_")) == 0)
+	if (strncasecmp(table, "sqlite_", strlen("sqlite_")) == 0)
 		return false;
 	if (sqlite3_prepare_v2(connection,
 	                       "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", -1, &query,
