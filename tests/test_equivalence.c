@@ -1809,6 +1809,14 @@ Test(trap, what_a_function_sets_is_set)
 	             "SELECT run_sql('DETACH o')", "SELECT * FROM o.u");
 }
 
+Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
+{
+	EXPECT_EQUAL("CREATE TABLE t(a UNIQUE)", "CREATE TABLE u(a)", "INSERT INTO t VALUES(5)",
+	             "INSERT INTO t VALUES(5+run_sql('INSERT INTO u VALUES(1)'))", "SELECT changes(),total_changes()",
+	             "INSERT INTO t VALUES(6+run_sql('INSERT INTO u VALUES(2)'))", "SELECT * FROM u",
+	             "INSERT INTO t VALUES(5+run_sql('CREATE TABLE v(a)'))", "SELECT * FROM v", "SELECT * FROM t");
+}
+
 Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,7)", "INSERT INTO parent VALUES(7)", "INSERT INTO child VALUES(2,7)",
@@ -2276,6 +2284,14 @@ Test(fused, not_where_a_function_writes_what_cannot_be_committed)
 	EXPECT_EQUAL_FUSED(false, FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "CREATE TABLE t(a,n DEFAULT (run_kept()))",
 	                   "SELECT 1", "eight:INSERT INTO t(a) VALUES(?)", "SELECT * FROM t", "INSERT INTO parent VALUES(7)",
 	                   "SELECT * FROM child", "SELECT drop_kept()");
+}
+
+Test(fused, what_a_function_wrote_is_undone_with_the_rows_that_fail)
+{
+	EXPECT_EQUAL(FAMILY, "INSERT INTO parent VALUES(7)", "PRAGMA user_version=1", "SELECT keep_sql()",
+	             "CREATE TABLE t(a UNIQUE,n DEFAULT (run_kept()))", "INSERT INTO t VALUES(5,0)", "SELECT 1",
+	             "eight:INSERT INTO t(a) VALUES(?)", "SELECT changes(),total_changes()", "SELECT * FROM t", "SELECT * FROM child",
+	             "SELECT drop_kept()");
 }
 
 Test(fused, a_table_of_sqlite_or_of_a_module_is_left_alone)

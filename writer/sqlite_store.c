@@ -568,6 +568,9 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 			ps_changes_trust_sqlite(store->changes);
 			meddled |= PS_MEDDLED;
 		}
+		/* In autocommit what a function wrote is undone with a statement that fails. */
+		if (verdict == PS_DONE && outcome->result.status != PENSTOCK_OK && (meddled & PS_WROTE) != 0)
+			meddled |= PS_MEDDLED;
 		/* Alone it has its way, as in autocommit. */
 		if (batched && (meddled & PS_MEDDLED) != 0 && verdict != PS_BROKEN)
 			verdict = PS_TAKE_OUT;
