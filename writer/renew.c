@@ -49,7 +49,7 @@ static int find_missing(struct renewal *renewal, sqlite3_int64 *missing)
 
 	if (!ps_disk_open(&disk, renewal->path))
 		return SQLITE_OK;
-	for (; at < renewal->size && rc == SQLITE_OK; at += PS_DISK_PIECE) {
+	for (; at < renewal->size; at += PS_DISK_PIECE) {
 		rc = read_cached(renewal, at);
 		equal = rc == SQLITE_OK ? count_equal(renewal, &disk, at) : 0;
 		*missing = at + equal > from ? at + equal : from;
