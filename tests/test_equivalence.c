@@ -1803,6 +1803,7 @@ Test(trap, what_a_function_sets_is_set)
 	             "SELECT run_sql('PRAGMA foreign_keys=ON')", "INSERT INTO child VALUES(2,8)", "SELECT * FROM child");
 	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))", "SELECT run_sql('PRAGMA defer_foreign_keys=ON')",
 	             "INSERT INTO now VALUES(5)", "INSERT INTO parent VALUES(5)", "SELECT * FROM now");
+	EXPECT_EQUAL("SELECT run_sql('PRAGMA foreign_keys'),run_sql('PRAGMA synchronous')", "SELECT 1");
 	EXPECT_EQUAL("CREATE TEMP TABLE x(a)", "SELECT run_sql('PRAGMA temp_store=MEMORY')",
 	             "SELECT run_sql('PRAGMA wal_checkpoint')", "SELECT 1");
 	EXPECT_EQUAL("SELECT run_sql('ATTACH ''$D/other.db'' AS o') AS code", "CREATE TABLE o.u(a)", "INSERT INTO o.u VALUES(1)",
@@ -1864,6 +1865,12 @@ Test(trap, defer_foreign_keys_lasts_for_one_statement)
 }
 
 /* What was prepared under it must not be kept: the actions of foreign keys are compiled in. */
+Test(trap, defer_foreign_keys_outlasts_a_pragma)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))", "PRAGMA defer_foreign_keys=ON", "PRAGMA foreign_keys",
+	             "INSERT INTO now VALUES(5) RETURNING p", "INSERT INTO now VALUES(6) RETURNING p", "SELECT * FROM now");
+}
+
 Test(trap, defer_foreign_keys_is_not_remembered)
 {
 	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
