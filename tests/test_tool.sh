@@ -198,6 +198,11 @@ printf '\xef\xbb\xbfCREATE TABLE t(a)' >mark.sql
 fresh
 penstock run t.db mark.sql
 ok sql/byte_order_mark_and_no_last_semicolon '[ $rc -eq 0 ]' 'holds "SELECT sql FROM sqlite_schema" "CREATE TABLE t(a)"'
+# Two files, each with one, put together.
+printf '\xef\xbb\xbfCREATE TABLE t(a);\n\xef\xbb\xbfCREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t WHERE a=1; DELETE FROM t WHERE a=2; END;INSERT INTO t VALUES(1)' >marks.sql
+fresh
+penstock run t.db marks.sql
+ok sql/byte_order_mark_before_a_trigger '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM sqlite_schema" 2' 'holds "SELECT count(*) FROM t" 0'
 printf "CREATE TABLE t(a);\n\nINSERT INTO t VALUES('never closed;\n" >open.sql
 fresh
 penstock run t.db open.sql

@@ -8,6 +8,7 @@
 
 #define LINE_COMMENT '-'
 #define BLOCK_COMMENT '*'
+#define MARK "\xEF\xBB\xBF" /* U+FEFF, a blank to SQLite's parser, and a word to sqlite3_complete */
 
 void split_init(struct split *split)
 {
@@ -143,10 +144,21 @@ static char comment(const struct split *split, bool last)
 	return at[1] == second ? second : 0;
 }
 
+/* How much of a byte order mark is at `scanned`. */
+static size_t mark(const struct split *split)
+{
+	size_t bytes = 0;
+
+	while (bytes < strlen(MARK) && split->scanned + bytes < split->length && split->text[split->scanned + bytes] == MARK[bytes])
+		bytes++;
+	return bytes;
+}
+
 bool split_next(struct split *split, bool last, struct split_statement *statement)
 {
 	while (split->scanned < split->length) {
 		char byte = split->text[split->scanned];
+		size_t marked;
 		char kind;
 
 		if (split->within != 0) {
@@ -182,6 +194,16 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 			split->within = kind;
 			split->scanned += 2;
 			continue;
+		case (char)0xEF: /* a MARK? */
+			/* Where files with one are put together it comes before a statement; within one it stays. */
+			marked = split->begun ? 0 : mark(split);
+			if (marked == strlen(MARK)) {
+				split->scanned += marked;
+				continue;
+			}
+			if (marked > 0 && split->scanned + marked == split->length && !last)
+				return false;
+			break;
 		case '\'':
 		case '"':
 		case '`':
