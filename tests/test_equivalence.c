@@ -1818,6 +1818,16 @@ Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
 	             "INSERT INTO t VALUES(5+run_sql('CREATE TABLE v(a)'))", "SELECT * FROM v", "SELECT * FROM t");
 }
 
+Test(trap, a_table_with_foreign_keys_that_is_dropped_sets_changes)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE log(id INTEGER PRIMARY KEY,n)", "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE)",
+	             "CREATE TABLE child(p REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)",
+	             "CREATE TRIGGER r BEFORE UPDATE ON t BEGIN INSERT INTO log(n) VALUES(new.a); END",
+	             "INSERT INTO t VALUES(20,'a'),(4,'b')", "INSERT INTO t(b) VALUES('c')", "INSERT INTO t(b) VALUES('d')",
+	             "INSERT INTO t(b) VALUES('e') RETURNING *", "UPDATE OR FAIL t SET a=a+2 WHERE a>3", "DROP TABLE child",
+	             "SELECT changes()", "UPDATE t SET a=a+3 WHERE a>14", "SELECT changes(),total_changes()");
+}
+
 Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,7)", "INSERT INTO parent VALUES(7)", "INSERT INTO child VALUES(2,7)",
@@ -1864,13 +1874,13 @@ Test(trap, defer_foreign_keys_lasts_for_one_statement)
 	             "SELECT * FROM parent");
 }
 
-/* What was prepared under it must not be kept: the actions of foreign keys are compiled in. */
 Test(trap, defer_foreign_keys_outlasts_a_pragma)
 {
 	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))", "PRAGMA defer_foreign_keys=ON", "PRAGMA foreign_keys",
 	             "INSERT INTO now VALUES(5) RETURNING p", "INSERT INTO now VALUES(6) RETURNING p", "SELECT * FROM now");
 }
 
+/* What was prepared under it must not be kept: the actions of foreign keys are compiled in. */
 Test(trap, defer_foreign_keys_is_not_remembered)
 {
 	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
