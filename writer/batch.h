@@ -56,7 +56,7 @@ bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t s
  * the ticket behind the last one delivered. False: broken.
  */
 bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
-/* Brings the WAL into the database when it has grown enough; for after the delivery. False: broken. */
+/* Brings the WAL into the database when it has grown enough, and until then has it written out; for after the delivery. False: broken. */
 bool ps_batch_checkpoint(struct ps_batch *batch);
 /* Gives every published submission in [first, limit) the outcome SHUTDOWN. Any thread that owns the consumer's side. */
 void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason);

@@ -102,9 +102,13 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 
 /* ---- durability ---- */
 
+static const char *wal_name(const struct ps_file *file)
+{
+	return sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main"));
+}
+
 static int open_wal(struct ps_file *file)
 {
-	const char *name = sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main"));
 	sqlite3_vfs *vfs = NULL;
 	int flags, rc;
 
@@ -112,7 +116,7 @@ static int open_wal(struct ps_file *file)
 	file->wal = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
 	if (file->wal == NULL)
 		return SQLITE_NOMEM;
-	rc = vfs->xOpen(vfs, name, file->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
+	rc = vfs->xOpen(vfs, wal_name(file), file->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
 	if (rc != SQLITE_OK) {
 		free(file->wal);
 		file->wal = NULL;
@@ -163,8 +167,7 @@ void ps_file_write_out(struct ps_file *file)
 		return;
 	if (file->write_out_fd < 0) {
 		/* To close it drops the locks that this process holds on the log, of which SQLite takes none. */
-		file->write_out_fd =
-			open(sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main")), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		file->write_out_fd = open(wal_name(file), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 		/* Under a VFS of the program's own there need not be such a file. */
 		file->no_write_out = file->write_out_fd < 0;
 		if (file->no_write_out)

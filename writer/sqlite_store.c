@@ -123,7 +123,6 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	status = ps_connection_open(path, options, role, true, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
-	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->changes = ps_changes_new(store->connection);
 	if (store->changes == NULL)
 		goto err_after_connection;
@@ -154,6 +153,7 @@ err_after_changes:
 	ps_changes_release(store->changes);
 err_after_connection:
 	sqlite3_close_v2(store->connection);
+	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 err_after_alloc:
 	free(store);
 	return status;
@@ -531,6 +531,18 @@ static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdic
 	                "a SQL function has begun a transaction, which is rolled back, and the statement with it");
 }
 
+/* Whether what functions did within a statement is another thing in the transaction of a batch than in autocommit. */
+static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddled, enum ps_verdict verdict,
+                             const struct ps_outcome *outcome)
+{
+	if ((meddled & PS_MEDDLED) != 0)
+		return true;
+	if ((meddled & PS_WROTE) == 0)
+		return false;
+	/* In autocommit a write within a reader is a transaction of its own; and any is undone with a statement that fails. */
+	return prepared->read_only || (verdict == PS_DONE && outcome->result.status != PENSTOCK_OK);
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
@@ -563,28 +575,20 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		meddled = ps_statements_end_run(&store->statements);
 		if (sqlite3_total_changes64(store->connection) != total)
 			meddled |= PS_WROTE;
-		/* In autocommit that is a transaction of its own, with its own commit. */
-		if (prepared->read_only && (meddled & PS_WROTE) != 0) {
+		if (prepared->read_only && (meddled & PS_WROTE) != 0)
 			ps_changes_trust_sqlite(store->changes);
-			meddled |= PS_MEDDLED;
-		}
-		/* In autocommit what a function wrote is undone with a statement that fails. */
-		if (verdict == PS_DONE && outcome->result.status != PENSTOCK_OK && (meddled & PS_WROTE) != 0)
-			meddled |= PS_MEDDLED;
 		/* Alone it has its way, as in autocommit. */
-		if (batched && (meddled & PS_MEDDLED) != 0 && verdict != PS_BROKEN)
+		if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, meddled, verdict, outcome))
 			verdict = PS_TAKE_OUT;
 	}
 	count_reprepares(store, prepared, batched);
 	ps_statements_done(prepared);
 	if (!in_transaction && ps_store_in_transaction(store))
 		end_stray_transaction(store, verdict, outcome);
-	if (may_set) {
+	if (may_set || (meddled & PS_SET) != 0)
 		read_settings(store);
+	if (may_set)
 		refuse_synchronous_off(store, outcome);
-	} else if ((meddled & PS_SET) != 0) {
-		read_settings(store);
-	}
 	return verdict;
 }
 
