@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "\xEF\xBB\xBF"
-#define MARK_BYTES (sizeof MARK - 1)
+#define MARK_BYTES (sizeof SOURCE_MARK - 1)
 
 static atomic_bool stopped;
 static int stop_event = -1;
@@ -93,9 +92,9 @@ ssize_t source_read(struct source *source, char *bytes, size_t room)
 		if (got < 0)
 			return got;
 		have += (size_t)got;
-	} while (got > 0 && have < MARK_BYTES && memcmp(bytes, MARK, have) == 0);
+	} while (got > 0 && have < MARK_BYTES && memcmp(bytes, SOURCE_MARK, have) == 0);
 	source->begun = true;
-	if (have < MARK_BYTES || memcmp(bytes, MARK, MARK_BYTES) != 0)
+	if (have < MARK_BYTES || memcmp(bytes, SOURCE_MARK, MARK_BYTES) != 0)
 		return (ssize_t)have;
 	if (have == MARK_BYTES)
 		return read_some(source, bytes, room);

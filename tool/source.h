@@ -33,6 +33,8 @@ bool source_open(struct source *source, const char *path);
 /* A zeroed source needs no closing but bears it; standard input is left alone. */
 void source_close(struct source *source);
 
+#define SOURCE_MARK "\xEF\xBB\xBF" /* the byte order mark, U+FEFF in UTF-8 */
+
 #define SOURCE_STOPPED ((ssize_t)-2)
 /*
  * Reads up to `room` bytes, which must be at least 3, as soon as there are some. 0 at the end, -1 with errno, or

@@ -6,9 +6,10 @@
 
 #include <sqlite3.h>
 
+#include "tool/source.h"
+
 #define LINE_COMMENT '-'
 #define BLOCK_COMMENT '*'
-#define MARK "\xEF\xBB\xBF" /* U+FEFF, a blank to SQLite's parser, and a word to sqlite3_complete */
 
 void split_init(struct split *split)
 {
@@ -144,12 +145,13 @@ static char comment(const struct split *split, bool last)
 	return at[1] == second ? second : 0;
 }
 
-/* How much of a byte order mark is at `scanned`. */
+/* How much of a byte order mark is at `scanned`: a blank to SQLite's parser, and a word to sqlite3_complete. */
 static size_t mark(const struct split *split)
 {
 	size_t bytes = 0;
 
-	while (bytes < strlen(MARK) && split->scanned + bytes < split->length && split->text[split->scanned + bytes] == MARK[bytes])
+	while (bytes < strlen(SOURCE_MARK) && split->scanned + bytes < split->length &&
+	       split->text[split->scanned + bytes] == SOURCE_MARK[bytes])
 		bytes++;
 	return bytes;
 }
@@ -194,10 +196,10 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 			split->within = kind;
 			split->scanned += 2;
 			continue;
-		case (char)0xEF: /* a MARK? */
+		case '\xEF':
 			/* Where files with one are put together it comes before a statement; within one it stays. */
 			marked = split->begun ? 0 : mark(split);
-			if (marked == strlen(MARK)) {
+			if (marked == strlen(SOURCE_MARK)) {
 				split->scanned += marked;
 				continue;
 			}

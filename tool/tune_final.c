@@ -88,29 +88,24 @@ static struct tune_ratio ratio_of(double *ratios, size_t count)
 	return ratio;
 }
 
-static double divide(double one, double other)
+double tune_divide(double one, double other)
 {
 	return other > 0 ? one / other : 1;
 }
 
-struct tune_ratio tune_final_rate_ratio(const struct tune_final *final, size_t finalist)
+struct tune_ratios tune_final_ratios(const struct tune_final *final, size_t finalist)
 {
-	double ratios[TUNE_ROUNDS_MAX];
+	double rates[TUNE_ROUNDS_MAX], p99s[TUNE_ROUNDS_MAX];
 	size_t i;
 
-	for (i = 0; i < final->rounds; i++)
-		ratios[i] = divide(final->finalists[finalist].rounds[i].rate, final->finalists[0].rounds[i].rate);
-	return ratio_of(ratios, final->rounds);
-}
+	for (i = 0; i < final->rounds; i++) {
+		const struct tune_figure *one = &final->finalists[finalist].rounds[i];
+		const struct tune_figure *base = &final->finalists[0].rounds[i];
 
-struct tune_ratio tune_final_p99_ratio(const struct tune_final *final, size_t finalist)
-{
-	double ratios[TUNE_ROUNDS_MAX];
-	size_t i;
-
-	for (i = 0; i < final->rounds; i++)
-		ratios[i] = divide(final->finalists[finalist].rounds[i].p99_usec, final->finalists[0].rounds[i].p99_usec);
-	return ratio_of(ratios, final->rounds);
+		rates[i] = tune_divide(one->rate, base->rate);
+		p99s[i] = tune_divide(one->p99_usec, base->p99_usec);
+	}
+	return (struct tune_ratios){ ratio_of(rates, final->rounds), ratio_of(p99s, final->rounds) };
 }
 
 /* The merits by the base's, by round. */

@@ -46,6 +46,13 @@ struct tune_ratio {
 	double middle, least, most;
 };
 
+struct tune_ratios {
+	struct tune_ratio rate, p99;
+};
+
+/* What one has by what the other has; 1 by nothing. */
+double tune_divide(double one, double other);
+
 /* Nothing when the candidate is there, or there is no room. */
 void tune_final_enter(struct tune_final *final, size_t number);
 /* The finalist that is this candidate, or count. */
@@ -54,8 +61,7 @@ size_t tune_final_find(const struct tune_final *final, size_t number);
 /* These want a round. The medians: */
 struct tune_figure tune_final_figure(const struct tune_final *final, size_t finalist);
 /* By the base's, within each round: */
-struct tune_ratio tune_final_rate_ratio(const struct tune_final *final, size_t finalist);
-struct tune_ratio tune_final_p99_ratio(const struct tune_final *final, size_t finalist);
+struct tune_ratios tune_final_ratios(const struct tune_final *final, size_t finalist);
 /* The merit by the base's; negative when the bound is not kept, and the nearer to it the better. */
 double tune_final_worth(const struct tune_final *final, size_t finalist);
 /* The relative difference that worths may show by chance; from three rounds on it says something. */

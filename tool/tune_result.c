@@ -25,24 +25,14 @@ static struct tune_figure base_figure(const struct tune_search *search)
 }
 
 /* Of the choice by the base. */
-static struct tune_ratio rate_ratio(const struct tune_search *search)
+static struct tune_ratios ratios(const struct tune_search *search)
 {
 	struct tune_figure chosen = chosen_figure(search), base = base_figure(search);
-	double ratio = base.rate > 0 ? chosen.rate / base.rate : 1;
+	double rate = tune_divide(chosen.rate, base.rate), p99 = tune_divide(chosen.p99_usec, base.p99_usec);
 
 	if (search->final.rounds > 0)
-		return tune_final_rate_ratio(&search->final, tune_final_find(&search->final, search->chosen));
-	return (struct tune_ratio){ ratio, ratio, ratio };
-}
-
-static struct tune_ratio p99_ratio(const struct tune_search *search)
-{
-	struct tune_figure chosen = chosen_figure(search), base = base_figure(search);
-	double ratio = base.p99_usec > 0 ? chosen.p99_usec / base.p99_usec : 1;
-
-	if (search->final.rounds > 0)
-		return tune_final_p99_ratio(&search->final, tune_final_find(&search->final, search->chosen));
-	return (struct tune_ratio){ ratio, ratio, ratio };
+		return tune_final_ratios(&search->final, tune_final_find(&search->final, search->chosen));
+	return (struct tune_ratios){ { rate, rate, rate }, { p99, p99, p99 } };
 }
 
 static const char *usec_text(double usec, char text[SPACE_TEXT])
@@ -97,8 +87,8 @@ static void say_choice(const struct tune_result *result, char text[SENTENCE])
 		snprintf(text, SENTENCE,
 		         "%s: the best other configuration came to %.2f of their rows/s and %.2f of their p99, which is not "
 		         "better by more than noise (%.0f %%)",
-		         base, tune_final_rate_ratio(&search->final, search->best_other).middle,
-		         tune_final_p99_ratio(&search->final, search->best_other).middle, noise);
+		         base, tune_final_ratios(&search->final, search->best_other).rate.middle,
+		         tune_final_ratios(&search->final, search->best_other).p99.middle, noise);
 	else if (search->chosen == 0)
 		snprintf(text, SENTENCE, "%s: nothing better by more than noise (%.0f %%) among %zu configurations", base, noise,
 		         measured(search));
@@ -137,15 +127,15 @@ static void say_figure(struct tune_figure figure, char text[SENTENCE])
 static void say_ratio(const struct tune_result *result, char text[SENTENCE])
 {
 	const struct tune_search *search = result->search;
-	struct tune_ratio rate = rate_ratio(search), p99 = p99_ratio(search);
+	struct tune_ratios of = ratios(search);
 
 	if (search->chosen == 0)
 		snprintf(text, SENTENCE, "1.00, being the same");
 	else if (search->final.rounds > 0)
 		snprintf(text, SENTENCE, "%.2f rows/s (%.2f to %.2f), %.2f p99 (%.2f to %.2f); median and ends of %zu rounds",
-		         rate.middle, rate.least, rate.most, p99.middle, p99.least, p99.most, search->final.rounds);
+		         of.rate.middle, of.rate.least, of.rate.most, of.p99.middle, of.p99.least, of.p99.most, search->final.rounds);
 	else
-		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", rate.middle, p99.middle,
+		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", of.rate.middle, of.p99.middle,
 		         result->interrupted ? "for lack of time: interrupted" : "for lack of time");
 }
 
@@ -273,7 +263,7 @@ static void print_final(const struct tune_search *search)
 		const struct tune_finalist *one = &search->final.finalists[i];
 
 		printf("%s\n    {\"number\": %zu, ", i > 0 ? "," : "", one->number);
-		print_ratio("rate", tune_final_rate_ratio(&search->final, i));
+		print_ratio("rate", tune_final_ratios(&search->final, i).rate);
 		printf(", \"trials\": [");
 		for (j = 0; j < search->final.rounds; j++)
 			printf("%s{\"rate\": %.6f, \"p99_usec\": %.6f}", j > 0 ? ", " : "", one->rounds[j].rate,
@@ -294,8 +284,7 @@ static void print_candidates(const struct tune_result *result)
 
 		printf("%s\n    {\"number\": %zu, \"sampled\": %s, \"pareto\": %s, ", i > 0 ? "," : "", i,
 		       one->sampled ? "true" : "false", one->pareto ? "true" : "false");
-		print_figure((struct tune_figure){ one->measure.seconds, tune_measure_rate(&one->measure),
-		                                   tune_measure_p99_usec(&one->measure) });
+		print_figure(tune_measure_figure(&one->measure));
 		printf(", \"config\": ");
 		print_point(result, &one->point);
 		printf("}");
@@ -328,9 +317,9 @@ bool tune_result_json(const struct tune_result *result)
 	printf("},\n  \"base\": {");
 	print_figure(base_figure(search));
 	printf("},\n  \"ratio\": {");
-	print_ratio("rate", rate_ratio(search));
+	print_ratio("rate", ratios(search).rate);
 	printf(", ");
-	print_ratio("p99", p99_ratio(search));
+	print_ratio("p99", ratios(search).p99);
 	printf(", \"rounds\": %zu},\n  \"why\": ", search->final.rounds);
 	say_choice(result, text);
 	json_string(text);

@@ -354,14 +354,18 @@ static enum tune_end simplify(struct tune_search *search)
 
 /* ---- the final ---- */
 
+struct tune_figure tune_measure_figure(const struct tune_measure *measure)
+{
+	return (struct tune_figure){ measure->seconds, tune_measure_rate(measure), tune_measure_p99_usec(measure) };
+}
+
 struct tune_figure tune_search_figure(const struct tune_search *search, size_t number)
 {
-	const struct tune_measure *measure = &search->candidates[number].measure;
 	size_t finalist = tune_final_find(&search->final, number);
 
 	if (search->final.rounds > 0 && finalist < search->final.count)
 		return tune_final_figure(&search->final, finalist);
-	return (struct tune_figure){ measure->seconds, tune_measure_rate(measure), tune_measure_p99_usec(measure) };
+	return tune_measure_figure(&search->candidates[number].measure);
 }
 
 static enum tune_end run_round(struct tune_search *search, double seconds)
@@ -377,11 +381,7 @@ static enum tune_end run_round(struct tune_search *search, double seconds)
 
 		if (end != TUNE_GOOD)
 			return end;
-		finalist->rounds[final->rounds] = (struct tune_figure){
-			.seconds = measure.seconds,
-			.rate = tune_measure_rate(&measure),
-			.p99_usec = tune_measure_p99_usec(&measure),
-		};
+		finalist->rounds[final->rounds] = tune_measure_figure(&measure);
 	}
 	final->rounds++;
 	return TUNE_GOOD;
@@ -441,12 +441,12 @@ static void settle_reasons(struct tune_search *search)
 {
 	size_t key;
 
+	if (search->chosen == search->contender)
+		return;
 	for (key = 0; key < SPACE_KEYS; key++) {
 		struct tune_reason *reason = &search->reasons[key];
 		bool same = space_at(search->space, &search->candidates[search->chosen].point, key) == reason->tried;
 
-		if (search->chosen == search->contender)
-			continue;
 		if (differs(search, search->chosen, key) && !same)
 			reason->why = TUNE_WHY_UNCHECKED;
 		else if (differs(search, search->chosen, key) && reason->why == TUNE_WHY_NO_GAIN)

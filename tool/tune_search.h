@@ -108,6 +108,7 @@ struct tune_search {
  */
 enum tune_end tune_search(struct tune_search *search);
 void tune_search_free(struct tune_search *search);
+struct tune_figure tune_measure_figure(const struct tune_measure *measure);
 /* Of a finalist the medians of its rounds; else of all its trials. */
 struct tune_figure tune_search_figure(const struct tune_search *search, size_t number);
 
