@@ -1166,14 +1166,6 @@ Test(contract, a_function_cannot_end_the_transaction_of_others)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-static uint64_t run_alone(penstock *db)
-{
-	penstock_counters counters = { .struct_size = sizeof counters };
-
-	expect(penstock_counters_read(db, &counters), PENSTOCK_OK);
-	return counters.alone;
-}
-
 /* With another database a transaction would hold both. */
 Test(contract, behind_what_a_function_attaches_each_statement_runs_alone)
 {
@@ -1183,9 +1175,9 @@ Test(contract, behind_what_a_function_attaches_each_statement_runs_alone)
 	config.connect_hook = leave_a_transaction;
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "SELECT run_text('ATTACH '':memory:'' AS other')"), PENSTOCK_OK);
-	cr_assert_eq(run_alone(db), 0);
+	cr_assert_eq(kit_counters(db).alone, 0);
 	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
-	cr_assert_eq(run_alone(db), 1);
+	cr_assert_eq(kit_counters(db).alone, 1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

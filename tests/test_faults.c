@@ -1538,26 +1538,43 @@ Test(fault, a_stop_ends_the_wait_of_an_unpause_for_a_lock)
 	close_engine(opening.db);
 }
 
-Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
+/* For the next three: an engine that does not wait for a lock for long, held at its gate. */
+static penstock *open_impatient_engine(penstock_log *log)
 {
 	penstock_config config;
 	penstock *db;
-	sqlite3 *holder;
-	size_t i;
 
 	init_config(&config);
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 20;
+	config.log = log;
 	new_file_with_table();
 	forget_works();
 	db = open_engine(&config);
-	holder = open_outside();
 	shut_gate(db);
-	for (i = 1; i < 8; i++)
-		submit(db, INSERT);
+	return db;
+}
+
+/* Has the gated statements run while somebody else has the lock, which is still held afterwards. */
+static sqlite3 *run_gated_without_lock(penstock *db)
+{
+	sqlite3 *holder = open_outside();
+
 	run_on(holder, "BEGIN IMMEDIATE");
 	open_gate();
 	flush(db);
+	return holder;
+}
+
+Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
+{
+	penstock *db = open_impatient_engine(NULL);
+	sqlite3 *holder;
+	size_t i;
+
+	for (i = 1; i < 8; i++)
+		submit(db, INSERT);
+	holder = run_gated_without_lock(db);
 	submit(db, INSERT);
 	flush(db);
 	submit(db, INSERT " RETURNING *");
@@ -1582,26 +1599,15 @@ Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 /* Else the last of them would hear after as many times busy_limit_ms as there are. */
 Test(fault, a_batch_waits_for_a_lock_once)
 {
-	penstock_config config;
 	sqlite3 *holder;
 	penstock *db;
 	int waits, i;
 
-	init_config(&config);
-	config.busy_timeout_ms = 0;
-	config.busy_limit_ms = 20;
-	config.log = post_lock_met;
 	sem_init(&lock_met, 0, 0);
-	new_file_with_table();
-	forget_works();
-	db = open_engine(&config);
-	holder = open_outside();
-	shut_gate(db);
+	db = open_impatient_engine(post_lock_met);
 	for (i = 1; i < 8; i++)
 		submit(db, INSERT);
-	run_on(holder, "BEGIN IMMEDIATE");
-	open_gate();
-	flush(db);
+	holder = run_gated_without_lock(db);
 	sem_getvalue(&lock_met, &waits);
 	cr_assert(waits == 1, "%d", waits);
 	sqlite3_close(holder);
@@ -1612,25 +1618,14 @@ Test(fault, a_batch_waits_for_a_lock_once)
 /* Alone they would not: a batch of them must not need it either. */
 Test(fault, reads_need_no_lock)
 {
-	penstock_config config;
-	penstock *db;
+	penstock *db = open_impatient_engine(NULL);
 	sqlite3 *holder;
 	size_t i;
 
-	init_config(&config);
-	config.busy_timeout_ms = 0;
-	config.busy_limit_ms = 20;
-	new_file_with_table();
-	forget_works();
-	db = open_engine(&config);
-	holder = open_outside();
-	shut_gate(db);
 	for (i = 1; i < 4; i++)
 		submit(db, "SELECT count(*) FROM t");
 	submit(db, "PRAGMA user_version");
-	run_on(holder, "BEGIN IMMEDIATE");
-	open_gate();
-	flush(db);
+	holder = run_gated_without_lock(db);
 	sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL);
 	sqlite3_close(holder);
 	for (i = 1; i < work_count; i++)

@@ -2,8 +2,8 @@
  * split.c - fuzzes tool/split.c, and tool/source.c in front of it
  *
  * The second opinion is the definition itself, in the slow form that the splitter exists to avoid: from the first byte that is
- * neither blank, comment, byte order mark nor semicolon, a statement goes to the first semicolon at which sqlite3_complete says yes to the whole.
- * Text, length, line and NUL mark of every statement must agree, however the input is cut into pieces.
+ * neither blank, comment, byte order mark nor semicolon, a statement goes to the first semicolon at which sqlite3_complete says
+ * yes to the whole. Text, length, line and NUL mark of every statement must agree, however the input is cut into pieces.
  *
  * And SQLite's own parser must not see more than one statement in what comes out, where it accepts it at all. (But for a byte order
  * mark within: a blank to the parser, a word to sqlite3_complete.)
