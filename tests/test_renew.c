@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "tests/shim.h"
-#include "writer/disk.h"
+#include "writer/sqlite/disk.h"
 
 #define BLOCK 4096
 #define HEADER 32

@@ -5,7 +5,7 @@
  */
 #include "tests/kit.h"
 
-#include "writer/syntax.h"
+#include "writer/sqlite/syntax.h"
 
 TestSuite(syntax, .init = kit_begin, .fini = harness_end);
 

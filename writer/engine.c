@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/thread.h"
-#include "writer/connection.h"
+#include "writer/sqlite/connection.h"
 #include "writer/writer.h"
 
 /* How often close looks whether the last caller has left; it has nothing to wait on that would outlive the engine. */

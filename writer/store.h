@@ -4,7 +4,7 @@
  * begin, run, commit, roll back, and little else. The batch above knows nothing of SQLite, so that another store (a
  * replicated one) can stand beside this one.
  *
- * A statement's verdict says what the batch must do about it; see sqlite_store.c for what SQLite makes of a failing
+ * A statement's verdict says what the batch must do about it; see sqlite/store.c for what SQLite makes of a failing
  * statement inside a transaction.
  *
  * All of it is for the writer thread alone.
@@ -16,7 +16,7 @@
 #include "core/options.h"
 #include "core/outcome.h"
 #include "queue/record.h"
-#include "writer/connection.h"
+#include "writer/sqlite/connection.h"
 
 /* The bound of the key fuse_rows. */
 #define PS_FUSE_ROWS_MAX 256

@@ -7,7 +7,7 @@
 
 #include "tests/crash/check.h"
 #include "tests/crash/disk.h"
-#include "writer/disk.h"
+#include "writer/sqlite/disk.h"
 
 #define SECTOR 512
 #define EXHAUSTIVE_MAX 10 /* unsynced changes of which every subset is tried */

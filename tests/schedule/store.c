@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "tests/schedule/scheduler.h"
-#include "writer/connection.h"
+#include "writer/sqlite/connection.h"
 #include "writer/store.h"
 
 struct store_world store_world;

@@ -1,4 +1,4 @@
-#include "writer/syntax.h"
+#include "writer/sqlite/syntax.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "writer/connection.h"
+#include "writer/sqlite/connection.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/thread.h"
-#include "writer/opened.h"
-#include "writer/place.h"
-#include "writer/renew.h"
+#include "writer/sqlite/opened.h"
+#include "writer/sqlite/place.h"
+#include "writer/sqlite/renew.h"
 
 bool ps_connection_met_lock(int code)
 {

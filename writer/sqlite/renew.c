@@ -1,9 +1,9 @@
-#include "writer/renew.h"
+#include "writer/sqlite/renew.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "writer/disk.h"
+#include "writer/sqlite/disk.h"
 
 #define HEADER_BYTES 32 /* sqlite.org/fileformat2.html#walformat */
 

@@ -23,7 +23,7 @@
 #include "core/atomic.h"
 #include "core/penstock.h"
 #include "queue/record.h"
-#include "writer/syntax.h"
+#include "writer/sqlite/syntax.h"
 
 struct ps_prepared {
 	sqlite3_stmt *statement; /* NULL: not prepared */

@@ -1,5 +1,5 @@
 /*
- * sqlite_store.c - the store over one SQLite connection in WAL mode
+ * store.c - the store over one SQLite connection in WAL mode
  *
  * What SQLite makes of a statement that fails inside a transaction (checked on 3.40.1):
  *   - a failed constraint (ABORT) undoes that statement alone, and FAIL keeps the rows before the failing one, both as in
@@ -28,13 +28,13 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "writer/changes.h"
-#include "writer/connection.h"
-#include "writer/file.h"
-#include "writer/fuse.h"
-#include "writer/rows.h"
-#include "writer/statements.h"
-#include "writer/watch.h"
+#include "writer/sqlite/changes.h"
+#include "writer/sqlite/connection.h"
+#include "writer/sqlite/file.h"
+#include "writer/sqlite/fuse.h"
+#include "writer/sqlite/rows.h"
+#include "writer/sqlite/statements.h"
+#include "writer/sqlite/watch.h"
 
 /* Without memory a rollback may fail (end_transaction); so often it is tried, a millisecond apart. */
 #define ROLLBACK_ATTEMPTS 10

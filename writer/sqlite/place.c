@@ -1,4 +1,4 @@
-#include "writer/place.h"
+#include "writer/sqlite/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

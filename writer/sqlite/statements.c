@@ -1,11 +1,11 @@
-#include "writer/statements.h"
+#include "writer/sqlite/statements.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "writer/syntax.h"
+#include "writer/sqlite/syntax.h"
 
 /* ---- registered statements ---- */
 

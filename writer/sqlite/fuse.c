@@ -1,4 +1,4 @@
-#include "writer/fuse.h"
+#include "writer/sqlite/fuse.h"
 
 #include <stdlib.h>
 #include <string.h>

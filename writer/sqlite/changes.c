@@ -1,4 +1,4 @@
-#include "writer/changes.h"
+#include "writer/sqlite/changes.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "writer/disk.h"
+#include "writer/sqlite/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

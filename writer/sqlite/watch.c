@@ -1,4 +1,4 @@
-#include "writer/watch.h"
+#include "writer/sqlite/watch.h"
 
 #include "core/clock.h"
 

@@ -23,7 +23,7 @@
 #ifndef PENSTOCK_FUSE_H
 #define PENSTOCK_FUSE_H
 
-#include "writer/statements.h"
+#include "writer/sqlite/statements.h"
 
 /* Whether the statement's next row is to run by itself, as far as is known; counts it. schema_changes counts what may have
  * made an unfit table fit. */

@@ -1,4 +1,4 @@
-#include "writer/file.h"
+#include "writer/sqlite/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "writer/place.h"
+#include "writer/sqlite/place.h"
 
 /* How old the last look for the database's file may be; so old may OKs be that nobody will find. */
 #define LOOK_NSEC PS_NSEC_PER_MSEC

@@ -1,4 +1,4 @@
-#include "writer/rows.h"
+#include "writer/sqlite/rows.h"
 
 #include <string.h>
 

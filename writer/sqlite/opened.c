@@ -1,4 +1,4 @@
-#include "writer/opened.h"
+#include "writer/sqlite/opened.h"
 
 #include <pthread.h>
 #include <stdbool.h>
