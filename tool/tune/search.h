@@ -1,5 +1,5 @@
 /*
- * tune_search.h - which configuration, within a budget of time
+ * search.h - which configuration, within a budget of time
  *
  *     check of the workload, sample
  *     -> halving: rungs of trials, the better half goes on, for about twice as long   (50 % of the budget)
@@ -12,7 +12,7 @@
  * power. A measure that misses the bound on p99 is worse than any that keeps it, and the nearer to the bound the
  * better.
  *
- * Of the finalists within the noise of the best one by the medians of the rounds (tune_final.h), the nearest to the
+ * Of the finalists within the noise of the best one by the medians of the rounds (final.h), the nearest to the
  * base is chosen, which is the base itself unless the best is better than it by more than noise.
  *
  * The noise of the halving is twice the relative standard deviation of the base's trials, of which there are two in
@@ -37,9 +37,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tool/tune_final.h"
-#include "tool/tune_space.h"
-#include "tool/tune_trial.h"
+#include "tool/tune/final.h"
+#include "tool/tune/space.h"
+#include "tool/tune/trial.h"
 
 struct tune_candidate {
 	struct space_point point;

@@ -1,4 +1,4 @@
-#include "tool/tune_space.h"
+#include "tool/tune/space.h"
 
 #include <inttypes.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-#include "tool/tune_workload.h"
+#include "tool/tune/workload.h"
 
 #include <errno.h>
 #include <inttypes.h>

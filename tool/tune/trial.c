@@ -1,4 +1,4 @@
-#include "tool/tune_trial.h"
+#include "tool/tune/trial.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "tool/report.h"
-#include "tool/tune_files.h"
+#include "tool/tune/files.h"
 
 #define TICK_MSEC 200
 #define REPORTS_MAX 5

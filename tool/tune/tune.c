@@ -3,7 +3,7 @@
  *
  *     command line -> workload read -> signals taken -> --out and scratch folder made -> configuration checked
  *     \__ until here a signal just ends us __/            |
- *                                  search (tune_search.h) -> scratch removed -> --out written -> table or JSON
+ *                                  search (search.h) -> scratch removed -> --out written -> table or JSON
  *
  * Whatever goes wrong, it is said in one place, nothing that we made is left, and the status is 2: either there is a
  * configuration or there is none.
@@ -18,14 +18,14 @@
 
 #include "tool/report.h"
 #include "tool/source.h"
-#include "tool/tune_arguments.h"
-#include "tool/tune_base.h"
-#include "tool/tune_files.h"
-#include "tool/tune_result.h"
-#include "tool/tune_search.h"
-#include "tool/tune_space.h"
-#include "tool/tune_trial.h"
-#include "tool/tune_workload.h"
+#include "tool/tune/arguments.h"
+#include "tool/tune/base.h"
+#include "tool/tune/files.h"
+#include "tool/tune/result.h"
+#include "tool/tune/search.h"
+#include "tool/tune/space.h"
+#include "tool/tune/trial.h"
+#include "tool/tune/workload.h"
 
 struct tune {
 	struct tune_arguments arguments;

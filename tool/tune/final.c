@@ -1,4 +1,4 @@
-#include "tool/tune_final.h"
+#include "tool/tune/final.h"
 
 #include <math.h>
 #include <stdlib.h>

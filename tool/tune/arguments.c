@@ -1,4 +1,4 @@
-#include "tool/tune_arguments.h"
+#include "tool/tune/arguments.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,5 +1,5 @@
 /*
- * tune_space.h - the configurations that can be tried
+ * space.h - the configurations that can be tried
  *
  * Each key that is tuned has a few levels, one of them the base's: what --config and --set give, else the default. A
  * point is one level for each key. Which keys there are, their levels, and in words what each of them does, stands in one

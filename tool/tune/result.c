@@ -1,4 +1,4 @@
-#include "tool/tune_result.h"
+#include "tool/tune/result.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /*
- * tune_base.h - the configuration that tuning starts from
+ * base.h - the configuration that tuning starts from
  *
  * It is what `penstock run` would use with the same --config and --set. The library checks the file, and says what is
  * wrong with it, when an engine is opened on it; only then is it read here, so that what is not tuned can be written into
@@ -14,8 +14,8 @@
 
 #include "core/penstock.h"
 #include "tool/options.h"
-#include "tool/tune_space.h"
-#include "tool/tune_trial.h"
+#include "tool/tune/space.h"
+#include "tool/tune/trial.h"
 
 struct tune_setting {
 	bool pragma;

@@ -1,5 +1,5 @@
 /*
- * tune_trial.h - one measured trial of one configuration
+ * trial.h - one measured trial of one configuration
  *
  *     new database -> engine opened -> setup -> | producers -> stop -> drain -> close | -> database removed
  *                                               \________ what is measured __________/
@@ -22,7 +22,7 @@
 
 #include "core/penstock.h"
 #include "tool/signals.h"
-#include "tool/tune_workload.h"
+#include "tool/tune/workload.h"
 
 struct tune_measure {
 	uint64_t statements;

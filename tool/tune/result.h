@@ -1,5 +1,5 @@
 /*
- * tune_result.h - what tuning has found: for people, for programs, and as a configuration file
+ * result.h - what tuning has found: for people, for programs, and as a configuration file
  *
  * The table and the JSON go to standard output. The file is put together in memory, so that it is written whole or not
  * at all; it names every tuned key, with its default and why it has its value, and takes over every other setting of
@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "tool/tune_arguments.h"
-#include "tool/tune_base.h"
-#include "tool/tune_search.h"
-#include "tool/tune_workload.h"
+#include "tool/tune/arguments.h"
+#include "tool/tune/base.h"
+#include "tool/tune/search.h"
+#include "tool/tune/workload.h"
 
 struct tune_result {
 	const struct tune_arguments *arguments;

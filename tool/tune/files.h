@@ -1,5 +1,5 @@
 /*
- * tune_files.h - every file that `penstock tune` makes, and their removal
+ * files.h - every file that `penstock tune` makes, and their removal
  *
  * There are two places: a scratch folder below the user's DIR, which holds one database at a time, and a new file beside
  * the one that --out names, which takes that name only when it is whole. Whoever ends the process early calls

@@ -1,5 +1,5 @@
 /*
- * tune_workload.h - what a trial submits
+ * workload.h - what a trial submits
  *
  * A workload is read once, into memory, and submitted again in every trial, so no trial waits for a disk or a pipe that
  * the database does not use. There are three kinds: SQL files, each of them one producer that keeps its order; CSV

@@ -1,5 +1,5 @@
 /*
- * tune_final.h - what the rounds of a final say
+ * final.h - what the rounds of a final say
  *
  * In a round each finalist has one trial, and is compared with the base within the round, so that a disk that becomes
  * slower hits all alike; what counts is the median of the rounds, so that one hiccup does not decide.

@@ -1,5 +1,5 @@
 /*
- * tune_arguments.h - the command line of `penstock tune`
+ * arguments.h - the command line of `penstock tune`
  *
  * As in arguments.h, whatever can be seen to be wrong without opening a file is found here. Durations have a unit: a
  * bound of 2 could be meant as milliseconds or seconds, and nobody would notice before a minute has passed.
@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "tool/options.h"
-#include "tool/tune_search.h"
-#include "tool/tune_workload.h"
+#include "tool/tune/search.h"
+#include "tool/tune/workload.h"
 
 struct tune_arguments {
 	struct options common;

@@ -1,4 +1,4 @@
-#include "tool/tune_search.h"
+#include "tool/tune/search.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "tool/tune_base.h"
+#include "tool/tune/base.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "tool/report.h"
-#include "tool/tune_files.h"
+#include "tool/tune/files.h"
 
 /* inih's lines are at most 200 bytes, with their ends and our " = ". */
 #define FILE_LINE_MAX 180

@@ -1,4 +1,4 @@
-#include "tool/tune_files.h"
+#include "tool/tune/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
