@@ -539,7 +539,7 @@ static void walk_along(struct walk *walk)
 	}
 }
 
-/* ---- the engine reads the -wal from the disk (writer/disk.h) ---- */
+/* ---- the engine reads the -wal from the disk (writer/sqlite/disk.h) ---- */
 
 static struct {
 	unsigned char *data;

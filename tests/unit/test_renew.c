@@ -1,8 +1,8 @@
 /*
- * test_renew.c - what is written of a log that was left behind (writer/renew.h)
+ * test_renew.c - what is written of a log that was left behind (writer/sqlite/renew.h)
  *
  * A VFS (shim.h) tells what the engine writes to the log. What the disk has of it is read for true in one test; in the others
- * the functions of writer/disk.h are wrapped by the linker, and bytes differ, or cannot be read, until they are written.
+ * the functions of writer/sqlite/disk.h are wrapped by the linker, and bytes differ, or cannot be read, until they are written.
  */
 #include "tests/kit.h"
 

@@ -668,7 +668,7 @@ static struct statement *draw(uint64_t *random, enum way way, bool durable, cons
 	return statement;
 }
 
-/* What may run as one (writer/fuse.h), and what only looks like it. */
+/* What may run as one (writer/sqlite/fuse.h), and what only looks like it. */
 static const struct {
 	size_t parameters;
 	const char *text;
@@ -2171,7 +2171,7 @@ Test(trap, running_alone_changes_nothing)
 	             "alone:SELECT * FROM t");
 }
 
-/* ---- what may run as one, and what may not (writer/fuse.h) ---- */
+/* ---- what may run as one, and what may not (writer/sqlite/fuse.h) ---- */
 
 #define TEN_LETTERS "abcdefghij"
 #define LONG_NAME                                                                                                      \

@@ -10,7 +10,7 @@
 # shellcheck disable=SC2016,SC2034
 
 data=${PENSTOCK_DATA:+$(readlink -f "$PENSTOCK_DATA")}
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/command/tap.sh
 . "$(dirname "$0")/tap.sh"
 
 # fresh [SQL]: no database, or a new one.

@@ -8,7 +8,7 @@
 # Conditions are strings that `ok` evaluates one by one, so that a failing test says which one does not hold.
 # shellcheck disable=SC2016,SC2034
 
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/command/tap.sh
 . "$(dirname "$0")/tap.sh"
 
 mkdir d

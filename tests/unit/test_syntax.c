@@ -1,5 +1,5 @@
 /*
- * test_syntax.c - what is known of a statement before SQLite sees it (writer/syntax.h)
+ * test_syntax.c - what is known of a statement before SQLite sees it (writer/sqlite/syntax.h)
  *
  * The tables are written out; then every text is also shown to SQLite, whose tokenizer must agree on where a statement begins.
  */

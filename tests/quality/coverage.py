@@ -2,7 +2,7 @@
 """Says what of core, queue and writer the tests reach: coverage.py COV.JSON, as gcovr --json writes it.
 
 Prints one line with the lines and branches reached, and then function by function what is not, except for the functions in
-tests/coverage-exceptions.md, which have their reason there. Fails when a function is never reached that is not listed, and when
+tests/quality/coverage-exceptions.md, which have their reason there. Fails when a function is never reached that is not listed, and when
 one is listed that there is not.
 """
 
@@ -75,7 +75,7 @@ def main():
                               (f' one way only on {spans(one_way)}' if one_way else ''))
     print(f'coverage: {100 * lines_reached / lines:.1f} % of {lines} lines, {100 * branches_reached / branches:.1f} % of '
           f'{branches} branches')
-    print(f'not reached, beside {len(listed)} functions with a reason in tests/coverage-exceptions.md:')
+    print(f'not reached, beside {len(listed)} functions with a reason in tests/quality/coverage-exceptions.md:')
     for text in partly:
         print('    ' + text)
     for text in never:

@@ -8,15 +8,15 @@ until one fails, crashes or hangs; what survives that is run once more under Add
 notice leaks and what is read or written out of bounds. A weakened memory order is first looked at by ThreadSanitizer. Prints each
 survivor and "K of N mutants killed".
 
-    tests/mutate.py --count 60 --seed 1              a run
-    tests/mutate.py --only writer/batch.c --count 9  some files only
-    tests/mutate.py --list --count 60 --seed 1       what would be tried
-    tests/mutate.py --show 17 --seed 1               one mutant as a diff
-    tests/mutate.py --results FILE --seconds 100     in pieces: run it again until it says that all are done
-    tests/mutate.py --jobs 2                         two at a time: one that hangs or syncs leaves the processor idle
+    tests/quality/mutate.py --count 60 --seed 1              a run
+    tests/quality/mutate.py --only writer/batch.c --count 9  some files only
+    tests/quality/mutate.py --list --count 60 --seed 1       what would be tried
+    tests/quality/mutate.py --show 17 --seed 1               one mutant as a diff
+    tests/quality/mutate.py --results FILE --seconds 100     in pieces: run it again until it says that all are done
+    tests/quality/mutate.py --jobs 2                         two at a time: one that hangs or syncs leaves the processor idle
 
 A survivor is either equivalent (nobody could tell) or a hole in the tests. The equivalent ones are listed, judged by a person,
-in tests/mutants-equivalent.md, and are not counted. A mutant that does not compile is not counted either.
+in tests/quality/mutants-equivalent.md, and are not counted. A mutant that does not compile is not counted either.
 """
 
 import argparse
@@ -34,8 +34,8 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-JUDGED = os.path.join(ROOT, 'tests', 'mutants-equivalent.md')
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+JUDGED = os.path.join(ROOT, 'tests', 'quality', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
@@ -176,7 +176,7 @@ def sample(count, seed, only):
 
 
 def judged():
-    """What tests/mutants-equivalent.md lists: lines "- `file`: `old` -> `new`: reason", "- `file` #2: ..." for one of several."""
+    """What tests/quality/mutants-equivalent.md lists: lines "- `file`: `old` -> `new`: reason", "- `file` #2: ..." for one of several."""
     found = set()
     if os.path.exists(JUDGED):
         with open(JUDGED, encoding='utf-8') as file:
