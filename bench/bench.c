@@ -210,7 +210,7 @@ void bench_print_targets(FILE *file)
 		struct bench_target_cells cells = bench_target_cells(&targets[i]);
 
 		fprintf(file, "%-66s %13s %13s  %-22s %s\n", targets[i].what, cells.limit, cells.median, cells.rounds,
-		       cells.verdict);
+		        cells.verdict);
 	}
 }
 

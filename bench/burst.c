@@ -67,8 +67,8 @@ static void bench_clock_function(sqlite3_context *context, int count, sqlite3_va
 static int bench_connected(sqlite3 *connection, void *arg)
 {
 	(void)arg;
-	return sqlite3_create_function_v2(connection, "bench_clock", 0, SQLITE_UTF8, NULL, bench_clock_function, NULL,
-	                                  NULL, NULL);
+	return sqlite3_create_function_v2(connection, "bench_clock", 0, SQLITE_UTF8, NULL, bench_clock_function, NULL, NULL,
+	                                  NULL);
 }
 
 struct bench_burst {
@@ -187,9 +187,9 @@ static void bench_run_burst(struct bench_case *self)
 void bench_add_burst(void)
 {
 	static const struct bench_burst all[] = {
-		{ "NORMAL", "synchronous=normal", 1, 200 },   { "NORMAL", "synchronous=normal", 100, 200 },
+		{ "NORMAL", "synchronous=normal", 1, 200 },    { "NORMAL", "synchronous=normal", 100, 200 },
 		{ "NORMAL", "synchronous=normal", 10000, 50 }, { "FULL", "synchronous=full", 1, 200 },
-		{ "FULL", "synchronous=full", 100, 200 },     { "FULL", "synchronous=full", 10000, 50 },
+		{ "FULL", "synchronous=full", 100, 200 },      { "FULL", "synchronous=full", 10000, 50 },
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {

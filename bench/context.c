@@ -97,10 +97,9 @@ static void bench_find_machine(void)
 	if (!bench_line_of("/proc/cpuinfo", "model name", model, sizeof model))
 		snprintf(model, sizeof model, "unknown processor");
 	bench_fact("machine", "%ld x %s%s", sysconf(_SC_NPROCESSORS_ONLN), model,
-	           bench_line_of("/proc/cpuinfo", "flags", flags, sizeof flags) &&
-	                           strstr(flags, "hypervisor") != NULL ?
-	                   ", virtual" :
-	                   "");
+	           bench_line_of("/proc/cpuinfo", "flags", flags, sizeof flags) && strstr(flags, "hypervisor") != NULL
+	                   ? ", virtual"
+	                   : "");
 	if (uname(&system) == 0)
 		bench_fact("kernel", "%s %s %s", system.sysname, system.release, system.machine);
 }

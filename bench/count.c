@@ -266,8 +266,7 @@ static int bench_trace(pid_t child, struct bench_counted *counted)
 
 static void bench_count_calls(unsigned long count, size_t bytes)
 {
-	struct bench_counted *counted =
-		mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct bench_counted *counted = mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t child;
 
 	if (counted == MAP_FAILED)
@@ -336,8 +335,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	count = strtoul(argv[2], NULL, 10);
-	snprintf(folder, sizeof folder, "%s/penstock-count-XXXXXX",
-	         parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+	snprintf(folder, sizeof folder, "%s/penstock-count-XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp");
 	if (mkdtemp(folder) == NULL)
 		bench_die(folder, "cannot be made; set TMPDIR to a folder for databases");
 	snprintf(path, sizeof path, "%s/count.db", folder);

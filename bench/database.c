@@ -43,11 +43,9 @@ static void bench_make_folder(void)
 {
 	const char *parent = getenv("TMPDIR");
 
-	snprintf(folder, sizeof folder, "%s/penstock-bench-XXXXXX",
-	         parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+	snprintf(folder, sizeof folder, "%s/penstock-bench-XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp");
 	if (mkdtemp(folder) == NULL) {
-		fprintf(stderr, "penstock-bench: %s: %s; set TMPDIR to a folder for databases\n", folder,
-		        strerror(errno));
+		fprintf(stderr, "penstock-bench: %s: %s; set TMPDIR to a folder for databases\n", folder, strerror(errno));
 		exit(1);
 	}
 	snprintf(database, sizeof database, "%s/bench.db", folder);
@@ -139,8 +137,8 @@ sqlite3 *bench_plain_open(const char *path, const char *synchronous, char *messa
 	char pragma[60];
 
 	snprintf(pragma, sizeof pragma, "PRAGMA synchronous=%s", synchronous);
-	if (sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-	                    NULL) == SQLITE_OK &&
+	if (sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) ==
+	            SQLITE_OK &&
 	    sqlite3_busy_timeout(connection, BUSY_TIMEOUT_MS) == SQLITE_OK &&
 	    sqlite3_exec(connection, pragma, NULL, NULL, NULL) == SQLITE_OK)
 		return connection;
@@ -156,9 +154,8 @@ sqlite3 *bench_plain_new(struct bench_case *self, const char *path, const char *
 
 	if (connection == NULL) {
 		bench_fail(self, "%s", message);
-	} else if (sqlite3_exec(connection,
-	                        "PRAGMA journal_mode=WAL; " BENCH_CREATE "; INSERT INTO t VALUES(NULL,0,'',0)", NULL,
-	                        NULL, NULL) != SQLITE_OK) {
+	} else if (sqlite3_exec(connection, "PRAGMA journal_mode=WAL; " BENCH_CREATE "; INSERT INTO t VALUES(NULL,0,'',0)",
+	                        NULL, NULL, NULL) != SQLITE_OK) {
 		bench_fail(self, "%s: %s", path, sqlite3_errmsg(connection));
 		sqlite3_close(connection);
 		connection = NULL;

@@ -45,7 +45,7 @@ enum bench_part {
 
 struct bench_seat {
 	uint64_t count;
-	uint32_t part; /* what it knows of the flood's */
+	uint32_t part;         /* what it knows of the flood's */
 	double late[LATE_MAX]; /* us */
 	size_t late_count;
 	uint64_t early;
@@ -86,14 +86,14 @@ static void bench_hold_function(sqlite3_context *context, int count, sqlite3_val
 /* On the writer thread: no reader is opened here. */
 static int bench_connected(sqlite3 *connection, void *arg)
 {
-	int status = sqlite3_create_function_v2(connection, "bench_spin", 0, SQLITE_UTF8, NULL, bench_spin_function,
-	                                        NULL, NULL, NULL);
+	int status = sqlite3_create_function_v2(connection, "bench_spin", 0, SQLITE_UTF8, NULL, bench_spin_function, NULL, NULL,
+	                                        NULL);
 
 	(void)arg;
 	writer = pthread_self();
 	if (status == SQLITE_OK)
-		status = sqlite3_create_function_v2(connection, "bench_hold", 0, SQLITE_UTF8, NULL, bench_hold_function,
-		                                    NULL, NULL, NULL);
+		status = sqlite3_create_function_v2(connection, "bench_hold", 0, SQLITE_UTF8, NULL, bench_hold_function, NULL,
+		                                    NULL, NULL);
 	return status;
 }
 
@@ -219,8 +219,7 @@ static void bench_say_late(struct bench_case *self, const struct bench_flood *fl
 
 static bool bench_hold_writer(struct bench_flood *flood, unsigned producers)
 {
-	penstock_submission hold = { .struct_size = sizeof hold,
-		                     .sql = "INSERT INTO t VALUES(NULL,0,'',bench_hold())" };
+	penstock_submission hold = { .struct_size = sizeof hold, .sql = "INSERT INTO t VALUES(NULL,0,'',bench_hold())" };
 	penstock_handle *handle;
 
 	__atomic_store_n(&held, HOLD_ASKED, __ATOMIC_RELEASE);

@@ -206,8 +206,7 @@ static size_t bench_ask(struct bench_case *self, const char *what, struct bench_
 	setenv("PENSTOCK_BENCH_QUICK", bench_quick ? "1" : "0", 1);
 	snprintf(command, sizeof command, "exec '%s' --child=%s", program, what);
 	child = popen(command, "r");
-	while (child != NULL && count < most &&
-	       fscanf(child, "%31s %lf", answers[count].name, &answers[count].value) == 2)
+	while (child != NULL && count < most && fscanf(child, "%31s %lf", answers[count].name, &answers[count].value) == 2)
 		count++;
 	if (child == NULL || pclose(child) != 0)
 		count = 0;
@@ -229,11 +228,9 @@ static double bench_answer_of(const struct bench_answer *answers, size_t count, 
 
 static void bench_judge_one(const char *what, double value, double limit, const char *unit, int decimals)
 {
-	struct bench_target target = { .figure = { value, value, value, 1 },
-		                       .limit = limit,
-		                       .at_most = true,
-		                       .unit = unit,
-		                       .decimals = decimals };
+	struct bench_target target = {
+		.figure = { value, value, value, 1 }, .limit = limit, .at_most = true, .unit = unit, .decimals = decimals
+	};
 
 	snprintf(target.what, sizeof target.what, "%s", what);
 	bench_judge(&target);

@@ -125,8 +125,8 @@ static bool bench_find_capacity(struct bench_case *self, struct bench_level *lev
 	return true;
 }
 
-static void bench_say_latency(struct bench_case *self, const struct bench_load *load,
-                              double values[PERCENTILES][ROUNDS], unsigned rounds)
+static void bench_say_latency(struct bench_case *self, const struct bench_load *load, double values[PERCENTILES][ROUNDS],
+                              unsigned rounds)
 {
 	char series[64];
 
@@ -189,8 +189,7 @@ static void bench_run_latency(struct bench_case *self)
 
 void bench_add_latency(void)
 {
-	static struct bench_level levels[] = { { "NORMAL", "synchronous=normal", 0 },
-		                               { "FULL", "synchronous=full", 0 } };
+	static struct bench_level levels[] = { { "NORMAL", "synchronous=normal", 0 }, { "FULL", "synchronous=full", 0 } };
 	static const unsigned percents[] = { 50, 80, 95 };
 	static struct bench_load loads[2][3];
 
@@ -199,8 +198,7 @@ void bench_add_latency(void)
 			struct bench_case each = { .run = bench_run_latency, .what = &loads[l][p] };
 
 			loads[l][p] = (struct bench_load){ &levels[l], percents[p] };
-			snprintf(each.name, sizeof each.name, "latency/penstock/%s/load:%u", levels[l].name,
-			         percents[p]);
+			snprintf(each.name, sizeof each.name, "latency/penstock/%s/load:%u", levels[l].name, percents[p]);
 			bench_add(&each);
 		}
 	}

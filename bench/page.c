@@ -183,8 +183,8 @@ static void bench_print_table(FILE *page, const struct bench_plot *plot, const s
 	fprintf(page, "</tbody></table></div></details>\n");
 }
 
-static bool bench_print_picture(FILE *page, const char *folder, const struct bench_plot *plot,
-                                const struct bench_axes *axes, bool narrow)
+static bool bench_print_picture(FILE *page, const char *folder, const struct bench_plot *plot, const struct bench_axes *axes,
+                                bool narrow)
 {
 	struct bench_picture picture;
 	char path[PATH_BYTES];
@@ -278,15 +278,15 @@ static void bench_print_head(FILE *page)
 	bench_print_escaped(page, bench_context_value("begun"));
 	fprintf(page, "</title>\n<style>\n");
 	bench_picture_colours(page, ":root");
-	fprintf(page, "%s</style>\n</head>\n<body>\n<main>\n<h1>Penstock, measured</h1>\n<p class=\"where\">",
-	        bench_style);
+	fprintf(page, "%s</style>\n</head>\n<body>\n<main>\n<h1>Penstock, measured</h1>\n<p class=\"where\">", bench_style);
 	bench_print_escaped(page, bench_context_value("begun"));
 	fprintf(page, ". ");
 	bench_print_escaped(page, bench_context_value("machine"));
 	fprintf(page, ". <a href=\"#context\">More about where and how</a>.</p>\n");
 	if (bench_quick)
-		bench_paragraph(page, "warning", "Made with --quick: few and short rounds, which show that everything "
-		                                 "works, not how fast it is.");
+		bench_paragraph(page, "warning",
+		                "Made with --quick: few and short rounds, which show that everything "
+		                "works, not how fast it is.");
 	if (bench_failures() > 0)
 		fprintf(page, "<p class=\"warning\">%zu cases could not be measured.</p>\n", bench_failures());
 }
@@ -358,8 +358,9 @@ bool bench_page_write(const char *folder)
 	}
 	bench_print_head(page);
 	if (!pictures)
-		bench_paragraph(page, "warning", "gnuplot was not installed where this page was made, so there are no "
-		                                 "plots; their figures are in the tables.");
+		bench_paragraph(page, "warning",
+		                "gnuplot was not installed where this page was made, so there are no "
+		                "plots; their figures are in the tables.");
 	bench_print_target_table(page);
 	for (const struct bench_plot *plot = bench_plots(); plot != NULL; plot = plot->next)
 		whole &= plot->count == 0 || bench_print_plot(page, folder, plot, pictures);

@@ -14,7 +14,7 @@
 #define LEFT 62
 #define TOP 34
 #define BOTTOM 52
-#define MARK 10 /* from the middle of the mark before a name to the name */
+#define MARK 10       /* from the middle of the mark before a name to the name */
 #define NAMES_FROM 10 /* gnuplot's number of the first; below it are the axes' labels */
 
 /* ---- colours ---- */
@@ -201,8 +201,8 @@ static void bench_order(struct bench_drawing *d)
 	for (size_t i = 0; i < d->plot->count; i++) {
 		size_t at = i;
 
-		for (; at > 0 && bench_last(&d->plot->series[d->order[at - 1]])->median <
-		                         bench_last(&d->plot->series[i])->median;
+		for (;
+		     at > 0 && bench_last(&d->plot->series[d->order[at - 1]])->median < bench_last(&d->plot->series[i])->median;
 		     at--)
 			d->order[at] = d->order[at - 1];
 		d->order[at] = i;
@@ -434,15 +434,15 @@ static void bench_print_frame(const struct bench_drawing *d)
 	        "set border 1 lc rgb '#0102%02x' lw 1\n"
 	        "unset key\n"
 	        "set grid ytics lt 1 lc rgb '#0102%02x' lw 1\n",
-	        d->width, d->height, FONT, BACKGROUND, LEFT / w, 1 - d->right / w, 1 - TOP / h, d->below / h,
-	        d->x.from - pad, d->x.to + pad, d->y.from, d->y.to, MUTED, GRID);
+	        d->width, d->height, FONT, BACKGROUND, LEFT / w, 1 - d->right / w, 1 - TOP / h, d->below / h, d->x.from - pad,
+	        d->x.to + pad, d->y.from, d->y.to, MUTED, GRID);
 	fprintf(d->script, "set label 1 ");
 	bench_print_quoted(d->script, d->axes->y_label);
 	fprintf(d->script, " at screen %.6f,%.6f left textcolor rgb '#0102%02x'\n", 10 / w, 1 - 16 / h, MUTED);
 	fprintf(d->script, "set label 2 ");
 	bench_print_quoted(d->script, d->axes->x_label);
-	fprintf(d->script, " at screen %.6f,%.6f center textcolor rgb '#0102%02x'\n",
-	        (LEFT + (w - LEFT - d->right) / 2) / w, (d->below - 38) / h, MUTED);
+	fprintf(d->script, " at screen %.6f,%.6f center textcolor rgb '#0102%02x'\n", (LEFT + (w - LEFT - d->right) / 2) / w,
+	        (d->below - 38) / h, MUTED);
 }
 
 /* ---- what gnuplot makes of it ---- */
@@ -604,8 +604,8 @@ void bench_print_escaped(FILE *file, const char *text)
 
 static void bench_print_size(FILE *file, const struct bench_picture *picture)
 {
-	fprintf(file, "viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\"", picture->width, picture->height,
-	        picture->width, picture->height);
+	fprintf(file, "viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\"", picture->width, picture->height, picture->width,
+	        picture->height);
 }
 
 void bench_picture_inline(FILE *page, const struct bench_picture *picture, const char *title, const char *class)

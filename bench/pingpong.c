@@ -67,20 +67,16 @@ static void bench_run_pingpong(struct bench_case *self)
 	}
 	if (!self->has_target)
 		return;
-	snprintf(target.what, sizeof target.what, "waiting, %s, 1 producer: time by raw autocommit",
-	         pingpong->synchronous);
+	snprintf(target.what, sizeof target.what, "waiting, %s, 1 producer: time by raw autocommit", pingpong->synchronous);
 	bench_judge(&target);
 }
 
 void bench_add_pingpong(void)
 {
 	static const struct bench_pingpong all[] = {
-		{ &bench_penstock_writer, "FULL", 0, NULL },
-		{ &bench_penstock_writer, "NORMAL", 20000, NULL },
-		{ &bench_penstock_writer, "FULL", 0, "spin_usec=0" },
-		{ &bench_penstock_writer, "NORMAL", 5000, "spin_usec=0" },
-		{ &bench_mutex_queue_writer, "FULL", 0, NULL },
-		{ &bench_mutex_queue_writer, "NORMAL", 5000, NULL },
+		{ &bench_penstock_writer, "FULL", 0, NULL },          { &bench_penstock_writer, "NORMAL", 20000, NULL },
+		{ &bench_penstock_writer, "FULL", 0, "spin_usec=0" }, { &bench_penstock_writer, "NORMAL", 5000, "spin_usec=0" },
+		{ &bench_mutex_queue_writer, "FULL", 0, NULL },       { &bench_mutex_queue_writer, "NORMAL", 5000, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {

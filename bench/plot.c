@@ -21,7 +21,7 @@ static struct bench_plot *bench_plot_of(const char *family)
 		*place = calloc(1, sizeof **place);
 		if (*place == NULL)
 			abort();
-		snprintf((*place)->family, sizeof (*place)->family, "%s", family);
+		snprintf((*place)->family, sizeof(*place)->family, "%s", family);
 	}
 	return *place;
 }

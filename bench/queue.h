@@ -150,34 +150,34 @@ static inline void bench_note_worst(struct bench_producer *me, uint64_t nsec, bo
 }
 
 /* ENQUEUE: an expression that enqueues `record` and is true when it had to wait for room. */
-#define BENCH_PRODUCE(me, record, ENQUEUE)                                                           \
-	do {                                                                                         \
-		uint64_t bench_count = 0, bench_last, bench_now, bench_due;                          \
-		bool bench_waited;                                                                   \
-		while ((me)->kind == BENCH_SATURATED && !bench_flag((me)->stop)) {                   \
-			(record).word[0] = bench_count;                                              \
-			(void)(ENQUEUE);                                                             \
-			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED);             \
-		}                                                                                    \
-		bench_last = bench_nsec();                                                           \
-		while ((me)->kind == BENCH_TIMED && !bench_flag((me)->stop)) {                       \
-			(record).word[0] = bench_count;                                              \
-			bench_waited = (ENQUEUE);                                                    \
-			bench_now = bench_nsec();                                                    \
-			bench_note_worst((me), bench_now - bench_last, bench_waited);                \
-			bench_last = bench_now;                                                      \
-			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED);             \
-		}                                                                                    \
-		while ((me)->kind == BENCH_OPEN && (bench_due = bench_think(me)) != 0) {             \
-			(record).word[0] = bench_count;                                              \
-			bench_last = bench_nsec();                                                   \
-			bench_waited = (ENQUEUE);                                                    \
-			bench_now = bench_nsec();                                                    \
-			bench_note_worst((me), bench_now - bench_last, bench_waited);                \
-			bench_histogram_note((me)->enqueue, bench_now - bench_last);                 \
-			bench_histogram_note((me)->since_due, bench_now - bench_due);                \
-			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED);             \
-		}                                                                                    \
+#define BENCH_PRODUCE(me, record, ENQUEUE)                                               \
+	do {                                                                             \
+		uint64_t bench_count = 0, bench_last, bench_now, bench_due;              \
+		bool bench_waited;                                                       \
+		while ((me)->kind == BENCH_SATURATED && !bench_flag((me)->stop)) {       \
+			(record).word[0] = bench_count;                                  \
+			(void)(ENQUEUE);                                                 \
+			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED); \
+		}                                                                        \
+		bench_last = bench_nsec();                                               \
+		while ((me)->kind == BENCH_TIMED && !bench_flag((me)->stop)) {           \
+			(record).word[0] = bench_count;                                  \
+			bench_waited = (ENQUEUE);                                        \
+			bench_now = bench_nsec();                                        \
+			bench_note_worst((me), bench_now - bench_last, bench_waited);    \
+			bench_last = bench_now;                                          \
+			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED); \
+		}                                                                        \
+		while ((me)->kind == BENCH_OPEN && (bench_due = bench_think(me)) != 0) { \
+			(record).word[0] = bench_count;                                  \
+			bench_last = bench_nsec();                                       \
+			bench_waited = (ENQUEUE);                                        \
+			bench_now = bench_nsec();                                        \
+			bench_note_worst((me), bench_now - bench_last, bench_waited);    \
+			bench_histogram_note((me)->enqueue, bench_now - bench_last);     \
+			bench_histogram_note((me)->since_due, bench_now - bench_due);    \
+			__atomic_store_n(&(me)->count, ++bench_count, __ATOMIC_RELAXED); \
+		}                                                                        \
 	} while (0)
 
 /* DEQUEUE: an expression that takes some records, adds to me->sum, and is the number taken. */

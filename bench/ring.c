@@ -129,8 +129,8 @@ static void bench_compare_speed(struct bench_comparison *comparison, unsigned pr
 			size_t turn = (i + r) % n;
 
 			if (bench_takes_part(comparison->standings[turn].queue, producers, r))
-				bench_run_round(comparison->standings[turn].queue, producers, BENCH_SATURATED, 0,
-				                ROUND_NSEC, &result[turn]);
+				bench_run_round(comparison->standings[turn].queue, producers, BENCH_SATURATED, 0, ROUND_NSEC,
+				                &result[turn]);
 		}
 		for (i = 0; i < n; i++) {
 			if (!bench_takes_part(comparison->standings[i].queue, producers, r))
@@ -162,8 +162,8 @@ static void bench_compare_worst(struct bench_comparison *comparison, unsigned pr
 
 			if (!bench_takes_part(comparison->standings[turn].queue, producers, r))
 				continue;
-			bench_run_round(comparison->standings[turn].queue, producers, BENCH_TIMED, 0,
-			                TIMED_ROUND_NSEC, &result);
+			bench_run_round(comparison->standings[turn].queue, producers, BENCH_TIMED, 0, TIMED_ROUND_NSEC,
+			                &result);
 			room[turn][taken[turn]] = result.worst_room;
 			worst[turn][taken[turn]++] = result.worst;
 		}
@@ -261,9 +261,7 @@ static void bench_run_ring(struct bench_case *self)
 
 static void bench_judge_worst(const char *kind, struct bench_spread figure)
 {
-	struct bench_target target = {
-		.figure = figure, .limit = SLICES_MAX, .at_most = true, .unit = " sl.", .decimals = 2
-	};
+	struct bench_target target = { .figure = figure, .limit = SLICES_MAX, .at_most = true, .unit = " sl.", .decimals = 2 };
 
 	snprintf(target.what, sizeof target.what, "ring, worst enqueue of any count, %s", kind);
 	bench_judge(&target);
@@ -302,9 +300,7 @@ static void bench_run_worst(struct bench_case *self)
 static void bench_run_scaling(struct bench_case *self)
 {
 	const struct bench_queue *penstock = bench_queues()[0];
-	struct bench_target target = {
-		.what = "ring, 64 producers by 2 producers", .limit = 0.7, .unit = " x", .decimals = 2
-	};
+	struct bench_target target = { .what = "ring, 64 producers by 2 producers", .limit = 0.7, .unit = " x", .decimals = 2 };
 	static struct bench_round two, many;
 	unsigned rounds = bench_rounds(ROUNDS), r;
 	double ratio[ROUNDS], rate[ROUNDS];

@@ -10,9 +10,9 @@
 #include <time.h>
 
 #define WARM_UP_NSEC 5000000
-#define QUICK_PART 60 /* in quick mode a round takes this part of its time */
-#define THINK_MOST 8.0             /* times the average */
-#define STALL_AFTER_NSEC 20000000  /* what runs on behind a stall until the stop */
+#define QUICK_PART 60             /* in quick mode a round takes this part of its time */
+#define THINK_MOST 8.0            /* times the average */
+#define STALL_AFTER_NSEC 20000000 /* what runs on behind a stall until the stop */
 
 struct bench_thread {
 	const struct bench_queue *queue;
@@ -175,8 +175,7 @@ static void bench_worst_of(double *worst, double *worst_room)
 	*worst = fmax(*worst, *worst_room);
 }
 
-static void bench_result_of(struct bench_round *round, const struct bench_instant *before,
-                            const struct bench_instant *after)
+static void bench_result_of(struct bench_round *round, const struct bench_instant *before, const struct bench_instant *after)
 {
 	double sum = 0, squares = 0, least = INFINITY, most = 0;
 

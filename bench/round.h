@@ -22,8 +22,8 @@ struct bench_round {
 };
 
 /* nsec: how long, when not in quick mode. rate: OPEN only, how many enqueues a second are due, all producers together. */
-void bench_run_round(const struct bench_queue *queue, unsigned producers, enum bench_kind kind, double rate,
-                     uint64_t nsec, struct bench_round *round);
+void bench_run_round(const struct bench_queue *queue, unsigned producers, enum bench_kind kind, double rate, uint64_t nsec,
+                     struct bench_round *round);
 
 struct bench_stalled_round {
 	double nsec;       /* how long the one stood still */

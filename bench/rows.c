@@ -24,8 +24,8 @@
 #include "bench/crew.h"
 #include "bench/plot.h"
 
-#define ROUNDS 5      /* of what has a target */
-#define ROUNDS_FEW 2  /* of everything else */
+#define ROUNDS 5     /* of what has a target */
+#define ROUNDS_FEW 2 /* of everything else */
 #define ROWS_MIN 0.95
 #define WAIT_MANY_MIN 15.0
 #define TARGET_BATCH 1000
@@ -234,17 +234,15 @@ static void bench_say_write(struct bench_case *self, const struct bench_write *w
 		snprintf(target.what, sizeof target.what, "durable, %s, %u producers: rate by raw autocommit FULL",
 		         write->task.synchronous, write->task.producers);
 	else
-		snprintf(target.what, sizeof target.what, "rows/s, %s, %u producers: by the raw loop",
-		         write->task.synchronous, write->task.producers);
+		snprintf(target.what, sizeof target.what, "rows/s, %s, %u producers: by the raw loop", write->task.synchronous,
+		         write->task.producers);
 	bench_judge(&target);
 }
 
 static void bench_run_write(struct bench_case *self)
 {
 	struct bench_write write = *(const struct bench_write *)self->what;
-	struct bench_figures figures = { .rounds = self->has_target ? bench_rounds(ROUNDS)
-		                                 : bench_quick      ? 1
-		                                                    : ROUNDS_FEW };
+	struct bench_figures figures = { .rounds = self->has_target ? bench_rounds(ROUNDS) : bench_quick ? 1 : ROUNDS_FEW };
 	uint64_t autocommits;
 	const char *left_out = write.writer->left_out == NULL ? NULL : write.writer->left_out();
 
@@ -255,8 +253,8 @@ static void bench_run_write(struct bench_case *self)
 	autocommits = bench_raw_autocommits(self);
 	if (autocommits == 0)
 		return;
-	write.task.rows = write.task.waits ? bench_rows_to_wait_for(&write, autocommits)
-	                                   : bench_rows_to_fire(&write.task, autocommits);
+	write.task.rows =
+		write.task.waits ? bench_rows_to_wait_for(&write, autocommits) : bench_rows_to_fire(&write.task, autocommits);
 	if (write.writer->contends && write.task.producers > 1 && write.task.batch == 1 &&
 	    strcmp(write.task.synchronous, "FULL") == 0)
 		write.task.rows /= 10;
@@ -287,8 +285,7 @@ static void bench_add_write(const struct bench_write *write, bool has_target, bo
 	writes[count] = *write;
 	each.what = &writes[count++];
 	snprintf(each.name, sizeof each.name, "write/%s/%s/%s/producers:%u/batch:%u", write->writer->name,
-	         write->task.synchronous, write->task.waits ? "durable" : "none", write->task.producers,
-	         write->task.batch);
+	         write->task.synchronous, write->task.waits ? "durable" : "none", write->task.producers, write->task.batch);
 	bench_add(&each);
 }
 
@@ -337,8 +334,8 @@ const char *bench_writers_left_out(void)
 		const char *reason = peers[w]->left_out == NULL ? NULL : peers[w]->left_out();
 
 		if (reason != NULL)
-			snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s (%s)",
-			         names[0] == '\0' ? "" : ", ", peers[w]->name, reason);
+			snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s (%s)", names[0] == '\0' ? "" : ", ",
+			         peers[w]->name, reason);
 	}
 	return names[0] == '\0' ? "none" : names;
 }

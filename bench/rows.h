@@ -13,10 +13,10 @@
 struct bench_task {
 	const char *synchronous; /* "NORMAL" or "FULL" */
 	unsigned producers;
-	unsigned batch; /* most rows in a transaction; 1: autocommit */
-	uint64_t rows;  /* in all, a multiple of the producers */
-	bool waits;     /* each producer for each outcome, before its next row */
-	bool durable;   /* it waits until the row is on the disk, whatever `synchronous` says; Penstock alone can do
+	unsigned batch;  /* most rows in a transaction; 1: autocommit */
+	uint64_t rows;   /* in all, a multiple of the producers */
+	bool waits;      /* each producer for each outcome, before its next row */
+	bool durable;    /* it waits until the row is on the disk, whatever `synchronous` says; Penstock alone can do
 	                 * that under NORMAL */
 	const char *key; /* another of Penstock's, "name=value", or NULL */
 };

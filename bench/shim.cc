@@ -161,8 +161,8 @@ size_t bench_shim_run(bool silent)
 
 	if (silent)
 		shown = &none;
-	return output.file.empty() ? benchmark::RunSpecifiedBenchmarks(shown) :
-	                             benchmark::RunSpecifiedBenchmarks(shown, &to_file);
+	return output.file.empty() ? benchmark::RunSpecifiedBenchmarks(shown)
+	                           : benchmark::RunSpecifiedBenchmarks(shown, &to_file);
 }
 
 bool bench_shim_prints_text()

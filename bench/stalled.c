@@ -20,7 +20,7 @@
 #define STALL_MSEC 50
 #define RATE 40000 /* 2000 in a stall, half of what the queue holds */
 
-_Static_assert(STALL_MSEC * RATE / 1000 * 2 <= BENCH_CAPACITY, "what is due during a stall fits into the queue");
+_Static_assert(STALL_MSEC *RATE / 1000 * 2 <= BENCH_CAPACITY, "what is due during a stall fits into the queue");
 
 struct bench_standing {
 	const struct bench_queue *queue;

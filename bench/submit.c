@@ -42,9 +42,9 @@ static const struct bench_variant {
 	enum bench_how how;
 	unsigned payload; /* bytes; 0: the row */
 } bench_variants[] = {
-	{ "clock", CLOCK, 0 },         { "row/held", HELD, 0 },     { "row/running", RUNNING, 0 },
-	{ "row/handle", HANDLE, 0 },   { "row/asleep", ASLEEP, 0 }, { "8", HELD, 8 },
-	{ "64", HELD, 64 },            { "256", HELD, 256 },        { "4096", HELD, PAYLOAD_MAX },
+	{ "clock", CLOCK, 0 },       { "row/held", HELD, 0 },     { "row/running", RUNNING, 0 },
+	{ "row/handle", HANDLE, 0 }, { "row/asleep", ASLEEP, 0 }, { "8", HELD, 8 },
+	{ "64", HELD, 64 },          { "256", HELD, 256 },        { "4096", HELD, PAYLOAD_MAX },
 };
 #define VARIANTS (sizeof bench_variants / sizeof bench_variants[0])
 #define ROW_HELD 1
@@ -93,9 +93,7 @@ static int bench_connect(sqlite3 *connection, void *arg)
 
 static void bench_hold_writer(penstock *db)
 {
-	penstock_submission hold = { .struct_size = sizeof hold,
-		                     .sql = "SELECT bench_hold()",
-		                     .flags = PENSTOCK_RUN_ALONE };
+	penstock_submission hold = { .struct_size = sizeof hold, .sql = "SELECT bench_hold()", .flags = PENSTOCK_RUN_ALONE };
 
 	__atomic_store_n(&bench_hold, 1, __ATOMIC_RELEASE);
 	penstock_submit(db, &hold, PENSTOCK_FOREVER, NULL);
@@ -141,8 +139,7 @@ static bool bench_burst(penstock *db, struct bench_thing *thing, bool with_handl
 		const penstock_submission *submission = bench_thing_next(thing, i);
 		uint64_t before = bench_nsec();
 
-		whole &= penstock_submit(db, submission, PENSTOCK_FOREVER, with_handle ? &handles[i] : NULL) ==
-		         PENSTOCK_OK;
+		whole &= penstock_submit(db, submission, PENSTOCK_FOREVER, with_handle ? &handles[i] : NULL) == PENSTOCK_OK;
 		samples[i] = (double)(bench_nsec() - before);
 	}
 	return whole;
@@ -357,10 +354,9 @@ static struct bench_submits *bench_submit_now(struct bench_case *self)
 		bench_fail(self, "%s", penstock_error_message());
 	} else {
 		bench_row_init(&thing.row, insert);
-		thing.one = (penstock_submission){ .struct_size = sizeof thing.one,
-			                           .statement = payload,
-			                           .values = &thing.value,
-			                           .value_count = 1 };
+		thing.one = (penstock_submission){
+			.struct_size = sizeof thing.one, .statement = payload, .values = &thing.value, .value_count = 1
+		};
 		submits->whole = bench_measure_submits(self, db, &thing, submits);
 	}
 	penstock_close(db, PENSTOCK_FOREVER);

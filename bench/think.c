@@ -84,8 +84,8 @@ static struct bench_comparison *bench_compare_now(unsigned producers)
 
 			if (!bench_takes_part(comparison->standings[turn].queue, producers, r))
 				continue;
-			bench_run_round(comparison->standings[turn].queue, producers, BENCH_OPEN, THINK_RATE,
-			                ROUND_NSEC, &round);
+			bench_run_round(comparison->standings[turn].queue, producers, BENCH_OPEN, THINK_RATE, ROUND_NSEC,
+			                &round);
 			bench_sample_round(&samples[turn], taken[turn]++, &round);
 		}
 	}

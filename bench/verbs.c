@@ -39,8 +39,8 @@
 #define CYCLES_UNJUDGED 100
 #define CYCLES_MIN 10
 #define CASE_NSEC UINT64_C(8000000000) /* no more cycles after this, on a machine that is too slow for all of them */
-#define RUN_NSEC 5000000 /* of load between two verbs */
-#define REFUSED_NSEC 12500 /* times the number of producers */
+#define RUN_NSEC 5000000               /* of load between two verbs */
+#define REFUSED_NSEC 12500             /* times the number of producers */
 #define GRACE_CYCLES 2000
 #define GRACE_RUN_NSEC 500000
 #define BEYOND_MAX_USEC 1000.0
@@ -132,11 +132,9 @@ struct bench_busy {
 	uint32_t stop;
 };
 
-static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load,
-                             unsigned producers)
+static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load, unsigned producers)
 {
-	const char *keys[] = { "synchronous=normal", "ring_slots=16384", load == SMALL ? "wal_bytes_max=64k" : NULL,
-		               NULL };
+	const char *keys[] = { "synchronous=normal", "ring_slots=16384", load == SMALL ? "wal_bytes_max=64k" : NULL, NULL };
 	penstock_statement *insert;
 
 	busy->stop = 0;
@@ -236,8 +234,7 @@ static void bench_judge_p99(const double *sorted, size_t count, const char *beyo
 {
 	struct bench_target target = { .limit = BEYOND_MAX_USEC, .at_most = true, .unit = " us" };
 
-	target.figure =
-		(struct bench_spread){ bench_quantile(sorted, count, 0.99), sorted[0], sorted[count - 1], count };
+	target.figure = (struct bench_spread){ bench_quantile(sorted, count, 0.99), sorted[0], sorted[count - 1], count };
 	snprintf(target.what, sizeof target.what, "%s beyond %s, p99, 8 at it, %s", verb->name, beyond_what,
 	         bench_loads[verb->load]);
 	bench_judge(&target);
@@ -312,8 +309,7 @@ void bench_add_verbs(void)
 	static const struct {
 		enum bench_load load;
 		unsigned producers;
-	} places[] = { { IDLE, 0 },  { WAITING, 8 },  { FULL, 8 }, { SMALL, 8 },
-		       { WAITING, 64 }, { FULL, 64 }, { SMALL, 64 } };
+	} places[] = { { IDLE, 0 }, { WAITING, 8 }, { FULL, 8 }, { SMALL, 8 }, { WAITING, 64 }, { FULL, 64 }, { SMALL, 64 } };
 	enum { PLACES = sizeof places / sizeof places[0] };
 	static struct bench_verb verbs[2 * PLACES];
 	static const enum bench_load loads[] = { WAITING, FULL };

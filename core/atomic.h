@@ -50,32 +50,31 @@
 
 #ifdef PENSTOCK_BUILTIN_ATOMICS
 
-#define PS_ATOMIC_OPERATIONS(suffix, type)                                                                             \
-	static inline type ps_load_relaxed_##suffix(const type *word)                                                  \
-	{                                                                                                              \
-		return __atomic_load_n(word, __ATOMIC_RELAXED);                                                        \
-	}                                                                                                              \
-	static inline type ps_load_acquire_##suffix(const type *word)                                                  \
-	{                                                                                                              \
-		return __atomic_load_n(word, __ATOMIC_ACQUIRE);                                                        \
-	}                                                                                                              \
-	static inline void ps_store_relaxed_##suffix(type *word, type value)                                           \
-	{                                                                                                              \
-		__atomic_store_n(word, value, __ATOMIC_RELAXED);                                                       \
-	}                                                                                                              \
-	static inline void ps_store_release_##suffix(type *word, type value)                                           \
-	{                                                                                                              \
-		__atomic_store_n(word, value, __ATOMIC_RELEASE);                                                       \
-	}                                                                                                              \
-	/* On failure *expected is what was found. */                                                                  \
-	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                   \
-	{                                                                                                              \
-		return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST,                   \
-		                                   __ATOMIC_SEQ_CST);                                                  \
-	}                                                                                                              \
-	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                      \
-	{                                                                                                              \
-		return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);                                              \
+#define PS_ATOMIC_OPERATIONS(suffix, type)                                                                              \
+	static inline type ps_load_relaxed_##suffix(const type *word)                                                   \
+	{                                                                                                               \
+		return __atomic_load_n(word, __ATOMIC_RELAXED);                                                         \
+	}                                                                                                               \
+	static inline type ps_load_acquire_##suffix(const type *word)                                                   \
+	{                                                                                                               \
+		return __atomic_load_n(word, __ATOMIC_ACQUIRE);                                                         \
+	}                                                                                                               \
+	static inline void ps_store_relaxed_##suffix(type *word, type value)                                            \
+	{                                                                                                               \
+		__atomic_store_n(word, value, __ATOMIC_RELAXED);                                                        \
+	}                                                                                                               \
+	static inline void ps_store_release_##suffix(type *word, type value)                                            \
+	{                                                                                                               \
+		__atomic_store_n(word, value, __ATOMIC_RELEASE);                                                        \
+	}                                                                                                               \
+	/* On failure *expected is what was found. */                                                                   \
+	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                    \
+	{                                                                                                               \
+		return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+	}                                                                                                               \
+	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                       \
+	{                                                                                                               \
+		return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);                                               \
 	}
 
 PS_ATOMIC_OPERATIONS(u32, uint32_t)
@@ -97,42 +96,42 @@ static inline void ps_stall(void)
 
 #include <ck_pr.h>
 
-#define PS_ATOMIC_OPERATIONS(suffix, bits, type)                                                                       \
-	static inline type ps_load_relaxed_##suffix(const type *word)                                                  \
-	{                                                                                                              \
-		return ck_pr_load_##bits(word);                                                                        \
-	}                                                                                                              \
-	static inline type ps_load_acquire_##suffix(const type *word)                                                  \
-	{                                                                                                              \
-		type value = ck_pr_load_##bits(word);                                                                  \
-		ck_pr_fence_acquire();                                                                                 \
-		return value;                                                                                          \
-	}                                                                                                              \
-	static inline void ps_store_relaxed_##suffix(type *word, type value)                                           \
-	{                                                                                                              \
-		ck_pr_store_##bits(word, value);                                                                       \
-	}                                                                                                              \
-	static inline void ps_store_release_##suffix(type *word, type value)                                           \
-	{                                                                                                              \
-		ck_pr_fence_release();                                                                                 \
-		ck_pr_store_##bits(word, value);                                                                       \
-	}                                                                                                              \
-	/* On failure *expected is what was found. */                                                                  \
-	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                   \
-	{                                                                                                              \
-		bool swapped;                                                                                          \
-		ck_pr_fence_release();                                                                                 \
-		swapped = ck_pr_cas_##bits##_value(word, *expected, desired, expected);                                \
-		ck_pr_fence_acquire();                                                                                 \
-		return swapped;                                                                                        \
-	}                                                                                                              \
-	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                      \
-	{                                                                                                              \
-		type before;                                                                                           \
-		ck_pr_fence_release();                                                                                 \
-		before = ck_pr_faa_##bits(word, value);                                                                \
-		ck_pr_fence_acquire();                                                                                 \
-		return before;                                                                                         \
+#define PS_ATOMIC_OPERATIONS(suffix, bits, type)                                                  \
+	static inline type ps_load_relaxed_##suffix(const type *word)                             \
+	{                                                                                         \
+		return ck_pr_load_##bits(word);                                                   \
+	}                                                                                         \
+	static inline type ps_load_acquire_##suffix(const type *word)                             \
+	{                                                                                         \
+		type value = ck_pr_load_##bits(word);                                             \
+		ck_pr_fence_acquire();                                                            \
+		return value;                                                                     \
+	}                                                                                         \
+	static inline void ps_store_relaxed_##suffix(type *word, type value)                      \
+	{                                                                                         \
+		ck_pr_store_##bits(word, value);                                                  \
+	}                                                                                         \
+	static inline void ps_store_release_##suffix(type *word, type value)                      \
+	{                                                                                         \
+		ck_pr_fence_release();                                                            \
+		ck_pr_store_##bits(word, value);                                                  \
+	}                                                                                         \
+	/* On failure *expected is what was found. */                                             \
+	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)              \
+	{                                                                                         \
+		bool swapped;                                                                     \
+		ck_pr_fence_release();                                                            \
+		swapped = ck_pr_cas_##bits##_value(word, *expected, desired, expected);           \
+		ck_pr_fence_acquire();                                                            \
+		return swapped;                                                                   \
+	}                                                                                         \
+	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */ \
+	{                                                                                         \
+		type before;                                                                      \
+		ck_pr_fence_release();                                                            \
+		before = ck_pr_faa_##bits(word, value);                                           \
+		ck_pr_fence_acquire();                                                            \
+		return before;                                                                    \
 	}
 
 PS_ATOMIC_OPERATIONS(u32, 32, uint32_t)

@@ -57,12 +57,12 @@ static int check_section(const struct source *source, const char *line, const ch
 	length = bracket - name;
 	if (!(length == 8 && memcmp(name, "penstock", 8) == 0) && !(length == 7 && memcmp(name, "pragmas", 7) == 0))
 		return ps_error(PENSTOCK_CONFIG, "%s: unknown section [%.*s]; there are [penstock] and [pragmas]",
-				source->origin, length, name);
+		                source->origin, length, name);
 	for (rest = bracket + 1; rest < end && is_blank(*rest); rest++)
 		;
 	if (rest < end && *rest != ';' && *rest != '#')
-		return ps_error(PENSTOCK_CONFIG, "%s: text behind [%.*s]; a setting needs its own line",
-				source->origin, length, name);
+		return ps_error(PENSTOCK_CONFIG, "%s: text behind [%.*s]; a setting needs its own line", source->origin, length,
+		                name);
 	return PENSTOCK_OK;
 }
 
@@ -79,14 +79,15 @@ static int check_line(const struct source *source, const char *line, const char 
 	for (byte = line; byte < end; byte++) {
 		if (!is_text(*byte))
 			return ps_error(PENSTOCK_CONFIG, "%s: byte 0x%02x is not text; the file has to be UTF-8 text",
-					source->origin, (unsigned char)*byte);
+			                source->origin, (unsigned char)*byte);
 	}
 	/* inih would skip it in the first line, behind blanks and behind another one. */
 	if (begins_with_mark(line, end))
-		return ps_error(PENSTOCK_CONFIG, "%s: a byte order mark that is not at the beginning of the file", source->origin);
+		return ps_error(PENSTOCK_CONFIG, "%s: a byte order mark that is not at the beginning of the file",
+		                source->origin);
 	if (end - line > room - 2)
 		return ps_error(PENSTOCK_CONFIG, "%s: the line has %td bytes; at most %d are possible", source->origin,
-				end - line, room - 2);
+		                end - line, room - 2);
 	return line < end && *line == '[' ? check_section(source, line, end) : PENSTOCK_OK;
 }
 
@@ -146,8 +147,7 @@ static int open_file(const char *path, FILE **file)
 	if (descriptor >= 0 && fstat(descriptor, &info) == 0) {
 		if (S_ISFIFO(info.st_mode)) {
 			close(descriptor);
-			return ps_error(PENSTOCK_CANTOPEN, "the configuration file %s is a pipe; it has to be a file",
-					path);
+			return ps_error(PENSTOCK_CANTOPEN, "the configuration file %s is a pipe; it has to be a file", path);
 		}
 		*file = fdopen(descriptor, "r");
 	}
@@ -178,8 +178,7 @@ static int load(struct source *source)
 		int reason = errno;
 
 		fclose(file);
-		return ps_error(PENSTOCK_CANTOPEN, "cannot read the configuration file %s: %s", source->path,
-				strerror(reason));
+		return ps_error(PENSTOCK_CANTOPEN, "cannot read the configuration file %s: %s", source->path, strerror(reason));
 	}
 	fclose(file);
 	if (source->bytes > FILE_BYTES_MAX)

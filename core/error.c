@@ -34,8 +34,8 @@ const char *penstock_error_message(void)
 const char *penstock_status_name(int status)
 {
 	switch (status) {
-#define NAME(name, number, sentence)                                                                                   \
-	case number:                                                                                                   \
+#define NAME(name, number, sentence) \
+	case number:                 \
 		return "PENSTOCK_" #name;
 		PENSTOCK_STATUS_LIST(NAME)
 #undef NAME
@@ -46,8 +46,8 @@ const char *penstock_status_name(int status)
 const char *penstock_status_text(int status)
 {
 	switch (status) {
-#define TEXT(name, number, sentence)                                                                                   \
-	case number:                                                                                                   \
+#define TEXT(name, number, sentence) \
+	case number:                 \
 		return sentence;
 		PENSTOCK_STATUS_LIST(TEXT)
 #undef TEXT
@@ -55,6 +55,7 @@ const char *penstock_status_text(int status)
 	return "no such status";
 }
 
+/* clang-format off */
 /* sqlite3.h of 3.40.1, "Result Codes" and "Extended Result Codes"; newer codes are guarded. */
 #define SQLITE_CODES(X)                                                                                                \
 	X(SQLITE_OK) X(SQLITE_ERROR) X(SQLITE_INTERNAL) X(SQLITE_PERM) X(SQLITE_ABORT) X(SQLITE_BUSY) X(SQLITE_LOCKED) \
@@ -83,12 +84,13 @@ const char *penstock_status_text(int status)
 	X(SQLITE_CONSTRAINT_VTAB) X(SQLITE_CONSTRAINT_ROWID) X(SQLITE_CONSTRAINT_PINNED)                               \
 	X(SQLITE_CONSTRAINT_DATATYPE) X(SQLITE_NOTICE_RECOVER_WAL) X(SQLITE_NOTICE_RECOVER_ROLLBACK)                   \
 	X(SQLITE_WARNING_AUTOINDEX) X(SQLITE_AUTH_USER)
+/* clang-format on */
 
 const char *penstock_code_name(int sqlite_code)
 {
 	switch (sqlite_code) {
-#define CODE(code)                                                                                                     \
-	case code:                                                                                                     \
+#define CODE(code) \
+	case code: \
 		return #code;
 		SQLITE_CODES(CODE)
 #undef CODE

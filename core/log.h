@@ -9,6 +9,6 @@
 #include "core/options.h"
 
 void ps_log(const struct ps_options *options, enum penstock_log_level level, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -56,81 +56,69 @@ struct word {
 static const struct word no_words[] = { { NULL, 0 } };
 static const struct word forever_words[] = { { "forever", forever }, { NULL, 0 } };
 static const struct word any_words[] = { { "any", any }, { NULL, 0 } };
-static const struct word boolean_words[] = { { "yes", yes }, { "no", no }, { "true", yes }, { "false", no },
-					     { "on", yes }, { "off", no }, { NULL, 0 } };
+static const struct word boolean_words[] = { { "yes", yes }, { "no", no },  { "true", yes }, { "false", no },
+	                                     { "on", yes },  { "off", no }, { NULL, 0 } };
 static const struct word full_words[] = { { "block", block }, { "fail", fail }, { NULL, 0 } };
 static const struct word away_words[] = { { "refuse", refuse }, { "hold", hold }, { NULL, 0 } };
-static const struct word synchronous_words[] = { { "off", off }, { "normal", normal }, { "full", full },
-						 { "extra", extra }, { NULL, 0 } };
+static const struct word synchronous_words[] = {
+	{ "off", off }, { "normal", normal }, { "full", full }, { "extra", extra }, { NULL, 0 }
+};
 
 /*
  * A range, whose unit is only shown; a range in bytes; a range and one word; words only. None may be built on another:
  * a text has to be taken before the macros in it are replaced.
  */
-#define RANGE(least, most, unit)                                                                                       \
-	.min = least, .max = most, .words = no_words, .shown.range_text = #least " to " #most unit
-#define BYTES(least, most)                                                                                             \
+#define RANGE(least, most, unit) .min = least, .max = most, .words = no_words, .shown.range_text = #least " to " #most unit
+#define BYTES(least, most) \
 	.min = least, .max = most, .words = no_words, .in_bytes = true, .shown.range_text = #least " to " #most
-#define RANGE_OR(least, most, unit, word)                                                                              \
+#define RANGE_OR(least, most, unit, word) \
 	.min = least, .max = most, .words = word##_words, .shown.range_text = #least " to " #most unit ", or " #word
 #define ONE_OF(list, text) .min = 1, .max = 0, .words = list##_words, .shown.range_text = text
 
 #define FIXED 0
 #define LIVE 1
 
-#define KEYS(X)                                                                                                        \
-	X(ring_slots, 16384, RANGE(2, 16777216, ""), FIXED,                                                            \
-	  "slots of the ring, rounded up to a power of two")                                                           \
-	X(ring_bytes, 64 MiB, BYTES(4 KiB, 1 TiB), LIVE,                                                               \
-	  "payload outside the slots that may be queued; one larger submission may enter when nothing else is")        \
-	X(batch_max, 1000, RANGE(1, 1048576, ""), LIVE,                                                                \
-	  "most statements in one transaction")                                                                        \
-	X(batch_bytes, 16 MiB, BYTES(1 KiB, 1 TiB), LIVE,                                                              \
-	  "a transaction ends after this much payload")                                                                \
-	X(batch_usec, 10000, RANGE(0, 60000000, " microseconds"), LIVE,                                                \
-	  "a transaction ends after this time; 0: no limit")                                                           \
-	X(linger_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE,                                                    \
-	  "how long an unfilled batch waits for more; 0: never")                                                       \
-	X(when_full, block, ONE_OF(full, "block or fail"), LIVE,                                                       \
-	  "what a submit does when the ring is full: wait for room, or answer FULL")                                   \
-	X(when_paused, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                   \
-	  "what a submit does while paused: answer PAUSED, or queue for later")                                        \
-	X(when_stopped, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                  \
-	  "what a submit does after a stop: answer STOPPED, or queue for the next start")                              \
-	X(autostart, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
-	  "penstock_open starts the writer")                                                                           \
-	X(results_timeout_ms, forever, RANGE_OR(0, 2147483647, " milliseconds", forever), LIVE,                        \
-	  "how long PENSTOCK_DEFAULT_TIMEOUT waits")                                                                   \
-	X(result_bytes_max, 16 MiB, BYTES(0, 1 TiB), LIVE,                                                             \
-	  "most bytes of rows that one statement may return to its caller")                                            \
-	X(synchronous, full, ONE_OF(synchronous, "off, normal, full or extra"), FIXED,                                 \
-	  "SQLite's synchronous of the writer's connection")                                                           \
-	X(busy_timeout_ms, 5000, RANGE(0, 3600000, " milliseconds"), FIXED,                                            \
-	  "how long one attempt waits for another process's lock, and how long every reader does")                     \
-	X(busy_limit_ms, 60000, RANGE(0, 2147483647, " milliseconds"), LIVE,                                           \
-	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY, or connecting with CANTOPEN; 0: for ever")                 \
-	X(wal_bytes_max, 16 MiB, BYTES(64 KiB, 1 TiB), LIVE,                                                           \
-	  "the writer keeps the WAL below this as long as readers let it")                                             \
-	X(statement_cache, 128, RANGE(0, 65536, ""), FIXED,                                                            \
-	  "prepared statements kept for submissions by SQL text")                                                      \
-	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED,                                                          \
-	  "processor that the writer thread is pinned to")                                                             \
-	X(spin_usec, 100, RANGE(0, 1000000, " microseconds"), LIVE,                                                    \
-	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays") \
-	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                     \
-	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                         \
-	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                         \
-	  "SQLITE_DBCONFIG_DEFENSIVE on every connection")                                                             \
-	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                    \
-	  "a database path that is a symbolic link leads to its file, instead of being refused")                       \
-	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                      \
-	  "the database may lie in a folder that other users can write to, instead of being refused there")            \
-	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                       \
-	  "how long one statement may run before it is interrupted and fails; 0: for ever")                            \
-	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                  \
-	  "longest SQL text on every connection, the texts of the schema among them")                                  \
-	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                \
-	  "longest string, blob or row on every connection")
+#define KEYS(X)                                                                                                                     \
+	X(ring_slots, 16384, RANGE(2, 16777216, ""), FIXED, "slots of the ring, rounded up to a power of two")                      \
+	X(ring_bytes, 64 MiB, BYTES(4 KiB, 1 TiB), LIVE,                                                                            \
+	  "payload outside the slots that may be queued; one larger submission may enter when nothing else is")                     \
+	X(batch_max, 1000, RANGE(1, 1048576, ""), LIVE, "most statements in one transaction")                                       \
+	X(batch_bytes, 16 MiB, BYTES(1 KiB, 1 TiB), LIVE, "a transaction ends after this much payload")                             \
+	X(batch_usec, 10000, RANGE(0, 60000000, " microseconds"), LIVE, "a transaction ends after this time; 0: no limit")          \
+	X(linger_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE, "how long an unfilled batch waits for more; 0: never")          \
+	X(when_full, block, ONE_OF(full, "block or fail"), LIVE,                                                                    \
+	  "what a submit does when the ring is full: wait for room, or answer FULL")                                                \
+	X(when_paused, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                                \
+	  "what a submit does while paused: answer PAUSED, or queue for later")                                                     \
+	X(when_stopped, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                               \
+	  "what a submit does after a stop: answer STOPPED, or queue for the next start")                                           \
+	X(autostart, yes, ONE_OF(boolean, "yes or no"), FIXED, "penstock_open starts the writer")                                   \
+	X(results_timeout_ms, forever, RANGE_OR(0, 2147483647, " milliseconds", forever), LIVE,                                     \
+	  "how long PENSTOCK_DEFAULT_TIMEOUT waits")                                                                                \
+	X(result_bytes_max, 16 MiB, BYTES(0, 1 TiB), LIVE, "most bytes of rows that one statement may return to its caller")        \
+	X(synchronous, full, ONE_OF(synchronous, "off, normal, full or extra"), FIXED,                                              \
+	  "SQLite's synchronous of the writer's connection")                                                                        \
+	X(busy_timeout_ms, 5000, RANGE(0, 3600000, " milliseconds"), FIXED,                                                         \
+	  "how long one attempt waits for another process's lock, and how long every reader does")                                  \
+	X(busy_limit_ms, 60000, RANGE(0, 2147483647, " milliseconds"), LIVE,                                                        \
+	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY, or connecting with CANTOPEN; 0: for ever") \
+	X(wal_bytes_max, 16 MiB, BYTES(64 KiB, 1 TiB), LIVE, "the writer keeps the WAL below this as long as readers let it")       \
+	X(statement_cache, 128, RANGE(0, 65536, ""), FIXED, "prepared statements kept for submissions by SQL text")                 \
+	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED, "processor that the writer thread is pinned to")                      \
+	X(spin_usec, 100, RANGE(0, 1000000, " microseconds"), LIVE,                                                                 \
+	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays")              \
+	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                                  \
+	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                                      \
+	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED, "SQLITE_DBCONFIG_DEFENSIVE on every connection")                     \
+	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
+	  "a database path that is a symbolic link leads to its file, instead of being refused")                                    \
+	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                   \
+	  "the database may lie in a folder that other users can write to, instead of being refused there")                         \
+	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                                    \
+	  "how long one statement may run before it is interrupted and fails; 0: for ever")                                         \
+	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                               \
+	  "longest SQL text on every connection, the texts of the schema among them")                                               \
+	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED, "longest string, blob or row on every connection")
 
 struct key {
 	penstock_config_key shown;
@@ -144,14 +132,14 @@ struct key {
 };
 
 static const struct key keys[] = {
-#define KEY(name_, default_, range_, live_, help_)                                                                     \
-	{ .shown.name = #name_,                                                                                        \
-	  .shown.default_text = #default_,                                                                             \
-	  .shown.help = help_,                                                                                         \
-	  .shown.live = live_,                                                                                         \
-	  .in_config = offsetof(penstock_config, name_),                                                               \
-	  .in_keys = offsetof(struct ps_keys, name_),                                                                  \
-	  .otherwise = default_,                                                                                       \
+#define KEY(name_, default_, range_, live_, help_)       \
+	{ .shown.name = #name_,                          \
+	  .shown.default_text = #default_,               \
+	  .shown.help = help_,                           \
+	  .shown.live = live_,                           \
+	  .in_config = offsetof(penstock_config, name_), \
+	  .in_keys = offsetof(struct ps_keys, name_),    \
+	  .otherwise = default_,                         \
 	  range_ },
 	KEYS(KEY)
 #undef KEY
@@ -191,9 +179,8 @@ static bool is_valid(const struct key *key, int64_t value)
 static bool read_unit(const char *text, int64_t *unit)
 {
 	static const struct word units[] = {
-		{ "k", INT64_C(1) << 10 }, { "KiB", INT64_C(1) << 10 }, { "M", INT64_C(1) << 20 },
-		{ "MiB", INT64_C(1) << 20 }, { "G", INT64_C(1) << 30 }, { "GiB", INT64_C(1) << 30 },
-		{ "T", INT64_C(1) << 40 }, { "TiB", INT64_C(1) << 40 },
+		{ "k", INT64_C(1) << 10 }, { "KiB", INT64_C(1) << 10 }, { "M", INT64_C(1) << 20 }, { "MiB", INT64_C(1) << 20 },
+		{ "G", INT64_C(1) << 30 }, { "GiB", INT64_C(1) << 30 }, { "T", INT64_C(1) << 40 }, { "TiB", INT64_C(1) << 40 },
 	};
 
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
@@ -234,7 +221,7 @@ static int read_value(const struct key *key, const char *origin, const char *tex
 	}
 	if (!read_integer(text, key->in_bytes, value) || !is_valid(key, *value))
 		return ps_error(PENSTOCK_CONFIG, "%s: %s must be %s, not '%.100s'", origin, key->shown.name,
-				key->shown.range_text, text);
+		                key->shown.range_text, text);
 	return PENSTOCK_OK;
 }
 
@@ -302,8 +289,10 @@ static int unknown_key(const char *origin, const char *name)
 
 	if (near != NULL)
 		return ps_error(PENSTOCK_CONFIG, "%s: unknown key '%.100s'; is it %s?", origin, name, near);
-	return ps_error(PENSTOCK_CONFIG, "%s: unknown key '%.100s' (`penstock config` lists them; SQLite's pragmas go"
-			" under [pragmas])", origin, name);
+	return ps_error(PENSTOCK_CONFIG,
+	                "%s: unknown key '%.100s' (`penstock config` lists them; SQLite's pragmas go"
+	                " under [pragmas])",
+	                origin, name);
 }
 
 /* ---- pragmas ----------------------------------------------------------------------------------------------------- */
@@ -381,11 +370,13 @@ static int check_pragma(const char *origin, const char *name, const char *value)
 	}
 	/* SQLite ignores a pragma that it does not know, and so the key would do nothing. */
 	if (find_key(name) != NULL)
-		return ps_error(PENSTOCK_CONFIG, "%s: %s is a key of Penstock and no pragma; in a file it goes to the"
-				" top or under [penstock]", origin, name);
+		return ps_error(PENSTOCK_CONFIG,
+		                "%s: %s is a key of Penstock and no pragma; in a file it goes to the"
+		                " top or under [penstock]",
+		                origin, name);
 	if (!is_token(value))
-		return ps_error(PENSTOCK_CONFIG, "%s: the value of pragma %s must be one number, word or quoted text",
-				origin, name);
+		return ps_error(PENSTOCK_CONFIG, "%s: the value of pragma %s must be one number, word or quoted text", origin,
+		                name);
 	return PENSTOCK_OK;
 }
 
@@ -425,15 +416,14 @@ static bool is_journal_mode(const char *name)
 static int add_config_pragmas(struct ps_options *options, const penstock_config *config)
 {
 	if (config->pragma_count > 0 && config->pragmas == NULL)
-		return ps_error(PENSTOCK_MISUSE, "config: pragma_count is %zu, but pragmas is NULL",
-				config->pragma_count);
+		return ps_error(PENSTOCK_MISUSE, "config: pragma_count is %zu, but pragmas is NULL", config->pragma_count);
 	for (size_t i = 0; i < config->pragma_count; i++) {
 		const penstock_pragma *pragma = &config->pragmas[i];
 		int status;
 
 		if (pragma->name == NULL || pragma->value == NULL)
 			return ps_error(PENSTOCK_MISUSE, "config: pragmas[%zu] has no %s", i,
-					pragma->name == NULL ? "name" : "value");
+			                pragma->name == NULL ? "name" : "value");
 		status = check_pragma("config", pragma->name, pragma->value);
 		if (status == PENSTOCK_OK && !is_journal_mode(pragma->name))
 			status = add_pragma(options, "config", pragma->name, pragma->value);
@@ -472,8 +462,8 @@ static int pragma_from_file(struct from_file *file, const struct ps_setting *set
 	}
 	for (size_t i = 0; i < options->pragma_count; i++) {
 		if (sqlite3_stricmp(options->pragmas[i].name, setting->name) == 0)
-			return ps_error(PENSTOCK_CONFIG, "%s: pragma %s is already set at %s", setting->origin,
-					setting->name, options->pragmas[i].origin);
+			return ps_error(PENSTOCK_CONFIG, "%s: pragma %s is already set at %s", setting->origin, setting->name,
+			                options->pragmas[i].origin);
 	}
 	return add_pragma(file->options, setting->origin, setting->name, setting->value);
 }
@@ -514,8 +504,10 @@ static int check_struct_size(const penstock_config *config)
 {
 	if (config->struct_size < STRUCT_BYTES_MIN || config->struct_size > STRUCT_BYTES_MAX ||
 	    config->struct_size % _Alignof(penstock_config) != 0)
-		return ps_error(PENSTOCK_MISUSE, "config: struct_size is %zu, which is no version of penstock_config;"
-				" call penstock_config_init first", config->struct_size);
+		return ps_error(PENSTOCK_MISUSE,
+		                "config: struct_size is %zu, which is no version of penstock_config;"
+		                " call penstock_config_init first",
+		                config->struct_size);
 	return PENSTOCK_OK;
 }
 
@@ -533,9 +525,10 @@ static int take_config(penstock_config *own, const penstock_config *config)
 		return status;
 	for (size_t i = sizeof *own; i < config->struct_size; i++) {
 		if (((const char *)config)[i] != 0)
-			return ps_error(PENSTOCK_MISUSE, "config: byte %zu of the struct is set, but this library, %s,"
-					" knows only %zu: it is older than the penstock.h of the program", i,
-					PENSTOCK_VERSION, sizeof *own);
+			return ps_error(PENSTOCK_MISUSE,
+			                "config: byte %zu of the struct is set, but this library, %s,"
+			                " knows only %zu: it is older than the penstock.h of the program",
+			                i, PENSTOCK_VERSION, sizeof *own);
 	}
 	known = config->struct_size < sizeof *own ? config->struct_size : sizeof *own;
 	memcpy(own, config, known);
@@ -544,9 +537,10 @@ static int take_config(penstock_config *own, const penstock_config *config)
 		int64_t value = *at(own, keys[i].in_config);
 
 		if (value != PENSTOCK_UNSET && !is_valid(&keys[i], value))
-			return ps_error(PENSTOCK_CONFIG, "config: %s must be %s, not %" PRId64 " (when it is not to be"
-					" set: PENSTOCK_UNSET, as penstock_config_init leaves it)",
-					keys[i].shown.name, keys[i].shown.range_text, value);
+			return ps_error(PENSTOCK_CONFIG,
+			                "config: %s must be %s, not %" PRId64 " (when it is not to be"
+			                " set: PENSTOCK_UNSET, as penstock_config_init leaves it)",
+			                keys[i].shown.name, keys[i].shown.range_text, value);
 	}
 	return PENSTOCK_OK;
 }
@@ -566,8 +560,7 @@ int penstock_config_set(penstock_config *config, const char *name, const char *v
 	if (key == NULL)
 		return unknown_key("config", name);
 	if (key->in_config + sizeof(int64_t) > config->struct_size)
-		return ps_error(PENSTOCK_CONFIG, "config: the program's penstock.h is too old to have the key %s",
-				name);
+		return ps_error(PENSTOCK_CONFIG, "config: the program's penstock.h is too old to have the key %s", name);
 	status = read_value(key, "config", value, &number);
 	if (status == PENSTOCK_OK)
 		*at(config, key->in_config) = number;
@@ -638,7 +631,7 @@ int ps_options_overlay(struct ps_keys *target, const penstock_config *config)
 	    own.connect_arg != NULL || own.on_error != NULL || own.on_error_arg != NULL || own.log != NULL ||
 	    own.log_arg != NULL)
 		return ps_error(PENSTOCK_CONFIG, "config: only keys can change while the engine is open, not the file,"
-				" pragmas, hooks or callbacks");
+		                                 " pragmas, hooks or callbacks");
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		int64_t value = *at(&own, keys[i].in_config);
 
@@ -646,7 +639,7 @@ int ps_options_overlay(struct ps_keys *target, const penstock_config *config)
 			continue;
 		if (!keys[i].shown.live)
 			return ps_error(PENSTOCK_CONFIG, "config: %s cannot change while the engine is open",
-					keys[i].shown.name);
+			                keys[i].shown.name);
 		*at(&changed, keys[i].in_keys) = value;
 	}
 	*target = changed;

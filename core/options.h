@@ -51,7 +51,7 @@ struct ps_keys {
 
 struct ps_options {
 	struct ps_keys keys;
-	int64_t ring_slots_asked; /* before it was rounded up to a power of two */
+	int64_t ring_slots_asked;  /* before it was rounded up to a power of two */
 	struct ps_pragma *pragmas; /* owned */
 	size_t pragma_count;
 	penstock_connect_hook *connect_hook;

@@ -82,21 +82,21 @@ extern "C" {
  * One list for what a call returns and what a submission came to: X(name, number, sentence). The numbers are ABI.
  * The first four are outcomes; the following ones up to FORKED are refusals: nothing entered the ring.
  */
-#define PENSTOCK_STATUS_LIST(X)                                                                                        \
-	X(OK, 0, "done; for a submission: committed, at the acknowledgement level asked for")                          \
-	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")             \
-	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")            \
-	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened")  \
-	X(FULL, 4, "the ring is full")                                                                                 \
-	X(TIMEOUT, 5, "the deadline passed")                                                                           \
-	X(PAUSED, 6, "the engine is paused")                                                                           \
-	X(STOPPED, 7, "the engine is stopped, stopping or closing")                                                    \
-	X(FAILED, 8, "the engine failed; penstock_failure gives the reason")                                           \
-	X(TOOBIG, 9, "the statement or a value is larger than SQLite can hold")                                        \
-	X(NOMEM, 10, "out of memory")                                                                                  \
-	X(MISUSE, 11, "the call is not allowed here or its arguments are wrong")                                       \
-	X(FORKED, 12, "this is a forked child; the engine belongs to the parent")                                      \
-	X(CONFIG, 13, "a configuration key is unknown or its value is out of range")                                   \
+#define PENSTOCK_STATUS_LIST(X)                                                                                       \
+	X(OK, 0, "done; for a submission: committed, at the acknowledgement level asked for")                         \
+	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")            \
+	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")           \
+	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened") \
+	X(FULL, 4, "the ring is full")                                                                                \
+	X(TIMEOUT, 5, "the deadline passed")                                                                          \
+	X(PAUSED, 6, "the engine is paused")                                                                          \
+	X(STOPPED, 7, "the engine is stopped, stopping or closing")                                                   \
+	X(FAILED, 8, "the engine failed; penstock_failure gives the reason")                                          \
+	X(TOOBIG, 9, "the statement or a value is larger than SQLite can hold")                                       \
+	X(NOMEM, 10, "out of memory")                                                                                 \
+	X(MISUSE, 11, "the call is not allowed here or its arguments are wrong")                                      \
+	X(FORKED, 12, "this is a forked child; the engine belongs to the parent")                                     \
+	X(CONFIG, 13, "a configuration key is unknown or its value is out of range")                                  \
 	X(CANTOPEN, 14, "the database or its configuration file cannot be opened or used")
 
 typedef enum penstock_status {
@@ -215,11 +215,11 @@ static inline penstock_value penstock_blob(const void *data, size_t bytes)
  * callback it lives until the callback returns. The library allocates it, so later versions may append fields.
  */
 typedef struct penstock_result {
-	penstock_status status; /* OK, ERROR, SHUTDOWN or UNKNOWN */
-	int code;               /* SQLite's primary result code; SQLITE_OK when status is OK */
-	int extended_code;      /* SQLite's extended result code */
-	const char *message;    /* SQLite's message or Penstock's; "" when status is OK; never NULL */
-	int64_t changes;        /* rows changed by this INSERT, UPDATE or DELETE; 0 for any other statement */
+	penstock_status status;    /* OK, ERROR, SHUTDOWN or UNKNOWN */
+	int code;                  /* SQLite's primary result code; SQLITE_OK when status is OK */
+	int extended_code;         /* SQLite's extended result code */
+	const char *message;       /* SQLite's message or Penstock's; "" when status is OK; never NULL */
+	int64_t changes;           /* rows changed by this INSERT, UPDATE or DELETE; 0 for any other statement */
 	int64_t last_insert_rowid; /* of this statement; 0 when it inserted nothing */
 	uint64_t ticket;
 	void *arg; /* penstock_submission.arg */
@@ -310,13 +310,13 @@ typedef struct penstock_config {
 	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
 	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
 	int64_t follow_symlinks;    /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
-	int64_t shared_folder;      /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
+	int64_t shared_folder; /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
 	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
 	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
 	                             * has it each time; a SQL function is not cut short */
-	int64_t sql_bytes_max;      /* longest SQL text (SQLITE_LIMIT_SQL_LENGTH), on every connection; a database with a longer
+	int64_t sql_bytes_max;   /* longest SQL text (SQLITE_LIMIT_SQL_LENGTH), on every connection; a database with a longer
 	                             * CREATE cannot be used */
-	int64_t value_bytes_max;    /* longest string, blob or row (SQLITE_LIMIT_LENGTH), on every connection; a longer one that
+	int64_t value_bytes_max; /* longest string, blob or row (SQLITE_LIMIT_LENGTH), on every connection; a longer one that
 	                             * is there cannot be read */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
@@ -438,8 +438,7 @@ typedef struct penstock_handle penstock_handle;
  * Registers SQL text (copied; sql_bytes -1 when NUL-terminated). The same text gives the same statement. It is prepared
  * by the writer when first run, so errors in it are outcomes of its submissions. TOOBIG, NOMEM, MISUSE, FORKED.
  */
-PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes,
-                                             penstock_statement **statement);
+PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement);
 
 typedef enum penstock_ack {
 	PENSTOCK_ACK_DEFAULT = 0,   /* COMMITTED when somebody listens (a handle or on_complete), otherwise NONE */
@@ -562,12 +561,12 @@ typedef struct penstock_counters {
 	uint64_t wal_bytes;       /* size of the WAL's content after the last commit or checkpoint */
 	uint64_t wal_bytes_peak;
 	uint64_t checkpoints;
-	uint64_t checkpoint_nsec; /* summed */
-	uint64_t checkpoints_blocked; /* checkpoints that a reader kept from finishing */
-	uint64_t wal_syncs;           /* syncs of the WAL for durable outcomes under synchronous=NORMAL */
-	uint64_t schema_reprepares;   /* statements SQLite prepared again because the schema changed */
-	penstock_histogram batch_size;          /* statements */
-	penstock_histogram commit_nsec;         /* COMMIT, with its sync */
+	uint64_t checkpoint_nsec;        /* summed */
+	uint64_t checkpoints_blocked;    /* checkpoints that a reader kept from finishing */
+	uint64_t wal_syncs;              /* syncs of the WAL for durable outcomes under synchronous=NORMAL */
+	uint64_t schema_reprepares;      /* statements SQLite prepared again because the schema changed */
+	penstock_histogram batch_size;   /* statements */
+	penstock_histogram commit_nsec;  /* COMMIT, with its sync */
 	penstock_histogram outcome_nsec; /* from submit to outcome: every submission with a listener, and one in 64 of the
 	                                  * others */
 } penstock_counters;

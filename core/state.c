@@ -6,7 +6,8 @@
 #define TO(phase) (1u << (phase))
 
 /* The moves of the diagram. */
-__attribute__((unused)) static const unsigned allowed[PS_PHASES] = { /* a release build asserts nothing */
+__attribute__((unused)) static const unsigned allowed[PS_PHASES] = {
+	/* a release build asserts nothing */
 	[PS_NEW] = TO(PS_RUNNING) | TO(PS_STOPPED) | TO(PS_CLOSED),
 	[PS_STOPPED] = TO(PS_RUNNING) | TO(PS_CLOSED),
 	[PS_RUNNING] = TO(PS_PAUSING) | TO(PS_STOPPING) | TO(PS_FAILED),

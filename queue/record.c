@@ -32,11 +32,11 @@ int ps_record_measure(const penstock_submission *submission, size_t sql_bytes, u
 		case PENSTOCK_TEXT:
 		case PENSTOCK_BLOB:
 			if (value->bytes > PS_LENGTH_MAX)
-				return ps_error(PENSTOCK_TOOBIG, "value %zu is %zu bytes long; SQLite takes at most %d",
-				                i + 1, value->bytes, PS_LENGTH_MAX);
+				return ps_error(PENSTOCK_TOOBIG, "value %zu is %zu bytes long; SQLite takes at most %d", i + 1,
+				                value->bytes, PS_LENGTH_MAX);
 			if (value->bytes != 0 && value->as.data == NULL)
-				return ps_error(PENSTOCK_MISUSE, "value %zu has %zu bytes at NULL; use penstock_null()",
-				                i + 1, value->bytes);
+				return ps_error(PENSTOCK_MISUSE, "value %zu has %zu bytes at NULL; use penstock_null()", i + 1,
+				                value->bytes);
 			total += 1 + sizeof(uint32_t) + value->bytes;
 			break;
 		default:

@@ -61,9 +61,9 @@ struct ps_ring {
 	uint32_t attention; /* set by whoever kicks; the consumer looks at it before it sleeps */
 
 	/* both, on the slow path */
-	struct ps_eventcount room PS_OWN_LINE; /* producers waiting for a slot or for bytes */
-	uint64_t bytes;                        /* payload bytes outside the slots */
-	uint64_t wakes;                        /* times a sleeping consumer was woken */
+	struct ps_eventcount room PS_OWN_LINE;     /* producers waiting for a slot or for bytes */
+	uint64_t bytes;                            /* payload bytes outside the slots */
+	uint64_t wakes;                            /* times a sleeping consumer was woken */
 	struct ps_eventcount progress PS_OWN_LINE; /* threads waiting for the head to pass a ticket */
 };
 

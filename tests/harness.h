@@ -36,30 +36,30 @@ void plain_add_suite(struct plain_suite *suite);
 void plain_add_test(struct plain_test *test);
 void plain_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 void plain_fail_condition(const char *file, int line, const char *condition, const char *format, ...)
-        __attribute__((noreturn, format(printf, 4, 5)));
+	__attribute__((noreturn, format(printf, 4, 5)));
 void plain_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-#define TestSuite(suite, ...)                                                                                          \
-	__attribute__((constructor)) static void plain_suite_##suite(void)                                             \
-	{                                                                                                              \
-		static struct plain_suite entry = { #suite, __VA_ARGS__ };                                             \
-		plain_add_suite(&entry);                                                                               \
-	}                                                                                                              \
+#define TestSuite(suite, ...)                                              \
+	__attribute__((constructor)) static void plain_suite_##suite(void) \
+	{                                                                  \
+		static struct plain_suite entry = { #suite, __VA_ARGS__ }; \
+		plain_add_suite(&entry);                                   \
+	}                                                                  \
 	struct plain_suite
-#define Test(suite_, name_, ...)                                                                                       \
-	static void suite_##_##name_(void);                                                                            \
-	__attribute__((constructor)) static void plain_test_##suite_##_##name_(void)                                   \
-	{                                                                                                              \
-		static struct plain_test entry = { #suite_, #name_, suite_##_##name_, NULL };                          \
-		plain_add_test(&entry);                                                                                \
-	}                                                                                                              \
+#define Test(suite_, name_, ...)                                                              \
+	static void suite_##_##name_(void);                                                   \
+	__attribute__((constructor)) static void plain_test_##suite_##_##name_(void)          \
+	{                                                                                     \
+		static struct plain_test entry = { #suite_, #name_, suite_##_##name_, NULL }; \
+		plain_add_test(&entry);                                                       \
+	}                                                                                     \
 	static void suite_##_##name_(void)
 
-#define cr_assert(condition, ...)                                                                                      \
+#define cr_assert(condition, ...) \
 	((condition) ? (void)0 : plain_fail_condition(__FILE__, __LINE__, #condition, " " __VA_ARGS__))
 #define cr_assert_eq(a, b, ...) ((a) == (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s == %s does not hold", #a, #b))
 #define cr_assert_neq(a, b, ...) ((a) != (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s != %s does not hold", #a, #b))
-#define cr_assert_str_eq(a, b, ...)                                                                                    \
+#define cr_assert_str_eq(a, b, ...) \
 	(strcmp((a), (b)) == 0 ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #a, (a), (b)))
 #define cr_assert_null(a, ...) ((a) == NULL ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is not NULL", #a))
 #define cr_assert_not_null(a, ...) ((a) != NULL ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is NULL", #a))

@@ -36,7 +36,7 @@
 #define KIT_SANITIZED 0
 #endif
 
-static _Atomic int hook_code;  /* what the connect hook returns */
+static _Atomic int hook_code; /* what the connect hook returns */
 static _Atomic unsigned hook_calls;
 
 /* PENSTOCK_HANG: seconds after which a test counts as hung. */
@@ -50,25 +50,25 @@ static KIT_UNUSED void kit_begin(void)
 }
 
 /* On any thread. */
-#define check(condition, ...)                                                                                          \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold.", __FILE__, __LINE__, #condition);                  \
-			fprintf(stderr, " " __VA_ARGS__);                                                              \
-			fputc('\n', stderr);                                                                           \
-			abort();                                                                                       \
-		}                                                                                                      \
+#define check(condition, ...)                                                                        \
+	do {                                                                                         \
+		if (!(condition)) {                                                                  \
+			fprintf(stderr, "%s:%d: %s does not hold.", __FILE__, __LINE__, #condition); \
+			fprintf(stderr, " " __VA_ARGS__);                                            \
+			fputc('\n', stderr);                                                         \
+			abort();                                                                     \
+		}                                                                                    \
 	} while (0)
 
 /* A call came to a status; on any thread. */
-#define expect(call, wanted)                                                                                           \
-	do {                                                                                                           \
-		int got_ = (call);                                                                                     \
-		if (got_ != (wanted)) {                                                                                \
-			fprintf(stderr, "%s:%d: %s is %s, not %s: %s\n", __FILE__, __LINE__, #call,                    \
-			        penstock_status_name(got_), penstock_status_name(wanted), penstock_error_message());    \
-			abort();                                                                                       \
-		}                                                                                                      \
+#define expect(call, wanted)                                                                                         \
+	do {                                                                                                         \
+		int got_ = (call);                                                                                   \
+		if (got_ != (wanted)) {                                                                              \
+			fprintf(stderr, "%s:%d: %s is %s, not %s: %s\n", __FILE__, __LINE__, #call,                  \
+			        penstock_status_name(got_), penstock_status_name(wanted), penstock_error_message()); \
+			abort();                                                                                     \
+		}                                                                                                    \
 	} while (0)
 
 static KIT_UNUSED void expect_message(const char *part)
@@ -84,10 +84,10 @@ static KIT_UNUSED void kit_sleep_usec(long usec)
 }
 
 /* Waits for something that must come; the watchdog ends it otherwise. */
-#define await(condition)                                                                                               \
-	do {                                                                                                           \
-		while (!(condition))                                                                                   \
-			kit_sleep_usec(200);                                                                           \
+#define await(condition)                     \
+	do {                                 \
+		while (!(condition))         \
+			kit_sleep_usec(200); \
 	} while (0)
 
 static KIT_UNUSED pthread_t kit_thread(void *(*run)(void *), void *arg)
@@ -113,7 +113,10 @@ struct gate {
 	unsigned inside;
 };
 
-#define GATE_INIT { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
+#define GATE_INIT                                                                       \
+	{                                                                               \
+		.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER \
+	}
 
 static struct gate sql_gate = GATE_INIT;  /* gate() in SQL */
 static struct gate hook_gate = GATE_INIT; /* in the connect hook */

@@ -46,17 +46,17 @@ static sqlite3_file *real_of(sqlite3_file *file)
 }
 
 /* Shows the event, makes the call unless it is to fail, and shows the event again. */
-#define PASS(event, real_call)                                                                                         \
-	do {                                                                                                           \
-		int code_ = watch(&(event));                                                                           \
-		if (code_ != SQLITE_OK && code_ != SHIM_SKIP)                                                          \
-			return code_;                                                                                  \
-		code_ = code_ == SHIM_SKIP ? SQLITE_OK : (real_call);                                                  \
-		if (code_ == SQLITE_OK) {                                                                              \
-			(event).after = true;                                                                          \
-			watch(&(event));                                                                               \
-		}                                                                                                      \
-		return code_;                                                                                          \
+#define PASS(event, real_call)                                        \
+	do {                                                          \
+		int code_ = watch(&(event));                          \
+		if (code_ != SQLITE_OK && code_ != SHIM_SKIP)         \
+			return code_;                                 \
+		code_ = code_ == SHIM_SKIP ? SQLITE_OK : (real_call); \
+		if (code_ == SQLITE_OK) {                             \
+			(event).after = true;                         \
+			watch(&(event));                              \
+		}                                                     \
+		return code_;                                         \
 	} while (0)
 
 static struct shim_event event_of(enum shim_call call, sqlite3_file *file)

@@ -14,27 +14,27 @@
 #include <sqlite3.h>
 
 /* X(name, what it fails with by nature) */
-#define SHIM_CALL_LIST(X)                                                                                              \
-	X(OPEN, SQLITE_CANTOPEN)                                                                                       \
-	X(READ, SQLITE_IOERR_READ)                                                                                     \
-	X(WRITE, SQLITE_IOERR_WRITE)                                                                                   \
-	X(SYNC, SQLITE_IOERR_FSYNC)                                                                                    \
-	X(TRUNCATE, SQLITE_IOERR_TRUNCATE)                                                                             \
-	X(SIZE, SQLITE_IOERR_FSTAT)                                                                                    \
-	X(LOCK, SQLITE_IOERR_LOCK)                                                                                     \
-	X(UNLOCK, SQLITE_IOERR_UNLOCK)                                                                                 \
-	X(SHM_MAP, SQLITE_IOERR_SHMMAP)                                                                                \
-	X(SHM_LOCK, SQLITE_IOERR_SHMLOCK)                                                                              \
-	X(SHM_UNLOCK, SQLITE_IOERR_SHMLOCK)                                                                            \
-	X(DELETE, SQLITE_IOERR_DELETE)                                                                                 \
-	X(ACCESS, SQLITE_IOERR_ACCESS)                                                                                 \
+#define SHIM_CALL_LIST(X)                   \
+	X(OPEN, SQLITE_CANTOPEN)            \
+	X(READ, SQLITE_IOERR_READ)          \
+	X(WRITE, SQLITE_IOERR_WRITE)        \
+	X(SYNC, SQLITE_IOERR_FSYNC)         \
+	X(TRUNCATE, SQLITE_IOERR_TRUNCATE)  \
+	X(SIZE, SQLITE_IOERR_FSTAT)         \
+	X(LOCK, SQLITE_IOERR_LOCK)          \
+	X(UNLOCK, SQLITE_IOERR_UNLOCK)      \
+	X(SHM_MAP, SQLITE_IOERR_SHMMAP)     \
+	X(SHM_LOCK, SQLITE_IOERR_SHMLOCK)   \
+	X(SHM_UNLOCK, SQLITE_IOERR_SHMLOCK) \
+	X(DELETE, SQLITE_IOERR_DELETE)      \
+	X(ACCESS, SQLITE_IOERR_ACCESS)      \
 	X(CLOSE, SQLITE_IOERR_CLOSE)
 
 enum shim_call {
 #define SHIM_CALL_ENUM(name, code) SHIM_##name,
 	SHIM_CALL_LIST(SHIM_CALL_ENUM)
 #undef SHIM_CALL_ENUM
-	SHIM_CALLS
+		SHIM_CALLS
 };
 
 #define SHIM_SKIP (-1)

@@ -7,31 +7,30 @@
 
 #include "tool/report.h"
 
-static const char usage[] =
-	"Usage: penstock run [OPTION]... DB FILE...\n"
-	"       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
-	"\n"
-	"Executes the statements of each SQL FILE, or STATEMENT for each record of each CSV\n"
-	"file, on the database DB, which is created when missing. All files are read at the\n"
-	"same time; '-' is standard input, and a FIFO will do.\n"
-	"\n"
-	"  --csv FILE          read records from FILE; may be repeated\n"
-	"  --sql STATEMENT     what to do with each record; its fields are bound, as text, to\n"
-	"                      the parameters: 'INSERT INTO t VALUES(?,?)'\n"
-	"  --threads N         threads that share each CSV file, 1 to 1024 (default 1)\n"
-	"  --ack LEVEL         what a statement's success means: none, committed (visible to\n"
-	"                      others) or durable (survives power loss); default committed\n"
-	"  --config FILE       read configuration keys from FILE; see `penstock config`\n"
-	"  --set KEY=VALUE     set a configuration key, or a pragma as pragmas.NAME=VALUE; wins\n"
-	"                      over the file; may be repeated\n"
-	"  --json              print the summary as a JSON object\n"
-	"  --quiet             no progress line, no table, no warnings; failures are still\n"
-	"                      reported\n"
-	"  --help              print this\n"
-	"\n"
-	"A failing statement is reported on standard error as FILE:LINE: NAME: message, and the\n"
-	"others go on. The first SIGINT, SIGTERM or SIGHUP ends the reading; what was read is\n"
-	"finished. Exit status: 0 all went well, 1 some statement failed, 2 nothing could begin.\n";
+static const char usage[] = "Usage: penstock run [OPTION]... DB FILE...\n"
+			    "       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
+			    "\n"
+			    "Executes the statements of each SQL FILE, or STATEMENT for each record of each CSV\n"
+			    "file, on the database DB, which is created when missing. All files are read at the\n"
+			    "same time; '-' is standard input, and a FIFO will do.\n"
+			    "\n"
+			    "  --csv FILE          read records from FILE; may be repeated\n"
+			    "  --sql STATEMENT     what to do with each record; its fields are bound, as text, to\n"
+			    "                      the parameters: 'INSERT INTO t VALUES(?,?)'\n"
+			    "  --threads N         threads that share each CSV file, 1 to 1024 (default 1)\n"
+			    "  --ack LEVEL         what a statement's success means: none, committed (visible to\n"
+			    "                      others) or durable (survives power loss); default committed\n"
+			    "  --config FILE       read configuration keys from FILE; see `penstock config`\n"
+			    "  --set KEY=VALUE     set a configuration key, or a pragma as pragmas.NAME=VALUE; wins\n"
+			    "                      over the file; may be repeated\n"
+			    "  --json              print the summary as a JSON object\n"
+			    "  --quiet             no progress line, no table, no warnings; failures are still\n"
+			    "                      reported\n"
+			    "  --help              print this\n"
+			    "\n"
+			    "A failing statement is reported on standard error as FILE:LINE: NAME: message, and the\n"
+			    "others go on. The first SIGINT, SIGTERM or SIGHUP ends the reading; what was read is\n"
+			    "finished. Exit status: 0 all went well, 1 some statement failed, 2 nothing could begin.\n";
 
 static enum options_parsed parse_operands(struct arguments *arguments, int count, char **operands)
 {
@@ -45,8 +44,8 @@ static enum options_parsed parse_operands(struct arguments *arguments, int count
 	if (strcmp(operands[0], "-") == 0)
 		return options_wrong(common, "the database cannot be standard input: name a file before the first '-'");
 	if (arguments->input_count > 0 && arguments->sql == NULL)
-		return options_wrong(common,
-		                     "--csv %s: without --sql there is nothing to do with the records", arguments->inputs[0]);
+		return options_wrong(common, "--csv %s: without --sql there is nothing to do with the records",
+		                     arguments->inputs[0]);
 	if (arguments->input_count == 0 && arguments->sql != NULL)
 		return options_wrong(common,
 		                     "--sql: without --csv there are no records; SQL text is read from a FILE or from '-'");
@@ -57,11 +56,9 @@ static enum options_parsed parse_operands(struct arguments *arguments, int count
 	for (i = 1; i < (size_t)count; i++)
 		arguments->inputs[arguments->input_count++] = operands[i];
 	if (arguments->input_count == 0)
-		return options_wrong(common,
-		                     "nothing to do for '%s': name SQL files, or '-' for standard input", operands[0]);
+		return options_wrong(common, "nothing to do for '%s': name SQL files, or '-' for standard input", operands[0]);
 	if (arguments->input_count > REPORT_INPUTS_MAX)
-		return options_wrong(common,
-		                     "%zu files: at most %d at a time", arguments->input_count, REPORT_INPUTS_MAX);
+		return options_wrong(common, "%zu files: at most %d at a time", arguments->input_count, REPORT_INPUTS_MAX);
 	for (i = 0; i < arguments->input_count; i++)
 		standard += strcmp(arguments->inputs[i], "-") == 0;
 	if (standard > 1)

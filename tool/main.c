@@ -8,21 +8,20 @@
 
 #include "core/penstock.h"
 
-static const char usage[] =
-	"Usage: penstock run [OPTION]... DB FILE...\n"
-	"       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
-	"       penstock tune [OPTION]... --out FILE DIR\n"
-	"       penstock config\n"
-	"       penstock --help | --version\n"
-	"\n"
-	"run     executes SQL files, or one statement per CSV record, on an SQLite database:\n"
-	"        many inputs at once, one writer, whatever is there in one transaction\n"
-	"tune    finds a configuration for the disk of a folder and a workload, and writes it\n"
-	"config  prints every configuration key with its default and range, as a file\n"
-	"        that --config takes\n"
-	"\n"
-	"`penstock run --help` and `penstock tune --help` list the options;\n"
-	"`man penstock` tells the rest.\n";
+static const char usage[] = "Usage: penstock run [OPTION]... DB FILE...\n"
+			    "       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
+			    "       penstock tune [OPTION]... --out FILE DIR\n"
+			    "       penstock config\n"
+			    "       penstock --help | --version\n"
+			    "\n"
+			    "run     executes SQL files, or one statement per CSV record, on an SQLite database:\n"
+			    "        many inputs at once, one writer, whatever is there in one transaction\n"
+			    "tune    finds a configuration for the disk of a folder and a workload, and writes it\n"
+			    "config  prints every configuration key with its default and range, as a file\n"
+			    "        that --config takes\n"
+			    "\n"
+			    "`penstock run --help` and `penstock tune --help` list the options;\n"
+			    "`man penstock` tells the rest.\n";
 
 static int finish(void)
 {
@@ -89,8 +88,8 @@ int tool_config(int argc, char **argv)
 	}
 	for (i = 0; (key = penstock_config_key_at(i)) != NULL; i++) {
 		print_comment(key->help);
-		printf("# %s%s\n%s = %s\n\n", key->range_text, key->live ? "; can be changed while running" : "",
-		       key->name, key->default_text);
+		printf("# %s%s\n%s = %s\n\n", key->range_text, key->live ? "; can be changed while running" : "", key->name,
+		       key->default_text);
 	}
 	return finish();
 }

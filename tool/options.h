@@ -22,7 +22,7 @@ struct options {
 	struct options_setting {  /* the keys that --set has put into config, as they were written */
 		const char *name;
 		const char *value;
-	} *settings;
+	} * settings;
 	size_t setting_count;
 };
 
@@ -34,20 +34,19 @@ enum options_parsed options_init(struct options *options, int argc, char **argv)
 void options_free(struct options *options);
 
 /* Says it on standard error, with where to find help; always WRONG. */
-enum options_parsed options_wrong(const struct options *options, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+enum options_parsed options_wrong(const struct options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What getopt_long gives for the options here; a subcommand's own are below. */
 enum options_common { OPTIONS_THREADS = 256, OPTIONS_ACK, OPTIONS_CONFIG, OPTIONS_SET, OPTIONS_JSON, OPTIONS_QUIET };
 
 /* Their part of a table for getopt_long. */
-#define OPTIONS_COMMON                                                                                                 \
-	{ "threads", required_argument, NULL, OPTIONS_THREADS },                                                       \
-	{ "ack", required_argument, NULL, OPTIONS_ACK },                                                               \
-	{ "config", required_argument, NULL, OPTIONS_CONFIG },                                                         \
-	{ "set", required_argument, NULL, OPTIONS_SET },                                                               \
-	{ "json", no_argument, NULL, OPTIONS_JSON },                                                                   \
-	{ "quiet", no_argument, NULL, OPTIONS_QUIET }
+#define OPTIONS_COMMON                                                                                                  \
+	{ "threads", required_argument, NULL, OPTIONS_THREADS }, { "ack", required_argument, NULL, OPTIONS_ACK },       \
+		{ "config", required_argument, NULL, OPTIONS_CONFIG }, { "set", required_argument, NULL, OPTIONS_SET }, \
+		{ "json", no_argument, NULL, OPTIONS_JSON },                                                            \
+	{                                                                                                               \
+		"quiet", no_argument, NULL, OPTIONS_QUIET                                                               \
+	}
 
 /* Takes one of them, or says that getopt knows no such option. The text is kept, and that of --set cut at its '='. */
 enum options_parsed options_take(struct options *options, int option, char *text);

@@ -53,8 +53,7 @@ static void print_usec(const char *name, double usec)
 
 bool summary_table(const struct summary *summary)
 {
-	printf("%-16s%13" PRIu64 "%s\n", "statements", statements(summary),
-	       summary->interrupted ? " (interrupted)" : "");
+	printf("%-16s%13" PRIu64 "%s\n", "statements", statements(summary), summary->interrupted ? " (interrupted)" : "");
 	printf("%-16s%13" PRIu64 "\n", "failures", summary_failures(summary));
 	printf("%-16s%13.3f s\n", "time", summary->seconds);
 	printf("%-16s%13.0f /s\n", "rate", rate(summary));

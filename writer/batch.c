@@ -21,8 +21,7 @@
 /* A checkpoint is due at this part of wal_bytes_max, so that one that a reader holds up is not yet over the bound. */
 #define CHECKPOINT_PART 4
 
-bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters,
-                   const struct ps_options *options)
+bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options)
 {
 	memset(batch, 0, sizeof *batch);
 	batch->ring = ring;
@@ -99,10 +98,10 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 
 enum attempt {
 	COMMITTED,
-	TROUBLE,   /* rolled back because of one member */
+	TROUBLE,      /* rolled back because of one member */
 	NOT_TOGETHER, /* rolled back; run each alone */
-	NO_LOCK,   /* nothing ran: the lock was not to be had */
-	BROKEN,    /* an I/O error; outcomes are set */
+	NO_LOCK,      /* nothing ran: the lock was not to be had */
+	BROKEN,       /* an I/O error; outcomes are set */
 };
 
 static enum attempt begin(struct ps_batch *batch)
@@ -268,8 +267,7 @@ static enum attempt abandon(struct ps_batch *batch, uint64_t first, uint64_t end
  * Runs [first, *end) as one transaction. With `filling` the end is open: members are entered as they are found, and *end
  * says how far it came. *culprit is the member that made TROUBLE.
  */
-static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling,
-                            uint64_t *culprit)
+static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *culprit)
 {
 	enum attempt begun = begin(batch);
 	uint64_t i;
@@ -394,7 +392,8 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			if (ps_members_failed(&batch->members, ticket))
 				note_broken_by(batch, ticket);
 			else
-				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code,
+				                batch->broken_message);
 			return BROKEN;
 		default:
 			if (ps_members_failed(&batch->members, ticket))
@@ -428,7 +427,8 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	bool whole = true;
 
-	if (batch->broken_code != 0 || !ps_members_any_durable(&batch->members, first, end) || ps_store_commit_is_durable(batch->store)) {
+	if (batch->broken_code != 0 || !ps_members_any_durable(&batch->members, first, end) ||
+	    ps_store_commit_is_durable(batch->store)) {
 		ps_members_deliver(&batch->members, first, end, PS_PASS_ALL);
 	} else {
 		ps_members_deliver(&batch->members, first, end, PS_PASS_NOT_DURABLE);

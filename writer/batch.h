@@ -34,9 +34,9 @@ struct ps_batch {
 	struct ps_store *store; /* while connected */
 	struct ps_keys keys;    /* of this batch */
 	struct ps_members members;
-	uint64_t fused;         /* members of the transaction under way that ran as one with others */
-	uint64_t blocked_at;    /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
-	int broken_code;        /* the I/O error that ended it all, or 0 */
+	uint64_t fused;      /* members of the transaction under way that ran as one with others */
+	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
+	int broken_code;     /* the I/O error that ended it all, or 0 */
 	char broken_message[320];
 };
 

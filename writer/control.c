@@ -120,9 +120,11 @@ static int start_locked(penstock *db, uint64_t deadline)
 	}
 	run = control->run;
 	/* With the report the writer has moved to RUNNING, or is about to end. */
-	while (control->run == run && (control->connecting || (control->connect_status != PENSTOCK_OK && !control->thread_done))) {
+	while (control->run == run &&
+	       (control->connecting || (control->connect_status != PENSTOCK_OK && !control->thread_done))) {
 		if (!ps_control_wait(control, deadline))
-			return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done", db->path);
+			return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done",
+			                db->path);
 	}
 	/* It ran, was stopped, and has been started again by somebody else meanwhile. */
 	if (control->run != run)
@@ -367,10 +369,10 @@ int penstock_unpause(penstock *db, int64_t timeout_usec)
 penstock_phase penstock_phase_of(const penstock *db)
 {
 	static const penstock_phase shown[PS_PHASES] = {
-		[PS_NEW] = PENSTOCK_PHASE_STOPPED,       [PS_STOPPED] = PENSTOCK_PHASE_STOPPED,
-		[PS_RUNNING] = PENSTOCK_PHASE_RUNNING,   [PS_PAUSING] = PENSTOCK_PHASE_PAUSING,
-		[PS_PAUSED] = PENSTOCK_PHASE_PAUSED,     [PS_STOPPING] = PENSTOCK_PHASE_STOPPING,
-		[PS_FAILED] = PENSTOCK_PHASE_FAILED,     [PS_CLOSED] = PENSTOCK_PHASE_STOPPED,
+		[PS_NEW] = PENSTOCK_PHASE_STOPPED,     [PS_STOPPED] = PENSTOCK_PHASE_STOPPED,
+		[PS_RUNNING] = PENSTOCK_PHASE_RUNNING, [PS_PAUSING] = PENSTOCK_PHASE_PAUSING,
+		[PS_PAUSED] = PENSTOCK_PHASE_PAUSED,   [PS_STOPPING] = PENSTOCK_PHASE_STOPPING,
+		[PS_FAILED] = PENSTOCK_PHASE_FAILED,   [PS_CLOSED] = PENSTOCK_PHASE_STOPPED,
 	};
 
 	if (db == NULL || db->fork_generation != ps_fork_generation())

@@ -55,7 +55,7 @@ struct ps_control {
 	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none: in every phase but PAUSING and PAUSED */
 	uint64_t pauses; /* there have been */
 	struct cds_list_head unpausers; /* struct ps_unpauser */
-	uint64_t pauser; /* ps_thread_number */
+	uint64_t pauser;                /* ps_thread_number */
 	unsigned readers_opening;
 
 	bool closing;

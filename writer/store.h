@@ -22,13 +22,13 @@
 #define PS_FUSE_ROWS_MAX 256
 
 enum ps_verdict {
-	PS_DONE,     /* the outcome is filled in */
+	PS_DONE,      /* the outcome is filled in */
 	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
-	PS_TAKE_OUT, /* roll back and run the others again without it; then run it alone */
-	PS_TOO_LONG, /* its rows are too many: undo it; the outcome says so */
+	PS_TAKE_OUT,  /* roll back and run the others again without it; then run it alone */
+	PS_TOO_LONG,  /* its rows are too many: undo it; the outcome says so */
 	PS_HALF_DONE, /* it failed in a transaction of its own, which may hold a part of it: undo it */
-	PS_BUSY,     /* another process holds the lock; nothing happened */
-	PS_BROKEN,   /* an I/O error: the engine cannot go on; the outcome has the reason */
+	PS_BUSY,      /* another process holds the lock; nothing happened */
+	PS_BROKEN,    /* an I/O error: the engine cannot go on; the outcome has the reason */
 };
 
 struct ps_store;

@@ -17,7 +17,8 @@ int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes
 	int status;
 
 	if (statement == NULL || sql == NULL)
-		return ps_error(PENSTOCK_MISUSE, "penstock_statement_register: the text or the place for the statement is NULL");
+		return ps_error(PENSTOCK_MISUSE,
+		                "penstock_statement_register: the text or the place for the statement is NULL");
 	*statement = NULL;
 	bytes = sql_bytes < 0 ? strlen(sql) : (size_t)sql_bytes;
 	if (bytes > PS_LENGTH_MAX)
@@ -63,7 +64,8 @@ static int check_submission(const penstock *db, const penstock_submission *submi
 	if (with_handle && submission->on_complete != NULL)
 		return ps_error(PENSTOCK_MISUSE, "a submission has a handle or a callback, not both");
 	if (submission->ack == PENSTOCK_ACK_NONE && (with_handle || submission->on_complete != NULL))
-		return ps_error(PENSTOCK_MISUSE, "PENSTOCK_ACK_NONE means that nobody listens; drop the handle or the callback");
+		return ps_error(PENSTOCK_MISUSE,
+		                "PENSTOCK_ACK_NONE means that nobody listens; drop the handle or the callback");
 	return PENSTOCK_OK;
 }
 
@@ -174,7 +176,7 @@ static int pass(penstock *db, struct passage *passage, bool may_wait)
 	} else {
 		if (passage->handle != NULL) {
 			passage->handle->default_timeout_usec =
-			        state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
+				state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
 			passage->handle->spin_usec = state->keys.spin_usec;
 		}
 		fill(claim.record, passage, claim.ticket);

@@ -144,8 +144,7 @@ static void linger(penstock *db, const struct ps_keys *keys)
 	uint64_t tail;
 	bool slept;
 
-	while ((tail = ps_ring_tail(&db->ring)) - db->next < (uint64_t)keys->batch_max &&
-	       tail - db->next < db->ring.capacity) {
+	while ((tail = ps_ring_tail(&db->ring)) - db->next < (uint64_t)keys->batch_max && tail - db->next < db->ring.capacity) {
 		enum ps_park park = ps_ring_park(&db->ring, tail, deadline, &slept);
 
 		if (slept)
@@ -254,7 +253,7 @@ static void end_pause_locked(struct ps_control *control)
 {
 	struct ps_unpauser *unpauser;
 
-	cds_list_for_each_entry(unpauser, &control->unpausers, place) {
+	cds_list_for_each_entry (unpauser, &control->unpausers, place) {
 		if (unpauser->pause == control->pause)
 			unpauser->resumed = true;
 	}
@@ -273,7 +272,8 @@ static bool obey_locked(penstock *db)
 	for (;;) {
 		if (wants_store_locked(db)) {
 			if (db->batch.store == NULL) {
-				if (connect_locked(db, PS_WRITER) != PENSTOCK_OK && wants_store_locked(db) && !stay_paused_locked(db))
+				if (connect_locked(db, PS_WRITER) != PENSTOCK_OK && wants_store_locked(db) &&
+				    !stay_paused_locked(db))
 					return false;
 				continue;
 			}

@@ -20,8 +20,7 @@ static void bench_each_ready(struct bench_hand *hand)
 {
 	struct bench_each *each = hand->crew->context;
 	struct bench_inserter *inserter = &each->inserters[hand->number];
-	sqlite3 *connection =
-		bench_plain_open(each->path, each->task->synchronous, hand->message, sizeof hand->message);
+	sqlite3 *connection = bench_plain_open(each->path, each->task->synchronous, hand->message, sizeof hand->message);
 
 	if (connection != NULL && !bench_inserter_init(inserter, connection, "BEGIN IMMEDIATE"))
 		snprintf(hand->message, sizeof hand->message, "%s", sqlite3_errmsg(connection));

@@ -54,8 +54,8 @@ template <class Record> struct Peer {
 	static inline uint64_t Dequeue(Queue *queue, moodycamel::ConsumerToken &token, bench_consumer *me)
 	{
 		Record records[BENCH_GROUP];
-		size_t taken = bench_flag(&me->drained) ? queue->try_dequeue_bulk(token, records, BENCH_GROUP) :
-		                                          queue->wait_dequeue_bulk(token, records, BENCH_GROUP);
+		size_t taken = bench_flag(&me->drained) ? queue->try_dequeue_bulk(token, records, BENCH_GROUP)
+		                                        : queue->wait_dequeue_bulk(token, records, BENCH_GROUP);
 
 		for (size_t i = 0; i < taken; i++)
 			bench_look_at(me, &records[i]);

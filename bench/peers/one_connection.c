@@ -28,8 +28,7 @@ static void bench_shared_work(struct bench_hand *hand)
 		pthread_mutex_lock(&shared->mutex);
 		whole = bench_inserter_rows(&shared->inserter, i, count);
 		if (!whole)
-			snprintf(hand->message, sizeof hand->message, "%s",
-			         sqlite3_errmsg(shared->inserter.connection));
+			snprintf(hand->message, sizeof hand->message, "%s", sqlite3_errmsg(shared->inserter.connection));
 		pthread_mutex_unlock(&shared->mutex);
 	}
 }

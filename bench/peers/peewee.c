@@ -18,8 +18,7 @@ static const char *bench_peewee_left_out(void)
 	static int there = -1;
 
 	if (there < 0)
-		there = access(PYTHON, X_OK) == 0 &&
-		        system(PYTHON " -c 'import playhouse.sqliteq' 2>/dev/null") == 0;
+		there = access(PYTHON, X_OK) == 0 && system(PYTHON " -c 'import playhouse.sqliteq' 2>/dev/null") == 0;
 	return there ? NULL : "the package python3-peewee is not installed";
 }
 

@@ -14,8 +14,7 @@
 #include "core/clock.h"
 #include "queue/ring.h"
 
-_Static_assert(sizeof(struct bench_record) == sizeof(struct ps_record),
-               "every queue moves what a slot of Penstock holds");
+_Static_assert(sizeof(struct bench_record) == sizeof(struct ps_record), "every queue moves what a slot of Penstock holds");
 
 static void *bench_penstock_open(void)
 {
@@ -73,8 +72,7 @@ static void bench_penstock_idle(struct ps_ring *ring, uint64_t next, unsigned *l
 
 	if (++*looks < BENCH_EMPTY_STALLS)
 		bench_pause();
-	else if (*looks < BENCH_EMPTY_STALLS + BENCH_EMPTY_YIELDS ||
-	         ps_ring_park(ring, next, PS_NEVER, &slept) == PS_PARK_HOLE)
+	else if (*looks < BENCH_EMPTY_STALLS + BENCH_EMPTY_YIELDS || ps_ring_park(ring, next, PS_NEVER, &slept) == PS_PARK_HOLE)
 		sched_yield();
 }
 

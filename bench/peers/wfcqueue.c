@@ -69,8 +69,7 @@ static inline bool bench_wfcq_take_credit(struct bench_wfcq *queue)
 	}
 }
 
-static inline bool bench_wfcq_enqueue(struct bench_wfcq *queue, struct bench_node *node,
-                                      const struct bench_record *record)
+static inline bool bench_wfcq_enqueue(struct bench_wfcq *queue, struct bench_node *node, const struct bench_record *record)
 {
 	bool waited = bench_wfcq_take_credit(queue);
 
@@ -86,8 +85,7 @@ static void bench_wfcq_produce(struct bench_producer *me)
 	struct bench_node *nodes = bench_nodes[uatomic_add_return(&queue->producers, 1) - 1];
 	struct bench_record record = { { 0 } };
 
-	BENCH_PRODUCE(me, record,
-	              bench_wfcq_enqueue(queue, &nodes[record.word[0] % BENCH_CAPACITY], &record));
+	BENCH_PRODUCE(me, record, bench_wfcq_enqueue(queue, &nodes[record.word[0] % BENCH_CAPACITY], &record));
 }
 
 static inline uint64_t bench_wfcq_dequeue(struct bench_wfcq *queue, struct bench_consumer *me)

@@ -10,9 +10,9 @@
 void check_prepare(void);
 
 enum check_how {
-	CHECK_POWER = 0,  /* any state */
-	CHECK_WHOLE = 1,  /* every write has happened: each row that was told OK must be there */
-	CHECK_END = 2,    /* and this is the end of the trace: silent ones too */
+	CHECK_POWER = 0, /* any state */
+	CHECK_WHOLE = 1, /* every write has happened: each row that was told OK must be there */
+	CHECK_END = 2,   /* and this is the end of the trace: silent ones too */
 };
 
 /*

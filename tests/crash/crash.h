@@ -82,14 +82,18 @@ static inline bool crash_chance(uint64_t *state, unsigned of_100)
 
 /* ---- findings ---- */
 
-#define CRASH_FINDINGS(X)                                                                                              \
-	X(LOST, lost) X(TWICE, twice) X(GHOST, ghost) X(PARTIAL, partial) X(HOLE, hole) X(CORRUPT, corrupt)
+#define CRASH_FINDINGS(X)   \
+	X(LOST, lost)       \
+	X(TWICE, twice)     \
+	X(GHOST, ghost)     \
+	X(PARTIAL, partial) \
+	X(HOLE, hole)       \
+	X(CORRUPT, corrupt)
 
 enum crash_finding {
 #define X(upper, lower) CRASH_##upper,
-	CRASH_FINDINGS(X)
+	CRASH_FINDINGS(X) CRASH_FINDING_COUNT
 #undef X
-	CRASH_FINDING_COUNT
 };
 
 const char *crash_finding_name(enum crash_finding finding);

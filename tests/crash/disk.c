@@ -93,7 +93,11 @@ static void save(int number, size_t offset, size_t bytes)
 		if (disk.store == NULL)
 			crash_die("out of memory");
 	}
-	*undo = (struct undo){ .file = number, .offset = offset, .bytes = bytes, .size = file->size, .hash = file->hash,
+	*undo = (struct undo){ .file = number,
+		               .offset = offset,
+		               .bytes = bytes,
+		               .size = file->size,
+		               .hash = file->hash,
 		               .saved = disk.store_bytes };
 	if (bytes == 0)
 		return;

@@ -29,20 +29,39 @@ static const struct control {
 	struct scenario scenario;
 	unsigned findings; /* all of them, in one round or several */
 } controls[] = {
-	{ { .name = "normal-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .lie = CLAIMS_DURABLE },
+	{ { .name = "normal-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .lie = CLAIMS_DURABLE }, BIT(LOST) },
+	{ { .name = "off-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_OFF, .lie = CLAIMS_DURABLE, .small_wal = true },
+	  BIT(LOST) | BIT(CORRUPT) },
+	{ { .name = "early-outcome",
+	    .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	    .fault = "early_outcome",
+	    .fault_count = UINT64_MAX },
 	  BIT(LOST) },
-	{ { .name = "off-claims-durable", .synchronous = PENSTOCK_SYNCHRONOUS_OFF, .lie = CLAIMS_DURABLE,
-	    .small_wal = true }, BIT(LOST) | BIT(CORRUPT) },
-	{ { .name = "early-outcome", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fault = "early_outcome",
-	    .fault_count = UINT64_MAX }, BIT(LOST) },
-	{ { .name = "skip-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fault = "skip_sync",
-	    .fault_count = UINT64_MAX }, BIT(LOST) },
-	{ { .name = "skip-replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 35, .fault = "skip_replay",
-	    .fault_count = 1 }, BIT(LOST) },
-	{ { .name = "drop-slot", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fault = "drop_slot", .fault_skip = 7,
-	    .fault_count = 1 }, BIT(LOST) | BIT(HOLE) },
-	{ { .name = "skip-renew", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true,
-	    .fault = "skip_renew", .fault_count = UINT64_MAX }, BIT(LOST) },
+	{ { .name = "skip-sync",
+	    .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	    .durable = 40,
+	    .fault = "skip_sync",
+	    .fault_count = UINT64_MAX },
+	  BIT(LOST) },
+	{ { .name = "skip-replay",
+	    .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	    .failing = 35,
+	    .fault = "skip_replay",
+	    .fault_count = 1 },
+	  BIT(LOST) },
+	{ { .name = "drop-slot",
+	    .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	    .fault = "drop_slot",
+	    .fault_skip = 7,
+	    .fault_count = 1 },
+	  BIT(LOST) | BIT(HOLE) },
+	{ { .name = "skip-renew",
+	    .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	    .fail_sync = true,
+	    .adrift = true,
+	    .fault = "skip_renew",
+	    .fault_count = UINT64_MAX },
+	  BIT(LOST) },
 	{ { .name = "submits-twice", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SUBMITS_TWICE }, BIT(TWICE) },
 	{ { .name = "says-error", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SAYS_ERROR }, BIT(GHOST) },
 	{ { .name = "tears-apart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = TEARS_APART }, BIT(PARTIAL) },
@@ -283,11 +302,11 @@ static bool report_deeds(const struct crash_deeds *deeds)
 {
 	bool whole = true;
 
-#define X(deed)                                                                                                        \
-	printf(" " #deed " %llu", (unsigned long long)deeds->deed);                                                   \
-	if (deeds->deed == 0) {                                                                                        \
-		fprintf(stderr, "the counter " #deed " never moved: more states are needed\n");                         \
-		whole = false;                                                                                         \
+#define X(deed)                                                                                 \
+	printf(" " #deed " %llu", (unsigned long long)deeds->deed);                             \
+	if (deeds->deed == 0) {                                                                 \
+		fprintf(stderr, "the counter " #deed " never moved: more states are needed\n"); \
+		whole = false;                                                                  \
 	}
 	CRASH_DEEDS(X)
 #undef X
@@ -353,7 +372,8 @@ static void usage(FILE *to)
 	      "  --scenario     only this one, without the controls; --round: only this trace of it\n"
 	      "  --controls     the controls alone\n"
 	      "  --keep FOLDER  the files and the trace of the first bad state\n"
-	      "scenarios:", to);
+	      "scenarios:",
+	      to);
 	for (i = 0; scenario_at(i) != NULL; i++)
 		fprintf(to, " %s", scenario_at(i)->name);
 	fputc('\n', to);
@@ -362,11 +382,11 @@ static void usage(FILE *to)
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "states", required_argument, NULL, 'n' }, { "trace-states", required_argument, NULL, 't' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "jobs", required_argument, NULL, 'j' }, { "scenario", required_argument, NULL, 'c' },
-		{ "round", required_argument, NULL, 'r' }, { "controls", no_argument, NULL, 'C' },
-		{ "keep", required_argument, NULL, 'k' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "states", required_argument, NULL, 'n' },   { "trace-states", required_argument, NULL, 't' },
+		{ "seed", required_argument, NULL, 's' },     { "jobs", required_argument, NULL, 'j' },
+		{ "scenario", required_argument, NULL, 'c' }, { "round", required_argument, NULL, 'r' },
+		{ "controls", no_argument, NULL, 'C' },       { "keep", required_argument, NULL, 'k' },
+		{ "help", no_argument, NULL, 'h' },           { NULL, 0, NULL, 0 },
 	};
 	static struct result result;
 	int option;

@@ -8,9 +8,9 @@
 #include "core/fault.h"
 
 #define STEPS 9
-#define STATEMENTS_MAX 9  /* of a batch */
+#define STATEMENTS_MAX 9 /* of a batch */
 #define QUIET_MAX 24
-#define FAIL_WITHIN 12    /* the sync that fails is one of the first so many... */
+#define FAIL_WITHIN 12      /* the sync that fails is one of the first so many... */
 #define FAIL_WITHIN_LATE 40 /* ...or, where the log begins anew now and then, of so many */
 #define RACERS 4
 #define RACER_STATEMENTS 14
@@ -19,29 +19,61 @@ static const struct scenario scenarios[] = {
 	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 40 },
 	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 30, .failing = 35 },
 	{ .name = "alone", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 40, .maintenance = 15 },
-	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30,
-	  .small_wal = true },
+	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
 	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
 	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
 	{ .name = "producers", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .producers = RACERS },
-	{ .name = "durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 30, .failing = 10, .alone = 10,
+	{ .name = "durable",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .bare = 30,
+	  .failing = 10,
+	  .alone = 10,
 	  .durable = 40 },
-	{ .name = "durable-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 30,
-	  .maintenance = 5, .readers = 10, .pause = 10, .restart = 10, .small_wal = true },
+	{ .name = "durable-checkpoint",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .failing = 5,
+	  .durable = 30,
+	  .maintenance = 5,
+	  .readers = 10,
+	  .pause = 10,
+	  .restart = 10,
+	  .small_wal = true },
 	{ .name = "durable-pause", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .bare = 20, .durable = 50, .pause = 50 },
-	{ .name = "durable-producers", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 5, .durable = 20,
+	{ .name = "durable-producers",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .failing = 5,
+	  .durable = 20,
 	  .producers = RACERS },
-	{ .name = "failing-sync", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 10, .alone = 10,
+	{ .name = "failing-sync",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .bare = 20,
+	  .failing = 10,
+	  .alone = 10,
 	  .fail_sync = true },
-	{ .name = "failing-durable-sync", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .failing = 10, .durable = 60,
-	  .small_wal = true, .fail_sync = true },
-	{ .name = "weak-sectors", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .small_wal = true,
+	{ .name = "failing-durable-sync",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .failing = 10,
+	  .durable = 60,
+	  .small_wal = true,
+	  .fail_sync = true },
+	{ .name = "weak-sectors",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .bare = 20,
+	  .failing = 5,
+	  .small_wal = true,
 	  .weak_sectors = true },
 	{ .name = "adrift", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .fail_sync = true, .adrift = true },
-	{ .name = "adrift-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .fail_sync = true,
+	{ .name = "adrift-durable",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .durable = 40,
+	  .fail_sync = true,
 	  .adrift = true },
-	{ .name = "adrift-checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .readers = 15, .small_wal = true,
-	  .fail_sync = true, .adrift = true },
+	{ .name = "adrift-checkpoint",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .readers = 15,
+	  .small_wal = true,
+	  .fail_sync = true,
+	  .adrift = true },
 	{ .name = "adrift-pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .pause = 50, .fail_sync = true, .adrift = true },
 	{ .name = "weak-sectors-durable", .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, .durable = 40, .weak_sectors = true },
 };
@@ -59,9 +91,9 @@ struct run {
 	penstock *db;
 	sqlite3 *reader;
 	const penstock_statement *registered[2]; /* of this engine: into t, into b */
-	size_t flushed; /* rows before this one have their outcome */
-	bool failed;    /* the engine has */
-	bool mended;    /* after the sync that failed */
+	size_t flushed;                          /* rows before this one have their outcome */
+	bool failed;                             /* the engine has */
+	bool mended;                             /* after the sync that failed */
 };
 
 static struct run run;
@@ -115,9 +147,7 @@ static void gate_over(void *arg, const penstock_result *result)
 /* True: the writer stands before the gate. False: the engine has failed. */
 static bool hold_writer(void)
 {
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over
-	};
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over };
 	bool held;
 
 	pthread_mutex_lock(&gate.mutex);
@@ -230,7 +260,9 @@ static void make_insert(struct insert *insert, uint64_t *random, bool bare, enum
 		.struct_size = sizeof insert->submission,
 		.values = insert->values,
 		.value_count = bare ? 3 : 4,
-		.ack = durable ? PENSTOCK_ACK_DURABLE : silent ? PENSTOCK_ACK_NONE : PENSTOCK_ACK_COMMITTED,
+		.ack = durable  ? PENSTOCK_ACK_DURABLE
+		       : silent ? PENSTOCK_ACK_NONE
+		                : PENSTOCK_ACK_COMMITTED,
 		.flags = crash_chance(random, scenario->alone) ? PENSTOCK_RUN_ALONE : 0,
 		.on_complete = silent ? NULL : told,
 		.arg = &trace.rows[insert->row],
@@ -354,8 +386,8 @@ static void create_tables(void)
 	size_t row = trace_add_row(true, false, false), i;
 
 	/* Each at a level that promises durability, where there is one. */
-	submission.ack = run.scenario->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL ? PENSTOCK_ACK_DURABLE
-	                                                                          : PENSTOCK_ACK_COMMITTED;
+	submission.ack =
+		run.scenario->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_COMMITTED;
 	for (i = 0; i < sizeof schema / sizeof schema[0]; i++) {
 		submission.sql = schema[i];
 		must(penstock_execute(run.db, &submission, PENSTOCK_FOREVER, NULL), schema[i]);
@@ -385,12 +417,13 @@ static void submit_batch(void)
 static void maintain(void)
 {
 	static const char *const statements[] = {
-		"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "REINDEX",
+		"VACUUM",
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+		"PRAGMA wal_checkpoint(PASSIVE)",
+		"REINDEX",
 	};
 
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)]
-	};
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)] };
 
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
 }
@@ -433,8 +466,8 @@ static void pause_engine(void)
 	must(penstock_pause(run.db, PENSTOCK_FOREVER), "pausing");
 	if (statements > 0) {
 		if (sqlite3_open(run.path, &connection) != SQLITE_OK ||
-		    sqlite3_exec(connection, careless ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", NULL,
-		                 NULL, NULL) != SQLITE_OK ||
+		    sqlite3_exec(connection, careless ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", NULL, NULL,
+		                 NULL) != SQLITE_OK ||
 		    sqlite3_prepare_v2(connection, "INSERT " INTO_T, -1, &insert, NULL) != SQLITE_OK)
 			crash_die("opening in a pause: %s", sqlite3_errmsg(connection));
 		if (run.scenario->fail_sync && !run.mended)

@@ -17,22 +17,22 @@ enum lie {
 
 struct scenario {
 	const char *name;
-	int synchronous;       /* enum penstock_synchronous */
-	unsigned bare;         /* of 100 batches: all into the table without a trigger */
-	unsigned failing;      /* of 100 statements; most of them make the batch replay */
-	unsigned alone;        /* of 100 statements */
-	unsigned durable;      /* of 100 statements; the others committed or fire and forget */
-	unsigned maintenance;  /* of 100 steps: VACUUM, a checkpoint by pragma, REINDEX */
-	unsigned readers;      /* of 100 steps: a reader begins, or ends, that keeps checkpoints from finishing */
-	unsigned pause;        /* of 100 steps */
-	unsigned restart;      /* of 100 steps */
-	unsigned producers;    /* 0: one, with the writer held while it submits */
-	bool small_wal;        /* checkpoints often */
-	bool fail_sync;        /* a sync of the -wal fails once; where there are pauses, the pauser's */
-	bool weak_sectors;     /* crash.h, point 4 of the model */
-	bool adrift;           /* crash.h, point 6; and a sync may fail again in the start that follows */
+	int synchronous;      /* enum penstock_synchronous */
+	unsigned bare;        /* of 100 batches: all into the table without a trigger */
+	unsigned failing;     /* of 100 statements; most of them make the batch replay */
+	unsigned alone;       /* of 100 statements */
+	unsigned durable;     /* of 100 statements; the others committed or fire and forget */
+	unsigned maintenance; /* of 100 steps: VACUUM, a checkpoint by pragma, REINDEX */
+	unsigned readers;     /* of 100 steps: a reader begins, or ends, that keeps checkpoints from finishing */
+	unsigned pause;       /* of 100 steps */
+	unsigned restart;     /* of 100 steps */
+	unsigned producers;   /* 0: one, with the writer held while it submits */
+	bool small_wal;       /* checkpoints often */
+	bool fail_sync;       /* a sync of the -wal fails once; where there are pauses, the pauser's */
+	bool weak_sectors;    /* crash.h, point 4 of the model */
+	bool adrift;          /* crash.h, point 6; and a sync may fail again in the start that follows */
 	enum lie lie;
-	const char *fault;     /* the engine's, for a control */
+	const char *fault; /* the engine's, for a control */
 	uint64_t fault_skip, fault_count;
 };
 

@@ -25,7 +25,7 @@ struct walk {
 	size_t told;  /* outcomes of events before this count */
 	size_t outcomes;
 	bool at_end;
-	bool counting;     /* the first time along */
+	bool counting; /* the first time along */
 	uint64_t to_look_at;
 	bool newest_is_in; /* states without the newest change were looked at before */
 	bool sampling;
@@ -131,8 +131,8 @@ static void report(struct walk *walk, const char *why)
 	if (walk->options->wanted != 0 || walk->messages++ >= MESSAGES_MAX)
 		return;
 	trace_describe(&trace.events[walk->event], event, sizeof event);
-	fprintf(stderr, "%s, behind event %zu of %zu (%s), %s: %s\n", walk->options->what, walk->event + 1, trace.count,
-	        event, walk->pending_count == 0 ? "all synced" : walk->chosen, why);
+	fprintf(stderr, "%s, behind event %zu of %zu (%s), %s: %s\n", walk->options->what, walk->event + 1, trace.count, event,
+	        walk->pending_count == 0 ? "all synced" : walk->chosen, why);
 }
 
 /* ---- one state ---- */

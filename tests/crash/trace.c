@@ -456,8 +456,7 @@ void trace_describe(const struct trace_event *event, char *text, size_t bytes)
 
 	switch (event->kind) {
 	case TRACE_WRITE:
-		snprintf(text, bytes, "write %s %llu+%u", files[event->name], (unsigned long long)event->offset,
-		         event->bytes);
+		snprintf(text, bytes, "write %s %llu+%u", files[event->name], (unsigned long long)event->offset, event->bytes);
 		break;
 	case TRACE_TRUNCATE:
 		snprintf(text, bytes, "truncate %s to %llu", files[event->name], (unsigned long long)event->offset);

@@ -32,13 +32,13 @@ enum trace_kind {
 
 /* A submission, or a row that somebody wrote in a pause. Its id is its place in trace.rows; row 0 stands for the schema. */
 struct trace_row {
-	uint64_t order;    /* ticket order */
-	size_t told_at;    /* the event */
-	int status;        /* of the outcome; -1: none yet */
+	uint64_t order; /* ticket order */
+	size_t told_at; /* the event */
+	int status;     /* of the outcome; -1: none yet */
 	unsigned outcomes;
-	bool durable;      /* OK promises that it survives a loss of power */
-	bool silent;       /* fire and forget: OK unless the error callback says otherwise */
-	bool bare;         /* of the table without a trigger */
+	bool durable; /* OK promises that it survives a loss of power */
+	bool silent;  /* fire and forget: OK unless the error callback says otherwise */
+	bool bare;    /* of the table without a trigger */
 };
 
 struct trace_event {

@@ -223,12 +223,14 @@ static const struct {
 	{ 1, AS_SQLITE, "INSERT INTO log(what,n) VALUES('total',total_changes())$R" },
 	{ 2, AS_SQLITE, "INSERT INTO defaults(x) VALUES($k)$R" },
 	{ 3, AS_SQLITE, "INSERT INTO told(x) VALUES($k)" },
-	{ 1, AS_SQLITE, "CREATE TRIGGER IF NOT EXISTS tell AFTER INSERT ON told BEGIN UPDATE told SET n=changes() WHERE "
-	                "rowid=new.rowid; END" },
+	{ 1, AS_SQLITE,
+	  "CREATE TRIGGER IF NOT EXISTS tell AFTER INSERT ON told BEGIN UPDATE told SET n=changes() WHERE "
+	  "rowid=new.rowid; END" },
 	{ 1, AS_SQLITE, "DROP TRIGGER IF EXISTS tell" },
 	/* functions that fail, and interrupts */
-	{ 1, AS_SQLITE, "INSERT INTO log(what,n) SELECT 'i',interrupt_now(value) FROM (SELECT 1 AS value UNION ALL SELECT 2 "
-	                "UNION ALL SELECT 3)" },
+	{ 1, AS_SQLITE,
+	  "INSERT INTO log(what,n) SELECT 'i',interrupt_now(value) FROM (SELECT 1 AS value UNION ALL SELECT 2 "
+	  "UNION ALL SELECT 3)" },
 	{ 1, AS_SQLITE, "SELECT interrupt_now(a) FROM t0" },
 	{ 2, AS_SQLITE, "INSERT$O INTO t1 SELECT a+30,b,fail_with($n) FROM t1 WHERE a<$k" },
 	{ 1, AS_SQLITE, "SELECT fail_with($n)" },
@@ -252,8 +254,9 @@ static const struct {
 	{ 3, AS_SQLITE, "DROP INDEX IF EXISTS unique_d" },
 	{ 1, AS_SQLITE, "DROP INDEX by_c" },
 	{ 1, AS_SQLITE, "CREATE TRIGGER once AFTER DELETE ON t1 BEGIN INSERT INTO t0(b,c) VALUES('once'||old.a,old.b); END" },
-	{ 1, AS_SQLITE, "CREATE TRIGGER IF NOT EXISTS stop BEFORE UPDATE ON t2 BEGIN SELECT RAISE(ROLLBACK,'stopped') WHERE "
-	                "new.b=7; END" },
+	{ 1, AS_SQLITE,
+	  "CREATE TRIGGER IF NOT EXISTS stop BEFORE UPDATE ON t2 BEGIN SELECT RAISE(ROLLBACK,'stopped') WHERE "
+	  "new.b=7; END" },
 	{ 1, AS_SQLITE, "DROP TRIGGER IF EXISTS once" },
 	{ 1, AS_SQLITE, "DROP TRIGGER stop" },
 	{ 1, AS_SQLITE, "CREATE VIEW seen AS SELECT a,c FROM t0 WHERE c>$n" },
@@ -262,8 +265,9 @@ static const struct {
 	{ 1, AS_SQLITE, "DROP TABLE parent" },
 	{ 1, AS_SQLITE, "DROP TABLE deferred_child" },
 	{ 2, AS_SQLITE, "CREATE TABLE parent(id INTEGER PRIMARY KEY,v UNIQUE,note)" },
-	{ 2, AS_SQLITE, "CREATE TABLE deferred_child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) DEFERRABLE INITIALLY "
-	                "DEFERRED,x UNIQUE CHECK(x<22))" },
+	{ 2, AS_SQLITE,
+	  "CREATE TABLE deferred_child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) DEFERRABLE INITIALLY "
+	  "DEFERRED,x UNIQUE CHECK(x<22))" },
 	{ 1, AS_SQLITE, "REINDEX" },
 	/* what runs alone */
 	{ 2, AS_SQLITE, "PRAGMA foreign_keys=$b" },
@@ -300,8 +304,9 @@ static const struct {
 	{ 2, AS_SQLITE, "DROP TABLE IF EXISTS temp.t1" },
 	{ 1, AS_SQLITE, "DROP TABLE temp.tt" },
 	{ 6, AS_SQLITE, "INSERT$O INTO tt VALUES$[($k,$v)]$R" },
-	{ 1, AS_SQLITE, "CREATE TEMP TRIGGER IF NOT EXISTS ttr AFTER INSERT ON t2 BEGIN INSERT INTO tt VALUES(new.a,new.b); "
-	                "END" },
+	{ 1, AS_SQLITE,
+	  "CREATE TEMP TRIGGER IF NOT EXISTS ttr AFTER INSERT ON t2 BEGIN INSERT INTO tt VALUES(new.a,new.b); "
+	  "END" },
 	{ 1, AS_SQLITE, "DROP TRIGGER IF EXISTS temp.ttr" },
 	{ 1, AS_SQLITE, "CREATE TEMP VIEW IF NOT EXISTS tv AS SELECT a FROM tt" },
 	{ 2, LOOSE, "EXPLAIN INSERT INTO t0(b,c) VALUES($s,$c)" },
@@ -373,12 +378,8 @@ static const char *const prelude[] = {
 };
 
 static const char *const epilogue[] = {
-	"PRAGMA foreign_keys",
-	"PRAGMA recursive_triggers",
-	"SELECT type,name,sql FROM sqlite_temp_schema",
-	"SELECT * FROM tt",
-	"SELECT * FROM temp.t1",
-	"SELECT changes()",
+	"PRAGMA foreign_keys",    "PRAGMA recursive_triggers", "SELECT type,name,sql FROM sqlite_temp_schema",
+	"SELECT * FROM tt",       "SELECT * FROM temp.t1",     "SELECT changes()",
 	"SELECT total_changes()",
 };
 
@@ -474,7 +475,8 @@ static void put_short_text(struct draft *draft)
 	} else if (chance(draft->random, 25)) {
 		put_text(draft, "a\0b", 3);
 	} else {
-		snprintf(text, sizeof text, "%c%u", 'a' + (char)random_below(draft->random, 3), random_below(draft->random, 20));
+		snprintf(text, sizeof text, "%c%u", 'a' + (char)random_below(draft->random, 3),
+		         random_below(draft->random, 20));
 		put_text(draft, text, strlen(text));
 	}
 }
@@ -533,8 +535,9 @@ static const char *expand_repeated(struct draft *draft, const char *text)
 
 static void expand_one(struct draft *draft, char what)
 {
-	static const char *const conflicts[] = { "", "", "", " OR ABORT", " OR FAIL", " OR FAIL", " OR ROLLBACK",
-		                                 " OR IGNORE", " OR REPLACE" };
+	static const char *const conflicts[] = {
+		"", "", "", " OR ABORT", " OR FAIL", " OR FAIL", " OR ROLLBACK", " OR IGNORE", " OR REPLACE"
+	};
 	static const char *const upserts[] = { "", "", " ON CONFLICT DO NOTHING",
 		                               " ON CONFLICT(b) DO UPDATE SET c=excluded.c,d=b||'u'",
 		                               " ON CONFLICT(a) DO UPDATE SET b=excluded.b WHERE c<5" };
@@ -656,7 +659,8 @@ static struct statement *draw(uint64_t *random, enum way way, bool durable, cons
 	statement->sql = copy_of(draft.text, draft.used);
 	statement->bytes = draft.used;
 	/* With several producers the ticket is known from an outcome only. */
-	statement->listener = (enum listener)(random_below(random, 10) < 6 ? BY_HANDLE : 1 + random_below(random, way == SEVERAL ? 1 : 2));
+	statement->listener =
+		(enum listener)(random_below(random, 10) < 6 ? BY_HANDLE : 1 + random_below(random, way == SEVERAL ? 1 : 2));
 	statement->registered = chance(random, 4);
 	statement->flags = chance(random, 40) ? PENSTOCK_RUN_ALONE : 0;
 	if (statement->listener == BY_NOBODY)
@@ -813,8 +817,8 @@ static const char *side_path(char side, const char *name)
 
 static void clear_side(char side)
 {
-	static const char *const names[] = { "main.db", "main.db-wal", "main.db-shm", "main.db-journal", "other.db",
-		                             "other.db-wal", "other.db-shm", "other.db-journal" };
+	static const char *const names[] = { "main.db",  "main.db-wal",  "main.db-shm",  "main.db-journal",
+		                             "other.db", "other.db-wal", "other.db-shm", "other.db-journal" };
 	char name[32];
 	size_t i;
 
@@ -853,8 +857,8 @@ static void interrupt_now(sqlite3_context *context, int count, sqlite3_value **v
 
 static void fail_with(sqlite3_context *context, int count, sqlite3_value **values)
 {
-	static const int codes[] = { SQLITE_ERROR, SQLITE_CONSTRAINT, SQLITE_FULL, SQLITE_INTERRUPT, SQLITE_NOMEM,
-		                     SQLITE_MISMATCH };
+	static const int codes[] = { SQLITE_ERROR,     SQLITE_CONSTRAINT, SQLITE_FULL,
+		                     SQLITE_INTERRUPT, SQLITE_NOMEM,      SQLITE_MISMATCH };
 	int wanted = sqlite3_value_int(values[0]);
 
 	(void)count;
@@ -1099,9 +1103,11 @@ static void dump_query(FILE *out, sqlite3 *connection, const char *sql)
 
 static char *dump_file(char side, const char *name)
 {
-	static const char *const questions[] = { "PRAGMA encoding",       "PRAGMA user_version",   "PRAGMA application_id",
-		                                 "PRAGMA schema_version", "PRAGMA page_count",     "PRAGMA freelist_count",
-		                                 "PRAGMA journal_mode",   "PRAGMA integrity_check", "PRAGMA foreign_key_check" };
+	static const char *const questions[] = {
+		"PRAGMA encoding",       "PRAGMA user_version",    "PRAGMA application_id",
+		"PRAGMA schema_version", "PRAGMA page_count",      "PRAGMA freelist_count",
+		"PRAGMA journal_mode",   "PRAGMA integrity_check", "PRAGMA foreign_key_check"
+	};
 	sqlite3 *connection = open_plain(side_path(side, name));
 	sqlite3_stmt *tables;
 	char *text, sql[300];
@@ -1114,10 +1120,11 @@ static char *dump_file(char side, const char *name)
 			dump_query(out, connection, questions[i]);
 	}
 	dump_query(out, connection, "SELECT rowid,* FROM sqlite_schema");
-	sqlite3_prepare_v2(connection,
-	                   "SELECT l.name,l.wr FROM sqlite_schema s JOIN pragma_table_list l ON l.name=s.name AND l.schema='main' "
-	                   "WHERE s.type='table' AND l.type IN('table','shadow')",
-	                   -1, &tables, NULL);
+	sqlite3_prepare_v2(
+		connection,
+		"SELECT l.name,l.wr FROM sqlite_schema s JOIN pragma_table_list l ON l.name=s.name AND l.schema='main' "
+		"WHERE s.type='table' AND l.type IN('table','shadow')",
+		-1, &tables, NULL);
 	while (sqlite3_step(tables) == SQLITE_ROW) {
 		snprintf(sql, sizeof sql, "SELECT %s* FROM \"%s\"", sqlite3_column_int(tables, 1) ? "" : "rowid,",
 		         (const char *)sqlite3_column_text(tables, 0));
@@ -1199,8 +1206,7 @@ static void submit(penstock *db, struct passage *passage)
 	}
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;
-	status = penstock_submit(db, &submission, PENSTOCK_FOREVER,
-	                         statement->listener == BY_HANDLE ? &passage->handle : NULL);
+	status = penstock_submit(db, &submission, PENSTOCK_FOREVER, statement->listener == BY_HANDLE ? &passage->handle : NULL);
 	cr_assert(status == PENSTOCK_OK, "%s: %s", sql, penstock_error_message());
 	free(sql);
 }
@@ -1306,7 +1312,9 @@ static void print_statement(FILE *out, const struct statement *statement)
 		write_value(out, statement->values[i].type, statement->values[i].as.integer, statement->values[i].as.real,
 		            statement->values[i].as.data, statement->values[i].bytes);
 	fprintf(out, "%s%s%s%s", statement->registered ? " (registered)" : "", statement->flags != 0 ? " (run alone)" : "",
-	        statement->listener == BY_CALLBACK ? " (callback)" : statement->listener == BY_NOBODY ? " (nobody)" : "",
+	        statement->listener == BY_CALLBACK ? " (callback)"
+	        : statement->listener == BY_NOBODY ? " (nobody)"
+	                                           : "",
 	        statement->ack == PENSTOCK_ACK_DURABLE ? " (durable)" : "");
 }
 
@@ -1525,11 +1533,13 @@ static void random_round(enum way way, uint64_t seed, size_t count)
 
 	/* total_changes() counts what a violation of a deferred key undid, or not, depending on where SQLite noticed it. */
 	without = chance(&random, 2) ? "total_changes" : "defer_foreign_keys";
-	setup.batch_max = way == LIVE ? 1 + random_below(&random, 8) : chance(&random, 3) ? 2 + random_below(&random, 30) : 1048576;
+	setup.batch_max = way == LIVE          ? 1 + random_below(&random, 8)
+	                  : chance(&random, 3) ? 2 + random_below(&random, 30)
+	                                       : 1048576;
 	setup.statement_cache = chance(&random, 3) ? random_below(&random, 4) : 128;
 	setup.synchronous = random_below(&random, 20) == 0 ? PENSTOCK_SYNCHRONOUS_FULL
-	                    : chance(&random, 8)    ? PENSTOCK_SYNCHRONOUS_NORMAL
-	                                            : PENSTOCK_SYNCHRONOUS_OFF;
+	                    : chance(&random, 8)           ? PENSTOCK_SYNCHRONOUS_NORMAL
+	                                                   : PENSTOCK_SYNCHRONOUS_OFF;
 	setup.utf16 = chance(&random, 10);
 	for (i = 0; i < sizeof prelude / sizeof prelude[0]; i++)
 		append(&list, plain_statement(prelude[i], AS_SQLITE));
@@ -1568,8 +1578,8 @@ static void random_rounds(enum way way)
 		random_round(way, seed++, STATEMENTS_PER_ROUND);
 	/* A few rounds may have none. */
 	cr_assert(way != QUEUED || fused != 0 || seed - first < 11, "no inserts ran as one");
-	printf("equivalence: %lld statements, %s, %" PRIu64 " of them in runs; unlike autocommit 0; seeds %" PRIu64 " to %" PRIu64
-	       ", SQLite %s\n",
+	printf("equivalence: %lld statements, %s, %" PRIu64 " of them in runs; unlike autocommit 0; seeds %" PRIu64
+	       " to %" PRIu64 ", SQLite %s\n",
 	       tried, way_names[way], fused, first, seed - 1, sqlite3_libversion());
 	fflush(stdout);
 }
@@ -1646,7 +1656,8 @@ static uint64_t expect_equal_with(const struct setup *setup, const char *const *
 		else if (strncmp(texts[i], "loose:", 6) == 0)
 			append(&list, plain_statement(texts[i] + 6, LOOSE));
 		else if (strncmp(texts[i], "alone:", 6) == 0)
-			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)), list.at[list.count - 1]->flags = PENSTOCK_RUN_ALONE;
+			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)),
+				list.at[list.count - 1]->flags = PENSTOCK_RUN_ALONE;
 		else
 			append(&list, plain_statement(texts[i], AS_SQLITE));
 		if (list.at[list.count - 1]->expected == WRONG_COUNT) {
@@ -1661,35 +1672,36 @@ static uint64_t expect_equal_with(const struct setup *setup, const char *const *
 	return counters.fused;
 }
 
-#define EXPECT_EQUAL(...)                                                                                              \
-	do {                                                                                                           \
-		const struct setup setup_ = { .batch_max = 1000,                                                       \
-		                              .statement_cache = 128,                                                  \
-		                              .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL };                            \
-		static const char *const texts_[] = { __VA_ARGS__, NULL };                                             \
-		expect_equal_with(&setup_, texts_);                                                                    \
+#define EXPECT_EQUAL(...)                                                                   \
+	do {                                                                                \
+		const struct setup setup_ = { .batch_max = 1000,                            \
+			                      .statement_cache = 128,                       \
+			                      .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL }; \
+		static const char *const texts_[] = { __VA_ARGS__, NULL };                  \
+		expect_equal_with(&setup_, texts_);                                         \
 	} while (0)
 
 /* The same, and whether inserts ran as one. */
-#define EXPECT_EQUAL_FUSED(fused_, ...)                                                                                \
-	do {                                                                                                           \
-		const struct setup setup_ = { .batch_max = 1000,                                                       \
-		                              .statement_cache = 128,                                                  \
-		                              .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL };                            \
-		static const char *const texts_[] = { __VA_ARGS__, NULL };                                             \
-		uint64_t ran_ = expect_equal_with(&setup_, texts_);                                                    \
-		cr_assert((ran_ != 0) == (fused_), "%" PRIu64 " inserts ran as one", ran_);                            \
+#define EXPECT_EQUAL_FUSED(fused_, ...)                                                     \
+	do {                                                                                \
+		const struct setup setup_ = { .batch_max = 1000,                            \
+			                      .statement_cache = 128,                       \
+			                      .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL }; \
+		static const char *const texts_[] = { __VA_ARGS__, NULL };                  \
+		uint64_t ran_ = expect_equal_with(&setup_, texts_);                         \
+		cr_assert((ran_ != 0) == (fused_), "%" PRIu64 " inserts ran as one", ran_); \
 	} while (0)
 
 #define T_UNIQUE "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE)"
-#define FAMILY                                                                                                         \
-	"PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",                                       \
-	        "CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)"
+#define FAMILY                                                                   \
+	"PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)", \
+		"CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)"
 
 Test(trap, a_constraint_undoes_that_statement_only)
 {
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,2),(3,1),(4,4)", "INSERT INTO t VALUES(5,5)",
-	             "UPDATE t SET b=1", "INSERT OR ABORT INTO t VALUES(6,6),(1,7)", "SELECT * FROM t");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,2),(3,1),(4,4)",
+	             "INSERT INTO t VALUES(5,5)", "UPDATE t SET b=1", "INSERT OR ABORT INTO t VALUES(6,6),(1,7)",
+	             "SELECT * FROM t");
 }
 
 /* SQLite undoes within a transaction only what it has foreseen; in autocommit everything. */
@@ -1707,13 +1719,14 @@ Test(trap, another_failure_undoes_that_statement_too)
 	             "alone:INSERT INTO t SELECT value FROM js,json_each(j) RETURNING a", "SELECT changes(),total_changes()",
 	             "CREATE TABLE u AS SELECT value FROM js,json_each(j)", "SELECT * FROM t");
 	/* What triggers did stays counted. */
-	EXPECT_EQUAL(FAMILY, "CREATE TABLE s(a INT) STRICT", "CREATE TRIGGER r AFTER INSERT ON s BEGIN INSERT INTO parent VALUES(NULL); END",
-	             "INSERT INTO s VALUES(1)", "INSERT INTO s VALUES(2),('x') RETURNING a", "SELECT changes(),total_changes()",
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE s(a INT) STRICT",
+	             "CREATE TRIGGER r AFTER INSERT ON s BEGIN INSERT INTO parent VALUES(NULL); END", "INSERT INTO s VALUES(1)",
+	             "INSERT INTO s VALUES(2),('x') RETURNING a", "SELECT changes(),total_changes()",
 	             "CREATE TRIGGER q AFTER INSERT ON s BEGIN INSERT INTO child VALUES(NULL,99); END",
 	             "alone:INSERT INTO s VALUES(3),(4) RETURNING a", "SELECT changes(),total_changes()");
 	EXPECT_EQUAL("CREATE TABLE t(a INTEGER PRIMARY KEY)", "INSERT OR REPLACE INTO t VALUES(1),('x')",
-	             "INSERT OR IGNORE INTO t VALUES(2),('x')", "INSERT OR FAIL INTO t VALUES(3),('x')", "INSERT INTO t VALUES(5)",
-	             "SELECT * FROM t");
+	             "INSERT OR IGNORE INTO t VALUES(2),('x')", "INSERT OR FAIL INTO t VALUES(3),('x')",
+	             "INSERT INTO t VALUES(5)", "SELECT * FROM t");
 }
 
 Test(trap, or_rollback_takes_nobody_along)
@@ -1725,8 +1738,7 @@ Test(trap, or_rollback_takes_nobody_along)
 
 Test(trap, raise_rollback_takes_nobody_along)
 {
-	EXPECT_EQUAL(T_UNIQUE,
-	             "CREATE TRIGGER r AFTER INSERT ON t WHEN new.a=3 BEGIN SELECT RAISE(ROLLBACK,'no three'); END",
+	EXPECT_EQUAL(T_UNIQUE, "CREATE TRIGGER r AFTER INSERT ON t WHEN new.a=3 BEGIN SELECT RAISE(ROLLBACK,'no three'); END",
 	             "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,2),(3,3)", "INSERT INTO t VALUES(4,4)",
 	             "INSERT OR IGNORE INTO t VALUES(3,3)", "INSERT INTO t VALUES(5,5)");
 }
@@ -1750,8 +1762,9 @@ Test(trap, a_full_database_fails_what_does_not_fit)
 	EXPECT_EQUAL("CREATE TABLE t(a,b)", "INSERT INTO t VALUES(1,zeroblob(50000))", "PRAGMA max_page_count=1",
 	             "INSERT INTO t VALUES(2,zeroblob(10))", "INSERT INTO t VALUES(3,zeroblob(50000))",
 	             "INSERT INTO t VALUES(4,zeroblob(10))", "INSERT OR FAIL INTO t VALUES(5,'x'),(6,zeroblob(50000))",
-	             "DELETE FROM t WHERE a=1", "INSERT INTO t VALUES(7,zeroblob(20000))", "INSERT INTO t VALUES(8,zeroblob(90000))",
-	             "PRAGMA max_page_count=100000", "INSERT INTO t VALUES(9,zeroblob(90000))");
+	             "DELETE FROM t WHERE a=1", "INSERT INTO t VALUES(7,zeroblob(20000))",
+	             "INSERT INTO t VALUES(8,zeroblob(90000))", "PRAGMA max_page_count=100000",
+	             "INSERT INTO t VALUES(9,zeroblob(90000))");
 }
 
 Test(trap, an_interrupt_ends_one_statement_only)
@@ -1789,8 +1802,8 @@ Test(trap, what_a_function_writes_within_a_select_is_its_own_transaction)
 	             "SELECT * FROM child");
 	EXPECT_EQUAL(FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "SELECT 1", "SELECT run_kept()",
 	             "INSERT INTO parent VALUES(7)", "SELECT run_kept()", "SELECT * FROM child", "SELECT drop_kept()");
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "PRAGMA user_version=1", "SELECT run_sql('INSERT INTO t VALUES(2,1)')",
-	             "SELECT changes(),total_changes()");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "PRAGMA user_version=1",
+	             "SELECT run_sql('INSERT INTO t VALUES(2,1)')", "SELECT changes(),total_changes()");
 	EXPECT_EQUAL("CREATE TABLE s(a INT) STRICT", "INSERT INTO s VALUES(1)",
 	             "SELECT run_sql('INSERT INTO s VALUES(2),(''x'')')", "INSERT INTO s VALUES(3)",
 	             "SELECT run_sql('INSERT INTO s VALUES(4)'),fail_code(1)", "SELECT changes(),total_changes()",
@@ -1806,8 +1819,8 @@ Test(trap, what_a_function_sets_is_set)
 	EXPECT_EQUAL("SELECT run_sql('PRAGMA foreign_keys'),run_sql('PRAGMA synchronous')", "SELECT 1");
 	EXPECT_EQUAL("CREATE TEMP TABLE x(a)", "SELECT run_sql('PRAGMA temp_store=MEMORY')",
 	             "SELECT run_sql('PRAGMA wal_checkpoint')", "SELECT 1");
-	EXPECT_EQUAL("SELECT run_sql('ATTACH ''$D/other.db'' AS o') AS code", "CREATE TABLE o.u(a)", "INSERT INTO o.u VALUES(1)",
-	             "SELECT run_sql('DETACH o')", "SELECT * FROM o.u");
+	EXPECT_EQUAL("SELECT run_sql('ATTACH ''$D/other.db'' AS o') AS code", "CREATE TABLE o.u(a)",
+	             "INSERT INTO o.u VALUES(1)", "SELECT run_sql('DETACH o')", "SELECT * FROM o.u");
 }
 
 Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
@@ -1820,7 +1833,8 @@ Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
 
 Test(trap, a_table_with_foreign_keys_that_is_dropped_sets_changes)
 {
-	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE log(id INTEGER PRIMARY KEY,n)", "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE)",
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE log(id INTEGER PRIMARY KEY,n)",
+	             "CREATE TABLE t(a INTEGER PRIMARY KEY,b UNIQUE)",
 	             "CREATE TABLE child(p REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)",
 	             "CREATE TRIGGER r BEFORE UPDATE ON t BEGIN INSERT INTO log(n) VALUES(new.a); END",
 	             "INSERT INTO t VALUES(20,'a'),(4,'b')", "INSERT INTO t(b) VALUES('c')", "INSERT INTO t(b) VALUES('d')",
@@ -1832,8 +1846,8 @@ Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,7)", "INSERT INTO parent VALUES(7)", "INSERT INTO child VALUES(2,7)",
 	             "DELETE FROM parent WHERE id=7", "INSERT INTO parent VALUES(8)", "UPDATE child SET p=9 WHERE id=2",
-	             "INSERT INTO parent VALUES(9)", "INSERT OR REPLACE INTO child VALUES(2,55)", "INSERT INTO parent VALUES(55)",
-	             "SELECT * FROM child");
+	             "INSERT INTO parent VALUES(9)", "INSERT OR REPLACE INTO child VALUES(2,55)",
+	             "INSERT INTO parent VALUES(55)", "SELECT * FROM child");
 }
 
 Test(trap, or_fail_keeps_no_rows_with_a_deferred_violation)
@@ -1901,21 +1915,22 @@ Test(trap, defer_foreign_keys_survives_a_replay)
 
 Test(trap, vacuum_runs_alone)
 {
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "VACUUM", "INSERT INTO t VALUES(2,2)",
-	             "VACUUM INTO '$D/copy1.db'", "VACUUM INTO '$D/copy1.db'", "DELETE FROM t", "VACUUM");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "VACUUM", "INSERT INTO t VALUES(2,2)", "VACUUM INTO '$D/copy1.db'",
+	             "VACUUM INTO '$D/copy1.db'", "DELETE FROM t", "VACUUM");
 }
 
 Test(trap, the_foreign_keys_pragma_acts_between_batches)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,1)", "PRAGMA foreign_keys=OFF", "INSERT INTO child VALUES(2,2)",
 	             "INSERT INTO child VALUES(3,3)", "PRAGMA foreign_keys=ON", "INSERT INTO child VALUES(4,4)",
-	             "DELETE FROM child WHERE id=2", "INSERT INTO parent VALUES(3)", "PRAGMA foreign_keys", "SELECT * FROM child");
+	             "DELETE FROM child WHERE id=2", "INSERT INTO parent VALUES(3)", "PRAGMA foreign_keys",
+	             "SELECT * FROM child");
 }
 
 Test(trap, a_checkpoint_runs_between_batches)
 {
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "loose:PRAGMA wal_checkpoint(TRUNCATE)", "INSERT INTO t VALUES(2,2)",
-	             "INSERT INTO t VALUES(3,3)", "loose:PRAGMA wal_checkpoint");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "loose:PRAGMA wal_checkpoint(TRUNCATE)",
+	             "INSERT INTO t VALUES(2,2)", "INSERT INTO t VALUES(3,3)", "loose:PRAGMA wal_checkpoint");
 }
 
 Test(trap, attached_files_take_part)
@@ -1930,16 +1945,17 @@ Test(trap, attached_files_take_part)
 Test(trap, the_file_attached_to_itself_does_not_stand_in_the_way)
 {
 	EXPECT_EQUAL(T_UNIQUE, "ATTACH '$D/main.db' AS again", "INSERT INTO t VALUES(1,1)", "INSERT INTO t VALUES(2,2)",
-	             "SELECT * FROM t", "PRAGMA recursive_triggers=ON", "INSERT INTO t VALUES(3,3)", "INSERT INTO t VALUES(4,4)",
-	             "DETACH again", "INSERT INTO t VALUES(5,5)");
+	             "SELECT * FROM t", "PRAGMA recursive_triggers=ON", "INSERT INTO t VALUES(3,3)",
+	             "INSERT INTO t VALUES(4,4)", "DETACH again", "INSERT INTO t VALUES(5,5)");
 }
 
 Test(trap, temp_tables_belong_to_the_connection)
 {
 	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1)", "CREATE TEMP TABLE tt(a UNIQUE)", "INSERT INTO tt VALUES(1)",
-	             "INSERT INTO tt VALUES(2)", "INSERT OR ROLLBACK INTO t VALUES(1,1)", "INSERT OR ROLLBACK INTO tt VALUES(1)",
-	             "CREATE TEMP TABLE t(a,b)", "INSERT INTO t VALUES(1,1)", "INSERT INTO main.t VALUES(2,2)", "DROP TABLE t",
-	             "INSERT INTO t VALUES(3,3)", "DROP TABLE t", "SELECT * FROM tt");
+	             "INSERT INTO tt VALUES(2)", "INSERT OR ROLLBACK INTO t VALUES(1,1)",
+	             "INSERT OR ROLLBACK INTO tt VALUES(1)", "CREATE TEMP TABLE t(a,b)", "INSERT INTO t VALUES(1,1)",
+	             "INSERT INTO main.t VALUES(2,2)", "DROP TABLE t", "INSERT INTO t VALUES(3,3)", "DROP TABLE t",
+	             "SELECT * FROM tt");
 }
 
 Test(trap, query_only_is_for_everybody)
@@ -1972,8 +1988,8 @@ Test(trap, synchronous_off_is_refused_however_it_is_written)
 
 Test(trap, text_behind_the_statement_is_refused)
 {
-	EXPECT_EQUAL(T_UNIQUE, "single:INSERT INTO t VALUES(1,1); INSERT INTO t VALUES(2,2)", "INSERT INTO t VALUES(3,3) ; -- x",
-	             "single:SELECT 1; COMMIT", "single:CREATE TABLE u(a); x");
+	EXPECT_EQUAL(T_UNIQUE, "single:INSERT INTO t VALUES(1,1); INSERT INTO t VALUES(2,2)",
+	             "INSERT INTO t VALUES(3,3) ; -- x", "single:SELECT 1; COMMIT", "single:CREATE TABLE u(a); x");
 }
 
 Test(trap, a_refused_text_has_no_effect)
@@ -1993,9 +2009,9 @@ Test(trap, a_comment_is_no_statement)
 
 Test(trap, changes_are_zero_for_what_is_no_dml)
 {
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "CREATE TABLE u(a)", "SELECT 1", "PRAGMA user_version=3",
-	             "CREATE INDEX i ON t(b)", "INSERT INTO t VALUES(4,4) RETURNING a", "DELETE FROM t", "DROP TABLE t",
-	             "EXPLAIN QUERY PLAN DELETE FROM u");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "CREATE TABLE u(a)", "SELECT 1",
+	             "PRAGMA user_version=3", "CREATE INDEX i ON t(b)", "INSERT INTO t VALUES(4,4) RETURNING a",
+	             "DELETE FROM t", "DROP TABLE t", "EXPLAIN QUERY PLAN DELETE FROM u");
 }
 
 Test(trap, changes_tells_of_the_statement_before)
@@ -2008,23 +2024,25 @@ Test(trap, changes_tells_of_the_statement_before)
 Test(trap, changes_behind_a_replay_in_which_nothing_changed)
 {
 	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "PRAGMA user_version", "DELETE FROM t WHERE a=99",
-	             "INSERT OR ROLLBACK INTO t VALUES(1,1)", "SELECT changes()", "DELETE FROM t WHERE a=98", "SELECT changes()",
-	             "INSERT INTO t VALUES(7,7),(8,8)", "PRAGMA user_version", "SELECT changes()", "UPDATE t SET b=b WHERE a<0",
-	             "INSERT OR ROLLBACK INTO t VALUES(1,1)", "SELECT changes()");
+	             "INSERT OR ROLLBACK INTO t VALUES(1,1)", "SELECT changes()", "DELETE FROM t WHERE a=98",
+	             "SELECT changes()", "INSERT INTO t VALUES(7,7),(8,8)", "PRAGMA user_version", "SELECT changes()",
+	             "UPDATE t SET b=b WHERE a<0", "INSERT OR ROLLBACK INTO t VALUES(1,1)", "SELECT changes()");
 }
 
 /* A temporary table is found out only when it is prepared: the batch replays. */
 Test(trap, changes_behind_a_replay_of_a_failing_statement)
 {
 	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "PRAGMA user_version",
-	             "INSERT INTO t SELECT a+10,abs(-9223372036854775807-a) FROM t", "CREATE TEMP TABLE tt(a)", "SELECT changes()");
+	             "INSERT INTO t SELECT a+10,abs(-9223372036854775807-a) FROM t", "CREATE TEMP TABLE tt(a)",
+	             "SELECT changes()");
 }
 
 /* And a failing SELECT leaves changes() alone, also in a replay. */
 Test(trap, changes_behind_a_replay_of_a_failing_select)
 {
-	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "PRAGMA user_version", "SELECT abs(-9223372036854775807-1)",
-	             "SELECT changes()", "DELETE FROM t WHERE a=99", "CREATE TEMP TABLE tt(a)", "SELECT changes()");
+	EXPECT_EQUAL(T_UNIQUE, "INSERT INTO t VALUES(1,1),(2,2),(3,3)", "PRAGMA user_version",
+	             "SELECT abs(-9223372036854775807-1)", "SELECT changes()", "DELETE FROM t WHERE a=99",
+	             "CREATE TEMP TABLE tt(a)", "SELECT changes()");
 }
 
 /* The statement was prepared before the trigger was there. */
@@ -2090,7 +2108,8 @@ Test(trap, failing_ddl_has_no_effect)
 {
 	EXPECT_EQUAL("CREATE TABLE t(a,b)", "INSERT INTO t VALUES(1,1),(1,2)", "CREATE UNIQUE INDEX i ON t(a)",
 	             "INSERT INTO t VALUES(2,2)", "CREATE TABLE u AS SELECT abs(-9223372036854775807-a) FROM t",
-	             "CREATE TABLE t(x)", "ALTER TABLE t ADD COLUMN c NOT NULL", "INSERT INTO t VALUES(3,3)", "SELECT * FROM t");
+	             "CREATE TABLE t(x)", "ALTER TABLE t ADD COLUMN c NOT NULL", "INSERT INTO t VALUES(3,3)",
+	             "SELECT * FROM t");
 }
 
 /* Also when it runs alone, behind which nothing could be rolled back. */
@@ -2113,13 +2132,15 @@ Test(trap, a_statement_with_too_many_rows_has_no_effect)
 		penstock_config_init(&config);
 		config.autostart = 0;
 		config.result_bytes_max = 4096;
-		cr_assert(penstock_open(side_path('p', "main.db"), &config, &db) == PENSTOCK_OK, "%s", penstock_error_message());
+		cr_assert(penstock_open(side_path('p', "main.db"), &config, &db) == PENSTOCK_OK, "%s",
+		          penstock_error_message());
 		submission.sql = T_UNIQUE;
 		cr_assert(penstock_submit(db, &submission, 0, NULL) == PENSTOCK_OK, "%s", penstock_error_message());
 		for (i = 0; i < 3; i++) {
 			submission.sql = texts[i];
 			submission.flags = i == 1 && (way & 1) != 0 ? PENSTOCK_RUN_ALONE : 0;
-			cr_assert(penstock_submit(db, &submission, 0, &handles[i]) == PENSTOCK_OK, "%s", penstock_error_message());
+			cr_assert(penstock_submit(db, &submission, 0, &handles[i]) == PENSTOCK_OK, "%s",
+			          penstock_error_message());
 			if (way < 2)
 				continue;
 			penstock_start(db, PENSTOCK_FOREVER);
@@ -2129,8 +2150,8 @@ Test(trap, a_statement_with_too_many_rows_has_no_effect)
 		for (i = 0; i < 3; i++) {
 			penstock_handle_wait(handles[i], PENSTOCK_FOREVER);
 			result = penstock_handle_result(handles[i]);
-			cr_assert(result->status == (i == 1 ? PENSTOCK_ERROR : PENSTOCK_OK), "way %u, statement %zu: %s", way, i,
-			          result->message);
+			cr_assert(result->status == (i == 1 ? PENSTOCK_ERROR : PENSTOCK_OK), "way %u, statement %zu: %s", way,
+			          i, result->message);
 			cr_assert(i != 1 || (result->code == SQLITE_TOOBIG && result->changes == 0 && result->row_count == 0),
 			          "way %u: code %d, %lld changes", way, result->code, (long long)result->changes);
 			penstock_handle_release(handles[i]);
@@ -2167,14 +2188,14 @@ Test(trap, running_alone_changes_nothing)
 	EXPECT_EQUAL(FAMILY, T_UNIQUE, "alone:INSERT INTO t VALUES(1,1)", "alone:INSERT OR FAIL INTO t VALUES(2,2),(1,1)",
 	             "alone:INSERT OR ROLLBACK INTO t VALUES(3,3),(1,1)", "INSERT INTO t VALUES(4,4)",
 	             "alone:INSERT INTO child VALUES(1,1)", "alone:INSERT INTO parent VALUES(1)",
-	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "SELECT changes(),total_changes()", "refused:COMMIT",
-	             "alone:SELECT * FROM t");
+	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "SELECT changes(),total_changes()",
+	             "refused:COMMIT", "alone:SELECT * FROM t");
 }
 
 /* ---- what may run as one, and what may not (writer/sqlite/fuse.h) ---- */
 
 #define TEN_LETTERS "abcdefghij"
-#define LONG_NAME                                                                                                      \
+#define LONG_NAME                                                                                                       \
 	"n" TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS \
 		TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS
 
@@ -2202,8 +2223,8 @@ Test(fused, the_ones_that_fail_fail_alone)
 Test(fused, one_of_a_wrong_type_fails_alone)
 {
 	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a ANY,b INT) STRICT", "CREATE TABLE u(a INT) STRICT",
-	                   "eight:INSERT INTO t VALUES(?,?)", "SELECT changes(),total_changes()", "eight:INSERT INTO u VALUES(?)",
-	                   "SELECT count(*) FROM t", "SELECT * FROM u");
+	                   "eight:INSERT INTO t VALUES(?,?)", "SELECT changes(),total_changes()",
+	                   "eight:INSERT INTO u VALUES(?)", "SELECT count(*) FROM t", "SELECT * FROM u");
 }
 
 Test(fused, not_where_a_row_refers_to_the_next)
@@ -2259,8 +2280,8 @@ Test(fused, not_with_another_clause_or_shared_parameters)
 	                   "eight:INSERT OR IGNORE INTO t VALUES(?,?)", "eight:INSERT OR FAIL INTO t VALUES(?,?)",
 	                   "eight:REPLACE INTO t VALUES(?,?)", "eight:INSERT INTO t VALUES(?,?) ON CONFLICT DO NOTHING",
 	                   "eight:INSERT INTO t VALUES(?,?) RETURNING a", "eight:INSERT INTO t VALUES(?,?),(?,?)",
-	                   "eight:INSERT INTO t VALUES(?,(SELECT count(*) FROM t)+?)",
-	                   "eight:INSERT INTO temp.t VALUES(?,?)", "eight:INSERT INTO t SELECT ?,?");
+	                   "eight:INSERT INTO t VALUES(?,(SELECT count(*) FROM t)+?)", "eight:INSERT INTO temp.t VALUES(?,?)",
+	                   "eight:INSERT INTO t SELECT ?,?");
 }
 
 /* Whose values would be taken for those of the next. */
@@ -2279,7 +2300,8 @@ Test(fused, names_of_any_length)
 Test(fused, changes_in_a_trigger_behind_them)
 {
 	/* That of three rows, and of as many as had run as one. */
-	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a)", "CREATE TABLE u(a)", "CREATE TABLE w(a)", "CREATE TABLE seen(n,all_of_them)",
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a)", "CREATE TABLE u(a)", "CREATE TABLE w(a)",
+	                   "CREATE TABLE seen(n,all_of_them)",
 	                   "CREATE TRIGGER r AFTER INSERT ON w BEGIN INSERT INTO u SELECT a FROM t WHERE rowid<=new.a;"
 	                   " INSERT INTO seen VALUES(changes(),total_changes()); END",
 	                   "eight:INSERT INTO t VALUES(?)", "INSERT INTO w VALUES(3)", "eight:INSERT INTO t VALUES(?)",
@@ -2298,17 +2320,17 @@ Test(fused, not_where_a_function_meddles_with_the_transaction)
 /* It was prepared before, so that no batch sees it coming. */
 Test(fused, not_where_a_function_writes_what_cannot_be_committed)
 {
-	EXPECT_EQUAL_FUSED(false, FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()", "CREATE TABLE t(a,n DEFAULT (run_kept()))",
-	                   "SELECT 1", "eight:INSERT INTO t(a) VALUES(?)", "SELECT * FROM t", "INSERT INTO parent VALUES(7)",
-	                   "SELECT * FROM child", "SELECT drop_kept()");
+	EXPECT_EQUAL_FUSED(false, FAMILY, "PRAGMA user_version=1", "SELECT keep_sql()",
+	                   "CREATE TABLE t(a,n DEFAULT (run_kept()))", "SELECT 1", "eight:INSERT INTO t(a) VALUES(?)",
+	                   "SELECT * FROM t", "INSERT INTO parent VALUES(7)", "SELECT * FROM child", "SELECT drop_kept()");
 }
 
 Test(fused, what_a_function_wrote_is_undone_with_the_rows_that_fail)
 {
 	EXPECT_EQUAL(FAMILY, "INSERT INTO parent VALUES(7)", "PRAGMA user_version=1", "SELECT keep_sql()",
 	             "CREATE TABLE t(a UNIQUE,n DEFAULT (run_kept()))", "INSERT INTO t VALUES(5,0)", "SELECT 1",
-	             "eight:INSERT INTO t(a) VALUES(?)", "SELECT changes(),total_changes()", "SELECT * FROM t", "SELECT * FROM child",
-	             "SELECT drop_kept()");
+	             "eight:INSERT INTO t(a) VALUES(?)", "SELECT changes(),total_changes()", "SELECT * FROM t",
+	             "SELECT * FROM child", "SELECT drop_kept()");
 }
 
 Test(fused, a_table_of_sqlite_or_of_a_module_is_left_alone)

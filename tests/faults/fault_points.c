@@ -51,32 +51,32 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 /* X(name, every so many unless told otherwise, of the disk, sleeping) */
-#define KIND_LIST(X)                                                                                                   \
-	X(open, 1, true, false)                                                                                        \
-	X(read, 3, true, false)                                                                                        \
-	X(write, 4, true, false)                                                                                       \
-	X(write_full, 4, false, false)                                                                                 \
-	X(sync, 2, true, false)                                                                                        \
-	X(truncate, 1, true, false)                                                                                    \
-	X(size, 2, true, false)                                                                                        \
-	X(lock, 1, true, false)                                                                                        \
-	X(shm_map, 1, true, false)                                                                                     \
-	X(shm_lock, 3, true, false)                                                                                    \
-	X(delete, 1, true, false)                                                                                      \
-	X(access, 1, true, false)                                                                                      \
-	X(sqlite_memory, 41, false, false)                                                                             \
-	X(memory, 43, false, false)                                                                                    \
-	X(thread_create, 1, false, false)                                                                              \
-	X(mutex_init, 1, false, false)                                                                                 \
-	X(cond_init, 1, false, false)                                                                                  \
-	X(cond_wait, 1, false, true)                                                                                   \
+#define KIND_LIST(X)                       \
+	X(open, 1, true, false)            \
+	X(read, 3, true, false)            \
+	X(write, 4, true, false)           \
+	X(write_full, 4, false, false)     \
+	X(sync, 2, true, false)            \
+	X(truncate, 1, true, false)        \
+	X(size, 2, true, false)            \
+	X(lock, 1, true, false)            \
+	X(shm_map, 1, true, false)         \
+	X(shm_lock, 3, true, false)        \
+	X(delete, 1, true, false)          \
+	X(access, 1, true, false)          \
+	X(sqlite_memory, 41, false, false) \
+	X(memory, 43, false, false)        \
+	X(thread_create, 1, false, false)  \
+	X(mutex_init, 1, false, false)     \
+	X(cond_init, 1, false, false)      \
+	X(cond_wait, 1, false, true)       \
 	X(futex_wait, 1, false, true)
 
 enum kind {
 #define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
 	KIND_LIST(KIND_ENUM)
 #undef KIND_ENUM
-	KINDS
+		KINDS
 };
 
 static const struct {
@@ -137,11 +137,13 @@ static void arm(int kind, unsigned n, bool for_ever)
 static int on_call(const struct shim_event *event)
 {
 	static const int kind_of[SHIM_CALLS] = {
-		[SHIM_OPEN] = KIND_open,       [SHIM_READ] = KIND_read,         [SHIM_WRITE] = KIND_write,
-		[SHIM_SYNC] = KIND_sync,       [SHIM_TRUNCATE] = KIND_truncate, [SHIM_SIZE] = KIND_size,
-		[SHIM_LOCK] = KIND_lock,       [SHIM_UNLOCK] = -1,              [SHIM_SHM_MAP] = KIND_shm_map,
-		[SHIM_SHM_LOCK] = KIND_shm_lock, [SHIM_SHM_UNLOCK] = -1,        [SHIM_DELETE] = KIND_delete,
-		[SHIM_ACCESS] = KIND_access,   [SHIM_CLOSE] = -1,
+		[SHIM_OPEN] = KIND_open,         [SHIM_READ] = KIND_read,
+		[SHIM_WRITE] = KIND_write,       [SHIM_SYNC] = KIND_sync,
+		[SHIM_TRUNCATE] = KIND_truncate, [SHIM_SIZE] = KIND_size,
+		[SHIM_LOCK] = KIND_lock,         [SHIM_UNLOCK] = -1,
+		[SHIM_SHM_MAP] = KIND_shm_map,   [SHIM_SHM_LOCK] = KIND_shm_lock,
+		[SHIM_SHM_UNLOCK] = -1,          [SHIM_DELETE] = KIND_delete,
+		[SHIM_ACCESS] = KIND_access,     [SHIM_CLOSE] = -1,
 	};
 
 	if (event->after || kind_of[event->call] < 0)
@@ -348,7 +350,9 @@ static struct work *submit(penstock *db, const char *sql, enum heard heard, pens
 	static const char bytes[3000];
 	struct work *work = &life.works[life.count];
 	penstock_value values[] = { penstock_int64(life.count), penstock_blob(bytes, sizeof bytes) };
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .values = values, .ack = ack, .arg = work };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = sql, .values = values, .ack = ack, .arg = work
+	};
 
 	life.count++;
 	submission.value_count = strstr(sql, "?2") != NULL ? 2 : strchr(sql, '?') != NULL ? 1 : 0;
@@ -364,8 +368,7 @@ static struct work *submit(penstock *db, const char *sql, enum heard heard, pens
 			take_result(work);
 		}
 	} else {
-		work->submitted =
-		        penstock_submit(db, &submission, PENSTOCK_FOREVER, heard == BY_HANDLE ? &work->handle : NULL);
+		work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, heard == BY_HANDLE ? &work->handle : NULL);
 	}
 	return work;
 }
@@ -437,7 +440,8 @@ static void submit_all(penstock *db)
 	submit(db, INSERT_LARGE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "CREATE TABLE IF NOT EXISTS u(a UNIQUE, b)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
-	submit(db, "INSERT OR ROLLBACK INTO u SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "INSERT OR ROLLBACK INTO u SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)", BY_CALLBACK,
+	       PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "INSERT INTO u SELECT ?,zeroblob(70000)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_HANDLE, PENSTOCK_ACK_DURABLE);
@@ -447,8 +451,12 @@ static void submit_all(penstock *db)
 	if (penstock_statement_register(db, INSERT, -1, &registered) == PENSTOCK_OK) {
 		struct work *work = &life.works[life.count];
 		penstock_value value = penstock_int64(life.count);
-		penstock_submission submission = { .struct_size = sizeof submission, .statement = registered, .values = &value,
-			                           .value_count = 1, .on_complete = on_complete, .arg = work };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .statement = registered,
+			                           .values = &value,
+			                           .value_count = 1,
+			                           .on_complete = on_complete,
+			                           .arg = work };
 
 		*work = (struct work){ .begun = true, .inserts = true, .heard = BY_CALLBACK };
 		life.count++;
@@ -555,8 +563,10 @@ struct balance {
 
 static struct balance balance_now(void)
 {
-	return (struct balance){ .files = entries_of("/proc/self/fd"), .threads = entries_of("/proc/self/task"),
-		                 .sqlite_bytes = sqlite3_memory_used(), .blocks = live_blocks };
+	return (struct balance){ .files = entries_of("/proc/self/fd"),
+		                 .threads = entries_of("/proc/self/task"),
+		                 .sqlite_bytes = sqlite3_memory_used(),
+		                 .blocks = live_blocks };
 }
 
 static int times_of(sqlite3_stmt *statement, unsigned id)
@@ -628,8 +638,8 @@ static unsigned check_works(void)
 static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 {
 	bool in_commit = fault.met == COMMIT && (kind == KIND_write || kind == KIND_sync);
-	bool may_be_unknown = fault.met == COMMIT || fault.met == AUTOCOMMIT ||
-	                      (kind == KIND_sync && fault.met_wal) || (kind == KIND_open && fault.met_wal);
+	bool may_be_unknown = fault.met == COMMIT || fault.met == AUTOCOMMIT || (kind == KIND_sync && fault.met_wal) ||
+	                      (kind == KIND_open && fault.met_wal);
 
 	if (!kinds[kind].disk) {
 		/* The engine's own sync of the WAL needs a block: without it the log is as good as not synced. */
@@ -759,8 +769,8 @@ static unsigned fail_each(enum kind kind, bool for_ever, unsigned step, bool tel
 			break;
 		points++;
 		if (tell)
-			printf("%s: met at %d, %u unknown, %u failures, open %d\n", text, (int)fault.met, unknown, life.failures,
-			       life.opened);
+			printf("%s: met at %d, %u unknown, %u failures, open %d\n", text, (int)fault.met, unknown,
+			       life.failures, life.opened);
 	}
 	point_text = "no fault";
 	return points;

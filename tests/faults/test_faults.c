@@ -280,8 +280,8 @@ static sqlite3 *open_outside(void)
 {
 	sqlite3 *connection;
 
-	cr_assert(sqlite3_open_v2(harness_path("faults.db"), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-	                          "unix") == SQLITE_OK,
+	cr_assert(sqlite3_open_v2(harness_path("faults.db"), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix") ==
+	                  SQLITE_OK,
 	          "the file cannot be opened");
 	return connection;
 }
@@ -407,8 +407,8 @@ static void check_works(const char *what, unsigned n)
 		long long times = times_of(connection, work->id);
 
 		if (work->submitted != PENSTOCK_OK) {
-			cr_assert(work->outcomes == 0 && times == 0, "%s %u: refused %zu has %u outcomes, %lld rows", what, n, i,
-			          work->outcomes, times);
+			cr_assert(work->outcomes == 0 && times == 0, "%s %u: refused %zu has %u outcomes, %lld rows", what, n,
+			          i, work->outcomes, times);
 			continue;
 		}
 		cr_assert(work->outcomes == 1, "%s %u: submission %zu has %u outcomes", what, n, i, work->outcomes);
@@ -520,8 +520,7 @@ static void expect_failed(penstock *db, int code)
 {
 	char reason[200] = "";
 
-	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_FAILED, "phase %s",
-	          penstock_phase_name(penstock_phase_of(db)));
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_FAILED, "phase %s", penstock_phase_name(penstock_phase_of(db)));
 	cr_assert(penstock_failure(db, reason, sizeof reason) == code, "code %d", penstock_failure(db, NULL, 0));
 	cr_assert(reason[0] != '\0', "no reason");
 	cr_assert(submit(db, INSERT)->submitted == PENSTOCK_FAILED, "submitted");
@@ -587,7 +586,8 @@ static void fail_a_commit(unsigned operations, int code, bool for_ever, bool res
 			cr_assert(penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
 			mend();
 			cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
-			cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING && penstock_failure(db, NULL, 0) == 0, "restart");
+			cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING && penstock_failure(db, NULL, 0) == 0,
+			          "restart");
 			after = submit(db, INSERT);
 			flush(db);
 			cr_assert(after->status == PENSTOCK_OK, "%d", after->code);
@@ -810,8 +810,8 @@ Test(fault, a_disk_full_once_loses_nothing)
 		failed = disk.failed;
 		cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "n %u", n);
 		for (i = 1; i < 9; i++)
-			cr_assert(works[i].status == PENSTOCK_OK, "n %u: %zu: %s %d", n, i, penstock_status_name(works[i].status),
-			          works[i].code);
+			cr_assert(works[i].status == PENSTOCK_OK, "n %u: %zu: %s %d", n, i,
+			          penstock_status_name(works[i].status), works[i].code);
 		close_engine(db);
 		check_works("full once", n);
 		for (i = 1; i < 9; i++)
@@ -825,8 +825,10 @@ Test(fault, a_disk_full_once_loses_nothing)
 /* The batch may have taken what was lacking. */
 Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 {
-	static const char *const texts[] = { "INSERT INTO t SELECT value,fail_once(13,1) FROM (SELECT 1 AS value UNION ALL SELECT 2)",
-		                             "INSERT INTO t SELECT value,fail_once(7,1) FROM (SELECT 3 AS value UNION ALL SELECT 4)" };
+	static const char *const texts[] = {
+		"INSERT INTO t SELECT value,fail_once(13,1) FROM (SELECT 1 AS value UNION ALL SELECT 2)",
+		"INSERT INTO t SELECT value,fail_once(7,1) FROM (SELECT 3 AS value UNION ALL SELECT 4)"
+	};
 	penstock_config config;
 	penstock *db;
 	size_t way, i;
@@ -898,7 +900,8 @@ Test(fault, nobody_hears_of_an_error_that_the_second_run_did_not_have)
 	penstock_value values[] = { penstock_int64(1), penstock_blob(bytes, sizeof bytes) };
 	penstock_submission submission = { .struct_size = sizeof submission,
 		                           .sql = "INSERT INTO times SELECT ? WHERE length(?)+coalesce(fail_once(13,1),1)",
-		                           .values = values, .value_count = 2 };
+		                           .values = values,
+		                           .value_count = 2 };
 	penstock_config config;
 	unsigned errors = 0;
 	penstock *db;
@@ -1034,7 +1037,8 @@ Test(fault, without_a_rollback_nothing_is_ok)
 		usleep(1000);
 	__atomic_store_n(&memory.next, 0, __ATOMIC_RELAXED);
 	for (size_t i = 1; i < 4; i++)
-		cr_assert(works[i].status == PENSTOCK_SHUTDOWN, "%zu: %s %d", i, penstock_status_name(works[i].status), works[i].code);
+		cr_assert(works[i].status == PENSTOCK_SHUTDOWN, "%zu: %s %d", i, penstock_status_name(works[i].status),
+		          works[i].code);
 	expect_failed(db, SQLITE_NOMEM);
 	close_engine(db);
 	check_works("memory", 1000000);
@@ -1342,7 +1346,8 @@ Test(fault, a_paused_engine_makes_no_call)
 				outside("PRAGMA journal_mode=DELETE; VACUUM; PRAGMA journal_mode=WAL");
 			usleep(5000);
 			cr_assert(calls_so_far() == before, "%lu calls while paused", calls_so_far() - before);
-			cr_assert(penstock_unpause(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			cr_assert(penstock_unpause(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s",
+			          penstock_error_message());
 			cr_assert(calls_so_far() > before, "no call after unpause");
 		}
 		cr_assert(penstock_stop(producer.db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
@@ -1401,7 +1406,8 @@ Test(fault, an_outside_writer_delays_and_fails_nothing)
 			flush(db);
 		}
 		for (i = 0; i < work_count; i++)
-			cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status), works[i].code);
+			cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status),
+			          works[i].code);
 		cr_assert(busy_retries(db) >= 6, "not counted");
 		sqlite3_close(holder);
 		close_engine(db);
@@ -1629,7 +1635,8 @@ Test(fault, reads_need_no_lock)
 	sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL);
 	sqlite3_close(holder);
 	for (i = 1; i < work_count; i++)
-		cr_assert(works[i].status == PENSTOCK_OK, "%zu: %s %d", i, penstock_status_name(works[i].status), works[i].code);
+		cr_assert(works[i].status == PENSTOCK_OK, "%zu: %s %d", i, penstock_status_name(works[i].status),
+		          works[i].code);
 	close_engine(db);
 }
 

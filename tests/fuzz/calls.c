@@ -24,8 +24,8 @@
 #include "core/penstock.h"
 
 #define SUBMISSIONS_MAX 512
-#define KEYS 64     /* rows of the submissions; row 0 is never there at first */
-#define FOREIGN 64  /* rows of the outsider, behind them */
+#define KEYS 64    /* rows of the submissions; row 0 is never there at first */
+#define FOREIGN 64 /* rows of the outsider, behind them */
 #define BLOB_MAX 9000
 #define SHORT 500 /* microseconds */
 
@@ -126,14 +126,14 @@ static const char *name(int status)
 
 /* The answer is one of a set of statuses, given as bits; and what is no OK has a message. */
 #define IS(status) (1u << PENSTOCK_##status)
-#define answer(call, set)                                                                                              \
-	({                                                                                                             \
-		int answered_ = (call);                                                                                \
-		must(answered_ >= 0 && answered_ < PENSTOCK_STATUS_COUNT && ((set) >> answered_ & 1) != 0,             \
-		     "%s is %s in phase %s: %s", #call, name(answered_), penstock_phase_name(m.phase),                 \
-		     penstock_error_message());                                                                        \
-		must(answered_ == PENSTOCK_OK || penstock_error_message()[0] != '\0');                                 \
-		answered_;                                                                                             \
+#define answer(call, set)                                                                                  \
+	({                                                                                                 \
+		int answered_ = (call);                                                                    \
+		must(answered_ >= 0 && answered_ < PENSTOCK_STATUS_COUNT && ((set) >> answered_ & 1) != 0, \
+		     "%s is %s in phase %s: %s", #call, name(answered_), penstock_phase_name(m.phase),     \
+		     penstock_error_message());                                                            \
+		must(answered_ == PENSTOCK_OK || penstock_error_message()[0] != '\0');                     \
+		answered_;                                                                                 \
 	})
 
 /* ---- what autocommit comes to ------------------------------------------------------------------------------------ */
@@ -267,8 +267,7 @@ static void compare(const struct submission *submission, const struct outcome *w
 {
 	size_t number = (size_t)(submission - m.list);
 	/* The error callback hears of what failed and has no other listener. */
-	unsigned calls = submission->listener == CALLBACK ||
-	                 (submission->listener == NOBODY && wanted->status != PENSTOCK_OK);
+	unsigned calls = submission->listener == CALLBACK || (submission->listener == NOBODY && wanted->status != PENSTOCK_OK);
 
 	if (submission->handle != NULL)
 		compare_handle(submission, wanted);
@@ -333,8 +332,8 @@ static void check_counters(void)
 	     (uintmax_t)m.failed);
 	must(counters.queue_depth == m.count - m.settled && penstock_queue_depth(m.db) == m.count - m.settled);
 	for (int i = 0; i < PENSTOCK_STATUS_COUNT; i++)
-		must(counters.refused[i] == m.refused[i], "%ju refused with %s, not %ju", (uintmax_t)counters.refused[i], name(i),
-		     (uintmax_t)m.refused[i]);
+		must(counters.refused[i] == m.refused[i], "%ju refused with %s, not %ju", (uintmax_t)counters.refused[i],
+		     name(i), (uintmax_t)m.refused[i]);
 }
 
 /* ---- submitting -------------------------------------------------------------------------------------------------- */
@@ -431,7 +430,8 @@ static void submit(bool execute)
 			outcomes &= IS(TIMEOUT);
 		status = answer(penstock_execute(m.db, &call, timeout, &handle), (set & ~IS(OK)) | outcomes);
 		must(handle != NULL || !(status == PENSTOCK_OK || status == PENSTOCK_ERROR));
-		must(status != PENSTOCK_ERROR || strcmp(penstock_error_message(), penstock_handle_result(handle)->message) == 0);
+		must(status != PENSTOCK_ERROR ||
+		     strcmp(penstock_error_message(), penstock_handle_result(handle)->message) == 0);
 		if (handle != NULL)
 			must((set & IS(OK)) != 0);
 		else
@@ -563,7 +563,8 @@ static void start(void)
 {
 	int64_t timeout = choose_timeout();
 	unsigned late = timeout == PENSTOCK_FOREVER || (m.phase != PENSTOCK_PHASE_STOPPED && m.phase != PENSTOCK_PHASE_STOPPING)
-	                        ? 0 : IS(TIMEOUT);
+	                        ? 0
+	                        : IS(TIMEOUT);
 
 	if (answer(penstock_start(m.db, timeout), IS(OK) | late) == PENSTOCK_TIMEOUT)
 		answer(penstock_start(m.db, PENSTOCK_FOREVER), IS(OK));
@@ -592,7 +593,8 @@ static void pause_engine(void)
 		answer(penstock_pause(m.db, timeout), IS(MISUSE));
 	} else if (m.phase != PENSTOCK_PHASE_RUNNING) {
 		answer(penstock_pause(m.db, timeout), IS(STOPPED));
-	} else if (answer(penstock_pause(m.db, timeout), IS(OK) | (timeout == PENSTOCK_FOREVER ? 0 : IS(TIMEOUT))) == PENSTOCK_OK) {
+	} else if (answer(penstock_pause(m.db, timeout), IS(OK) | (timeout == PENSTOCK_FOREVER ? 0 : IS(TIMEOUT))) ==
+	           PENSTOCK_OK) {
 		m.phase = PENSTOCK_PHASE_PAUSED;
 		settle();
 	}
@@ -812,7 +814,8 @@ static void close_engine(void)
 	int64_t timeout = choose_timeout();
 	sqlite3 *connection = NULL;
 
-	if (answer(penstock_close(m.db, timeout), IS(OK) | (timeout == PENSTOCK_FOREVER ? 0 : IS(TIMEOUT))) == PENSTOCK_TIMEOUT) {
+	if (answer(penstock_close(m.db, timeout), IS(OK) | (timeout == PENSTOCK_FOREVER ? 0 : IS(TIMEOUT))) ==
+	    PENSTOCK_TIMEOUT) {
 		penstock_submission call = { .struct_size = sizeof call, .sql = texts[VACUUM] };
 
 		/* Like a stop that timed out. What would be held is not tried: it would have to be counted. */
@@ -873,20 +876,48 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	create_table();
 	while (m.left > 0) {
 		switch (byte() % 16) {
-		case 0: start(); break;
-		case 1: stop(); break;
-		case 2: pause_engine(); break;
-		case 3: unpause(); break;
-		case 4: flush(); break;
-		case 5: reconfigure(); break;
-		case 6: look(); break;
-		case 7: read_rows(); break;
-		case 8: outsider(); break;
-		case 9: wait_for_one(); break;
-		case 10: release_one(); break;
-		case 11: misuse(); break;
-		case 12: submit(true); break;
-		default: submit(false); break;
+		case 0:
+			start();
+			break;
+		case 1:
+			stop();
+			break;
+		case 2:
+			pause_engine();
+			break;
+		case 3:
+			unpause();
+			break;
+		case 4:
+			flush();
+			break;
+		case 5:
+			reconfigure();
+			break;
+		case 6:
+			look();
+			break;
+		case 7:
+			read_rows();
+			break;
+		case 8:
+			outsider();
+			break;
+		case 9:
+			wait_for_one();
+			break;
+		case 10:
+			release_one();
+			break;
+		case 11:
+			misuse();
+			break;
+		case 12:
+			submit(true);
+			break;
+		default:
+			submit(false);
+			break;
 		}
 	}
 	close_engine();

@@ -94,12 +94,13 @@ static int on_setting(void *context, const struct ps_setting *setting)
 	name = line.size > 0 ? memmem(line.bytes, line.size, setting->name, strlen(setting->name)) : NULL;
 	must(name != NULL, "line %d has no \"%s\"", setting->line, setting->name);
 	for (const char *blank = line.bytes; blank < name; blank++)
-		must(*blank == ' ' || *blank == '\t' || *blank == '\r' || (blank < seen->text.bytes + 3), "line %d", setting->line);
+		must(*blank == ' ' || *blank == '\t' || *blank == '\r' || (blank < seen->text.bytes + 3), "line %d",
+		     setting->line);
 	must(memmem(name, (size_t)(line.bytes + line.size - name), setting->value, strlen(setting->value)) != NULL,
 	     "line %d has no value \"%s\"", setting->line, setting->value);
 	if (!setting->pragma)
-		must(penstock_config_set(&seen->set, setting->name, setting->value) == PENSTOCK_OK, "line %d: %s", setting->line,
-		     penstock_error_message());
+		must(penstock_config_set(&seen->set, setting->name, setting->value) == PENSTOCK_OK, "line %d: %s",
+		     setting->line, penstock_error_message());
 	return PENSTOCK_OK;
 }
 
@@ -250,7 +251,8 @@ static bool is_bare_or_quoted(const char *value, const char *word)
 
 static bool is_good_pragma(const char *name, const char *value)
 {
-	static const char *const refused[] = { "synchronous", "busy_timeout", "wal_autocheckpoint", "wal_checkpoint", "query_only" };
+	static const char *const refused[] = { "synchronous", "busy_timeout", "wal_autocheckpoint", "wal_checkpoint",
+		                               "query_only" };
 
 	for (size_t i = 0; i < COUNT_OF(refused); i++) {
 		if (sqlite3_stricmp(name, refused[i]) == 0)
@@ -273,7 +275,8 @@ static bool is_good_setting(struct reader *reader, const char *name, const char 
 
 	for (size_t i = 0; i < reader->count; i++) {
 		if (reader->settings[i].pragma == reader->pragmas &&
-		    (reader->pragmas ? sqlite3_stricmp(reader->settings[i].name, name) : strcmp(reader->settings[i].name, name)) == 0)
+		    (reader->pragmas ? sqlite3_stricmp(reader->settings[i].name, name)
+		                     : strcmp(reader->settings[i].name, name)) == 0)
 			return false;
 	}
 	must(reader->count < SETTINGS_MAX);
@@ -328,7 +331,7 @@ static bool is_good_line(struct reader *reader, const char *line, size_t size)
 	if (size == 0 || *line == ';' || *line == '#')
 		return true;
 	if (*line == '[') {
-		size_t length = size >= 9 && memcmp(line, "[pragmas]", 9) == 0    ? 9
+		size_t length = size >= 9 && memcmp(line, "[pragmas]", 9) == 0      ? 9
 		                : size >= 10 && memcmp(line, "[penstock]", 10) == 0 ? 10
 		                                                                    : 0;
 

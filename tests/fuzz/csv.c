@@ -111,8 +111,9 @@ static void compare(const struct batch *batch, const struct record *got, const s
 {
 	must(got->line == record->line, "line %ju, not %ju", (uintmax_t)got->line, (uintmax_t)record->line);
 	if (record->verdict != WHOLE) {
-		must(got->fault != NULL && strstr(got->fault, sentences[record->verdict]) != NULL, "line %ju: \"%s\", not \"%s\"",
-		     (uintmax_t)got->line, got->fault != NULL ? got->fault : "", sentences[record->verdict]);
+		must(got->fault != NULL && strstr(got->fault, sentences[record->verdict]) != NULL,
+		     "line %ju: \"%s\", not \"%s\"", (uintmax_t)got->line, got->fault != NULL ? got->fault : "",
+		     sentences[record->verdict]);
 		must(got->fields == 0);
 		return;
 	}
@@ -123,8 +124,8 @@ static void compare(const struct batch *batch, const struct record *got, const s
 		size_t bytes = record->begins[i + 1] - record->begins[i];
 
 		must(got->first + i < batch->field_count && field->offset + field->bytes <= batch->byte_count);
-		must(field->bytes == bytes, "line %ju, field %zu: %zu bytes, not %zu", (uintmax_t)got->line, i + 1, field->bytes,
-		     bytes);
+		must(field->bytes == bytes, "line %ju, field %zu: %zu bytes, not %zu", (uintmax_t)got->line, i + 1,
+		     field->bytes, bytes);
 		must(memcmp(batch->bytes + field->offset, record->bytes + record->begins[i], bytes) == 0);
 	}
 }

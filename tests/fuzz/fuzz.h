@@ -21,23 +21,23 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
-#define must(condition, ...)                                                                                           \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold.", __FILE__, __LINE__, #condition);                  \
-			fprintf(stderr, " " __VA_ARGS__);                                                              \
-			fputc('\n', stderr);                                                                           \
-			abort();                                                                                       \
-		}                                                                                                      \
+#define must(condition, ...)                                                                         \
+	do {                                                                                         \
+		if (!(condition)) {                                                                  \
+			fprintf(stderr, "%s:%d: %s does not hold.", __FILE__, __LINE__, #condition); \
+			fprintf(stderr, " " __VA_ARGS__);                                            \
+			fputc('\n', stderr);                                                         \
+			abort();                                                                     \
+		}                                                                                    \
 	} while (0)
 
 /* libFuzzer's entry. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* How feed.c cuts an input: by the first byte. */
-#define FEED_WHOLE '0'     /* in one piece */
-#define FEED_BYTES '1'     /* byte by byte */
-#define FEED_ERROR 0x80    /* this bit: a read error ends it */
+#define FEED_WHOLE '0'  /* in one piece */
+#define FEED_BYTES '1'  /* byte by byte */
+#define FEED_ERROR 0x80 /* this bit: a read error ends it */
 /* Any other byte: pieces of changing size, with EINTR and EAGAIN in between. */
 
 /* The next source_read of any source reads these bytes. */

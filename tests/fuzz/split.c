@@ -103,7 +103,8 @@ static void ask_parser(const struct split_statement *statement)
 
 	if (db == NULL) {
 		must(sqlite3_open(":memory:", &db) == SQLITE_OK);
-		must(sqlite3_exec(db, "CREATE TABLE t(a, b, c); CREATE VIEW v AS SELECT a FROM t", NULL, NULL, NULL) == SQLITE_OK);
+		must(sqlite3_exec(db, "CREATE TABLE t(a, b, c); CREATE VIEW v AS SELECT a FROM t", NULL, NULL, NULL) ==
+		     SQLITE_OK);
 		sqlite3_set_authorizer(db, authorize, NULL);
 	}
 	if (sqlite3_prepare_v2(db, statement->text, (int)statement->bytes, &prepared, &tail) == SQLITE_OK)
@@ -122,7 +123,8 @@ static size_t compare(struct text text, size_t place, const struct split_stateme
 	must(got->bytes == end - begin, "%zu bytes, not %zu: \"%.*s\"", got->bytes, end - begin, (int)got->bytes, got->text);
 	must(got->nul == (memchr(text.bytes + begin, '\0', end - begin) != NULL));
 	for (size_t i = 0; i < got->bytes; i++)
-		must(got->text[i] == text.bytes[begin + i] || (got->nul && text.bytes[begin + i] == '\0' && got->text[i] == ' '));
+		must(got->text[i] == text.bytes[begin + i] ||
+		     (got->nul && text.bytes[begin + i] == '\0' && got->text[i] == ' '));
 	must(got->line == line_of(text, begin), "line %ju, not %ju", (uintmax_t)got->line, (uintmax_t)line_of(text, begin));
 	if (!got->nul && memmem(got->text, got->bytes, MARK, strlen(MARK)) == NULL)
 		ask_parser(got);

@@ -63,36 +63,36 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 /* X(name, largest n drawn, what has just happened or is about to) */
-#define POINT_LIST(X)                                                                                                  \
-	X(TIMER, 1, "any time")                                                                                        \
-	X(CONNECTING, 4, "the database file is open, nothing is set up")                                               \
-	X(RECOVERING, 3, "a read of the WAL before the first statement")                                               \
-	X(DEQUEUED, 30, "a batch is taken, its BEGIN is about to ask for the write lock")                              \
-	X(BEGUN, 25, "a statement runs inside a transaction")                                                          \
-	X(REPLAYED, 5, "a statement runs a second time")                                                               \
-	X(COMMITTING, 30, "a frame is about to be written")                                                            \
-	X(COMMIT_FRAME, 20, "the frame header that commits is about to be written")                                    \
-	X(COMMIT_HALF, 20, "that header is written, its page is not")                                                  \
-	X(WRITTEN, 20, "the last page of a commit is written")                                                         \
-	X(SYNC, 8, "the WAL is about to be synced")                                                                    \
-	X(SYNCED, 8, "the WAL was synced")                                                                             \
-	X(COMMITTED, 30, "the write lock is about to be let go")                                                       \
-	X(RELEASED, 30, "the commit is over, no outcome is out")                                                       \
-	X(DELIVERING, 20, "in a completion callback")                                                                  \
-	X(WAKE, 12, "the writer is about to wake somebody")                                                            \
-	X(CHECKPOINTING, 12, "a page is about to be written to the database")                                          \
-	X(CHECKPOINTED, 3, "the database was synced")                                                                  \
-	X(WAL_BEGUN, 3, "the WAL's header is about to be written")                                                     \
-	X(DISCONNECTING, 3, "the database file is about to be closed")                                                 \
-	X(PAUSED, 3, "paused")                                                                                         \
-	X(OUTSIDE, 3, "paused, in a transaction of the pauser's")                                                      \
+#define POINT_LIST(X)                                                                     \
+	X(TIMER, 1, "any time")                                                           \
+	X(CONNECTING, 4, "the database file is open, nothing is set up")                  \
+	X(RECOVERING, 3, "a read of the WAL before the first statement")                  \
+	X(DEQUEUED, 30, "a batch is taken, its BEGIN is about to ask for the write lock") \
+	X(BEGUN, 25, "a statement runs inside a transaction")                             \
+	X(REPLAYED, 5, "a statement runs a second time")                                  \
+	X(COMMITTING, 30, "a frame is about to be written")                               \
+	X(COMMIT_FRAME, 20, "the frame header that commits is about to be written")       \
+	X(COMMIT_HALF, 20, "that header is written, its page is not")                     \
+	X(WRITTEN, 20, "the last page of a commit is written")                            \
+	X(SYNC, 8, "the WAL is about to be synced")                                       \
+	X(SYNCED, 8, "the WAL was synced")                                                \
+	X(COMMITTED, 30, "the write lock is about to be let go")                          \
+	X(RELEASED, 30, "the commit is over, no outcome is out")                          \
+	X(DELIVERING, 20, "in a completion callback")                                     \
+	X(WAKE, 12, "the writer is about to wake somebody")                               \
+	X(CHECKPOINTING, 12, "a page is about to be written to the database")             \
+	X(CHECKPOINTED, 3, "the database was synced")                                     \
+	X(WAL_BEGUN, 3, "the WAL's header is about to be written")                        \
+	X(DISCONNECTING, 3, "the database file is about to be closed")                    \
+	X(PAUSED, 3, "paused")                                                            \
+	X(OUTSIDE, 3, "paused, in a transaction of the pauser's")                         \
 	X(STOPPED, 1, "stopped")
 
 enum point {
 #define POINT_ENUM(name, most, text) AT_##name,
 	POINT_LIST(POINT_ENUM)
 #undef POINT_ENUM
-	POINTS
+		POINTS
 };
 
 static const char *const point_names[] = {
@@ -315,8 +315,8 @@ static void on_complete(void *arg, const penstock_result *result)
 
 static enum kind draw_kind(uint64_t *random)
 {
-	static const enum kind kinds[] = { ONE, ONE, ONE, ONE, ONE, ONE, FEW, FEW, FEW, MANY, LARGE, RETURNING, ALONE, WRONG,
-		                           WRONG, WRONG_BATCH };
+	static const enum kind kinds[] = { ONE, ONE,  ONE,   ONE,       ONE,   ONE,   FEW,   FEW,
+		                           FEW, MANY, LARGE, RETURNING, ALONE, WRONG, WRONG, WRONG_BATCH };
 
 	return kinds[draw(random, COUNT_OF(kinds))];
 }
@@ -356,7 +356,8 @@ static void submit_one(struct producer *producer, unsigned number)
 		[FEW] = "INSERT INTO t SELECT ?1,?2,?3,value,?4+value,?5 FROM parts WHERE value<7",
 		[MANY] = "INSERT INTO t SELECT ?1,?2,?3,value,?4+value,?5 FROM parts",
 		/* At its last row, after the others. */
-		[WRONG] = "INSERT INTO t SELECT ?1,?2,?3,value,iif(value=6,abs(-9223372036854775807-1),?4),?5 FROM parts WHERE value<7",
+		[WRONG] =
+			"INSERT INTO t SELECT ?1,?2,?3,value,iif(value=6,abs(-9223372036854775807-1),?4),?5 FROM parts WHERE value<7",
 		[WRONG_BATCH] = "INSERT OR ROLLBACK INTO t VALUES(?1,?2,?3,0,NULL+?4,?5)",
 	};
 	static const char padding[16384];
@@ -365,10 +366,12 @@ static void submit_one(struct producer *producer, unsigned number)
 	int64_t sum = checksum(life, producer->index, number);
 	penstock_value values[] = { penstock_int64(life), penstock_int64(producer->index), penstock_int64(number),
 		                    penstock_int64(sum), penstock_blob(padding, padding_of(kind, sum)) };
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = texts[kind], .values = values, .value_count = COUNT_OF(values),
-		.flags = kind == ALONE ? PENSTOCK_RUN_ALONE : 0, .arg = note
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = texts[kind],
+		                           .values = values,
+		                           .value_count = COUNT_OF(values),
+		                           .flags = kind == ALONE ? PENSTOCK_RUN_ALONE : 0,
+		                           .arg = note };
 	penstock_handle *handle = NULL;
 	int status;
 
@@ -468,10 +471,11 @@ static void live(uint64_t random)
 	static const int64_t slots[] = { 8, 64, 1024 };
 	struct producer producers[PRODUCERS];
 	penstock_value oldest = penstock_int64((int64_t)life - LIVES_KEPT);
-	penstock_submission cleaning = {
-		.struct_size = sizeof cleaning, .sql = "DELETE FROM t WHERE life<?", .values = &oldest, .value_count = 1,
-		.on_complete = on_deleted
-	};
+	penstock_submission cleaning = { .struct_size = sizeof cleaning,
+		                         .sql = "DELETE FROM t WHERE life<?",
+		                         .values = &oldest,
+		                         .value_count = 1,
+		                         .on_complete = on_deleted };
 	penstock_config config;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -491,7 +495,8 @@ static void live(uint64_t random)
 	page->deleting = true;
 	must(penstock_submit(db, &cleaning, PENSTOCK_FOREVER, NULL), "the cleaning");
 	for (unsigned i = 0; i < PRODUCERS; i++) {
-		producers[i] = (struct producer){ .index = i, .random = random_mix(random + i),
+		producers[i] = (struct producer){ .index = i,
+			                          .random = random_mix(random + i),
 			                          .may_ask_durable = config.synchronous != PENSTOCK_SYNCHRONOUS_OFF };
 		if (pthread_create(&producers[i].thread, NULL, produce, &producers[i]) != 0)
 			abort();
@@ -540,7 +545,7 @@ static void __attribute__((format(printf, 3, 4))) found(struct verdict *verdict,
 static struct past {
 	int64_t rows;
 	int64_t sum; /* wraps */
-} *pasts;
+} * pasts;
 
 static sqlite3_stmt *prepare(sqlite3 *connection, const char *sql)
 {
@@ -573,7 +578,8 @@ struct seen {
 
 static void read_rows(sqlite3 *connection, struct verdict *verdict, struct seen (*seen)[EACH], struct past *present)
 {
-	sqlite3_stmt *statement = prepare(connection, "SELECT p,n,part,sum,length(pad),rowid FROM t WHERE life=? ORDER BY rowid");
+	sqlite3_stmt *statement =
+		prepare(connection, "SELECT p,n,part,sum,length(pad),rowid FROM t WHERE life=? ORDER BY rowid");
 	int64_t last[PRODUCERS];
 	int rc;
 
@@ -601,7 +607,8 @@ static void read_rows(sqlite3 *connection, struct verdict *verdict, struct seen 
 			seen[p][n].first_rowid = sqlite3_column_int64(statement, 5);
 		seen[p][n].parts |= UINT64_C(1) << part;
 		if (n < last[p])
-			found(verdict, HOLE, "submission %" PRId64 " of producer %" PRId64 " lies behind its %" PRId64, n, p, last[p]);
+			found(verdict, HOLE, "submission %" PRId64 " of producer %" PRId64 " lies behind its %" PRId64, n, p,
+			      last[p]);
 		last[p] = n;
 	}
 	if (rc != SQLITE_DONE)
@@ -673,8 +680,8 @@ static void check_submissions(struct verdict *verdict, struct seen (*seen)[EACH]
 			bool present = seen[p][n].parts != 0;
 
 			if (present && (is_wrong(note->kind) || seen[p][n].parts != (UINT64_MAX >> (64 - parts))))
-				found(verdict, PARTIAL, "submission %u of producer %u (kind %u) has left parts %" PRIx64, n, p, note->kind,
-				      seen[p][n].parts);
+				found(verdict, PARTIAL, "submission %u of producer %u (kind %u) has left parts %" PRIx64, n, p,
+				      note->kind, seen[p][n].parts);
 			check_outcome(verdict, note, present, p, n);
 			if (is_wrong(note->kind) || note->stage == REFUSED)
 				continue;
@@ -826,7 +833,8 @@ static void try_the_check(unsigned one, unsigned few)
 		snprintf(sql, sizeof sql, cases[i].sql, life, cases[i].fault == PARTIAL ? few : one);
 		check_file(path, false, sql, &verdict);
 		if (verdict.counts[cases[i].fault] == 0) {
-			fprintf(stderr, "kill: the check did not see that something is %s: %s\n", fault_names[cases[i].fault], sql);
+			fprintf(stderr, "kill: the check did not see that something is %s: %s\n", fault_names[cases[i].fault],
+			        sql);
 			exit(1);
 		}
 	}
@@ -873,11 +881,12 @@ static void create_file(void)
 	sqlite3 *connection;
 
 	if (sqlite3_open(path, &connection) != SQLITE_OK ||
-	    sqlite3_exec(connection,
-	                 "PRAGMA journal_mode=WAL; CREATE TABLE t(life, p, n, part, sum NOT NULL, pad); CREATE INDEX i ON t(life);"
-	                 "CREATE TABLE outside(life, n); CREATE TABLE parts(value INTEGER PRIMARY KEY);"
-	                 "WITH r(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM r WHERE n<59) INSERT INTO parts SELECT n FROM r",
-	                 NULL, NULL, NULL) != SQLITE_OK) {
+	    sqlite3_exec(
+		    connection,
+		    "PRAGMA journal_mode=WAL; CREATE TABLE t(life, p, n, part, sum NOT NULL, pad); CREATE INDEX i ON t(life);"
+		    "CREATE TABLE outside(life, n); CREATE TABLE parts(value INTEGER PRIMARY KEY);"
+		    "WITH r(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM r WHERE n<59) INSERT INTO parts SELECT n FROM r",
+		    NULL, NULL, NULL) != SQLITE_OK) {
 		fprintf(stderr, "kill: %s: %s\n", path, sqlite3_errmsg(connection));
 		exit(1);
 	}
@@ -893,7 +902,7 @@ static void forget_page(void)
 
 static void run_a_life(uint64_t random)
 {
-	unsigned limit_usec = wanted != AT_TIMER         ? 60000
+	unsigned limit_usec = wanted != AT_TIMER      ? 60000
 	                      : draw(&random, 5) == 0 ? draw(&random, 4000)
 	                                              : 4000 + draw(&random, 26000);
 	struct timespec limit = { .tv_nsec = (long)limit_usec * 1000 * SLOWNESS };
@@ -1007,8 +1016,8 @@ int main(void)
 		}
 	}
 	if (!check_tried || opened < kills / 2 || (kills >= 50 && reached < 5)) {
-		fprintf(stderr, "kill: %u of %u lives came to open the file, %u points were met; the check was %stried\n", opened,
-		        kills, reached, check_tried ? "" : "not ");
+		fprintf(stderr, "kill: %u of %u lives came to open the file, %u points were met; the check was %stried\n",
+		        opened, kills, reached, check_tried ? "" : "not ");
 		bad++;
 	}
 	harness_end();

@@ -263,7 +263,8 @@ static void observer(void *arg)
 			break;
 		case 1:
 			status = penstock_reader_open(db, &connection);
-			schedule_check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "reader: %s", penstock_status_name(status));
+			schedule_check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "reader: %s",
+			               penstock_status_name(status));
 			break;
 		default:
 			schedule_check(penstock_queue_depth(db) <= IDS);
@@ -349,8 +350,7 @@ static void judge(void)
 		               row->committed, row->errored);
 		schedule_check(submission->outcomes <= 1, "submission %u has %u outcomes", i, submission->outcomes);
 		if (!submission->accepted) {
-			schedule_check(!told && row->committed + row->errored == 0,
-			               "submission %u was refused, and ran", i);
+			schedule_check(!told && row->committed + row->errored == 0, "submission %u was refused, and ran", i);
 			continue;
 		}
 		if (submission->listener != NOBODY || row->committed == 0)
@@ -528,8 +528,7 @@ static void run_close(void)
 	for (i = 0; i <= 2; i++) {
 		unsigned times = store_world.rows[i].committed + submissions[i].outcomes;
 
-		schedule_check(times == (i == 0 && told != PENSTOCK_OK ? 0 : 1), "submission %u has %u outcomes", i,
-		               times);
+		schedule_check(times == (i == 0 && told != PENSTOCK_OK ? 0 : 1), "submission %u has %u outcomes", i, times);
 	}
 }
 

@@ -61,7 +61,7 @@ void make_ready(struct thread *thread);
 void fall_behind(void);
 void join(struct thread *thread);
 void trace_line(const struct thread *thread, const struct schedule_site *site, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 
 /* ---- machine.c ---- */
 

@@ -133,8 +133,7 @@ void schedule_stall(struct schedule_site *site)
 
 /* ---- core/futex.h ---- */
 
-void schedule_futex_wait(struct schedule_site *site, const uint32_t *word, uint32_t expected, uint32_t bits,
-                         uint64_t deadline)
+void schedule_futex_wait(struct schedule_site *site, const uint32_t *word, uint32_t expected, uint32_t bits, uint64_t deadline)
 {
 	point();
 	flush_all(self);
@@ -272,8 +271,7 @@ int schedule_cond_destroy(pthread_cond_t *condition)
 	unsigned i;
 
 	for (i = 0; i < thread_count; i++)
-		schedule_check(threads[i].done || threads[i].waiting != FOR_CONDITION ||
-		                       threads[i].address != condition,
+		schedule_check(threads[i].done || threads[i].waiting != FOR_CONDITION || threads[i].address != condition,
 		               "a condition is destroyed that somebody waits for");
 	return 0;
 }

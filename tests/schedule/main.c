@@ -78,8 +78,8 @@ static uint64_t seed_of(uint64_t i)
 static void on_crash(int signal_number)
 {
 	char line[256];
-	int bytes = snprintf(line, sizeof line, "%s crashed; replay: --scenario %s --replay 0x%" PRIx64 "\n", running,
-	                     running, running_seed);
+	int bytes = snprintf(line, sizeof line, "%s crashed; replay: --scenario %s --replay 0x%" PRIx64 "\n", running, running,
+	                     running_seed);
 
 	if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
 		_exit(3);
@@ -235,10 +235,14 @@ static int replay(const struct schedule_scenario *scenario, uint64_t seed, const
 int main(int count, char **arguments)
 {
 	static const struct option options[] = {
-		{ "schedules", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
-		{ "scenario", required_argument, NULL, 'w' },  { "replay", required_argument, NULL, 'r' },
-		{ "control", required_argument, NULL, 'c' },   { "control-schedules", required_argument, NULL, 'm' },
-		{ "no-controls", no_argument, NULL, 'x' },     { "list", no_argument, NULL, 'l' },
+		{ "schedules", required_argument, NULL, 'n' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "scenario", required_argument, NULL, 'w' },
+		{ "replay", required_argument, NULL, 'r' },
+		{ "control", required_argument, NULL, 'c' },
+		{ "control-schedules", required_argument, NULL, 'm' },
+		{ "no-controls", no_argument, NULL, 'x' },
+		{ "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const struct schedule_scenario *only = NULL;

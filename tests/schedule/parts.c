@@ -187,8 +187,7 @@ static void gated_producer(void *arg)
 
 		ps_rcu_enter();
 		state = ps_state_read(&word);
-		schedule_check(state->phase == PS_RUNNING || state->phase == PS_STOPPING,
-		               "a record is used again too early");
+		schedule_check(state->phase == PS_RUNNING || state->phase == PS_STOPPING, "a record is used again too early");
 		if (state->admit == PENSTOCK_OK)
 			full = !put(me);
 		ps_state_leave(&word);

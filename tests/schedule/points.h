@@ -35,12 +35,12 @@ struct schedule_site {
 };
 
 /* The pointer in the section lets the scheduler find every site, also those that no schedule has reached. */
-#define SCHEDULE_SITE(kind_, what_)                                                                                    \
-	__extension__({                                                                                                \
-		static struct schedule_site site_ = { __FILE__, __func__, kind_, what_, __LINE__, false };             \
-		static struct schedule_site *const entry_ __attribute__((section("schedule_sites"), used)) = &site_;   \
-		(void)entry_;                                                                                          \
-		&site_;                                                                                                \
+#define SCHEDULE_SITE(kind_, what_)                                                                                  \
+	__extension__({                                                                                              \
+		static struct schedule_site site_ = { __FILE__, __func__, kind_, what_, __LINE__, false };           \
+		static struct schedule_site *const entry_ __attribute__((section("schedule_sites"), used)) = &site_; \
+		(void)entry_;                                                                                        \
+		&site_;                                                                                              \
 	})
 
 /* ---- core/atomic.h ---- */
@@ -105,11 +105,10 @@ static inline void ps_bump_u64(uint64_t *word, uint64_t value)
 
 #define PS_FUTEX_ANY UINT32_MAX
 
-void schedule_futex_wait(struct schedule_site *site, const uint32_t *word, uint32_t expected, uint32_t bits,
-                         uint64_t deadline);
+void schedule_futex_wait(struct schedule_site *site, const uint32_t *word, uint32_t expected, uint32_t bits, uint64_t deadline);
 void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint32_t count, uint32_t bits);
 
-#define ps_futex_wait(word, expected, bits, deadline)                                                                  \
+#define ps_futex_wait(word, expected, bits, deadline) \
 	schedule_futex_wait(SCHEDULE_SITE("wait", #word), word, expected, bits, deadline)
 #define ps_futex_wake(word, count, bits) schedule_futex_wake(SCHEDULE_SITE("wake", #word), word, count, bits)
 
@@ -122,10 +121,9 @@ void schedule_rcu_synchronize(struct schedule_site *site);
 #define ps_rcu_enter() schedule_rcu_enter(SCHEDULE_SITE("enter", ""))
 #define ps_rcu_leave(annotation) ((void)(annotation), schedule_rcu_leave(SCHEDULE_SITE("leave", "")))
 #define ps_rcu_synchronize(annotation) ((void)(annotation), schedule_rcu_synchronize(SCHEDULE_SITE("grace", "")))
-#define rcu_dereference(pointer)                                                                                       \
+#define rcu_dereference(pointer) \
 	((__typeof__(pointer))(uintptr_t)schedule_load(SCHEDULE_SITE("load", #pointer), &(pointer), sizeof(pointer)))
-#define rcu_set_pointer(place, value)                                                                                  \
-	schedule_store(SCHEDULE_SITE("store", #place), place, sizeof *(place), (uintptr_t)(value))
+#define rcu_set_pointer(place, value) schedule_store(SCHEDULE_SITE("store", #place), place, sizeof *(place), (uintptr_t)(value))
 #define urcu_bp_before_fork() ((void)0)
 #define urcu_bp_after_fork_parent() ((void)0)
 #define urcu_bp_after_fork_child() ((void)0)
@@ -151,12 +149,10 @@ int schedule_clock(struct timespec *now);
 #define pthread_mutex_unlock(mutex) schedule_mutex_unlock(SCHEDULE_SITE("unlock", #mutex), mutex)
 #define pthread_cond_init(condition, attributes) ((void)(condition), (void)(attributes), 0)
 #define pthread_cond_destroy(condition) schedule_cond_destroy(condition)
-#define pthread_cond_wait(condition, mutex)                                                                            \
-	schedule_cond_wait(SCHEDULE_SITE("cond_wait", #condition), condition, mutex, NULL)
-#define pthread_cond_timedwait(condition, mutex, limit)                                                                \
+#define pthread_cond_wait(condition, mutex) schedule_cond_wait(SCHEDULE_SITE("cond_wait", #condition), condition, mutex, NULL)
+#define pthread_cond_timedwait(condition, mutex, limit) \
 	schedule_cond_wait(SCHEDULE_SITE("cond_wait", #condition), condition, mutex, limit)
-#define pthread_cond_broadcast(condition)                                                                              \
-	schedule_cond_wake(SCHEDULE_SITE("broadcast", #condition), condition, UINT32_MAX)
+#define pthread_cond_broadcast(condition) schedule_cond_wake(SCHEDULE_SITE("broadcast", #condition), condition, UINT32_MAX)
 #define pthread_cond_signal(condition) schedule_cond_wake(SCHEDULE_SITE("signal", #condition), condition, 1)
 #define pthread_create(thread, attributes, run, arg) ((void)(attributes), schedule_create(thread, run, arg))
 #define pthread_join(thread, result) schedule_pthread_join(SCHEDULE_SITE("join", #thread), thread)

@@ -13,12 +13,12 @@
 
 #define STACK_BYTES (256u << 10)
 #define GUARD_BYTES 4096
-#define STEPS_MAX 200000     /* a schedule that takes longer never ends */
+#define STEPS_MAX 200000 /* a schedule that takes longer never ends */
 #define SPURIOUS_MAX 2
 #define CHANGES_MAX 4
-#define CHANCE_OF_TIME 64    /* one point in so many, with somebody waiting for a deadline, the clock jumps */
+#define CHANCE_OF_TIME 64 /* one point in so many, with somebody waiting for a deadline, the clock jumps */
 #define CHANCE_OF_STALL 48
-#define TURN_MAX 2000        /* points that one thread passes before all others that may run get a turn */
+#define TURN_MAX 2000 /* points that one thread passes before all others that may run get a turn */
 
 struct thread threads[THREADS];
 unsigned thread_count;
@@ -94,8 +94,8 @@ static void __attribute__((noreturn)) hung(void)
 	used = strlen(message);
 	for (i = 0; i < thread_count && used < sizeof message - 1; i++) {
 		if (!threads[i].done)
-			used += (size_t)snprintf(message + used, sizeof message - used, " %s waits for %s;",
-			                         threads[i].name, names[threads[i].waiting]);
+			used += (size_t)snprintf(message + used, sizeof message - used, " %s waits for %s;", threads[i].name,
+			                         names[threads[i].waiting]);
 	}
 	abandon();
 }
@@ -246,8 +246,7 @@ static struct thread *by_priority(void)
 		for (i = 0; i < thread_count; i++) {
 			if (may_run(&threads[i]) && (best == NULL || threads[i].priority > best->priority))
 				best = &threads[i];
-			if (threads[i].buffered > 0 &&
-			    (buffer == NULL || threads[i].buffer_priority > buffer->buffer_priority))
+			if (threads[i].buffered > 0 && (buffer == NULL || threads[i].buffer_priority > buffer->buffer_priority))
 				buffer = &threads[i];
 		}
 		if (best == NULL || buffer == NULL || buffer->buffer_priority < best->priority)
@@ -467,7 +466,7 @@ static void first_thread(void *arg)
 
 static void make_coroutines(void)
 {
-	static unsigned char (*stacks)[STACK_BYTES];
+	static unsigned char(*stacks)[STACK_BYTES];
 	unsigned i;
 
 	if (stacks == NULL) {
@@ -480,7 +479,8 @@ static void make_coroutines(void)
 			mprotect(stacks[i], GUARD_BYTES, PROT_NONE);
 	}
 	for (i = 0; i < THREADS; i++)
-		coroutine_make(&threads[i].coroutine, stacks[i] + GUARD_BYTES, STACK_BYTES - GUARD_BYTES, thread_main, &threads[i]);
+		coroutine_make(&threads[i].coroutine, stacks[i] + GUARD_BYTES, STACK_BYTES - GUARD_BYTES, thread_main,
+		               &threads[i]);
 }
 
 static void draw_strategy(void)
@@ -521,8 +521,8 @@ enum schedule_verdict schedule_run(const struct schedule_scenario *scenario, uin
 	draw_strategy();
 	if (tracing)
 		printf("seed 0x%llx: %s, %s, up to %u wakes without a cause\n", (unsigned long long)seed,
-		       pct ? "priorities" : "random walk",
-		       store_order ? "total store order" : "sequentially consistent", spurious);
+		       pct ? "priorities" : "random walk", store_order ? "total store order" : "sequentially consistent",
+		       spurious);
 	self = &threads[add_thread("main", first_thread, NULL, NULL)];
 	ps_thread = (struct ps_thread){ 0 };
 	active = true;

@@ -33,7 +33,7 @@
 
 struct schedule_scenario {
 	const char *name;
-	const char *what; /* for --list */
+	const char *what;  /* for --list */
 	void (*run)(void); /* the first thread's; spawns and joins the others */
 };
 
@@ -43,7 +43,7 @@ enum schedule_verdict { SCHEDULE_FINE, SCHEDULE_HUNG, SCHEDULE_LOST };
 
 struct schedule_control {
 	const char *name;
-	const char *scenario; /* in which it must be caught */
+	const char *scenario;               /* in which it must be caught */
 	const char *function, *kind, *what; /* the site; what: "" for a fence or grace period */
 	unsigned nth;                       /* of those in the order of the lines, from 1; 0: every */
 };
@@ -66,9 +66,8 @@ void schedule_join(unsigned thread);
 #define schedule_point(what) schedule_point_at(SCHEDULE_SITE("point", what))
 void schedule_point_at(struct schedule_site *site);
 /* Ends the schedule as LOST unless the condition holds. */
-#define schedule_check(condition, ...)                                                                                 \
-	((condition) ? (void)0 : schedule_lost(__FILE__, __LINE__, #condition, " " __VA_ARGS__))
+#define schedule_check(condition, ...) ((condition) ? (void)0 : schedule_lost(__FILE__, __LINE__, #condition, " " __VA_ARGS__))
 void schedule_lost(const char *file, int line, const char *condition, const char *format, ...)
-        __attribute__((noreturn, format(printf, 4, 5)));
+	__attribute__((noreturn, format(printf, 4, 5)));
 
 #endif

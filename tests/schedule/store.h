@@ -32,7 +32,7 @@ struct store_world {
 	unsigned busy;        /* so many of the next transactions and openings find the lock taken */
 	unsigned breaks_in;   /* runs until an I/O error; 0: never */
 	bool breaks_at_commit;
-	bool durable;         /* a commit alone is */
+	bool durable; /* a commit alone is */
 };
 
 extern struct store_world store_world;

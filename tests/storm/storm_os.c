@@ -62,7 +62,7 @@
 #define WATCH_MS 2
 #define HANDSHAKES_PER_ROUND 250
 #define SIGNALS_NOT_EVERY 3 /* rounds without: a signal is a wake-up too, and would hide that one was lost */
-#define OUTSIDE_EVERY 8 /* rounds: who waits for a lock does few handshakes */
+#define OUTSIDE_EVERY 8     /* rounds: who waits for a lock does few handshakes */
 
 static uint64_t seed = 1;
 
@@ -89,12 +89,12 @@ static _Atomic unsigned handshakes, round_handshakes;
 static uint64_t cancels, forks, outside_kills, submissions, lost;
 static _Atomic uint64_t signals;
 
-#define COMPLAIN(...)                                                                                                  \
-	do {                                                                                                           \
-		fprintf(stderr, "storm: seed %" PRIu64 ": ", seed);                                                    \
-		fprintf(stderr, __VA_ARGS__);                                                                          \
-		fputc('\n', stderr);                                                                                   \
-		abort();                                                                                               \
+#define COMPLAIN(...)                                               \
+	do {                                                        \
+		fprintf(stderr, "storm: seed %" PRIu64 ": ", seed); \
+		fprintf(stderr, __VA_ARGS__);                       \
+		fputc('\n', stderr);                                \
+		abort();                                            \
 	} while (0)
 
 /* ---- threads that are cancelled and begun again ------------------------------------------------------------------- */
@@ -136,10 +136,10 @@ static void fill_place(struct place *place)
 		COMPLAIN("a thread cannot be created");
 }
 
-#define CALL(place, call)                                                                                              \
-	({                                                                                                             \
-		(place)->inside = #call;                                                                               \
-		(call);                                                                                                \
+#define CALL(place, call)                \
+	({                               \
+		(place)->inside = #call; \
+		(call);                  \
 	})
 
 static int64_t some_timeout(uint64_t *random)
@@ -175,8 +175,11 @@ static void produce(struct place *place)
 	unsigned number = submitted[place->index];
 	struct fate *fate = &fates[place->index][number];
 	penstock_value values[3] = { penstock_int64(place->index), penstock_int64(number), penstock_null() };
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?,?,?)",
-		                           .values = values, .value_count = 3, .arg = fate };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(?,?,?)",
+		                           .values = values,
+		                           .value_count = 3,
+		                           .arg = fate };
 	int64_t timeout = some_timeout(&place->random);
 	penstock_handle *handle = NULL;
 	int status;
@@ -331,8 +334,8 @@ static void look_once(struct place *place)
 		break;
 	case 2:
 		status = CALL(place, penstock_counters_read(db, &counters));
-		if (counters.accepted != counters.committed + counters.failed + counters.unknown + counters.shutdown +
-		                                 counters.queue_depth)
+		if (counters.accepted !=
+		    counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth)
 			COMPLAIN("the counters do not add up");
 		break;
 	default:
@@ -443,7 +446,8 @@ static bool is_told_forked(void)
 	       penstock_pause(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
 	       penstock_unpause(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
 	       penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
-	       penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED && penstock_reader_open(db, &reader) == PENSTOCK_FORKED &&
+	       penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
+	       penstock_reader_open(db, &reader) == PENSTOCK_FORKED &&
 	       penstock_counters_read(db, &counters) == PENSTOCK_FORKED && penstock_is_stopped(db) &&
 	       penstock_queue_depth(db) == 0 && penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED;
 }
@@ -486,7 +490,8 @@ static int hold_the_lock(const char *file, uint64_t random)
 	sqlite3_wal_autocheckpoint(connection, 0);
 	sqlite3_busy_timeout(connection, 10);
 	for (;;) {
-		sqlite3_exec(connection, "PRAGMA synchronous=OFF; BEGIN IMMEDIATE; INSERT INTO outside VALUES(1)", NULL, NULL, NULL);
+		sqlite3_exec(connection, "PRAGMA synchronous=OFF; BEGIN IMMEDIATE; INSERT INTO outside VALUES(1)", NULL, NULL,
+		             NULL);
 		usleep(random_below(&random, 2500));
 		sqlite3_exec(connection, "COMMIT", NULL, NULL, NULL);
 		usleep(random_below(&random, 4000));
@@ -586,7 +591,8 @@ static void tell_state(void)
 	fprintf(stderr, "storm: hung in round of seed %" PRIu64 " after %u handshakes; phase %s, %" PRIu64 " queued\n", seed,
 	        (unsigned)handshakes, penstock_phase_name(penstock_phase_of(db)), penstock_queue_depth(db));
 	if (penstock_counters_read(db, &counters) == PENSTOCK_OK)
-		fprintf(stderr, "  accepted %" PRIu64 ", batches %" PRIu64 ", parks %" PRIu64 ", wakes %" PRIu64 ", busy %" PRIu64 "\n",
+		fprintf(stderr,
+		        "  accepted %" PRIu64 ", batches %" PRIu64 ", parks %" PRIu64 ", wakes %" PRIu64 ", busy %" PRIu64 "\n",
 		        counters.accepted, counters.batches, counters.parks, counters.wakes, counters.busy_retries);
 	for (unsigned i = 0; i < PLACES; i++)
 		fprintf(stderr, "  thread %u: %s\n", i, places[i].inside);
@@ -726,7 +732,10 @@ static void storm_round(void)
 	for (unsigned i = 0; i < PLACES; i++) {
 		places[i].index = i;
 		places[i].random = random_next(&random);
-		places[i].step = i < PRODUCERS ? produce : i < PRODUCERS + PAUSERS ? pause_once : i == PLACES - 1 ? stop_once : look_once;
+		places[i].step = i < PRODUCERS             ? produce
+		                 : i < PRODUCERS + PAUSERS ? pause_once
+		                 : i == PLACES - 1         ? stop_once
+		                                           : look_once;
 		places[i].inside = "begun";
 		fill_place(&places[i]);
 	}
@@ -769,15 +778,18 @@ int main(int count, char **arguments)
 	}
 	free(fates);
 	free(path);
-	if ((cancels == 0 && WITH_CANCEL) || (signals == 0 && first % SIGNALS_NOT_EVERY != 0) || (outside_kills == 0 && first % OUTSIDE_EVERY == 1) || (forks == 0 && WITH_FORK))
+	if ((cancels == 0 && WITH_CANCEL) || (signals == 0 && first % SIGNALS_NOT_EVERY != 0) ||
+	    (outside_kills == 0 && first % OUTSIDE_EVERY == 1) || (forks == 0 && WITH_FORK))
 		COMPLAIN("something did not take part");
 	if (!WITH_FORK)
 		printf("# SKIP storm_os/fork: ThreadSanitizer cannot follow a fork of many threads\n");
 	if (!WITH_CANCEL)
 		printf("# SKIP storm_os/cancel: the sanitizers cannot follow a cancellation\n");
-	printf("storm: %u handshakes, %" PRIu64 " submissions, %" PRIu64 " signals, %" PRIu64 " cancels, %" PRIu64 " forks, %" PRIu64
-	       " outside writers killed; hung 0, lost %" PRIu64 "; seeds %" PRIu64 " to %" PRIu64 ", SQLite %s\n",
-	       (unsigned)handshakes, submissions, (uint64_t)signals, cancels, forks, outside_kills, lost, first, seed - 1, sqlite3_libversion());
+	printf("storm: %u handshakes, %" PRIu64 " submissions, %" PRIu64 " signals, %" PRIu64 " cancels, %" PRIu64
+	       " forks, %" PRIu64 " outside writers killed; hung 0, lost %" PRIu64 "; seeds %" PRIu64 " to %" PRIu64
+	       ", SQLite %s\n",
+	       (unsigned)handshakes, submissions, (uint64_t)signals, cancels, forks, outside_kills, lost, first, seed - 1,
+	       sqlite3_libversion());
 	harness_end();
 	printf("ok storm/every_verb_among_signals_cancels_forks_and_an_outside_writer\n");
 	return 0;

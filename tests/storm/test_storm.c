@@ -73,10 +73,11 @@ static void submit_one(struct producer *producer, int number)
 	struct fate *fate = &producer->fates[number];
 	char padding[200];
 	penstock_value values[3] = { penstock_int64(producer->index), penstock_int64(number), penstock_null() };
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "INSERT INTO t(p,n,x) VALUES(?,?,?)", .values = values,
-		.value_count = 3, .arg = fate
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t(p,n,x) VALUES(?,?,?)",
+		                           .values = values,
+		                           .value_count = 3,
+		                           .arg = fate };
 	int64_t timeout = storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER;
 	int status;
 
@@ -107,7 +108,8 @@ static void submit_one(struct producer *producer, int number)
 	                         fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
 	if (status != PENSTOCK_OK) {
 		check(status == PENSTOCK_FULL || status == PENSTOCK_TIMEOUT || status == PENSTOCK_PAUSED ||
-		              status == PENSTOCK_STOPPED, "%s: %s", penstock_status_name(status), penstock_error_message());
+		              status == PENSTOCK_STOPPED,
+		      "%s: %s", penstock_status_name(status), penstock_error_message());
 		check(storm->may_refuse, "%s", penstock_status_name(status));
 		check(fate->handle == NULL);
 		check(timeout != PENSTOCK_FOREVER || (status != PENSTOCK_TIMEOUT && status != PENSTOCK_FULL));
@@ -122,7 +124,8 @@ static void submit_one(struct producer *producer, int number)
 		penstock_handle_release(fate->handle);
 		fate->handle = NULL;
 	} else if (fate->kind == HANDLE && random_below(&producer->random, 4) == 0) {
-		status = penstock_handle_wait(fate->handle, storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER);
+		status = penstock_handle_wait(fate->handle,
+		                              storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER);
 		check(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_TIMEOUT, "%s",
 		      penstock_status_name(status));
 	}
@@ -199,7 +202,8 @@ static void *pause_now_and_then(void *arg)
 			              (unpausing && storm->pausers > 1),
 			      "%s", penstock_status_name(status));
 		} else {
-			check(status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED || (status == PENSTOCK_MISUSE && unpausing),
+			check(status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED ||
+			              (status == PENSTOCK_MISUSE && unpausing),
 			      "%s: %s", penstock_status_name(status), penstock_error_message());
 		}
 		kit_sleep_usec(random_below(&hand->random, 1000));
@@ -255,7 +259,7 @@ static void *look_now_and_then(void *arg)
 		case 2:
 			counters = kit_counters(storm->db);
 			check(counters.accepted == counters.committed + counters.failed + counters.unknown + counters.shutdown +
-			                                  counters.queue_depth);
+			                                   counters.queue_depth);
 			check(counters.queue_depth < 1u << 20);
 			break;
 		default:
@@ -282,7 +286,7 @@ static int compare_tickets(const void *one, const void *other)
 
 static void rows_are_accounted_for(struct storm *storm)
 {
-	unsigned (*found)[EACH] = calloc(PRODUCERS, sizeof *found);
+	unsigned(*found)[EACH] = calloc(PRODUCERS, sizeof *found);
 	int last[PRODUCERS];
 	sqlite3 *connection;
 	sqlite3_stmt *statement;
@@ -413,7 +417,8 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 		hands[i] = (struct hand){ .storm = &storm, .random = random_next(&random) };
 		hands[i].thread = kit_thread(i < pausers              ? pause_now_and_then
 		                             : i < pausers + stoppers ? stop_now_and_then
-		                                                      : look_now_and_then, &hands[i]);
+		                                                      : look_now_and_then,
+		                             &hands[i]);
 		hand_count++;
 	}
 	for (int i = 0; i < PRODUCERS; i++) {

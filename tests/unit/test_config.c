@@ -86,13 +86,12 @@ static const struct promise *find_promise(const char *name)
 static void expect_status(int got, int wanted)
 {
 	cr_assert_eq(got, wanted, "%s, not %s: %s", penstock_status_name(got), penstock_status_name(wanted),
-		     penstock_error_message());
+	             penstock_error_message());
 }
 
 static void expect_message(const char *part)
 {
-	cr_assert_not_null(strstr(penstock_error_message(), part), "no \"%s\" in \"%s\"", part,
-			   penstock_error_message());
+	cr_assert_not_null(strstr(penstock_error_message(), part), "no \"%s\" in \"%s\"", part, penstock_error_message());
 }
 
 static void expect_no_message(const char *part)
@@ -158,7 +157,7 @@ static void expect_file_error(const char *text, int line, const char *part)
 }
 
 static void expect_pragma(const struct ps_options *options, size_t index, const char *name, const char *value,
-			  const char *origin)
+                          const char *origin)
 {
 	cr_assert_lt(index, options->pragma_count);
 	cr_assert_str_eq(options->pragmas[index].name, name);
@@ -395,10 +394,9 @@ Test(config, texts_give_their_values)
 		penstock_config config;
 
 		penstock_config_init(&config);
-		cr_assert_eq(penstock_config_set(&config, good->name, good->text), PENSTOCK_OK, "%s = %s: %s",
-			     good->name, good->text, penstock_error_message());
-		cr_assert_eq(*in_config(&config, find_promise(good->name)), good->value, "%s = %s", good->name,
-			     good->text);
+		cr_assert_eq(penstock_config_set(&config, good->name, good->text), PENSTOCK_OK, "%s = %s: %s", good->name,
+		             good->text, penstock_error_message());
+		cr_assert_eq(*in_config(&config, find_promise(good->name)), good->value, "%s = %s", good->name, good->text);
 	}
 }
 
@@ -461,7 +459,7 @@ Test(config, malformed_texts_name_key_value_and_range)
 
 		penstock_config_init(&config);
 		cr_assert_eq(penstock_config_set(&config, promise->name, bad_texts[i].text), PENSTOCK_CONFIG,
-			     "%s = '%s' was taken", promise->name, bad_texts[i].text);
+		             "%s = '%s' was taken", promise->name, bad_texts[i].text);
 		snprintf(quoted, sizeof quoted, "not '%s'", bad_texts[i].text);
 		expect_message(promise->name);
 		expect_message(promise->range_text);
@@ -476,9 +474,8 @@ Test(config, set_names_the_nearest_key)
 		const char *name;
 		const char *nearest;
 	} cases[] = {
-		{ "ring-slots", "ring_slots?" },   { "RING_SLOTS", "ring_slots?" },
-		{ "batchmax", "batch_max?" },      { "batch_byte", "batch_bytes?" },
-		{ "when_ful", "when_full?" },      { "busy_timeout", "busy_timeout_ms?" },
+		{ "ring-slots", "ring_slots?" },  { "RING_SLOTS", "ring_slots?" }, { "batchmax", "batch_max?" },
+		{ "batch_byte", "batch_bytes?" }, { "when_ful", "when_full?" },    { "busy_timeout", "busy_timeout_ms?" },
 		{ "defnesive", "defensive?" },
 	};
 	penstock_config config;
@@ -616,8 +613,13 @@ Test(config, set_tail_of_a_newer_struct_is_misuse)
 Test(config, no_struct_size_is_misuse)
 {
 	static const size_t sizes[] = {
-		0, 1, sizeof(size_t), offsetof(penstock_config, config_file) + sizeof(char *) - 1,
-		sizeof(penstock_config) - 1, SIZE_MAX, SIZE_MAX / 16 * 8,
+		0,
+		1,
+		sizeof(size_t),
+		offsetof(penstock_config, config_file) + sizeof(char *) - 1,
+		sizeof(penstock_config) - 1,
+		SIZE_MAX,
+		SIZE_MAX / 16 * 8,
 	};
 
 	for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -772,14 +774,14 @@ Test(config, overlay_refuses_file_pragmas_hooks_and_callbacks)
 {
 	penstock_pragma pragma = { "cache_size", "1" };
 
-#define REFUSED(field, value)                                                                                          \
-	do {                                                                                                           \
-		penstock_config config;                                                                                \
-                                                                                                                       \
-		penstock_config_init(&config);                                                                         \
-		config.batch_max = 5;                                                                                  \
-		config.field = value;                                                                                  \
-		expect_overlay_refused(&config);                                                                       \
+#define REFUSED(field, value)                    \
+	do {                                     \
+		penstock_config config;          \
+                                                 \
+		penstock_config_init(&config);   \
+		config.batch_max = 5;            \
+		config.field = value;            \
+		expect_overlay_refused(&config); \
 	} while (0)
 	REFUSED(config_file, path);
 	REFUSED(pragmas, &pragma);
@@ -863,7 +865,8 @@ Test(config, blanks_comments_colons_and_line_ends_do_not_matter)
 	expect_keys("batch_max = 5 ; five\nlinger_usec = 6\t;six", 5, 6);
 	expect_keys("  ; indented\nbatch_max = 5\n  # comments\n  linger_usec = 6\n", 5, 6);
 	expect_keys("\xef\xbb\xbf"
-		    "batch_max = 5\nlinger_usec = 6\n", 5, 6);
+	            "batch_max = 5\nlinger_usec = 6\n",
+	            5, 6);
 	expect_keys("\xef\xbb\xbf[penstock]\nbatch_max = 5\n", 5, 0);
 	expect_keys("[pragmas] ; none\n[penstock]# comment\nbatch_max = 5\nlinger_usec = 6\n", 5, 6);
 	expect_keys("# gr\xc3\xbc\xc3\x9f\n\nbatch_max = 5\nlinger_usec = 6\n", 5, 6);
@@ -886,8 +889,8 @@ Test(config, unknown_key_names_file_and_line)
 /* A quarter of the letters and one may be wrong: added, missing, or others. */
 Test(config, a_key_that_is_near_is_named)
 {
-	static const char *const near[] = { "batch_maxabc", "abcbatch_max", "batabcch_max", "tch_max", "batch_", "ba_max", "bxtxh_xax",
-		                            "BATCH_MAX", "xatch_maxyz" };
+	static const char *const near[] = { "batch_maxabc", "abcbatch_max", "batabcch_max", "tch_max",    "batch_",
+		                            "ba_max",       "bxtxh_xax",    "BATCH_MAX",    "xatch_maxyz" };
 	static const char *const far[] = { "batch_maxabcd", "abcdbatch_max", "ch_ma", "bxtxx_xax" };
 	char text[64], message[64];
 
@@ -919,7 +922,8 @@ Test(config, key_set_twice_names_both_lines)
 	expect_file_error("batch_max = 5\n[penstock]\nbatch_max = 6\n", 3, "batch_max is already set on line 1");
 	expect_file_error("[pragmas]\ncache_size = 5\nCache_Size = 5\n", 3, "pragma Cache_Size is already set at");
 	expect_file_error("[pragmas]\njournal_mode = wal\njournal_mode = wal\n", 3, "already set on line 2");
-	expect_file_error("[pragmas]\ntemp_store = 2\ncache_size = 5\ncache_size = 5\n", 4, "pragma cache_size is already set at");
+	expect_file_error("[pragmas]\ntemp_store = 2\ncache_size = 5\ncache_size = 5\n", 4,
+	                  "pragma cache_size is already set at");
 }
 
 Test(config, line_without_equals_sign_is_an_error)
@@ -1064,7 +1068,9 @@ Test(config, bytes_that_are_not_text_are_errors)
 	expect_bytes_error(BYTES("batch_max = 5\nlinger\0_usec = 6\n"), 2, "byte 0x00");
 	expect_bytes_error(BYTES("batch_max = 5\0"), 1, "byte 0x00");
 	expect_bytes_error(BYTES("\n; comment\0\nbatch_max = 5\n"), 2, "byte 0x00");
-	expect_bytes_error(BYTES("\xff\xfe" "b\0a\0t\0c\0h\0"), 1, "byte 0x00");
+	expect_bytes_error(BYTES("\xff\xfe"
+	                         "b\0a\0t\0c\0h\0"),
+	                   1, "byte 0x00");
 	expect_bytes_error(BYTES("; comment\rbatch_max = 5\r"), 1, "byte 0x0d");
 	expect_bytes_error(BYTES("batch_max = \x1b[31m5\n"), 1, "byte 0x1b");
 	expect_bytes_error(BYTES("batch_max = 5\x7f\n"), 1, "byte 0x7f");
@@ -1301,7 +1307,7 @@ Test(config, pragma_values_are_one_token)
 		"1", "-2000", "+5", "1.5", "0x7f", "memory", "_a", "'a b'", "''", "'it''s; x'", "\"a'b\"", "\"x''\"",
 	};
 	static const char *const bad[] = {
-		"", "-", "1 2", "1;", "1; DROP TABLE t", "1--", "--1", "(1)", "'a", "a'", "'a'b", "'a' 'b'", "'a'''b'",
+		"",  "-",    "1 2",  "1;",  "1; DROP TABLE t", "1--", "--1", "(1)", "'a", "a'", "'a'b", "'a' 'b'", "'a'''b'",
 		"'", "\"a'", "a\nb", "1/*",
 	};
 
@@ -1372,7 +1378,8 @@ Test(config, inih_switches_of_the_host_lose_nothing)
 	ini_allow_multiline = false;
 	ini_allow_bom = false;
 	expect_keys("\xef\xbb\xbf"
-		    "batch_max = 5\n  linger_usec = 6\n", 5, 6);
+	            "batch_max = 5\n  linger_usec = 6\n",
+	            5, 6);
 	ini_max_line = 20;
 	expect_keys("batch_max = 5\nlinger_usec = 6\n", 5, 6);
 	expect_file_error("linger_usec =      6\n", 1, "at most 18");

@@ -168,7 +168,9 @@ Test(contract, open_switches_to_wal)
 	db = kit_open(NULL);
 	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT mode = 'wal' FROM (SELECT journal_mode mode FROM pragma_journal_mode)"), 1);
+	cr_assert_eq(kit_ask(harness_path("test.db"),
+	                     "SELECT mode = 'wal' FROM (SELECT journal_mode mode FROM pragma_journal_mode)"),
+	             1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
@@ -237,16 +239,16 @@ Test(contract, wrong_submissions_are_misuse)
 	expect(penstock_statement_register(db, "SELECT 1", -1, &statement), PENSTOCK_OK);
 	expect(penstock_statement_register(other, "SELECT 1", -1, &foreign), PENSTOCK_OK);
 
-#define WRONG(...)                                                                                                     \
-	do {                                                                                                           \
-		wrong = good;                                                                                          \
-		__VA_ARGS__;                                                                                           \
-		handle = (penstock_handle *)1;                                                                         \
-		expect(penstock_submit(db, &wrong, 0, &handle), PENSTOCK_MISUSE);                                      \
-		check(handle == NULL);                                                                                 \
-		handle = (penstock_handle *)1;                                                                         \
-		expect(penstock_execute(db, &wrong, 0, &handle), PENSTOCK_MISUSE);                                     \
-		check(handle == NULL);                                                                                 \
+#define WRONG(...)                                                                 \
+	do {                                                                       \
+		wrong = good;                                                      \
+		__VA_ARGS__;                                                       \
+		handle = (penstock_handle *)1;                                     \
+		expect(penstock_submit(db, &wrong, 0, &handle), PENSTOCK_MISUSE);  \
+		check(handle == NULL);                                             \
+		handle = (penstock_handle *)1;                                     \
+		expect(penstock_execute(db, &wrong, 0, &handle), PENSTOCK_MISUSE); \
+		check(handle == NULL);                                             \
 	} while (0)
 	WRONG(wrong.struct_size = 0);
 	WRONG(wrong.struct_size = sizeof wrong - 8);
@@ -445,8 +447,10 @@ Test(contract, large_texts_and_values_arrive)
 	for (size_t i = 0; i < blob_bytes; i++)
 		blob[i] = (char)(i * 31 >> 3);
 	value = penstock_blob(blob, blob_bytes);
-	submission = (penstock_submission){ .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?) RETURNING a",
-		                            .values = &value, .value_count = 1 };
+	submission = (penstock_submission){ .struct_size = sizeof submission,
+		                            .sql = "INSERT INTO t VALUES(?) RETURNING a",
+		                            .values = &value,
+		                            .value_count = 1 };
 	/* Its rows are over result_bytes_max: an error, and no effect. */
 	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
 	expect_message("result_bytes_max");
@@ -460,7 +464,8 @@ Test(contract, large_texts_and_values_arrive)
 	cr_assert_eq(kit_counters(db).queue_bytes, 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows(), 3);
-	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT min(length(a)) FROM t"), (int64_t)(text_bytes - strlen(begin) - 2));
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT min(length(a)) FROM t"),
+	             (int64_t)(text_bytes - strlen(begin) - 2));
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT length(a) FROM t WHERE typeof(a)='blob'"), (int64_t)blob_bytes);
 	for (size_t i = 0; i < blob_bytes; i++)
 		blob[i] = (char)(i * 31 >> 3);
@@ -893,8 +898,7 @@ static void try_log(void *arg, enum penstock_log_level level, const char *messag
 Test(contract, waiting_in_a_callback_is_misuse)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1",
-		                           .on_complete = try_completion };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = try_completion };
 	penstock_handle *handle;
 	sqlite3 *reader, *blocker;
 	penstock *db, *idle;
@@ -976,7 +980,8 @@ static void submit_more(void *arg, const penstock_result *result)
 Test(contract, submit_in_a_callback_never_blocks)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(0)",
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(0)",
 		                           .on_complete = submit_more };
 	penstock *db;
 
@@ -1033,8 +1038,8 @@ Test(contract, what_is_prepared_outlasts_a_pragma)
 static void run_text(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
-	sqlite3_result_int(context, sqlite3_exec(sqlite3_context_db_handle(context), (const char *)sqlite3_value_text(values[0]), NULL,
-	                                         NULL, NULL));
+	sqlite3_result_int(context, sqlite3_exec(sqlite3_context_db_handle(context),
+	                                         (const char *)sqlite3_value_text(values[0]), NULL, NULL, NULL));
 }
 
 static int leave_a_transaction(sqlite3 *connection, void *arg)
@@ -1063,7 +1068,8 @@ Test(contract, a_hook_that_leaves_a_transaction_open_is_refused)
 Test(contract, a_function_that_begins_a_transaction_fails_its_statement)
 {
 	static const char *const texts[] = { "SELECT run_text('BEGIN')", "INSERT INTO t VALUES(run_text('BEGIN'))",
-		                             "SELECT run_text('SAVEPOINT s')", "SELECT abs(-9223372036854775807-1-run_text('BEGIN'))" };
+		                             "SELECT run_text('SAVEPOINT s')",
+		                             "SELECT abs(-9223372036854775807-1-run_text('BEGIN'))" };
 	penstock_config config = kit_config();
 	penstock *db;
 
@@ -1115,7 +1121,8 @@ Test(contract, a_function_that_begins_a_transaction_and_fails_is_told_by_its_err
 				expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
 			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
-			cr_assert_eq(penstock_handle_result(handle)->extended_code, code == 0 ? SQLITE_BUSY : SQLITE_IOERR_READ);
+			cr_assert_eq(penstock_handle_result(handle)->extended_code,
+			             code == 0 ? SQLITE_BUSY : SQLITE_IOERR_READ);
 			penstock_handle_release(handle);
 			if (code == 0)
 				expect(kit_execute(db, "INSERT INTO t VALUES(2)"), PENSTOCK_OK);
@@ -1184,7 +1191,8 @@ Test(contract, behind_what_a_function_attaches_each_statement_runs_alone)
 /* A commit without its sync would be told as durable. */
 Test(contract, a_function_cannot_change_how_commits_are_kept)
 {
-	static const char *const texts[] = { "SELECT run_text('PRAGMA synchronous=OFF')", "SELECT run_text('PRAGMA synchronous=NORMAL')",
+	static const char *const texts[] = { "SELECT run_text('PRAGMA synchronous=OFF')",
+		                             "SELECT run_text('PRAGMA synchronous=NORMAL')",
 		                             "SELECT run_text('PRAGMA journal_mode=DELETE')",
 		                             "SELECT run_text('PRAGMA wal_autocheckpoint=1')" };
 	penstock_config config = kit_config();
@@ -1222,7 +1230,8 @@ static int add_count_call(sqlite3 *connection, void *arg)
 /* Not even one that fails in its commit, and whose rows are wanted. */
 Test(contract, what_runs_alone_never_runs_twice)
 {
-	static const char *const texts[] = { "INSERT INTO child VALUES(count_call()) RETURNING a", "INSERT INTO child VALUES(count_call())" };
+	static const char *const texts[] = { "INSERT INTO child VALUES(count_call()) RETURNING a",
+		                             "INSERT INTO child VALUES(count_call())" };
 	penstock_pragma pragma = { "foreign_keys", "1" };
 	penstock_config config = kit_config();
 	penstock_handle *handle;
@@ -1235,7 +1244,9 @@ Test(contract, what_runs_alone_never_runs_twice)
 	expect(kit_execute(db, "CREATE TABLE parent(a PRIMARY KEY)"), PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TABLE child(a REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"), PENSTOCK_OK);
 	for (size_t i = 0; i < COUNT_OF(texts); i++) {
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = texts[i], .flags = PENSTOCK_RUN_ALONE };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql = texts[i],
+			                           .flags = PENSTOCK_RUN_ALONE };
 
 		times_run = 0;
 		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
@@ -1261,7 +1272,7 @@ Test(contract, what_runs_alone_never_runs_twice)
 			_exit(0);                                                                                      \
 		}                                                                                                      \
 		check(waitpid(child_, &status_, 0) == child_);                                                         \
-		check(WIFEXITED(status_) && WEXITSTATUS(status_) == 0, "the child ended with %#x", (unsigned)status_);  \
+		check(WIFEXITED(status_) && WEXITSTATUS(status_) == 0, "the child ended with %#x", (unsigned)status_); \
 	} while (0)
 
 static void forked_child(penstock *db, penstock_handle *waiting, penstock_handle *done, penstock_statement *registered)
@@ -1769,9 +1780,10 @@ Test(contract, log_tells_of_rounding_and_of_the_wal_reset_bug)
 	check(strstr(log_text, "ring_slots=100 is rounded up to 128") != NULL, "%s", log_text);
 	cr_assert_eq(strstr(log_text, "WAL-reset bug") != NULL, penstock_wal_reset_bug() != 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	cr_assert_eq(penstock_wal_reset_bug() != 0, sqlite3_libversion_number() < 3051003 &&
-	             !(sqlite3_libversion_number() >= 3044006 && sqlite3_libversion_number() < 3045000) &&
-	             !(sqlite3_libversion_number() >= 3050007 && sqlite3_libversion_number() < 3051000));
+	cr_assert_eq(penstock_wal_reset_bug() != 0,
+	             sqlite3_libversion_number() < 3051003 &&
+	                     !(sqlite3_libversion_number() >= 3044006 && sqlite3_libversion_number() < 3045000) &&
+	                     !(sqlite3_libversion_number() >= 3050007 && sqlite3_libversion_number() < 3051000));
 }
 
 /* ---- flush, depth, counters -------------------------------------------------------------------------------------- */
@@ -1816,8 +1828,8 @@ Test(contract, depth_does_not_count_what_has_its_outcome)
 
 static void sums_agree(const penstock_counters *counters)
 {
-	check(counters->accepted == counters->committed + counters->failed + counters->unknown + counters->shutdown +
-	                                    counters->queue_depth,
+	check(counters->accepted ==
+	              counters->committed + counters->failed + counters->unknown + counters->shutdown + counters->queue_depth,
 	      "%" PRIu64 " accepted, %" PRIu64 " deep", counters->accepted, counters->queue_depth);
 }
 
@@ -1890,9 +1902,19 @@ Test(contract, counters_agree_at_all_times)
 
 Test(contract, statements_that_would_end_the_batch_are_refused)
 {
-	static const char *const refused[] = { "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT s", "RELEASE s",
-		                               "ROLLBACK TO s", "/* */ begin immediate", "SELECT 1; SELECT 2", "",
-		                               " -- nothing", ";", "PRAGMA journal_mode=DELETE" };
+	static const char *const refused[] = { "BEGIN",
+		                               "COMMIT",
+		                               "END",
+		                               "ROLLBACK",
+		                               "SAVEPOINT s",
+		                               "RELEASE s",
+		                               "ROLLBACK TO s",
+		                               "/* */ begin immediate",
+		                               "SELECT 1; SELECT 2",
+		                               "",
+		                               " -- nothing",
+		                               ";",
+		                               "PRAGMA journal_mode=DELETE" };
 	penstock_config config = kit_config();
 	penstock_handle *handles[COUNT_OF(refused)];
 	penstock *db = kit_open_table(&config);

@@ -50,7 +50,8 @@ Test(histogram, buckets_follow_each_other_without_a_gap)
 	check(bucket_of((UINT64_C(1) << 40) - 1) == PENSTOCK_HISTOGRAM_BUCKETS - 1);
 	check(bucket_of(UINT64_MAX) == PENSTOCK_HISTOGRAM_BUCKETS - 1);
 	/* Behind the last one there is none. */
-	cr_assert_eq(penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS), penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS - 1));
+	cr_assert_eq(penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS),
+	             penstock_histogram_floor(PENSTOCK_HISTOGRAM_BUCKETS - 1));
 }
 
 Test(histogram, buckets_are_an_eighth_wide_at_most)
@@ -175,7 +176,9 @@ Test(counters, replays)
 
 Test(counters, statements_that_had_to_be_alone)
 {
-	penstock_submission alone = { .struct_size = sizeof alone, .sql = "INSERT INTO t VALUES(1)", .flags = PENSTOCK_RUN_ALONE };
+	penstock_submission alone = { .struct_size = sizeof alone,
+		                      .sql = "INSERT INTO t VALUES(1)",
+		                      .flags = PENSTOCK_RUN_ALONE };
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
 	uint64_t before = kit_counters(db).alone;
@@ -305,7 +308,9 @@ Test(counters, the_log_of_an_attached_file_does_not_count)
 
 Test(counters, syncs_of_the_wal_for_durable_outcomes)
 {
-	penstock_submission durable = { .struct_size = sizeof durable, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE };
+	penstock_submission durable = { .struct_size = sizeof durable,
+		                        .sql = "INSERT INTO t VALUES(1)",
+		                        .ack = PENSTOCK_ACK_DURABLE };
 	penstock_config config = kit_config();
 	uint64_t before;
 	penstock *db;
@@ -337,8 +342,9 @@ Test(counters, statements_prepared_again_for_a_changed_schema)
 
 Test(counters, refusals_a_full_ring_and_its_bytes)
 {
-	static const char long_text[] = "INSERT INTO t VALUES('a text that is longer than the eighty bytes of a slot, for sure, "
-	                                "since it goes on and on')";
+	static const char long_text[] =
+		"INSERT INTO t VALUES('a text that is longer than the eighty bytes of a slot, for sure, "
+		"since it goes on and on')";
 	penstock_config config = kit_config();
 	penstock_counters counters;
 	penstock *db;
@@ -435,7 +441,8 @@ static uint64_t fused_of(penstock *db, penstock_statement *statement, int rows)
 Test(counters, inserts_that_run_as_one)
 {
 	static const char *const between[] = { NULL, NULL,
-		                               "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET a=-1 WHERE a=-2; END", NULL };
+		                               "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET a=-1 WHERE a=-2; END",
+		                               NULL };
 	static const uint64_t fused[] = { 8, 8, 0, 0 };
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);

@@ -62,8 +62,12 @@ static void submit_blob(penstock *db, unsigned number, size_t bytes)
 {
 	static const char data[200000];
 	penstock_value values[] = { penstock_int64(number), penstock_blob(data, bytes) };
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?,?)", .values = values,
-		                           .value_count = 2, .on_complete = on_complete, .arg = &works[number] };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(?,?)",
+		                           .values = values,
+		                           .value_count = 2,
+		                           .on_complete = on_complete,
+		                           .arg = &works[number] };
 
 	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 }
@@ -104,7 +108,8 @@ static void fill(int64_t wal_bytes_max, size_t bytes)
 	check(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
 	for (unsigned i = 0; i < WORKS - 10; i++) {
 		check(works[i].outcomes == 1, "%u: %u", i, works[i].outcomes);
-		check(works[i].status == PENSTOCK_OK || (works[i].status == PENSTOCK_ERROR && (works[i].code & 0xff) == SQLITE_FULL),
+		check(works[i].status == PENSTOCK_OK ||
+		              (works[i].status == PENSTOCK_ERROR && (works[i].code & 0xff) == SQLITE_FULL),
 		      "%u: %s %d", i, penstock_status_name(works[i].status), works[i].code);
 		full += works[i].status != PENSTOCK_OK;
 	}
@@ -372,7 +377,8 @@ Test(disk, a_growing_log_is_written_out_ahead_of_its_sync)
 	check(told.count >= 8, "%u", told.count);
 	for (unsigned i = 0; i < told.count; i++) {
 		check(told.ranges[i].from == end, "%u: from %lld, not %lld", i, (long long)told.ranges[i].from, (long long)end);
-		check(told.ranges[i].bytes > 0 && told.ranges[i].bytes % 4096 == 0, "%u: %lld bytes", i, (long long)told.ranges[i].bytes);
+		check(told.ranges[i].bytes > 0 && told.ranges[i].bytes % 4096 == 0, "%u: %lld bytes", i,
+		      (long long)told.ranges[i].bytes);
 		end += told.ranges[i].bytes;
 	}
 	check(kit_counters(db).wal_bytes - (uint64_t)end < 512 * 1024, "%lld", (long long)end);
@@ -386,7 +392,8 @@ Test(disk, a_log_that_begins_anew_is_written_out_from_its_beginning)
 
 	for (unsigned i = 0; i < told.count; i++) {
 		begun += told.ranges[i].from == 0;
-		check(told.ranges[i].from == 0 || told.ranges[i].from == told.ranges[i - 1].from + told.ranges[i - 1].bytes, "%u", i);
+		check(told.ranges[i].from == 0 || told.ranges[i].from == told.ranges[i - 1].from + told.ranges[i - 1].bytes,
+		      "%u", i);
 	}
 	check(begun >= 3, "%u", begun);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -435,7 +442,8 @@ int __wrap_fsync(int fd)
 /* The name of the log is as durable as what is in it, and stays so. */
 Test(disk, the_folder_is_synced_with_the_first_durable_statement_alone)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)",
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(1)",
 		                           .ack = PENSTOCK_ACK_DURABLE };
 	penstock_config config = kit_config();
 	penstock *db;

@@ -58,7 +58,10 @@ Test(handle, wait_that_times_out_neither_cancels_nor_loses)
 	kit_unblock();
 	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
 	for (int i = 0; i < 3; i++)
-		expect(penstock_handle_wait(handle, i == 0 ? 0 : i == 1 ? PENSTOCK_FOREVER : PENSTOCK_DEFAULT_TIMEOUT), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, i == 0   ? 0
+		                                    : i == 1 ? PENSTOCK_FOREVER
+		                                             : PENSTOCK_DEFAULT_TIMEOUT),
+		       PENSTOCK_OK);
 	cr_assert_eq(penstock_handle_ticket(handle), ticket);
 	cr_assert_eq(penstock_handle_result(handle)->ticket, ticket);
 	cr_assert_eq(penstock_handle_result(handle)->changes, 1);
@@ -530,8 +533,10 @@ Test(handle, rows_are_typed_and_named)
 	const penstock_result *result;
 	const penstock_value *cell;
 
-	result = result_of(db, "SELECT -9223372036854775808 AS i, 1.5 AS f, 'a' || char(0) || 'b' AS s, x'00ff' AS b, NULL AS n, "
-	                       "'' AS \"long name\" UNION ALL SELECT 7, -2.0, 'x', x'', NULL, 'é'", &handle);
+	result = result_of(db,
+	                   "SELECT -9223372036854775808 AS i, 1.5 AS f, 'a' || char(0) || 'b' AS s, x'00ff' AS b, NULL AS n, "
+	                   "'' AS \"long name\" UNION ALL SELECT 7, -2.0, 'x', x'', NULL, 'é'",
+	                   &handle);
 	expect(result->status, PENSTOCK_OK);
 	cr_assert_eq(result->row_count, 2);
 	cr_assert_eq(result->column_count, 6);
@@ -552,7 +557,8 @@ Test(handle, rows_are_typed_and_named)
 	penstock_handle_release(handle);
 
 	result = result_of(db, "INSERT INTO t VALUES(10),(20) RETURNING rowid, a * 2 AS twice", &handle);
-	check(result->status == PENSTOCK_OK && result->row_count == 2 && result->changes == 2 && result->last_insert_rowid == 2);
+	check(result->status == PENSTOCK_OK && result->row_count == 2 && result->changes == 2 &&
+	      result->last_insert_rowid == 2);
 	check(penstock_result_cell(result, 1, 1)->as.integer == 40);
 	cr_assert_str_eq(result->column_names[1], "twice");
 	penstock_handle_release(handle);
@@ -570,7 +576,8 @@ Test(handle, rows_are_typed_and_named)
 	penstock_handle_release(handle);
 
 	result = result_of(db, "UPDATE t SET a = a + 1", &handle);
-	check(result->status == PENSTOCK_OK && result->changes == 2 && result->last_insert_rowid == 0 && result->column_count == 0);
+	check(result->status == PENSTOCK_OK && result->changes == 2 && result->last_insert_rowid == 0 &&
+	      result->column_count == 0);
 	penstock_handle_release(handle);
 	result = result_of(db, "CREATE TABLE u(a)", &handle);
 	check(result->status == PENSTOCK_OK && result->changes == 0);
@@ -584,8 +591,10 @@ Test(handle, many_rows_arrive_whole)
 	penstock *db = kit_open_table(&config);
 	penstock_handle *handle;
 	const penstock_result *result =
-	        result_of(db, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999) "
-	                      "SELECT i, printf('row %d', i) AS word FROM n", &handle);
+		result_of(db,
+	                  "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999) "
+	                  "SELECT i, printf('row %d', i) AS word FROM n",
+	                  &handle);
 
 	expect(result->status, PENSTOCK_OK);
 	cr_assert_eq(result->row_count, 20000);

@@ -189,8 +189,9 @@ static void load(penstock *db, int from, int count)
 
 		switch (i % 3) {
 		case 0: /* a text of its own */
-			snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO t VALUES(%d, 'text that lies outside of the slot') -- %d",
-			         i % 1000, i);
+			snprintf(sql, sizeof sql,
+			         "INSERT OR REPLACE INTO t VALUES(%d, 'text that lies outside of the slot') -- %d", i % 1000,
+			         i);
 			break;
 		case 1:
 			memset(padding, 'p', sizeof padding);

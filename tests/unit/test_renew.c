@@ -115,7 +115,7 @@ static struct {
 	} writes[WRITES]; /* each a row of writes that follow on each other, up to a sync */
 	unsigned count;
 	unsigned syncs;
-	bool synced; /* since the last write */
+	bool synced;                               /* since the last write */
 	unsigned fail_read, fail_write, fail_sync; /* the at-th; 0: none */
 } log_calls;
 
@@ -288,9 +288,9 @@ Test(renew, after_a_kill_nothing_is_written)
 
 Test(renew, it_is_written_from_the_first_byte_that_is_missing)
 {
-	static const int64_t places[] = { HEADER,     HEADER + 1,        BLOCK - 1,             BLOCK,
-		                          3 * BLOCK + 7, PS_DISK_PIECE - 1, PS_DISK_PIECE,         PS_DISK_PIECE + 1,
-		                          2 * PS_DISK_PIECE };
+	static const int64_t places[] = { HEADER,        HEADER + 1,        BLOCK - 1,
+		                          BLOCK,         3 * BLOCK + 7,     PS_DISK_PIECE - 1,
+		                          PS_DISK_PIECE, PS_DISK_PIECE + 1, 2 * PS_DISK_PIECE };
 
 	for (size_t i = 0; i <= COUNT_OF(places); i++) {
 		int64_t size = leave_a_new_log();

@@ -366,7 +366,8 @@ Test(ring, each_wakes_a_consumer_that_sleeps)
 		}
 		kit_join(thread);
 		check(sleeper.result == (i % 2 == 0 ? PS_PARK_WORK : PS_PARK_ATTENTION) ||
-		      (i % 2 == 0 && sleeper.result == PS_PARK_HOLE), "%d", (int)sleeper.result);
+		              (i % 2 == 0 && sleeper.result == PS_PARK_HOLE),
+		      "%d", (int)sleeper.result);
 		ps_ring_destroy(&ring);
 	}
 }
@@ -554,9 +555,12 @@ Test(record, values_of_every_type_and_size_survive)
 	for (size_t i = 0; i < sizeof data; i++)
 		data[i] = (unsigned char)(i * 7);
 	for (size_t bytes = 0; bytes < sizeof data; bytes++) {
-		penstock_value values[] = { penstock_blob(data, bytes), penstock_text_bytes((char *)data, bytes / 3),
-			                    penstock_int64(INT64_MIN + (int64_t)bytes), penstock_null(),
-			                    penstock_double(bytes % 2 ? -0.0 : 1.0 / 0.0), penstock_int64(INT64_MAX) };
+		penstock_value values[] = { penstock_blob(data, bytes),
+			                    penstock_text_bytes((char *)data, bytes / 3),
+			                    penstock_int64(INT64_MIN + (int64_t)bytes),
+			                    penstock_null(),
+			                    penstock_double(bytes % 2 ? -0.0 : 1.0 / 0.0),
+			                    penstock_int64(INT64_MAX) };
 		penstock_submission submission = { .struct_size = sizeof submission, .values = values };
 
 		for (size_t count = 0; count <= COUNT_OF(values); count++) {

@@ -568,8 +568,9 @@ static void on_outcome(void *arg, const penstock_result *result)
 
 static void submit_heard(penstock *db, size_t number, const char *sql)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .on_complete = on_outcome,
-		                           .arg = &heard[number] };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = sql, .on_complete = on_outcome, .arg = &heard[number]
+	};
 
 	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 }
@@ -627,8 +628,8 @@ Test(security, a_statement_that_never_ends_is_interrupted_in_a_batch_and_the_oth
 Test(security, every_statement_of_a_batch_has_the_whole_time)
 {
 	static const char slow[] =
-	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
-	        "SELECT count(*) FROM c WHERE x % 100 = 0 AND later(1)";
+		"INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+		"SELECT count(*) FROM c WHERE x % 100 = 0 AND later(1)";
 	penstock_config config = clock_config();
 	penstock *db = kit_open_table(&config);
 
@@ -663,8 +664,9 @@ Test(security, inserts_that_are_too_slow_as_one_run_one_by_one)
 	kit_block(db);
 	for (size_t i = 0; i < rows; i++) {
 		penstock_value value = penstock_int64(1);
-		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
-			                           .value_count = 1 };
+		penstock_submission submission = {
+			.struct_size = sizeof submission, .statement = insert, .values = &value, .value_count = 1
+		};
 
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}
@@ -698,8 +700,8 @@ static int slow_commit_hook(sqlite3 *connection, void *arg)
 Test(security, a_commit_is_not_interrupted)
 {
 	static const char insert[] =
-	        "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) "
-	        "SELECT max(x) FROM c";
+		"INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 60) "
+		"SELECT max(x) FROM c";
 	penstock_config config = clock_config();
 	penstock_counters counters;
 	penstock *db;
@@ -806,8 +808,10 @@ Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_en
 
 	config.connect_hook = leaving_hook;
 	db = kit_open(&config);
-	expect(kit_execute(db, "SELECT leave_open('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
-	                       "SELECT count(*) FROM c')"), PENSTOCK_OK);
+	expect(kit_execute(db,
+	                   "SELECT leave_open('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
+	                   "SELECT count(*) FROM c')"),
+	       PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(sqlite3_step(left_open[0]), SQLITE_ROW);
 	cr_assert_eq(sqlite3_column_int(left_open[0], 0), 400);
@@ -863,7 +867,9 @@ Test(security, refused_connection_ends_with_the_statement_that_its_hook_left_ope
 
 static penstock_submission with_value(const char *sql, const penstock_value *value)
 {
-	return (penstock_submission){ .struct_size = sizeof(penstock_submission), .sql = sql, .values = value, .value_count = 1 };
+	return (penstock_submission){
+		.struct_size = sizeof(penstock_submission), .sql = sql, .values = value, .value_count = 1
+	};
 }
 
 static int execute_value(penstock *db, const char *sql, penstock_value value)
@@ -942,8 +948,9 @@ Test(security, one_value_that_is_too_long_fails_alone_among_inserts_that_run_as_
 	kit_block(db);
 	for (size_t i = 0; i < 64; i++) {
 		penstock_value value = penstock_blob(data, i == 40 ? 1501 : 1000);
-		penstock_submission submission = { .struct_size = sizeof submission, .statement = insert, .values = &value,
-			                           .value_count = 1 };
+		penstock_submission submission = {
+			.struct_size = sizeof submission, .statement = insert, .values = &value, .value_count = 1
+		};
 
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}
@@ -1072,8 +1079,11 @@ static void fail_with_a_secret(bool registered, size_t count)
 	kit_block(db);
 	for (size_t i = 0; i < count; i++) {
 		penstock_value value = i + 1 == count ? penstock_text(SECRET) : penstock_int64(1);
-		penstock_submission submission = { .struct_size = sizeof submission, .statement = statement,
-			                           .sql = registered ? NULL : insert, .values = &value, .value_count = 1 };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .statement = statement,
+			                           .sql = registered ? NULL : insert,
+			                           .values = &value,
+			                           .value_count = 1 };
 
 		submission.on_complete = registered ? NULL : on_outcome;
 		submission.arg = &heard[i];

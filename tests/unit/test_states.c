@@ -121,7 +121,7 @@ static unsigned waiting_pausers(penstock *db)
 	unsigned count = 0;
 
 	pthread_mutex_lock(&db->control.mutex);
-	cds_list_for_each(place, &db->control.pausers)
+	cds_list_for_each (place, &db->control.pausers)
 		count++;
 	pthread_mutex_unlock(&db->control.mutex);
 	return count;
@@ -137,8 +137,10 @@ static void file_is_free(void)
 	cr_assert_eq(kit_open_files(path), 0);
 	check(sqlite3_open(path, &connection) == SQLITE_OK);
 	sqlite3_busy_timeout(connection, 0);
-	check(sqlite3_exec(connection, "BEGIN EXCLUSIVE; COMMIT; PRAGMA journal_mode=DELETE; CREATE TABLE IF NOT EXISTS outside(a)",
-	                   NULL, NULL, &message) == SQLITE_OK, "%s", message);
+	check(sqlite3_exec(connection,
+	                   "BEGIN EXCLUSIVE; COMMIT; PRAGMA journal_mode=DELETE; CREATE TABLE IF NOT EXISTS outside(a)", NULL,
+	                   NULL, &message) == SQLITE_OK,
+	      "%s", message);
 	check(sqlite3_close(connection) == SQLITE_OK);
 	check(access(harness_path("test.db-wal"), F_OK) != 0);
 }
@@ -1264,8 +1266,10 @@ static void on_complete(void *arg, const penstock_result *result)
 
 static void close_with_held(penstock *db, unsigned more_errors)
 {
-	penstock_submission with_callback = { .struct_size = sizeof with_callback, .sql = "INSERT INTO t VALUES(2)",
-		                              .on_complete = on_complete, .arg = &completions };
+	penstock_submission with_callback = { .struct_size = sizeof with_callback,
+		                              .sql = "INSERT INTO t VALUES(2)",
+		                              .on_complete = on_complete,
+		                              .arg = &completions };
 	penstock_handle *handle;
 	penstock_counters counters;
 
@@ -1419,8 +1423,9 @@ Test(states, calls_in_the_last_callbacks_are_refused)
 {
 	penstock_config config = kit_config();
 	penstock *db, *seen;
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = hear_the_end,
-		                           .arg = &seen };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = hear_the_end, .arg = &seen
+	};
 
 	config.autostart = 0;
 	db = seen = kit_open(&config);

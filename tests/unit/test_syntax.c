@@ -93,9 +93,10 @@ Test(syntax, blank_is_white_space_and_comments)
 		const char *text;
 		bool blank;
 	} texts[] = {
-		{ "", true }, { " \n\t\r\f", true }, { "-- x", true }, { "-- x\n", true }, { "/* x */ ", true },
-		{ "/* x", true }, { "/*/", true }, { "\xef\xbb\xbf", true }, { ";", false }, { "x", false }, { "-", false },
-		{ "/", false }, { "-- x\ny", false }, { "/* x */y", false }, { "\v", false }, { "/**/-", false },
+		{ "", true },         { " \n\t\r\f", true }, { "-- x", true }, { "-- x\n", true },
+		{ "/* x */ ", true }, { "/* x", true },      { "/*/", true },  { "\xef\xbb\xbf", true },
+		{ ";", false },       { "x", false },        { "-", false },   { "/", false },
+		{ "-- x\ny", false }, { "/* x */y", false }, { "\v", false },  { "/**/-", false },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
@@ -108,12 +109,31 @@ Test(syntax, single_is_one_statement)
 		const char *text;
 		bool single;
 	} texts[] = {
-		{ "PRAGMA a", true }, { "PRAGMA a;", true }, { ";;PRAGMA a; -- x", true }, { "PRAGMA a; /* ; */", true },
-		{ "PRAGMA a; PRAGMA b", false }, { "PRAGMA a;;", false }, { "PRAGMA a='b;c'", true }, { "PRAGMA a=\"b;c\";", true },
-		{ "PRAGMA a=`b;c`", true }, { "PRAGMA [a;b]", true }, { "PRAGMA [a;'b]", true }, { "PRAGMA [a] = 'b'; x", false },
-		{ "PRAGMA a='b'';c'", true }, { "PRAGMA a='b'; c'", false }, { "PRAGMA a='open ;", true }, { "PRAGMA [open ;", true },
-		{ "PRAGMA a -- ;\n = 1", true }, { "PRAGMA a /* ; */ = 1", true }, { "PRAGMA a-1;x", false }, { "PRAGMA a/1;x", false },
-		{ "", true }, { ";", true }, { "PRAGMA a=']';x", false }, { "PRAGMA a='\"';x", false }, { "PRAGMA a=''", true },
+		{ "PRAGMA a", true },
+		{ "PRAGMA a;", true },
+		{ ";;PRAGMA a; -- x", true },
+		{ "PRAGMA a; /* ; */", true },
+		{ "PRAGMA a; PRAGMA b", false },
+		{ "PRAGMA a;;", false },
+		{ "PRAGMA a='b;c'", true },
+		{ "PRAGMA a=\"b;c\";", true },
+		{ "PRAGMA a=`b;c`", true },
+		{ "PRAGMA [a;b]", true },
+		{ "PRAGMA [a;'b]", true },
+		{ "PRAGMA [a] = 'b'; x", false },
+		{ "PRAGMA a='b'';c'", true },
+		{ "PRAGMA a='b'; c'", false },
+		{ "PRAGMA a='open ;", true },
+		{ "PRAGMA [open ;", true },
+		{ "PRAGMA a -- ;\n = 1", true },
+		{ "PRAGMA a /* ; */ = 1", true },
+		{ "PRAGMA a-1;x", false },
+		{ "PRAGMA a/1;x", false },
+		{ "", true },
+		{ ";", true },
+		{ "PRAGMA a=']';x", false },
+		{ "PRAGMA a='\"';x", false },
+		{ "PRAGMA a=''", true },
 		{ "PRAGMA a='';x", false },
 	};
 

@@ -15,39 +15,38 @@
 #define BOUND_MIN 1e-6
 #define BOUND_MAX 3600.0
 
-static const char usage[] =
-	"Usage: penstock tune [OPTION]... --out FILE DIR\n"
-	"       penstock tune [OPTION]... --workload FILE... --out FILE DIR\n"
-	"       penstock tune [OPTION]... --csv FILE --sql STATEMENT --out FILE DIR\n"
-	"\n"
-	"Finds a configuration for the disk of the folder DIR and a workload: it measures many\n"
-	"in a scratch database there, which is removed, and writes the best to FILE, which\n"
-	"`penstock run --config` and the library read. The durability stays as it is.\n"
-	"\n"
-	"  --out FILE          where the configuration goes\n"
-	"  --workload FILE     SQL statements; may be repeated, each FILE is one producer.\n"
-	"                      Without a workload: rows of 32 bytes\n"
-	"  --csv FILE          the workload: records for --sql\n"
-	"  --sql STATEMENT     what to do with each record: 'INSERT INTO t VALUES(?,?)'\n"
-	"  --setup FILE        SQL statements to run before each trial, unmeasured: the schema\n"
-	"  --threads N         producers of records or rows, 1 to 1024 (default 4)\n"
-	"  --wait              each producer waits for an outcome before its next statement\n"
-	"  --ack LEVEL         as in `penstock run`\n"
-	"  --goal GOAL         throughput (most rows/s, the default), latency (lowest p99) or\n"
-	"                      balanced (most rows/s per p99)\n"
-	"  --p99 TIME          the p99 of the time between submitting and outcome must not\n"
-	"                      exceed this: 2ms\n"
-	"  --budget TIME       how long the whole may take, from 1s to 24h (default 60s)\n"
-	"  --seed N            which configurations are tried (default 1)\n"
-	"  --config FILE       begin with this configuration instead of the defaults\n"
-	"  --set KEY=VALUE     begin with this key or pragmas.NAME; wins over the file\n"
-	"  --json              print all figures as a JSON object\n"
-	"  --quiet             no progress line, no table\n"
-	"  --help              print this\n"
-	"\n"
-	"TIME has a unit: us, ms, s, m or h. The first SIGINT, SIGTERM or SIGHUP ends the\n"
-	"search, and the best so far is written. Exit status: 0 a configuration was written,\n"
-	"2 none was.\n";
+static const char usage[] = "Usage: penstock tune [OPTION]... --out FILE DIR\n"
+			    "       penstock tune [OPTION]... --workload FILE... --out FILE DIR\n"
+			    "       penstock tune [OPTION]... --csv FILE --sql STATEMENT --out FILE DIR\n"
+			    "\n"
+			    "Finds a configuration for the disk of the folder DIR and a workload: it measures many\n"
+			    "in a scratch database there, which is removed, and writes the best to FILE, which\n"
+			    "`penstock run --config` and the library read. The durability stays as it is.\n"
+			    "\n"
+			    "  --out FILE          where the configuration goes\n"
+			    "  --workload FILE     SQL statements; may be repeated, each FILE is one producer.\n"
+			    "                      Without a workload: rows of 32 bytes\n"
+			    "  --csv FILE          the workload: records for --sql\n"
+			    "  --sql STATEMENT     what to do with each record: 'INSERT INTO t VALUES(?,?)'\n"
+			    "  --setup FILE        SQL statements to run before each trial, unmeasured: the schema\n"
+			    "  --threads N         producers of records or rows, 1 to 1024 (default 4)\n"
+			    "  --wait              each producer waits for an outcome before its next statement\n"
+			    "  --ack LEVEL         as in `penstock run`\n"
+			    "  --goal GOAL         throughput (most rows/s, the default), latency (lowest p99) or\n"
+			    "                      balanced (most rows/s per p99)\n"
+			    "  --p99 TIME          the p99 of the time between submitting and outcome must not\n"
+			    "                      exceed this: 2ms\n"
+			    "  --budget TIME       how long the whole may take, from 1s to 24h (default 60s)\n"
+			    "  --seed N            which configurations are tried (default 1)\n"
+			    "  --config FILE       begin with this configuration instead of the defaults\n"
+			    "  --set KEY=VALUE     begin with this key or pragmas.NAME; wins over the file\n"
+			    "  --json              print all figures as a JSON object\n"
+			    "  --quiet             no progress line, no table\n"
+			    "  --help              print this\n"
+			    "\n"
+			    "TIME has a unit: us, ms, s, m or h. The first SIGINT, SIGTERM or SIGHUP ends the\n"
+			    "search, and the best so far is written. Exit status: 0 a configuration was written,\n"
+			    "2 none was.\n";
 
 static const char *const goals[] = {
 	[TUNE_THROUGHPUT] = "throughput",
@@ -100,8 +99,8 @@ static enum options_parsed parse_time(const struct options *common, const char *
 
 static enum options_parsed parse_bound(struct tune_arguments *arguments, const char *text)
 {
-	enum options_parsed parsed = parse_time(&arguments->common, "--p99", text, BOUND_MIN, BOUND_MAX, "1us to 1h",
-	                                        &arguments->bound_usec);
+	enum options_parsed parsed =
+		parse_time(&arguments->common, "--p99", text, BOUND_MIN, BOUND_MAX, "1us to 1h", &arguments->bound_usec);
 
 	arguments->bound_usec *= 1e6;
 	return parsed;
@@ -157,7 +156,8 @@ static enum options_parsed check_operands(struct tune_arguments *arguments, int 
 	if (count == 0)
 		return options_wrong(common, "no folder: name one on the disk that the database will be on");
 	if (count > 1)
-		return options_wrong(common, "'%s': there is one folder only; a workload is given with --workload", operands[1]);
+		return options_wrong(common, "'%s': there is one folder only; a workload is given with --workload",
+		                     operands[1]);
 	if (arguments->out == NULL)
 		return options_wrong(common, "no --out: name a file for the configuration");
 	if (operands[0][0] == '\0')
@@ -208,7 +208,8 @@ enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int a
 			break;
 		case CSV:
 			if (files->csv != NULL)
-				parsed = options_wrong(common, "--csv %s: there is '%s' already; one will do", optarg, files->csv);
+				parsed = options_wrong(common, "--csv %s: there is '%s' already; one will do", optarg,
+				                       files->csv);
 			files->csv = optarg;
 			break;
 		case SQL:
@@ -227,8 +228,8 @@ enum options_parsed tune_arguments_parse(struct tune_arguments *arguments, int a
 			parsed = parse_bound(arguments, optarg);
 			break;
 		case BUDGET:
-			parsed = parse_time(common, "--budget", optarg, BUDGET_MIN, BUDGET_MAX, "1s to 24h",
-			                    &arguments->budget);
+			parsed =
+				parse_time(common, "--budget", optarg, BUDGET_MIN, BUDGET_MAX, "1s to 24h", &arguments->budget);
 			break;
 		case SEED:
 			parsed = parse_seed(arguments, optarg);

@@ -24,8 +24,8 @@ struct tune_setting {
 };
 
 struct tune_base {
-	penstock_config config;   /* file and --set in one */
-	penstock_pragma *pragmas; /* config's: those that are not tuned */
+	penstock_config config;        /* file and --set in one */
+	penstock_pragma *pragmas;      /* config's: those that are not tuned */
 	struct tune_setting *settings; /* file and --set, each name once */
 	size_t setting_count;
 	int64_t values[SPACE_KEYS];   /* the base's */

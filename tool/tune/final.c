@@ -153,5 +153,5 @@ double tune_final_noise(const struct tune_final *final)
 		for (j = 0; j < final->rounds; j++)
 			distances[count++] = fabs(merits[j] / middle - 1);
 	}
-	return tune_noise(2 * 1.25 * 1.48 * median(distances, count) / sqrt((double)final->rounds));
+	return tune_noise(2 * 1.25 * 1.48 * median(distances, count) / sqrt((double) final->rounds));
 }

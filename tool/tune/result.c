@@ -90,8 +90,8 @@ static void say_choice(const struct tune_result *result, char text[SENTENCE])
 		         base, tune_final_ratios(&search->final, search->best_other).rate.middle,
 		         tune_final_ratios(&search->final, search->best_other).p99.middle, noise);
 	else if (search->chosen == 0)
-		snprintf(text, SENTENCE, "%s: nothing better by more than noise (%.0f %%) among %zu configurations", base, noise,
-		         measured(search));
+		snprintf(text, SENTENCE, "%s: nothing better by more than noise (%.0f %%) among %zu configurations", base,
+		         noise, measured(search));
 	else
 		snprintf(text, SENTENCE, "%s among %zu configurations; of those within noise (%.0f %%), the nearest to %s",
 		         most[search->goal], measured(search), noise, base);
@@ -133,7 +133,8 @@ static void say_ratio(const struct tune_result *result, char text[SENTENCE])
 		snprintf(text, SENTENCE, "1.00, being the same");
 	else if (search->final.rounds > 0)
 		snprintf(text, SENTENCE, "%.2f rows/s (%.2f to %.2f), %.2f p99 (%.2f to %.2f); median and ends of %zu rounds",
-		         of.rate.middle, of.rate.least, of.rate.most, of.p99.middle, of.p99.least, of.p99.most, search->final.rounds);
+		         of.rate.middle, of.rate.least, of.rate.most, of.p99.middle, of.p99.least, of.p99.most,
+		         search->final.rounds);
 	else
 		snprintf(text, SENTENCE, "%.2f rows/s, %.2f p99; not confirmed, %s", of.rate.middle, of.p99.middle,
 		         result->interrupted ? "for lack of time: interrupted" : "for lack of time");
@@ -216,8 +217,7 @@ bool tune_result_table(const struct tune_result *result)
 	say_ratio(result, text);
 	printf("ratio      %s\n", text);
 	say_choice(result, text);
-	printf("why        goal %s: %s%s\n", tune_goal_name(search->goal), text,
-	       result->interrupted ? " (interrupted)" : "");
+	printf("why        goal %s: %s%s\n", tune_goal_name(search->goal), text, result->interrupted ? " (interrupted)" : "");
 	say_bound(result, text);
 	printf("p99 bound  %s\n", text);
 	if (measured_of(search, search->sampled) < search->sampled && !result->interrupted)
@@ -250,8 +250,7 @@ static void print_figure(struct tune_figure figure)
 
 static void print_ratio(const char *name, struct tune_ratio ratio)
 {
-	printf("\"%s\": %.6f, \"%s_least\": %.6f, \"%s_most\": %.6f", name, ratio.middle, name, ratio.least, name,
-	       ratio.most);
+	printf("\"%s\": %.6f, \"%s_least\": %.6f, \"%s_most\": %.6f", name, ratio.middle, name, ratio.least, name, ratio.most);
 }
 
 static void print_final(const struct tune_search *search)
@@ -412,8 +411,8 @@ static void write_why(FILE *file, const struct tune_result *result, enum space_k
 		comment(file, "%s; kept, since %s did no better", before, tried);
 		break;
 	case TUNE_WHY_GAIN:
-		comment(file, "%s; with %s this has %+.0f %% rows/s and %+.0f %% p99", before, given,
-		        (reason->rate - 1) * 100, (reason->p99 - 1) * 100);
+		comment(file, "%s; with %s this has %+.0f %% rows/s and %+.0f %% p99", before, given, (reason->rate - 1) * 100,
+		        (reason->p99 - 1) * 100);
 		break;
 	case TUNE_WHY_TOGETHER:
 		comment(file, "%s, which by itself does as well, but not together with the other changes put back", before);

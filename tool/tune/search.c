@@ -88,9 +88,9 @@ static void draw(void *arg)
 	if (!search->drawing)
 		return;
 	if (best->seconds > 0)
-		report_status("%s, trial %zu of %zu; best %.0f rows/s, p99 %.2f ms; %.0f of %.0f s", search->phase, search->step,
-		              search->steps, tune_measure_rate(best), tune_measure_p99_usec(best) / 1e3, now(search),
-		              search->budget);
+		report_status("%s, trial %zu of %zu; best %.0f rows/s, p99 %.2f ms; %.0f of %.0f s", search->phase,
+		              search->step, search->steps, tune_measure_rate(best), tune_measure_p99_usec(best) / 1e3,
+		              now(search), search->budget);
 	else
 		report_status("%s; %.0f of %.0f s", search->phase, now(search), search->budget);
 }
@@ -265,8 +265,8 @@ static size_t candidate_at(struct tune_search *search, const struct space_point 
 }
 
 /* Both in turns once more, on top of what they have. */
-static enum tune_end compare(struct tune_search *search, size_t best, size_t plainer, double seconds,
-                             struct tune_measure *with, struct tune_measure *without)
+static enum tune_end compare(struct tune_search *search, size_t best, size_t plainer, double seconds, struct tune_measure *with,
+                             struct tune_measure *without)
 {
 	struct tune_measure measure;
 	enum tune_end end;
@@ -282,8 +282,7 @@ static enum tune_end compare(struct tune_search *search, size_t best, size_t pla
 }
 
 /* Always against the best itself, so that many small losses do not add up. */
-static bool does_as_well(const struct tune_search *search, const struct tune_measure *without,
-                         const struct tune_measure *with)
+static bool does_as_well(const struct tune_search *search, const struct tune_measure *without, const struct tune_measure *with)
 {
 	return is_near(quality(search, without), quality(search, with), noise(search, with->seconds));
 }
@@ -390,7 +389,7 @@ static enum tune_end run_round(struct tune_search *search, double seconds)
 static enum tune_end run_rounds(struct tune_search *search)
 {
 	struct tune_final *final = &search->final;
-	double spare = (search->budget - now(search)) / ((double)final->count * FINAL_TRIAL);
+	double spare = (search->budget - now(search)) / ((double) final->count * FINAL_TRIAL);
 	/* An odd number, which has a middle. */
 	size_t rounds = (size_t)fmin(fmax(spare, ROUNDS), TUNE_ROUNDS_MAX) | 1;
 	enum tune_end end = TUNE_GOOD;
@@ -420,8 +419,7 @@ static void decide(struct tune_search *search)
 		if (i > 0 && (search->best_other == 0 || worths[i] > worths[search->best_other]))
 			search->best_other = i;
 	}
-	search->noise =
-		final->rounds < 3 ? noise(search, tune_final_figure(final, 0).seconds) : tune_final_noise(final);
+	search->noise = final->rounds < 3 ? noise(search, tune_final_figure(final, 0).seconds) : tune_final_noise(final);
 	search->chosen = final->finalists[best].number;
 	for (i = 0; i < final->count; i++) {
 		size_t number = final->finalists[i].number;
@@ -478,8 +476,8 @@ static enum tune_end play_final(struct tune_search *search)
 /* Without a final, the last trials of the base have not been heeded yet. */
 static void give_way(struct tune_search *search)
 {
-	if (search->final.rounds == 0 && quality(search, &search->candidates[0].measure) >=
-	                                   quality(search, &search->candidates[search->chosen].measure))
+	if (search->final.rounds == 0 &&
+	    quality(search, &search->candidates[0].measure) >= quality(search, &search->candidates[search->chosen].measure))
 		search->chosen = 0;
 }
 
@@ -500,7 +498,8 @@ static void mark_pareto(struct tune_search *search)
 			double other_rate = tune_measure_rate(other);
 			double other_p99 = tune_measure_p99_usec(other);
 
-			if (other->seconds > 0 && other_rate >= rate && other_p99 <= p99 && (other_rate > rate || other_p99 < p99))
+			if (other->seconds > 0 && other_rate >= rate && other_p99 <= p99 &&
+			    (other_rate > rate || other_p99 < p99))
 				one->pareto = false;
 		}
 	}

@@ -22,8 +22,7 @@ static const struct key {
 #define KEY(name_, ...) .name = #name_, .in_config = offsetof(penstock_config, name_), .levels = { __VA_ARGS__ }
 	[SPACE_RING_SLOTS] = { KEY(ring_slots, 64, 256, 1024, 4096, 16384, 65536),
 	                       .help = "slots of the ring: a short one bounds the wait of what is queued" },
-	[SPACE_BATCH_MAX] = { KEY(batch_max, 30, 100, 300, 1000, 3000, 10000),
-	                      .help = "most statements in one transaction" },
+	[SPACE_BATCH_MAX] = { KEY(batch_max, 30, 100, 300, 1000, 3000, 10000), .help = "most statements in one transaction" },
 	[SPACE_BATCH_BYTES] = { KEY(batch_bytes, 1 MiB, 4 MiB, 16 MiB, 64 MiB), .in_bytes = true,
 	                        .help = "a transaction ends after this much payload" },
 	[SPACE_BATCH_USEC] = { KEY(batch_usec, 500, 2000, 10000, 50000),
@@ -38,9 +37,13 @@ static const struct key {
 	[SPACE_FUSE_ROWS] = { KEY(fuse_rows, 1, 8, 32, 128),
 	                      .help = "most rows of one plain INSERT, each submitted by itself and waited for by nobody, "
 	                              "that run as one" },
-	[SPACE_PAGE_SIZE] = { .name = "page_size", .pragma = true, .levels = { 4096, 8192, 16384 },
+	[SPACE_PAGE_SIZE] = { .name = "page_size",
+	                      .pragma = true,
+	                      .levels = { 4096, 8192, 16384 },
 	                      .help = "bytes of a page; only matters for a new database, an existing one keeps its own" },
-	[SPACE_CACHE_SIZE] = { .name = "cache_size", .pragma = true, .levels = { -64000, -16000, -2000 },
+	[SPACE_CACHE_SIZE] = { .name = "cache_size",
+	                       .pragma = true,
+	                       .levels = { -64000, -16000, -2000 },
 	                       .help = "SQLite's page cache, of every connection; KiB when negative, else pages" },
 #undef KEY
 };

@@ -144,8 +144,7 @@ static bool submit(struct trial *trial, penstock_submission *submission)
 	return false;
 }
 
-static bool submit_item(struct trial *trial, const struct workload_part *part, const struct workload_item *item,
-                        bool is_text)
+static bool submit_item(struct trial *trial, const struct workload_part *part, const struct workload_item *item, bool is_text)
 {
 	penstock_submission submission = { .arg = report_place(part->input, item->line) };
 
@@ -279,8 +278,9 @@ static bool tick(struct tune_bench *bench, int milliseconds)
 static void say_disk(const char *reason)
 {
 	if (tune_files_disk_full())
-		report_say("the disk of the scratch database '%s' is full: %s; free some space, or name a folder on another disk",
-		           tune_files_database(), reason);
+		report_say(
+			"the disk of the scratch database '%s' is full: %s; free some space, or name a folder on another disk",
+			tune_files_database(), reason);
 	else
 		report_say("the scratch database '%s' cannot be used: %s", tune_files_database(), reason);
 }
@@ -462,8 +462,7 @@ static enum tune_end run_once(struct tune_bench *bench, const penstock_config *c
 	return end;
 }
 
-enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds,
-                         struct tune_measure *measure)
+enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds, struct tune_measure *measure)
 {
 	enum tune_end end = bench->interrupted ? TUNE_INTERRUPTED : TUNE_GOOD;
 	struct timespec began;

@@ -60,8 +60,7 @@ bool tune_bench_init(struct tune_bench *bench);
 /* Opens an engine on the scratch database; NULL after saying why not. */
 penstock *tune_bench_open(const penstock_config *config);
 void tune_bench_close(struct tune_bench *bench, penstock *db);
-enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds,
-                         struct tune_measure *measure);
+enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds, struct tune_measure *measure);
 
 /*
  * Runs the workload once, without measuring it or waiting for outcomes, for at most so long: statements that fail are

@@ -27,13 +27,15 @@ static int explain(sqlite3 *connection, const char *path, const char *doing)
 	case SQLITE_NOMEM:
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	case SQLITE_NOTADB:
-		return ps_error(PENSTOCK_CANTOPEN, "%s is not an SQLite database (or it is encrypted); name another file", path);
+		return ps_error(PENSTOCK_CANTOPEN, "%s is not an SQLite database (or it is encrypted); name another file",
+		                path);
 	case SQLITE_BUSY:
 	case SQLITE_PROTOCOL:
-		return ps_error(PENSTOCK_CANTOPEN,
-		                "%s is locked by another process that will not let go (%s); stop it, or raise busy_limit_ms (for a "
-		                "reader busy_timeout_ms)",
-		                path, doing);
+		return ps_error(
+			PENSTOCK_CANTOPEN,
+			"%s is locked by another process that will not let go (%s); stop it, or raise busy_limit_ms (for a "
+			"reader busy_timeout_ms)",
+			path, doing);
 	case SQLITE_CANTOPEN:
 	case SQLITE_READONLY:
 		return ps_error(PENSTOCK_CANTOPEN,
@@ -114,10 +116,11 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 	} else {
 		mode = (const char *)sqlite3_column_text(statement, 0);
 		if (mode == NULL || strcasecmp(mode, "wal") != 0)
-			status = ps_error(PENSTOCK_CANTOPEN,
-			                  "%s cannot have a write-ahead log: its journal mode stays '%s', and Penstock needs WAL; "
-			                  "use a file on a local file system",
-			                  path, mode != NULL ? mode : "?");
+			status = ps_error(
+				PENSTOCK_CANTOPEN,
+				"%s cannot have a write-ahead log: its journal mode stays '%s', and Penstock needs WAL; "
+				"use a file on a local file system",
+				path, mode != NULL ? mode : "?");
 		else if (sqlite3_step(statement) != SQLITE_DONE) /* the new mode is written behind the row that names it */
 			status = explain(connection, path, "switching to WAL");
 	}
@@ -146,13 +149,14 @@ static int renew_log(sqlite3 *connection, const char *path)
 
 static int configure_writer(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
 {
-	static const char *const levels[] = { "PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
-		                              "PRAGMA synchronous=FULL", "PRAGMA synchronous=EXTRA" };
+	static const char *const levels[] = { "PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL",
+		                              "PRAGMA synchronous=EXTRA" };
 	char limit[64];
 	int status;
 
 	if (sqlite3_db_readonly(connection, "main") == 1)
-		return ps_error(PENSTOCK_CANTOPEN, "%s is read-only for this user; make it writable, or name another file", path);
+		return ps_error(PENSTOCK_CANTOPEN, "%s is read-only for this user; make it writable, or name another file",
+		                path);
 	status = switch_to_wal(connection, path);
 	if (status != PENSTOCK_OK)
 		return status;
@@ -200,13 +204,15 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	size_t i;
 
 	if (file == NULL || file[0] == '\0')
-		return ps_error(PENSTOCK_CANTOPEN,
-		                "'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
-		                path);
+		return ps_error(
+			PENSTOCK_CANTOPEN,
+			"'%s' is a database in memory or a temporary one, which cannot have a write-ahead log; name a file",
+			path);
 	/* With it the readers' locks would stand in the writer's way, and no busy timeout waits for those. */
 	cache = sqlite3_uri_parameter(file, "cache");
 	if (cache != NULL && strcmp(cache, "shared") == 0)
-		return ps_error(PENSTOCK_CANTOPEN, "%s is refused: with cache=shared readers lock the writer out; leave that out", path);
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s is refused: with cache=shared readers lock the writer out; leave that out", path);
 	if (!ps_place_is_plain(path)) {
 		status = ps_place_check_folder(path, file, options);
 		if (status != PENSTOCK_OK)
@@ -229,7 +235,8 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
 		status = set_pragma(connection, path, &options->pragmas[i]);
 	if (status == PENSTOCK_OK)
-		status = role == PS_READER ? configure_reader(connection, path) : configure_writer(connection, path, options, role);
+		status = role == PS_READER ? configure_reader(connection, path)
+		                           : configure_writer(connection, path, options, role);
 	return status;
 }
 

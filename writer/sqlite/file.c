@@ -93,8 +93,8 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 	if (moved)
 		sqlite3_busy_timeout(file->connection, RESTART_WAIT_MS);
 	if (checkpoint)
-		sqlite3_wal_checkpoint_v2(file->connection, "main", moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-		                          NULL, NULL);
+		sqlite3_wal_checkpoint_v2(file->connection, "main",
+		                          moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (!checkpoint || moved)
 		sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	return moved;

@@ -37,8 +37,8 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 	if (strncasecmp(table, "sqlite_", strlen("sqlite_")) == 0)
 		return false;
 	if (sqlite3_prepare_v2(connection,
-	                       "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", -1, &query,
-	                       NULL) != SQLITE_OK)
+	                       "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", -1,
+	                       &query, NULL) != SQLITE_OK)
 		return false;
 	if (sqlite3_bind_text(query, 1, table, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(query) == SQLITE_ROW) {
 		const char *definition = (const char *)sqlite3_column_text(query, 0);

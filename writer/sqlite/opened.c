@@ -66,7 +66,7 @@ static bool enter(struct opened *opened)
 
 	pthread_mutex_lock(&mutex);
 	opened->fork_generation = ps_fork_generation();
-	cds_list_for_each_entry(other, &all, link) {
+	cds_list_for_each_entry (other, &all, link) {
 		if (other->device == opened->device && other->inode == opened->inode &&
 		    other->fork_generation != opened->fork_generation)
 			inherited = true;
@@ -93,14 +93,15 @@ int ps_opened_enter(sqlite3 *connection, const char *path)
 	opened->inode = info.st_ino;
 	if (!enter(opened)) {
 		free(opened);
-		return ps_error(PENSTOCK_CANTOPEN,
-		                "%s was open in the parent when this process was forked, and SQLite cannot lock it here; fork while "
-		                "the engine is stopped or paused, and without readers, or call exec",
-		                path);
+		return ps_error(
+			PENSTOCK_CANTOPEN,
+			"%s was open in the parent when this process was forked, and SQLite cannot lock it here; fork while "
+			"the engine is stopped or paused, and without readers, or call exec",
+			path);
 	}
 	/* Calls leave when it fails, too. */
-	if (sqlite3_create_function_v2(connection, FUNCTION, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, opened, answer_null, NULL, NULL,
-	                               leave) != SQLITE_OK)
+	if (sqlite3_create_function_v2(connection, FUNCTION, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, opened, answer_null, NULL,
+	                               NULL, leave) != SQLITE_OK)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	return PENSTOCK_OK;
 }

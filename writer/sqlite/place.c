@@ -99,8 +99,7 @@ static char *resolve(const char *path, bool follow)
 int ps_place_refuse_link(const char *path)
 {
 	return ps_error(PENSTOCK_CANTOPEN,
-	                "%s is a symbolic link, which is not followed; name the file itself, or set follow_symlinks=yes",
-	                path);
+	                "%s is a symbolic link, which is not followed; name the file itself, or set follow_symlinks=yes", path);
 }
 
 static int check_file(const char *path, const char *file, const struct ps_options *options)

@@ -159,8 +159,7 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 	}
 }
 
-static int authorize(void *arg, int action, const char *first, const char *second, const char *database,
-                     const char *trigger)
+static int authorize(void *arg, int action, const char *first, const char *second, const char *database, const char *trigger)
 {
 	struct ps_statements *statements = arg;
 
@@ -329,8 +328,8 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 	CDS_INIT_LIST_HEAD(&statements->recent);
 	statements->connection = connection;
 	statements->capacity = capacity;
-	if (!ck_hs_init(&statements->by_text, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT | CK_HS_MODE_DELETE, text_hash,
-	                text_equal, &set_memory, capacity * 2 + 16, 0))
+	if (!ck_hs_init(&statements->by_text, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT | CK_HS_MODE_DELETE, text_hash, text_equal,
+	                &set_memory, capacity * 2 + 16, 0))
 		return false;
 	sqlite3_set_authorizer(connection, authorize, statements);
 	return true;
@@ -382,8 +381,8 @@ bool ps_statements_act_early(const struct ps_record *record)
 	return must_be_alone(ps_record_sql(record, &bytes));
 }
 
-static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, uint32_t values,
-                                    int *code, const char **message)
+static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, uint32_t values, int *code,
+                                    const char **message)
 {
 	struct text text = { .sql = sql, .bytes = bytes, .hash = hash_bytes(sql, bytes) };
 	struct text *found = ck_hs_get(&statements->by_text, text.hash, &text);

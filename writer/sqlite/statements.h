@@ -26,15 +26,15 @@
 #include "writer/sqlite/syntax.h"
 
 struct ps_prepared {
-	sqlite3_stmt *statement; /* NULL: not prepared */
+	sqlite3_stmt *statement;   /* NULL: not prepared */
 	struct cds_list_head link; /* in ps_statements.prepared, while prepared */
 	int parameters;
 	int columns;
-	bool alone;     /* must not run in a batch */
-	bool dml;       /* changes() is this statement's */
-	bool read_only; /* as sqlite3_stmt_readonly has it */
-	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
-	bool temporary; /* for one use */
+	bool alone;           /* must not run in a batch */
+	bool dml;             /* changes() is this statement's */
+	bool read_only;       /* as sqlite3_stmt_readonly has it */
+	bool inserts;         /* it inserts into one table of main, and does nothing besides (no trigger either) */
+	bool temporary;       /* for one use */
 	uint64_t schema_seen; /* the store's, when last looked at for a preparation anew */
 };
 
@@ -53,7 +53,7 @@ struct penstock_statement {
 	char *sql;
 	size_t sql_bytes;
 	enum { PS_UNKNOWN, PS_BATCHED, PS_ALONE } place; /* from its first keyword */
-	struct ps_syntax_row row; /* of a plain insert; bytes 0: it is none */
+	struct ps_syntax_row row;                        /* of a plain insert; bytes 0: it is none */
 	struct penstock_statement *next;
 	/* the writer's */
 	struct ps_prepared prepared PS_OWN_LINE;

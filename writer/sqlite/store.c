@@ -52,13 +52,13 @@ struct ps_store {
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
-	int synchronous;     /* as it is now; a submitted PRAGMA may change it */
-	bool weak_sectors;   /* see raise_synchronous */
+	int synchronous;             /* as it is now; a submitted PRAGMA may change it */
+	bool weak_sectors;           /* see raise_synchronous */
 	char synchronous_before[32]; /* the pragma that sets it back */
-	bool one_by_one;     /* transactions would show: see read_settings */
-	bool deferring;      /* PRAGMA defer_foreign_keys is on, until the next commit */
-	bool foreign_keys;   /* as of the last begin */
-	bool stuck;          /* a transaction that must not be committed could not be rolled back */
+	bool one_by_one;             /* transactions would show: see read_settings */
+	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
+	bool foreign_keys;           /* as of the last begin */
+	bool stuck;                  /* a transaction that must not be committed could not be rolled back */
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one */
 	int error_code;
@@ -138,8 +138,8 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	             options->keys.busy_timeout_ms);
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
 	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
-		ps_log(options, PENSTOCK_LOG_INFO, "%s: synchronous=normal is raised to full, since overwriting is not safe there",
-		       path);
+		ps_log(options, PENSTOCK_LOG_INFO,
+		       "%s: synchronous=normal is raised to full, since overwriting is not safe there", path);
 	read_settings(store);
 	*result = store;
 	return PENSTOCK_OK;
@@ -193,7 +193,8 @@ static bool may_be_the_batch(int extended_code)
 {
 	int code = extended_code & 0xff;
 
-	return code == SQLITE_FULL || code == SQLITE_NOMEM || ps_connection_met_lock(code) || extended_code == SQLITE_IOERR_NOMEM;
+	return code == SQLITE_FULL || code == SQLITE_NOMEM || ps_connection_met_lock(code) ||
+	       extended_code == SQLITE_IOERR_NOMEM;
 }
 
 static void note_error(struct ps_store *store)
@@ -385,8 +386,7 @@ static void fail_collecting(struct ps_outcome *outcome, enum ps_collected collec
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_TOOBIG, message);
 }
 
-static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepared *prepared,
-                             const struct ps_record *record)
+static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepared *prepared, const struct ps_record *record)
 {
 	char message[96];
 
@@ -504,8 +504,9 @@ static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *ou
 		return;
 	sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
 	read_settings(store);
-	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_AUTH,
-	                "PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
+	ps_outcome_fail(
+		outcome, PENSTOCK_ERROR, SQLITE_AUTH,
+		"PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
 }
 
 /* Looks once per statement after each change of the schema that went by here; in autocommit, where it costs nothing to speak

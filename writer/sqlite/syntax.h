@@ -11,10 +11,10 @@
 #include <stddef.h>
 
 enum ps_keyword {
-	PS_KEYWORD_NONE,  /* nothing but white space and comments */
+	PS_KEYWORD_NONE, /* nothing but white space and comments */
 	PS_KEYWORD_OTHER,
-	PS_KEYWORD_DML,   /* INSERT, REPLACE, UPDATE, DELETE: changes() is theirs */
-	PS_KEYWORD_WITH,  /* DML or SELECT; only the prepared statement tells */
+	PS_KEYWORD_DML,    /* INSERT, REPLACE, UPDATE, DELETE: changes() is theirs */
+	PS_KEYWORD_WITH,   /* DML or SELECT; only the prepared statement tells */
 	PS_KEYWORD_ALONE,  /* VACUUM, ATTACH, DETACH, EXPLAIN: never inside a transaction */
 	PS_KEYWORD_PRAGMA, /* also behind EXPLAIN: acts when prepared; alone too */
 };
