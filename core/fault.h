@@ -21,8 +21,8 @@
 #define PS_FAULT_LIST(X)                                                                                                 \
 	X(EARLY_OUTCOME, early_outcome) /* a batch's outcomes are delivered before its COMMIT */                         \
 	X(SKIP_SYNC, skip_sync)         /* durable outcomes under synchronous=NORMAL are delivered without their sync */ \
-	X(SKIP_REPLAY, skip_replay)     /* what was rolled back because of another member does not run again */          \
-	X(SKIP_RENEW, skip_renew)       /* the log that an earlier run left behind is used as it is */                   \
+	X(SKIP_REPLAY, skip_replay)     /* what was rolled back because of another entry does not run again */           \
+	X(SKIP_REPAIR, skip_repair)     /* the log that an earlier run left behind is used as it is */                   \
 	X(DROP_SLOT, drop_slot)         /* a submission does not run, and its outcome is OK */
 
 enum ps_fault_point {

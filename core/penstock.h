@@ -546,7 +546,7 @@ typedef struct penstock_counters {
 	uint64_t unknown;                        /* outcomes UNKNOWN */
 	uint64_t shutdown;                       /* outcomes SHUTDOWN */
 	uint64_t batches;                        /* transactions committed, statements alone included */
-	uint64_t replayed_batches;               /* transactions rolled back and run again without the culprit */
+	uint64_t replayed_batches;               /* transactions rolled back and run again without the failing one */
 	uint64_t replayed_statements;            /* statements in them that ran again */
 	uint64_t alone;                          /* statements run alone in autocommit because they had to be */
 	uint64_t fused;                          /* statements that ran as rows of one INSERT */

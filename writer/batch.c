@@ -27,12 +27,12 @@ bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_count
 	batch->ring = ring;
 	batch->counters = counters;
 	batch->options = options;
-	return ps_members_init(&batch->members, ring, counters, options);
+	return ps_entries_init(&batch->entries, ring, counters, options);
 }
 
 void ps_batch_destroy(struct ps_batch *batch)
 {
-	ps_members_destroy(&batch->members);
+	ps_entries_destroy(&batch->entries);
 }
 
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
@@ -44,18 +44,18 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 
 /* ---- running ---- */
 
-/* Runs one member; its outcome is as if for the first time. */
-static enum ps_verdict run_member(struct ps_batch *batch, uint64_t ticket, bool batched)
+/* Runs one entry; its outcome is as if for the first time. */
+static enum ps_verdict run_entry(struct ps_batch *batch, uint64_t ticket, bool batched)
 {
 	struct ps_record *record = ps_ring_at(batch->ring, ticket);
-	struct ps_outcome scratch, *outcome = ps_members_begin_run(&batch->members, ticket, &scratch);
+	struct ps_outcome scratch, *outcome = ps_entries_begin_run(&batch->entries, ticket, &scratch);
 	enum ps_verdict verdict;
 
 	if (outcome == NULL || ps_fault(PS_FAULT_DROP_SLOT))
 		return PS_DONE;
 	verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
 	                       (uint64_t)batch->keys.result_bytes_max, outcome);
-	ps_members_end_run(&batch->members, ticket, outcome);
+	ps_entries_end_run(&batch->entries, ticket, outcome);
 	return verdict;
 }
 
@@ -70,7 +70,7 @@ static void note_broken(struct ps_batch *batch, const char *doing)
 static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 {
 	/* Others hear of it, and the log: the statement's own message may come from a function of the program and tell a value. */
-	batch->broken_code = ps_members_result(&batch->members, ticket)->extended_code;
+	batch->broken_code = ps_entries_result(&batch->entries, ticket)->extended_code;
 	snprintf(batch->broken_message, sizeof batch->broken_message, "running a statement: %s",
 	         sqlite3_errstr(batch->broken_code));
 }
@@ -98,7 +98,7 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 
 enum attempt {
 	COMMITTED,
-	TROUBLE,      /* rolled back because of one member */
+	TROUBLE,      /* rolled back because of one entry */
 	NOT_TOGETHER, /* rolled back; run each alone */
 	NO_LOCK,      /* nothing ran: the lock was not to be had */
 	BROKEN,       /* an I/O error; outcomes are set */
@@ -157,8 +157,8 @@ static enum attempt leave_unknown(struct ps_batch *batch, uint64_t first, uint64
 
 	note_broken(batch, doing);
 	for (i = first; i < end; i++) {
-		if (!ps_members_failed(&batch->members, i))
-			ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+		if (!ps_entries_failed(&batch->entries, i))
+			ps_entries_fail(&batch->entries, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
 	}
 	return BROKEN;
 }
@@ -217,7 +217,7 @@ static bool is_filled(struct ps_batch *batch, struct filling *filling, uint64_t 
 static void enter(struct ps_batch *batch, struct filling *filling, uint64_t ticket, const struct ps_record *record,
                   uint64_t *end)
 {
-	ps_members_enter(&batch->members, ticket, record);
+	ps_entries_enter(&batch->entries, ticket, record);
 	*end = ticket + 1;
 	filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
 }
@@ -259,22 +259,22 @@ static enum attempt abandon(struct ps_batch *batch, uint64_t first, uint64_t end
 {
 	ps_store_rollback(batch->store);
 	for (; end > first; end--)
-		ps_members_fail(&batch->members, end - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+		ps_entries_fail(&batch->entries, end - 1, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 	return BROKEN;
 }
 
 /*
- * Runs [first, *end) as one transaction. With `filling` the end is open: members are entered as they are found, and *end
- * says how far it came. *culprit is the member that made TROUBLE.
+ * Runs [first, *end) as one transaction. With `filling` the end is open: entries are entered as they are found, and *end
+ * says how far it came. *failing is the entry that made TROUBLE.
  */
-static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *culprit)
+static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *failing)
 {
 	enum attempt begun = begin(batch);
 	uint64_t i;
 
 	batch->fused = 0;
 	if (begun != COMMITTED) {
-		/* Nothing has run, so no member has an outcome; without the lock the caller gives them one. */
+		/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
 		if (begun == BROKEN)
 			*end = first;
 		return begun;
@@ -295,7 +295,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			if (fused == PS_TAKE_OUT) {
 				/* Which of them it was shows when they run again, one by one. */
 				ps_store_rollback(batch->store);
-				*culprit = *end;
+				*failing = *end;
 				return TROUBLE;
 			}
 			if (fused == PS_BROKEN) {
@@ -306,7 +306,7 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			if (i >= *end)
 				enter(batch, filling, i, record, end);
 		}
-		switch (run_member(batch, i, true)) {
+		switch (run_entry(batch, i, true)) {
 		case PS_DONE:
 			continue;
 		case PS_BROKEN:
@@ -315,13 +315,13 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 			return abandon(batch, first, i);
 		default:
 			ps_store_rollback(batch->store);
-			*culprit = i;
+			*failing = i;
 			return TROUBLE;
 		}
 	}
 	if (ps_fault(PS_FAULT_EARLY_OUTCOME)) {
-		ps_members_deliver(&batch->members, first, *end, PS_PASS_ALL);
-		memset(&batch->members.notes[first - batch->members.base], 0, *end - first);
+		ps_entries_deliver(&batch->entries, first, *end, PS_PASS_ALL);
+		memset(&batch->entries.notes[first - batch->entries.base], 0, *end - first);
 	}
 	return commit(batch, first, *end);
 }
@@ -335,15 +335,15 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	int code;
 
 	if (record->listener_kind == PS_LISTENER_NONE || !ps_store_wants_transaction(batch->store, record))
-		return run_member(batch, ticket, false);
+		return run_entry(batch, ticket, false);
 	verdict = ps_store_begin(batch->store);
 	if (verdict == PS_BROKEN)
 		note_broken(batch, "beginning a transaction");
 	if (verdict == PS_TAKE_OUT)
-		return run_member(batch, ticket, false);
+		return run_entry(batch, ticket, false);
 	if (verdict != PS_DONE)
 		return verdict;
-	verdict = run_member(batch, ticket, false);
+	verdict = run_entry(batch, ticket, false);
 	if (verdict == PS_HALF_DONE) {
 		ps_store_rollback(batch->store);
 		ps_store_note_failure(batch->store, false);
@@ -359,7 +359,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	/* Its rows are not too many, so it can fail as it should, in its own commit; but not what may never run twice. */
 	if (!record->alone && ps_store_commit_would_fail(batch->store)) {
 		ps_store_rollback(batch->store);
-		return run_member(batch, ticket, false);
+		return run_entry(batch, ticket, false);
 	}
 	verdict = ps_store_commit(batch->store);
 	if (verdict == PS_DONE)
@@ -370,7 +370,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	}
 	ps_store_note_failure(batch->store, true);
 	code = ps_store_error(batch->store, &message);
-	ps_members_fail(&batch->members, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
+	ps_entries_fail(&batch->entries, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 }
 
@@ -385,18 +385,18 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 		case PS_BUSY:
 			if (wait_for_lock(batch, started, &said))
 				break;
-			if (!ps_members_failed(&batch->members, ticket))
-				ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+			if (!ps_entries_failed(&batch->entries, ticket))
+				ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 			return COMMITTED;
 		case PS_BROKEN:
-			if (ps_members_failed(&batch->members, ticket))
+			if (ps_entries_failed(&batch->entries, ticket))
 				note_broken_by(batch, ticket);
 			else
-				ps_members_fail(&batch->members, ticket, PENSTOCK_SHUTDOWN, batch->broken_code,
+				ps_entries_fail(&batch->entries, ticket, PENSTOCK_SHUTDOWN, batch->broken_code,
 				                batch->broken_message);
 			return BROKEN;
 		default:
-			if (ps_members_failed(&batch->members, ticket))
+			if (ps_entries_failed(&batch->entries, ticket))
 				return COMMITTED;
 			count_commit(batch, 1, started);
 			return look_for_file(batch, ticket, ticket + 1);
@@ -416,8 +416,8 @@ static bool sync_durable(struct ps_batch *batch, uint64_t first, uint64_t end)
 		return true;
 	note_broken(batch, "syncing the write-ahead log");
 	for (i = first; i < end; i++) {
-		if (ps_members_is_durable(&batch->members, i) && !ps_members_failed(&batch->members, i))
-			ps_members_fail(&batch->members, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+		if (ps_entries_is_durable(&batch->entries, i) && !ps_entries_failed(&batch->entries, i))
+			ps_entries_fail(&batch->entries, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
 	}
 	return false;
 }
@@ -427,13 +427,13 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	bool whole = true;
 
-	if (batch->broken_code != 0 || !ps_members_any_durable(&batch->members, first, end) ||
+	if (batch->broken_code != 0 || !ps_entries_any_durable(&batch->entries, first, end) ||
 	    ps_store_commit_is_durable(batch->store)) {
-		ps_members_deliver(&batch->members, first, end, PS_PASS_ALL);
+		ps_entries_deliver(&batch->entries, first, end, PS_PASS_ALL);
 	} else {
-		ps_members_deliver(&batch->members, first, end, PS_PASS_NOT_DURABLE);
+		ps_entries_deliver(&batch->entries, first, end, PS_PASS_NOT_DURABLE);
 		whole = ps_fault(PS_FAULT_SKIP_SYNC) || sync_durable(batch, first, end);
-		ps_members_deliver(&batch->members, first, end, PS_PASS_DURABLE);
+		ps_entries_deliver(&batch->entries, first, end, PS_PASS_DURABLE);
 	}
 	ps_ring_release(batch->ring, end);
 	return whole;
@@ -461,7 +461,7 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, boo
 
 		*next += 1;
 		if (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
-			ps_members_fail(&batch->members, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+			ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 		else
 			result = run_alone(batch, ticket);
 		if (!deliver(batch, ticket, *next) || result == BROKEN)
@@ -471,23 +471,23 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, boo
 }
 
 /*
- * The members [*next, end) have run, `culprit` made trouble and everything was rolled back: runs them again so that each
- * has the outcome of its autocommit. Each round either delivers something or brings the culprit nearer (invariant 3).
+ * The entries [*next, end) have run, `failing` made trouble and everything was rolled back: runs them again so that each
+ * has the outcome of its autocommit. Each round either delivers something or brings the failing nearer (invariant 3).
  */
-static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_t culprit)
+static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_t failing)
 {
 	while (*next < end) {
-		uint64_t stop = culprit, first;
+		uint64_t stop = failing, first;
 		enum attempt result;
 
-		if (*next == culprit) {
+		if (*next == failing) {
 			if (!each_alone(batch, next, *next + 1, false))
 				return false;
-			culprit = end;
+			failing = end;
 			continue;
 		}
 		count_replay(batch, stop - *next);
-		result = ps_fault(PS_FAULT_SKIP_REPLAY) ? COMMITTED : attempt(batch, *next, &stop, NULL, &culprit);
+		result = ps_fault(PS_FAULT_SKIP_REPLAY) ? COMMITTED : attempt(batch, *next, &stop, NULL, &failing);
 		if (result == TROUBLE)
 			continue;
 		if (result == NOT_TOGETHER || result == NO_LOCK) {
@@ -503,13 +503,13 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 	return true;
 }
 
-/* The members from `first` on that are there, up to the batch's limit. */
+/* The entries from `first` on that are there, up to the batch's limit. */
 static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit)
 {
 	const struct ps_record *record;
 
 	for (; first < limit && (record = ps_ring_peek(batch->ring, first)) != NULL; first++)
-		ps_members_enter(&batch->members, first, record);
+		ps_entries_enter(&batch->entries, first, record);
 	return first;
 }
 
@@ -517,19 +517,19 @@ static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit
 static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered)
 {
 	const struct ps_keys *keys = &batch->keys;
-	uint64_t first = *next, end = first, culprit = first;
+	uint64_t first = *next, end = first, failing = first;
 	struct ps_record *record = ps_ring_at(batch->ring, first);
 	bool alone = ps_store_must_be_alone(batch->store, record);
 	struct filling filling;
 
 	if (limit - first > (uint64_t)keys->batch_max)
 		limit = first + (uint64_t)keys->batch_max;
-	if (limit - first > batch->members.capacity)
-		limit = first + batch->members.capacity;
+	if (limit - first > batch->entries.capacity)
+		limit = first + batch->entries.capacity;
 	if (alone || limit - first == 1 || ps_ring_peek(batch->ring, first + 1) == NULL) {
 		if (alone)
 			ps_counters_add(batch->counters, &batch->counters->writer.alone, 1);
-		ps_members_enter(&batch->members, first, record);
+		ps_entries_enter(&batch->entries, first, record);
 		*entered = first + 1;
 		return each_alone(batch, next, first + 1, false);
 	}
@@ -538,16 +538,16 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		.deadline = ps_deadline(keys->batch_usec),
 		.next_look = first + 1,
 	};
-	switch (attempt(batch, first, &end, &filling, &culprit)) {
+	switch (attempt(batch, first, &end, &filling, &failing)) {
 	case COMMITTED:
 	case BROKEN:
 		break;
 	case TROUBLE:
 		*entered = end;
-		return settle(batch, next, end, culprit);
+		return settle(batch, next, end, failing);
 	case NOT_TOGETHER:
 		if (end == first)
-			ps_members_enter(&batch->members, end++, record);
+			ps_entries_enter(&batch->entries, end++, record);
 		*entered = end;
 		return each_alone(batch, next, end, false);
 	case NO_LOCK:
@@ -565,13 +565,13 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 {
 	uint64_t entered = *next, i;
 
-	batch->members.base = *next;
+	batch->entries.base = *next;
 	batch->keys = *keys;
 	if (run_and_deliver(batch, next, limit, &entered))
 		return true;
-	/* Broken with members left: rolled back, and not to be run again. */
+	/* Broken with entries left: rolled back, and not to be run again. */
 	for (i = *next; i < entered; i++)
-		ps_members_fail(&batch->members, i, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+		ps_entries_fail(&batch->entries, i, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
 	if (entered > *next)
 		deliver(batch, *next, entered);
 	*next = entered;
@@ -582,11 +582,11 @@ void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, 
 {
 	uint64_t i;
 
-	batch->members.base = first;
+	batch->entries.base = first;
 	limit = enter_all(batch, first, limit);
 	for (i = first; i < limit; i++)
-		ps_members_fail(&batch->members, i, PENSTOCK_SHUTDOWN, code, reason);
-	ps_members_deliver(&batch->members, first, limit, PS_PASS_ALL);
+		ps_entries_fail(&batch->entries, i, PENSTOCK_SHUTDOWN, code, reason);
+	ps_entries_deliver(&batch->entries, first, limit, PS_PASS_ALL);
 	ps_ring_release(batch->ring, limit);
 }
 

@@ -6,7 +6,7 @@
  * of payload, at batch_usec, or before a statement that must run alone. A single submission runs in plain autocommit.
  *
  * When a statement takes the transaction with it, or would have failed alone, everything is rolled back: the ones before
- * it run again as a transaction, the culprit alone in autocommit, and the batch goes on behind it. First-run outcomes are
+ * it run again as a transaction, the failing one alone in autocommit, and the batch goes on behind it. First-run outcomes are
  * dropped. So each statement's last run is in ticket order, on exactly the database that autocommit would have given it.
  *
  * Invariants
@@ -24,7 +24,7 @@
 #include "core/counters.h"
 #include "core/options.h"
 #include "queue/ring.h"
-#include "writer/members.h"
+#include "writer/entries.h"
 #include "writer/store.h"
 
 struct ps_batch {
@@ -33,8 +33,8 @@ struct ps_batch {
 	const struct ps_options *options;
 	struct ps_store *store; /* while connected */
 	struct ps_keys keys;    /* of this batch */
-	struct ps_members members;
-	uint64_t fused;      /* members of the transaction under way that ran as one with others */
+	struct ps_entries entries;
+	uint64_t fused;      /* entries of the transaction under way that ran as one with others */
 	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
 	int broken_code;     /* the I/O error that ended it all, or 0 */
 	char broken_message[320];

@@ -32,8 +32,8 @@ int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes
 	return *statement != NULL ? PENSTOCK_OK : ps_error(PENSTOCK_NOMEM, "out of memory registering a statement");
 }
 
-/* A submission on its way into the ring. */
-struct passage {
+/* A submission that is being prepared for the ring, and has no slot yet. */
+struct pending {
 	const penstock_submission *submission;
 	size_t sql_bytes;
 	uint64_t bytes;      /* of the payload */
@@ -70,53 +70,53 @@ static int check_submission(const penstock *db, const penstock_submission *submi
 }
 
 /* Does what can be done before there is a slot: measures, copies to the heap what is long, finds a handle. */
-static int prepare_passage(penstock *db, struct passage *passage, bool with_handle)
+static int prepare(penstock *db, struct pending *pending, bool with_handle)
 {
-	const penstock_submission *submission = passage->submission;
+	const penstock_submission *submission = pending->submission;
 	int status;
 
 	if (submission->sql != NULL)
-		passage->sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
-	status = ps_record_measure(submission, passage->sql_bytes, &passage->bytes);
+		pending->sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
+	status = ps_record_measure(submission, pending->sql_bytes, &pending->bytes);
 	if (status != PENSTOCK_OK)
 		return status;
-	if (passage->bytes > PS_INLINE_BYTES) {
+	if (pending->bytes > PS_INLINE_BYTES) {
 		/* A copy may take long enough for a close to come and go. */
 		status = ps_engine_enter(db);
 		if (status != PENSTOCK_OK)
 			return status;
-		passage->inside = true;
-		passage->heap = malloc(passage->bytes);
-		if (passage->heap == NULL)
+		pending->inside = true;
+		pending->heap = malloc(pending->bytes);
+		if (pending->heap == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
-			                (unsigned long long)passage->bytes);
-		ps_record_encode(passage->heap, submission, passage->sql_bytes);
+			                (unsigned long long)pending->bytes);
+		ps_record_encode(pending->heap, submission, pending->sql_bytes);
 	}
 	if (with_handle) {
-		passage->handle = ps_handle_new(0);
-		if (passage->handle == NULL)
+		pending->handle = ps_handle_new(0);
+		if (pending->handle == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a handle");
 	}
 	if (with_handle || submission->on_complete != NULL)
-		passage->started_nsec = ps_clock_nsec();
+		pending->started_nsec = ps_clock_nsec();
 	return PENSTOCK_OK;
 }
 
-static void fill(struct ps_record *record, const struct passage *passage, uint64_t ticket)
+static void fill(struct ps_record *record, const struct pending *pending, uint64_t ticket)
 {
-	const penstock_submission *submission = passage->submission;
+	const penstock_submission *submission = pending->submission;
 
 	record->statement = submission->statement;
 	record->arg = submission->arg;
 	record->value_count = (uint32_t)submission->value_count;
 	record->durable = submission->ack == PENSTOCK_ACK_DURABLE;
 	record->alone = (submission->flags & PENSTOCK_RUN_ALONE) != 0;
-	record->submit_nsec = passage->started_nsec;
-	if (passage->handle != NULL) {
+	record->submit_nsec = pending->started_nsec;
+	if (pending->handle != NULL) {
 		record->listener_kind = PS_LISTENER_HANDLE;
-		record->listener.handle = passage->handle;
-		passage->handle->ticket = ticket;
-		passage->handle->bell = passage->bell;
+		record->listener.handle = pending->handle;
+		pending->handle->ticket = ticket;
+		pending->handle->bell = pending->bell;
 	} else if (submission->on_complete != NULL) {
 		record->listener_kind = PS_LISTENER_CALLBACK;
 		record->listener.callback = submission->on_complete;
@@ -125,12 +125,12 @@ static void fill(struct ps_record *record, const struct passage *passage, uint64
 		if (ticket % SAMPLE_EVERY == 0)
 			record->submit_nsec = ps_clock_nsec();
 	}
-	record->on_heap = passage->heap != NULL;
-	if (passage->heap != NULL) {
-		record->payload.heap.data = passage->heap;
-		record->payload.heap.size = passage->bytes;
+	record->on_heap = pending->heap != NULL;
+	if (pending->heap != NULL) {
+		record->payload.heap.data = pending->heap;
+		record->payload.heap.size = pending->bytes;
 	} else {
-		ps_record_encode(record->payload.bytes, submission, passage->sql_bytes);
+		ps_record_encode(record->payload.bytes, submission, pending->sql_bytes);
 	}
 }
 
@@ -139,15 +139,15 @@ static void fill(struct ps_record *record, const struct passage *passage, uint64
  * could turn away one that waits for room, in its last look, when no release will follow. Where the slot is lost after the
  * look, whoever waits is told (the return is a full barrier, as E2 wants it).
  */
-static bool claim_place(struct ps_ring *ring, const struct passage *passage, uint64_t bytes_max, struct ps_claim *claim)
+static bool claim_slot(struct ps_ring *ring, const struct pending *pending, uint64_t bytes_max, struct ps_claim *claim)
 {
-	if (passage->heap == NULL)
+	if (pending->heap == NULL)
 		return ps_ring_claim(ring, claim);
-	if (!ps_ring_has_room(ring) || !ps_ring_reserve_bytes(ring, passage->bytes, bytes_max))
+	if (!ps_ring_has_room(ring) || !ps_ring_reserve_bytes(ring, pending->bytes, bytes_max))
 		return false;
 	if (ps_ring_claim(ring, claim))
 		return true;
-	ps_ring_return_bytes(ring, passage->bytes);
+	ps_ring_return_bytes(ring, pending->bytes);
 	ps_eventcount_broadcast(&ring->room);
 	return false;
 }
@@ -157,50 +157,50 @@ static bool claim_place(struct ps_ring *ring, const struct passage *passage, uin
  * "saw RUNNING" and "published" (state.h). Nothing in it sleeps. FULL: no room; with may_wait the caller is then counted
  * inside, so that the engine outlives its sleep.
  */
-static int pass(penstock *db, struct passage *passage, bool may_wait)
+static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 {
 	const struct ps_state *state;
 	struct ps_claim claim;
 	int status;
 
-	passage->final = true;
+	pending->final = true;
 	ps_rcu_enter();
 	state = ps_state_read(&db->state);
 	status = state->admit;
 	if (status != PENSTOCK_OK) {
 		ps_refuse(status);
-	} else if (passage->submission->ack == PENSTOCK_ACK_DURABLE && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
+	} else if (pending->submission->ack == PENSTOCK_ACK_DURABLE && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
 		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
-	} else if (!claim_place(&db->ring, passage, (uint64_t)state->keys.ring_bytes, &claim)) {
+	} else if (!claim_slot(&db->ring, pending, (uint64_t)state->keys.ring_bytes, &claim)) {
 		status = ps_refuse(PENSTOCK_FULL);
 	} else {
-		if (passage->handle != NULL) {
-			passage->handle->default_timeout_usec =
+		if (pending->handle != NULL) {
+			pending->handle->default_timeout_usec =
 				state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
-			passage->handle->spin_usec = state->keys.spin_usec;
+			pending->handle->spin_usec = state->keys.spin_usec;
 		}
-		fill(claim.record, passage, claim.ticket);
+		fill(claim.record, pending, claim.ticket);
 		ps_ring_publish(&db->ring, &claim);
 	}
 	if (status == PENSTOCK_FULL) {
-		passage->final = !may_wait || state->keys.when_full == PENSTOCK_WHEN_FULL_FAIL;
-		if (!passage->met_full)
+		pending->final = !may_wait || state->keys.when_full == PENSTOCK_WHEN_FULL_FAIL;
+		if (!pending->met_full)
 			ps_add_u64(&db->counters.full_events, 1);
-		passage->met_full = true;
-		if (!passage->final && !passage->inside) {
+		pending->met_full = true;
+		if (!pending->final && !pending->inside) {
 			ps_add_u32(&db->inside, 1);
-			passage->inside = true;
+			pending->inside = true;
 		}
 	}
 	/* Here, since a caller that is not inside may not touch the engine after its section. */
-	if (status != PENSTOCK_OK && passage->final)
+	if (status != PENSTOCK_OK && pending->final)
 		ps_add_u64(&db->counters.refused[status], 1);
 	ps_state_leave(&db->state);
 	return status;
 }
 
 /* Sleeps until there is room, the state changes or the deadline passes. */
-static int pass_when_room(penstock *db, struct passage *passage, int64_t timeout_usec)
+static int enqueue_when_room(penstock *db, struct pending *pending, int64_t timeout_usec)
 {
 	uint64_t started = ps_clock_nsec();
 	uint64_t deadline = ps_engine_deadline(db, timeout_usec);
@@ -210,8 +210,8 @@ static int pass_when_room(penstock *db, struct passage *passage, int64_t timeout
 		uint32_t key = ps_eventcount_prepare(&db->ring.room);
 
 		/* The second look, for room and for the state alike: a verb that has moved the state wakes all who wait. */
-		status = pass(db, passage, true);
-		if (status == PENSTOCK_OK || passage->final) {
+		status = enqueue(db, pending, true);
+		if (status == PENSTOCK_OK || pending->final) {
 			ps_eventcount_cancel(&db->ring.room);
 			break;
 		}
@@ -229,7 +229,7 @@ static int pass_when_room(penstock *db, struct passage *passage, int64_t timeout
 
 int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **handle)
 {
-	struct passage passage = { .submission = submission, .bell = db == NULL ? NULL : db->batch.members.bell };
+	struct pending pending = { .submission = submission, .bell = db == NULL ? NULL : db->batch.entries.bell };
 	bool may_wait = timeout_usec != 0 && !ps_in_callback();
 	int status;
 
@@ -241,22 +241,22 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 		return ps_refuse(PENSTOCK_FORKED);
 	status = check_submission(db, submission, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare_passage(db, &passage, handle != NULL);
+		status = prepare(db, &pending, handle != NULL);
 	/* Closed: the engine may be gone before this could count it. */
 	if (status != PENSTOCK_OK && status != PENSTOCK_STOPPED)
 		ps_add_u64(&db->counters.refused[status], 1);
 	if (status == PENSTOCK_OK)
-		status = pass(db, &passage, may_wait);
-	if (status == PENSTOCK_FULL && !passage.final)
-		status = pass_when_room(db, &passage, timeout_usec);
-	if (passage.inside)
+		status = enqueue(db, &pending, may_wait);
+	if (status == PENSTOCK_FULL && !pending.final)
+		status = enqueue_when_room(db, &pending, timeout_usec);
+	if (pending.inside)
 		ps_engine_leave(db);
 	if (status != PENSTOCK_OK) {
-		free(passage.heap);
-		if (passage.handle != NULL)
-			ps_handle_free(passage.handle);
+		free(pending.heap);
+		if (pending.handle != NULL)
+			ps_handle_free(pending.handle);
 	} else if (handle != NULL) {
-		*handle = passage.handle;
+		*handle = pending.handle;
 	}
 	return status;
 }

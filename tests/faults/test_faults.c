@@ -924,7 +924,7 @@ Test(fault, nobody_hears_of_an_error_that_the_second_run_did_not_have)
 	check_present(&works[1], "second run", 0);
 }
 
-Test(fault, a_replay_may_meet_a_culprit_of_its_own)
+Test(fault, a_replay_may_meet_a_failure_of_its_own)
 {
 	penstock_config config;
 	penstock *db;

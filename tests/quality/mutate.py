@@ -39,7 +39,7 @@ JUDGED = os.path.join(ROOT, 'tests', 'quality', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
-TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'security', 'states', 'contract', 'equivalence', 'renew', 'memory', 'disk',
+TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'security', 'states', 'contract', 'equivalence', 'wal_repair', 'memory', 'disk',
          'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
@@ -55,17 +55,17 @@ FIRST = {
     'writer/sqlite/changes.c': ('equivalence', 'contract'),
     'writer/sqlite/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
-    'writer/sqlite/disk.c': ('renew',),
+    'writer/sqlite/disk.c': ('wal_repair',),
     'writer/sqlite/file.c': ('faults', 'contract'),
-    'writer/members.c': ('equivalence', 'contract'),
-    'writer/sqlite/place.c': ('security', 'contract'),
-    'writer/sqlite/renew.c': ('renew',),
+    'writer/entries.c': ('equivalence', 'contract'),
+    'writer/sqlite/path.c': ('security', 'contract'),
+    'writer/sqlite/wal_repair.c': ('wal_repair',),
     'writer/sqlite/rows.c': ('contract', 'equivalence'),
     'writer/sqlite/store.c': ('equivalence', 'contract', 'faults'),
     'writer/sqlite/statements.c': ('equivalence', 'contract'),
     'writer/sqlite/syntax.c': ('syntax',),
-    'writer/sqlite/watch.c': ('security',),
-    'writer/sqlite/watch.h': ('security',),
+    'writer/sqlite/deadline.c': ('security',),
+    'writer/sqlite/deadline.h': ('security',),
     'writer/writer.c': ('states', 'contract', 'faults'),
 }
 # Quicker than in ./check.

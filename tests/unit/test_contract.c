@@ -1945,8 +1945,8 @@ Test(contract, no_schema_can_rely_on_the_function_that_marks_a_connection)
 	config.pragmas = &pragma;
 	config.pragma_count = 1;
 	db = kit_open_table(&config);
-	expect(kit_execute(db, "SELECT penstock_opened()"), PENSTOCK_OK);
-	expect(kit_execute(db, "CREATE VIEW v AS SELECT penstock_opened()"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT penstock_open_files()"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE VIEW v AS SELECT penstock_open_files()"), PENSTOCK_OK);
 	expect(kit_execute(db, "SELECT * FROM v"), PENSTOCK_ERROR);
 	expect_message("unsafe use");
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);

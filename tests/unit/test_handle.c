@@ -232,7 +232,7 @@ Test(handle, without_a_waiter_no_bell_is_rung)
 {
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
-	struct ps_bell *bell = db->batch.members.bell;
+	struct ps_bell *bell = db->batch.entries.bell;
 	penstock_handle *handle;
 	uint32_t rung;
 

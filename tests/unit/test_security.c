@@ -801,7 +801,7 @@ static int leaving_hook(sqlite3 *connection, void *arg)
 }
 
 /* SQLite keeps the connection for it; the engine is gone (AddressSanitizer would tell). */
-Test(security, a_statement_that_a_function_left_open_is_not_watched_after_the_engine_is_closed)
+Test(security, a_statement_that_a_function_left_open_has_no_deadline_after_the_engine_is_closed)
 {
 	penstock_config config = clock_config();
 	penstock *db;

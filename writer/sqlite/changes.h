@@ -1,7 +1,7 @@
 /*
  * changes.h - what changes() and total_changes() say in SQL: what they would, had nothing ever been rolled back and run again
  *
- * A batch that is rolled back because of one of its members runs the others anew, which SQLite counts once more. So its two
+ * A batch that is rolled back because of one of its entries runs the others anew, which SQLite counts once more. So its two
  * functions are replaced, on the writer's connection, by two that take off what was undone.
  *
  * Invariants

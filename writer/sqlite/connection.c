@@ -9,9 +9,9 @@
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/thread.h"
-#include "writer/sqlite/opened.h"
-#include "writer/sqlite/place.h"
-#include "writer/sqlite/renew.h"
+#include "writer/sqlite/open_files.h"
+#include "writer/sqlite/path.h"
+#include "writer/sqlite/wal_repair.h"
 
 bool ps_connection_met_lock(int code)
 {
@@ -128,15 +128,15 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 	return status;
 }
 
-static bool is_to_renew(enum ps_role role, const struct ps_options *options)
+static bool is_to_repair(enum ps_role role, const struct ps_options *options)
 {
 	return role != PS_READER && options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF;
 }
 
 /* In a transaction. */
-static int renew_log(sqlite3 *connection, const char *path)
+static int repair_wal(sqlite3 *connection, const char *path)
 {
-	int rc = ps_fault(PS_FAULT_SKIP_RENEW) ? SQLITE_OK : ps_renew_log(connection);
+	int rc = ps_fault(PS_FAULT_SKIP_REPAIR) ? SQLITE_OK : ps_wal_repair(connection);
 
 	if (rc == SQLITE_NOMEM)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
@@ -169,8 +169,8 @@ static int configure_writer(sqlite3 *connection, const char *path, const struct 
 	/* Reads the first page, and creates the -wal and -shm files: what is wrong with them shows now. */
 	if (status == PENSTOCK_OK)
 		status = run(connection, path, "BEGIN IMMEDIATE");
-	if (status == PENSTOCK_OK && is_to_renew(role, options))
-		status = renew_log(connection, path);
+	if (status == PENSTOCK_OK && is_to_repair(role, options))
+		status = repair_wal(connection, path);
 	if (status == PENSTOCK_OK)
 		status = run(connection, path, "COMMIT");
 	return status;
@@ -213,19 +213,19 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	if (cache != NULL && strcmp(cache, "shared") == 0)
 		return ps_error(PENSTOCK_CANTOPEN,
 		                "%s is refused: with cache=shared readers lock the writer out; leave that out", path);
-	if (!ps_place_is_plain(path)) {
-		status = ps_place_check_folder(path, file, options);
+	if (!ps_path_is_plain(path)) {
+		status = ps_path_check_folder(path, file, options);
 		if (status != PENSTOCK_OK)
 			return status;
 	}
-	status = ps_opened_enter(connection, path);
+	status = ps_open_files_enter(connection, path);
 	if (status != PENSTOCK_OK)
 		return status;
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
 	/* What follows, pragmas and hook, may lift each of these. */
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
-	if (is_to_renew(role, options))
+	if (is_to_repair(role, options))
 		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
@@ -248,8 +248,8 @@ static int explain_open(sqlite3 *connection, const char *path, bool create)
 	if ((code & 0xff) == SQLITE_NOMEM)
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	if (code == SQLITE_CANTOPEN_SYMLINK)
-		return ps_place_refuse_link(path);
-	return ps_place_explain(path, create, sqlite3_system_errno(connection), sqlite3_errmsg(connection));
+		return ps_path_refuse_link(path);
+	return ps_path_explain(path, create, sqlite3_system_errno(connection), sqlite3_errmsg(connection));
 }
 
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
@@ -262,7 +262,7 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 
 	*connection = NULL;
 	*locked = false;
-	status = ps_place_find(path, options, create, &place);
+	status = ps_path_find(path, options, create, &place);
 	if (status != PENSTOCK_OK)
 		return status;
 	/* Also where the file is there: ATTACH goes by these flags, and may create files. Where it is not, the open fails. */

@@ -11,7 +11,7 @@
 
 #include "core/options.h"
 
-/* A writer's connection renews the log that was left behind (renew.h). CREATING: a missing file is created. */
+/* A writer's connection repairs the log that was left behind (wal_repair.h). CREATING: a missing file is created. */
 enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 /*

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "writer/sqlite/place.h"
+#include "writer/sqlite/path.h"
 
 /* How old the last look for the database's file may be; so old may OKs be that nobody will find. */
 #define LOOK_NSEC PS_NSEC_PER_MSEC
@@ -127,7 +127,7 @@ static int open_wal(struct ps_file *file)
 /* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
 static int sync_folder(struct ps_file *file)
 {
-	char *folder = ps_place_folder(sqlite3_db_filename(file->connection, "main"));
+	char *folder = ps_path_folder(sqlite3_db_filename(file->connection, "main"));
 	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced;
 

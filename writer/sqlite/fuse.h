@@ -8,7 +8,7 @@
  * Invariants
  *   1. Rows are inserted one after the other in ticket order, as SQLite does for a list of rows: the same rowids, defaults,
  *      indexes.
- *   2. If it fails in any way its members run one by one: where it left nothing behind at once, else after the batch was
+ *   2. If it fails in any way its entries run one by one: where it left nothing behind at once, else after the batch was
  *      rolled back. So which of them fails, and with what, is decided as ever.
  *   3. Only a table on which a row cannot see its neighbours in the statement, and cannot be kept when another one fails:
  *      an ordinary one of main, without triggers (SQLite's authorizer tells), references (they are checked when a statement

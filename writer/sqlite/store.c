@@ -9,7 +9,7 @@
  *     after every statement;
  *   - deferred foreign keys are only looked at by COMMIT, but SQLITE_DBSTATUS_DEFERRED_FKS tells after each statement
  *     whether it left a violation, for which it would have failed alone.
- * In the last three cases the batch rolls back, runs the others, and runs the culprit alone, in autocommit, where SQLite
+ * In the last three cases the batch rolls back, runs the others, and runs the failing one alone, in autocommit, where SQLite
  * itself decides what becomes of it.
  *
  * Invariants
@@ -30,11 +30,11 @@
 #include "core/log.h"
 #include "writer/sqlite/changes.h"
 #include "writer/sqlite/connection.h"
+#include "writer/sqlite/deadline.h"
 #include "writer/sqlite/file.h"
 #include "writer/sqlite/fuse.h"
 #include "writer/sqlite/rows.h"
 #include "writer/sqlite/statements.h"
-#include "writer/sqlite/watch.h"
 
 /* Without memory a rollback may fail (end_transaction); so often it is tried, a millisecond apart. */
 #define ROLLBACK_ATTEMPTS 10
@@ -46,7 +46,7 @@ struct ps_store {
 	const struct ps_options *options;
 	sqlite3 *connection;
 	struct ps_statements statements;
-	struct ps_watch watch;
+	struct ps_statement_deadline deadline;
 	struct ps_file file;
 	struct ps_changes *changes;
 	sqlite3_stmt *begin;
@@ -133,7 +133,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL))
 		goto err_after_statements;
-	ps_watch_init(&store->watch, store->connection, options->keys.statement_timeout_ms);
+	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
 	             options->keys.busy_timeout_ms);
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
@@ -162,7 +162,7 @@ err_after_alloc:
 void ps_store_close(struct ps_store *store, bool checkpoint)
 {
 	ps_statements_destroy(&store->statements);
-	ps_watch_destroy(store->connection);
+	ps_statement_deadline_destroy(store->connection);
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
@@ -357,7 +357,7 @@ static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome,
 	const struct ps_keys *keys = &store->options->keys;
 	char message[160] = "";
 
-	if (code == SQLITE_INTERRUPT && store->watch.expired)
+	if (code == SQLITE_INTERRUPT && store->deadline.expired)
 		snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
 		         (long long)keys->statement_timeout_ms);
 	else if (code == SQLITE_TOOBIG && (keys->sql_bytes_max < PS_LENGTH_MAX || keys->value_bytes_max < PS_LENGTH_MAX))
@@ -464,9 +464,9 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	ps_watch_begin(&store->watch, prepared->statement);
+	ps_statement_deadline_begin(&store->deadline, prepared->statement);
 	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
-	ps_watch_end(&store->watch);
+	ps_statement_deadline_end(&store->deadline);
 	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
 		if (prepared->dml)
 			ps_changes_trust_sqlite(store->changes);
@@ -631,11 +631,11 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	sqlite3_set_last_insert_rowid(store->connection, 0);
 	ran = rc == SQLITE_OK;
 	if (ran) {
-		ps_watch_begin(&store->watch, prepared->statement);
+		ps_statement_deadline_begin(&store->deadline, prepared->statement);
 		ps_statements_begin_run(&store->statements, true);
 		rc = sqlite3_step(prepared->statement);
 		meddled = (ps_statements_end_run(&store->statements) & PS_MEDDLED) != 0;
-		ps_watch_end(&store->watch);
+		ps_statement_deadline_end(&store->deadline);
 	}
 	if (rc != SQLITE_DONE)
 		note_error(store);

@@ -1,9 +1,9 @@
 /*
- * watch.h - a deadline for each statement, so that one that never ends does not hold up everybody else
+ * deadline.h - a deadline for each statement, so that one that never ends does not hold up everybody else
  *
  * SQLite's progress handler looks at the clock every thousand steps of the virtual machine. A statement that is too
  * late is interrupted: it fails with SQLITE_INTERRUPT, and what it wrote is rolled back, with the whole transaction;
- * the batch then runs the others again, and the culprit alone with a deadline of its own.
+ * the batch then runs the others again, and the failing one alone with a deadline of its own.
  *
  * Invariants
  *   1. Only a statement between begin and end is interrupted: no COMMIT and no ROLLBACK, nor anything of the engine's
@@ -15,8 +15,8 @@
  *
  * Failure modes: a single step that takes long (a SQL function, a long sort) is not cut short.
  */
-#ifndef PENSTOCK_WATCH_H
-#define PENSTOCK_WATCH_H
+#ifndef PENSTOCK_STATEMENT_DEADLINE_H
+#define PENSTOCK_STATEMENT_DEADLINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,27 +24,27 @@
 
 #include <sqlite3.h>
 
-struct ps_watch {
+struct ps_statement_deadline {
 	int64_t timeout_ms;      /* 0: none */
 	sqlite3_stmt *statement; /* that is running, or NULL */
-	uint64_t deadline;       /* 0: not yet looked */
+	uint64_t at_nsec;        /* 0: not yet looked */
 	bool expired;            /* the statement that ran last was interrupted */
 };
 
-/* Takes the connection's progress handler, whatever the timeout; the watch outlives its use of it. */
-void ps_watch_init(struct ps_watch *watch, sqlite3 *connection, int64_t timeout_ms);
-void ps_watch_destroy(sqlite3 *connection);
+/* Takes the connection's progress handler, whatever the timeout; the struct outlives its use of it. */
+void ps_statement_deadline_init(struct ps_statement_deadline *deadline, sqlite3 *connection, int64_t timeout_ms);
+void ps_statement_deadline_destroy(sqlite3 *connection);
 
-static inline void ps_watch_begin(struct ps_watch *watch, sqlite3_stmt *statement)
+static inline void ps_statement_deadline_begin(struct ps_statement_deadline *deadline, sqlite3_stmt *statement)
 {
-	watch->statement = statement;
-	watch->deadline = 0;
-	watch->expired = false;
+	deadline->statement = statement;
+	deadline->at_nsec = 0;
+	deadline->expired = false;
 }
 
-static inline void ps_watch_end(struct ps_watch *watch)
+static inline void ps_statement_deadline_end(struct ps_statement_deadline *deadline)
 {
-	watch->statement = NULL;
+	deadline->statement = NULL;
 }
 
 #endif

@@ -1,4 +1,4 @@
-#include "writer/sqlite/opened.h"
+#include "writer/sqlite/open_files.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 #include "core/thread.h"
 
 /* What lasts as long as a connection does: a function that belongs to it. */
-#define FUNCTION "penstock_opened"
+#define FUNCTION "penstock_open_files"
 
 struct opened {
 	struct cds_list_head link;
@@ -77,7 +77,7 @@ static bool enter(struct opened *opened)
 	return !inherited;
 }
 
-int ps_opened_enter(sqlite3 *connection, const char *path)
+int ps_open_files_enter(sqlite3 *connection, const char *path)
 {
 	struct opened *opened;
 	struct stat info;

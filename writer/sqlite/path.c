@@ -1,4 +1,4 @@
-#include "writer/sqlite/place.h"
+#include "writer/sqlite/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #define PRIVATE_MODE (S_IRUSR | S_IWUSR)
 
-char *ps_place_folder(const char *path)
+char *ps_path_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -26,7 +26,7 @@ static int no_memory(const char *path)
 	return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 }
 
-int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message)
+int ps_path_explain(const char *path, bool create, int system_errno, const char *sqlite_message)
 {
 	struct stat info;
 	char *folder;
@@ -39,7 +39,7 @@ int ps_place_explain(const char *path, bool create, int system_errno, const char
 		                system_errno != 0 ? strerror(system_errno) : sqlite_message);
 	if (!create)
 		return ps_error(PENSTOCK_CANTOPEN, "%s is gone: %s; put it back", path, strerror(errno));
-	folder = ps_place_folder(path);
+	folder = ps_path_folder(path);
 	if (folder == NULL)
 		return no_memory(path);
 	if (stat(folder, &info) != 0)
@@ -54,7 +54,7 @@ int ps_place_explain(const char *path, bool create, int system_errno, const char
 	return status;
 }
 
-bool ps_place_is_plain(const char *path)
+bool ps_path_is_plain(const char *path)
 {
 	return path[0] != ':' && strncmp(path, "file:", strlen("file:")) != 0;
 }
@@ -83,7 +83,7 @@ static char *resolve(const char *path, bool follow)
 
 	if (whole != NULL)
 		return whole;
-	folder = ps_place_folder(path);
+	folder = ps_path_folder(path);
 	if (folder == NULL)
 		return NULL;
 	resolved = realpath(folder, NULL);
@@ -96,7 +96,7 @@ static char *resolve(const char *path, bool follow)
 	return whole;
 }
 
-int ps_place_refuse_link(const char *path)
+int ps_path_refuse_link(const char *path)
 {
 	return ps_error(PENSTOCK_CANTOPEN,
 	                "%s is a symbolic link, which is not followed; name the file itself, or set follow_symlinks=yes", path);
@@ -109,7 +109,7 @@ static int check_file(const char *path, const char *file, const struct ps_option
 	if (lstat(file, &info) != 0 || !S_ISLNK(info.st_mode))
 		return PENSTOCK_OK;
 	if (!options->keys.follow_symlinks)
-		return ps_place_refuse_link(path);
+		return ps_path_refuse_link(path);
 	return ps_error(PENSTOCK_CANTOPEN, "%s is a symbolic link that leads nowhere; create the file that it should lead to",
 	                path);
 }
@@ -155,7 +155,7 @@ static int check_owners(const char *path, const char *file)
 	return PENSTOCK_OK;
 }
 
-int ps_place_check_folder(const char *path, const char *file, const struct ps_options *options)
+int ps_path_check_folder(const char *path, const char *file, const struct ps_options *options)
 {
 	const char *fault;
 	struct stat info;
@@ -164,13 +164,13 @@ int ps_place_check_folder(const char *path, const char *file, const struct ps_op
 
 	if (options->keys.shared_folder)
 		return PENSTOCK_OK;
-	folder = ps_place_folder(file);
+	folder = ps_path_folder(file);
 	if (folder == NULL)
 		return no_memory(path);
 	found = stat(folder, &info);
 	free(folder);
 	if (found != 0)
-		return ps_place_explain(path, true, errno, "");
+		return ps_path_explain(path, true, errno, "");
 	fault = who_else_may_write(&info);
 	if (fault != NULL)
 		return ps_error(PENSTOCK_CANTOPEN,
@@ -180,26 +180,26 @@ int ps_place_check_folder(const char *path, const char *file, const struct ps_op
 	return (info.st_mode & (S_IWOTH | S_IWGRP)) != 0 ? check_owners(path, file) : PENSTOCK_OK;
 }
 
-int ps_place_find(const char *path, const struct ps_options *options, bool create, char **place)
+int ps_path_find(const char *path, const struct ps_options *options, bool create, char **place)
 {
 	char *file;
 	int status, reason;
 
 	*place = NULL;
-	if (!ps_place_is_plain(path)) {
+	if (!ps_path_is_plain(path)) {
 		*place = strdup(path);
 		return *place != NULL ? PENSTOCK_OK : no_memory(path);
 	}
 	file = resolve(path, options->keys.follow_symlinks != 0);
 	if (file == NULL)
-		return errno == ENOMEM ? no_memory(path) : ps_place_explain(path, create, errno, "");
+		return errno == ENOMEM ? no_memory(path) : ps_path_explain(path, create, errno, "");
 	status = check_file(path, file, options);
 	if (status == PENSTOCK_OK)
-		status = ps_place_check_folder(path, file, options);
+		status = ps_path_check_folder(path, file, options);
 	if (status == PENSTOCK_OK && create) {
 		reason = create_file(file);
 		if (reason != 0)
-			status = ps_place_explain(path, create, reason, "");
+			status = ps_path_explain(path, create, reason, "");
 	}
 	if (status == PENSTOCK_OK)
 		*place = file;

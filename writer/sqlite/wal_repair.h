@@ -1,5 +1,5 @@
 /*
- * renew.h - of the write-ahead log that was left behind, what is missing on the disk is written anew before anything is
+ * wal_repair.h - of the write-ahead log that was left behind, what is missing on the disk is written anew before anything is
  * appended to it
  *
  * After a sync has failed, the system may hold pages of the log that never reached the disk and look clean (Linux marks them
@@ -38,12 +38,12 @@
  *     checkpoint had copied before are taken to be there. Without readers the index is rebuilt, and all of the log is copied
  *     again.
  */
-#ifndef PENSTOCK_RENEW_H
-#define PENSTOCK_RENEW_H
+#ifndef PENSTOCK_WAL_REPAIR_H
+#define PENSTOCK_WAL_REPAIR_H
 
 #include <sqlite3.h>
 
 /* In a transaction that holds the write lock. SQLITE_OK, or the code of what failed. */
-int ps_renew_log(sqlite3 *connection);
+int ps_wal_repair(sqlite3 *connection);
 
 #endif

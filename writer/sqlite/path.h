@@ -1,5 +1,5 @@
 /*
- * place.h - where a database may lie, and how its file comes to be
+ * path.h - where a database may lie, and how its file comes to be
  *
  * Left to itself SQLite opens whatever a path leads to, and creates it with a mode that the umask decides. Here the
  * path is resolved and its file created before SQLite sees it.
@@ -22,8 +22,8 @@
  * Failure modes: CANTOPEN with what is wrong and what to do, and NOMEM. The folders above are not looked at, nor who
  * else is in the group; and in a folder like /tmp somebody may still be quicker than SQLite with a -wal.
  */
-#ifndef PENSTOCK_PLACE_H
-#define PENSTOCK_PLACE_H
+#ifndef PENSTOCK_PATH_H
+#define PENSTOCK_PATH_H
 
 #include "core/options.h"
 
@@ -31,16 +31,16 @@
  * The path for SQLite to open, the caller's to free; with `create` a file is there. Or a status with the thread's
  * message, and *place is NULL.
  */
-int ps_place_find(const char *path, const struct ps_options *options, bool create, char **place);
+int ps_path_find(const char *path, const struct ps_options *options, bool create, char **place);
 /* What is wrong with a path that could not be opened: a status, with the thread's message. */
-int ps_place_explain(const char *path, bool create, int system_errno, const char *sqlite_message);
+int ps_path_explain(const char *path, bool create, int system_errno, const char *sqlite_message);
 /* Invariant 4, for a file by its whole name; path is for the message. */
-int ps_place_check_folder(const char *path, const char *file, const struct ps_options *options);
+int ps_path_check_folder(const char *path, const char *file, const struct ps_options *options);
 /* Neither a URI nor ":memory:". */
-bool ps_place_is_plain(const char *path);
+bool ps_path_is_plain(const char *path);
 /* CANTOPEN, with the message for a link. */
-int ps_place_refuse_link(const char *path);
+int ps_path_refuse_link(const char *path);
 /* The folder that a file lies in; the caller's to free. NULL without memory. */
-char *ps_place_folder(const char *path);
+char *ps_path_folder(const char *path);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * test_renew.c - what is written of a log that was left behind (writer/sqlite/renew.h)
+ * test_wal_repair.c - what is written of a log that was left behind (writer/sqlite/wal_repair.h)
  *
  * A VFS (shim.h) tells what the engine writes to the log. What the disk has of it is read for true in one test; in the others
  * the functions of writer/sqlite/disk.h are wrapped by the linker, and bytes differ, or cannot be read, until they are written.
@@ -192,7 +192,7 @@ static void begin(void)
 	forget();
 }
 
-TestSuite(renew, .init = begin, .fini = harness_end);
+TestSuite(wal_repair, .init = begin, .fini = harness_end);
 
 /* ---- what is left behind ---- */
 
@@ -250,7 +250,7 @@ static void open_and_close(void)
 
 /* ---- tests ---- */
 
-Test(renew, after_a_kill_nothing_is_written)
+Test(wal_repair, after_a_kill_nothing_is_written)
 {
 	penstock_config config = make_config();
 	int64_t size;
@@ -286,7 +286,7 @@ Test(renew, after_a_kill_nothing_is_written)
 	}
 }
 
-Test(renew, it_is_written_from_the_first_byte_that_is_missing)
+Test(wal_repair, it_is_written_from_the_first_byte_that_is_missing)
 {
 	static const int64_t places[] = { HEADER,        HEADER + 1,        BLOCK - 1,
 		                          BLOCK,         3 * BLOCK + 7,     PS_DISK_PIECE - 1,
@@ -306,7 +306,7 @@ Test(renew, it_is_written_from_the_first_byte_that_is_missing)
 }
 
 /* Synced before what lies behind it, since an older log's may be there. */
-Test(renew, the_header_is_written_by_itself)
+Test(wal_repair, the_header_is_written_by_itself)
 {
 	static const int64_t places[] = { 0, 15, HEADER - 1 };
 
@@ -331,7 +331,7 @@ Test(renew, the_header_is_written_by_itself)
 }
 
 /* Of a log that ends in its header nothing is written behind that end. */
-Test(renew, half_a_header_stays_half_a_header)
+Test(wal_repair, half_a_header_stays_half_a_header)
 {
 	penstock_config config = make_config();
 	penstock *db;
@@ -347,7 +347,7 @@ Test(renew, half_a_header_stays_half_a_header)
 	expect_written(0, 1, 10);
 }
 
-Test(renew, what_cannot_be_read_is_missing)
+Test(wal_repair, what_cannot_be_read_is_missing)
 {
 	int64_t size = leave_a_new_log();
 
@@ -358,7 +358,7 @@ Test(renew, what_cannot_be_read_is_missing)
 	expect_written(0, PS_DISK_PIECE + 5 * BLOCK, size);
 }
 
-Test(renew, where_the_disk_cannot_be_read_all_of_it_is_written)
+Test(wal_repair, where_the_disk_cannot_be_read_all_of_it_is_written)
 {
 	int64_t size = leave_a_new_log();
 
@@ -371,7 +371,7 @@ Test(renew, where_the_disk_cannot_be_read_all_of_it_is_written)
 }
 
 /* Whoever wrote to the file meanwhile may have left a log, and his sync may have failed. Without a log it costs nothing. */
-Test(renew, after_a_pause_too)
+Test(wal_repair, after_a_pause_too)
 {
 	penstock_config config = make_config();
 	penstock *db;
@@ -398,7 +398,7 @@ Test(renew, after_a_pause_too)
 }
 
 /* Each call that can fail; whether a reader is there makes no difference. */
-Test(renew, an_open_that_cannot_renew_the_log_leaves_it_alone)
+Test(wal_repair, an_open_that_cannot_repair_the_log_leaves_it_alone)
 {
 	for (unsigned i = 0; i < 24; i++) {
 		penstock_config config = make_config();
@@ -450,7 +450,7 @@ static void expect_read(size_t bytes)
 	ps_disk_close(&disk);
 }
 
-Test(renew, a_disk_is_read_up_to_the_block_that_cannot_be)
+Test(wal_repair, a_disk_is_read_up_to_the_block_that_cannot_be)
 {
 	reading.bad = 2 * BLOCK + 5;
 	expect_read(2 * BLOCK);
@@ -458,7 +458,7 @@ Test(renew, a_disk_is_read_up_to_the_block_that_cannot_be)
 	expect_read(0);
 }
 
-Test(renew, a_signal_does_not_end_the_reading_of_a_disk)
+Test(wal_repair, a_signal_does_not_end_the_reading_of_a_disk)
 {
 	reading.interruptions = 2;
 	expect_read(3 * BLOCK);
@@ -480,7 +480,7 @@ static size_t align_of(bool known, uint32_t memory, uint32_t offset)
 	return disk.align;
 }
 
-Test(renew, a_disk_is_read_by_the_alignment_that_the_system_tells)
+Test(wal_repair, a_disk_is_read_by_the_alignment_that_the_system_tells)
 {
 	int probe = open(harness_path("aligned"), O_RDONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
 

@@ -1,5 +1,5 @@
 /*
- * opened.h - which files this process has open through SQLite, and which of them only seem so since a fork
+ * open_files.h - which files this process has open through SQLite, and which of them only seem so since a fork
  *
  * SQLite keeps one record per file of the locks that the process holds (POSIX gives them to processes, not to descriptors).
  * A forked child inherits the record, but not the locks. A connection that it opens to such a file takes none either, for the
@@ -16,12 +16,12 @@
  *
  * Failure modes: files opened by others than the engine (ATTACH, connections of the program's own) are not known here.
  */
-#ifndef PENSTOCK_OPENED_H
-#define PENSTOCK_OPENED_H
+#ifndef PENSTOCK_OPEN_FILES_H
+#define PENSTOCK_OPEN_FILES_H
 
 #include <sqlite3.h>
 
 /* Enters the connection's file. OK, or with the thread's message CANTOPEN (inherited by a fork) or NOMEM. */
-int ps_opened_enter(sqlite3 *connection, const char *path);
+int ps_open_files_enter(sqlite3 *connection, const char *path);
 
 #endif

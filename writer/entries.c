@@ -1,0 +1,312 @@
+#include "writer/entries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/thread.h"
+
+/* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. */
+#define NOTE_LISTENER 1u
+#define NOTE_HEAP 2u
+#define NOTE_STAMPED 4u
+#define NOTE_DURABLE 8u
+#define NOTE_FAILED 16u
+
+/* Outcomes kept for the next batch; a message or rows they hold are freed at once. */
+#define SPARE_OUTCOMES 1024
+
+/* What stands in for an outcome when there is no memory for one. Nobody writes or frees it. */
+static struct ps_outcome no_memory = {
+	.result = {
+		.status = PENSTOCK_ERROR,
+		.code = SQLITE_NOMEM,
+		.extended_code = SQLITE_NOMEM,
+		.message = "out of memory",
+	},
+};
+
+bool ps_entries_init(struct ps_entries *entries, struct ps_ring *ring, struct ps_counters *counters,
+                     const struct ps_options *options)
+{
+	memset(entries, 0, sizeof *entries);
+	entries->ring = ring;
+	entries->counters = counters;
+	entries->options = options;
+	entries->bell = ps_bell_assign();
+	/* No more than a ring's worth can be there at once. */
+	entries->capacity = ring->capacity;
+	entries->notes = malloc(entries->capacity);
+	entries->outcomes = malloc(entries->capacity * sizeof *entries->outcomes);
+	if (entries->notes == NULL || entries->outcomes == NULL) {
+		ps_entries_destroy(entries);
+		return false;
+	}
+	return true;
+}
+
+void ps_entries_destroy(struct ps_entries *entries)
+{
+	while (entries->spare != NULL) {
+		struct ps_outcome *outcome = entries->spare;
+
+		entries->spare = outcome->result.arg;
+		free(outcome);
+	}
+	free(entries->notes);
+	free(entries->outcomes);
+}
+
+/* ---- the pool ---- */
+
+static struct ps_outcome *take_outcome(struct ps_entries *entries)
+{
+	struct ps_outcome *outcome = entries->spare;
+
+	if (outcome != NULL) {
+		entries->spare = outcome->result.arg;
+		entries->spare_count--;
+	} else {
+		outcome = malloc(sizeof *outcome);
+		if (outcome == NULL)
+			return &no_memory;
+	}
+	memset(outcome, 0, sizeof *outcome);
+	outcome->result.message = "";
+	return outcome;
+}
+
+static void give_outcome(struct ps_entries *entries, struct ps_outcome *outcome)
+{
+	if (outcome == &no_memory)
+		return;
+	ps_outcome_reset(outcome);
+	if (entries->spare_count == SPARE_OUTCOMES) {
+		free(outcome);
+		return;
+	}
+	outcome->result.arg = entries->spare;
+	entries->spare = outcome;
+	entries->spare_count++;
+}
+
+/* ---- running ---- */
+
+void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record)
+{
+	size_t i = ticket - entries->base;
+	unsigned char note = 0;
+
+	entries->outcomes[i] = NULL;
+	if (record->listener_kind == PS_LISTENER_HANDLE) {
+		entries->outcomes[i] = &record->listener.handle->outcome;
+		note |= NOTE_LISTENER;
+	} else if (record->listener_kind == PS_LISTENER_CALLBACK) {
+		entries->outcomes[i] = take_outcome(entries);
+		note |= NOTE_LISTENER;
+	}
+	if (record->on_heap)
+		note |= NOTE_HEAP;
+	if (record->submit_nsec != 0)
+		note |= NOTE_STAMPED;
+	if (record->durable)
+		note |= NOTE_DURABLE;
+	entries->notes[i] = note;
+}
+
+struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch)
+{
+	size_t i = ticket - entries->base;
+	struct ps_outcome *outcome = entries->outcomes[i];
+
+	if (outcome != NULL && (entries->notes[i] & NOTE_LISTENER) == 0) {
+		/* A run before this one failed; should this one go well, nobody may hear of that. */
+		give_outcome(entries, outcome);
+		outcome = entries->outcomes[i] = NULL;
+	}
+	if (outcome == &no_memory) {
+		entries->notes[i] |= NOTE_FAILED;
+		return NULL;
+	}
+	entries->notes[i] &= (unsigned char)~NOTE_FAILED;
+	if (outcome == NULL) {
+		/* Only what a run looks at: a statement that goes well leaves nothing else. */
+		scratch->result.status = PENSTOCK_OK;
+		scratch->result.changes = 0;
+		scratch->result.last_insert_rowid = 0;
+		scratch->blocks = NULL;
+		return scratch;
+	}
+	ps_outcome_reset(outcome);
+	return outcome;
+}
+
+/* The entry's own outcome; one is found for a failing fire-and-forget statement too. */
+static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticket)
+{
+	size_t i = ticket - entries->base;
+
+	if (entries->outcomes[i] == NULL)
+		entries->outcomes[i] = take_outcome(entries);
+	return entries->outcomes[i];
+}
+
+void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome)
+{
+	size_t i = ticket - entries->base;
+	struct ps_outcome *own;
+
+	if (outcome->result.status == PENSTOCK_OK)
+		return;
+	entries->notes[i] |= NOTE_FAILED;
+	if (entries->outcomes[i] == outcome)
+		return;
+	own = own_outcome(entries, ticket);
+	if (own == &no_memory)
+		ps_outcome_drop_rows(outcome);
+	else
+		*own = *outcome;
+}
+
+void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
+{
+	struct ps_outcome *outcome = own_outcome(entries, ticket);
+
+	entries->notes[ticket - entries->base] |= NOTE_FAILED;
+	if (outcome == &no_memory)
+		return;
+	/* The rowid stays: SQLite's last_insert_rowid() survives a rollback too. */
+	outcome->result.changes = 0;
+	ps_outcome_fail(outcome, status, code, message);
+}
+
+bool ps_entries_failed(const struct ps_entries *entries, uint64_t ticket)
+{
+	return (entries->notes[ticket - entries->base] & NOTE_FAILED) != 0;
+}
+
+const penstock_result *ps_entries_result(const struct ps_entries *entries, uint64_t ticket)
+{
+	return &entries->outcomes[ticket - entries->base]->result;
+}
+
+/* ---- delivery ---- */
+
+bool ps_entries_is_durable(const struct ps_entries *entries, uint64_t ticket)
+{
+	return (entries->notes[ticket - entries->base] & NOTE_DURABLE) != 0;
+}
+
+bool ps_entries_any_durable(const struct ps_entries *entries, uint64_t first, uint64_t end)
+{
+	unsigned notes = 0;
+	uint64_t i;
+
+	for (i = first; i < end; i++)
+		notes |= entries->notes[i - entries->base];
+	return (notes & NOTE_DURABLE) != 0;
+}
+
+static void tally(struct ps_writer_counters *counters, penstock_status status)
+{
+	switch (status) {
+	case PENSTOCK_OK:
+		ps_count(&counters->committed, 1);
+		break;
+	case PENSTOCK_ERROR:
+		ps_count(&counters->failed, 1);
+		break;
+	case PENSTOCK_UNKNOWN:
+		ps_count(&counters->unknown, 1);
+		break;
+	default:
+		ps_count(&counters->shutdown, 1);
+		break;
+	}
+}
+
+static bool in_pass(unsigned note, enum ps_pass pass)
+{
+	return pass == PS_PASS_ALL || ((note & NOTE_DURABLE) != 0) == (pass == PS_PASS_DURABLE);
+}
+
+static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass)
+{
+	struct ps_writer_counters *counters = &entries->counters->writer;
+	uint64_t now = 0, quiet = 0, told = 0, i;
+
+	ps_counters_begin(entries->counters);
+	for (i = first; i < end; i++) {
+		unsigned note = entries->notes[i - entries->base];
+
+		if (!in_pass(note, pass))
+			continue;
+		if (note == 0) {
+			quiet++;
+			continue;
+		}
+		if (note & NOTE_STAMPED) {
+			if (now == 0)
+				now = ps_clock_nsec();
+			ps_histogram_add(&counters->outcome_nsec, now - ps_ring_at(entries->ring, i)->submit_nsec);
+		}
+		told++;
+		tally(counters, note & NOTE_FAILED ? ps_entries_result(entries, i)->status : PENSTOCK_OK);
+	}
+	ps_count(&counters->committed, quiet);
+	ps_count(&entries->counters->resolved, quiet + told);
+	ps_counters_end(entries->counters);
+}
+
+static void call(penstock_completion *completion, void *arg, const penstock_result *result)
+{
+	ps_callback_begin();
+	completion(arg, result);
+	ps_callback_end();
+}
+
+/* Tells whoever wants to know, and retires the record. */
+static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t *bits)
+{
+	struct ps_record *record = ps_ring_at(entries->ring, ticket);
+	struct ps_outcome *outcome = entries->outcomes[ticket - entries->base];
+	uint64_t heap_bytes = ps_record_heap_bytes(record);
+	penstock_result result;
+
+	if (heap_bytes != 0) {
+		ps_record_retire(record);
+		ps_ring_return_bytes(entries->ring, heap_bytes);
+	}
+	if (outcome == NULL)
+		return;
+	if (record->listener_kind == PS_LISTENER_HANDLE) {
+		outcome->result.ticket = ticket;
+		outcome->result.arg = record->arg;
+		ps_handle_complete(record->listener.handle, bits);
+		return;
+	}
+	result = outcome->result;
+	result.ticket = ticket;
+	result.arg = record->arg;
+	if (record->listener_kind == PS_LISTENER_CALLBACK)
+		call(record->listener.callback, record->arg, &result);
+	else if (entries->options->on_error != NULL)
+		call(entries->options->on_error, entries->options->on_error_arg, &result);
+	give_outcome(entries, outcome);
+}
+
+void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass)
+{
+	const unsigned concerned = NOTE_LISTENER | NOTE_HEAP | NOTE_FAILED;
+	uint32_t bits = 0;
+	uint64_t i;
+
+	count_entries(entries, first, end, pass);
+	for (i = first; i < end; i++) {
+		unsigned note = entries->notes[i - entries->base];
+
+		if ((note & concerned) != 0 && in_pass(note, pass))
+			deliver_entry(entries, i, &bits);
+	}
+	ps_bell_ring(entries->bell, bits);
+}

@@ -1,0 +1,68 @@
+/*
+ * entries.h - the entries of a batch, their outcomes, and the delivery of these
+ *
+ * An entry is a published ticket that the batch has entered. What delivery must know of it is one byte of notes, so that
+ * going over a thousand fire-and-forget statements that went well touches none of their slots again. An outcome is found
+ * only for entries with a listener, and for those that fail.
+ *
+ * Invariants
+ *   1. Entered once per batch, delivered once, then retired: exactly one outcome.
+ *   2. An outcome belongs to the handle, or to the pool here until its callback has returned.
+ *   3. Counters are up to date before a listener hears.
+ *
+ * Failure modes: without memory for an outcome one that says NOMEM stands in; a statement with a callback is then not run.
+ */
+#ifndef PENSTOCK_ENTRIES_H
+#define PENSTOCK_ENTRIES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/counters.h"
+#include "core/options.h"
+#include "core/outcome.h"
+#include "queue/ring.h"
+
+struct ps_entries {
+	struct ps_ring *ring;
+	struct ps_counters *counters;
+	const struct ps_options *options;
+	struct ps_bell *bell; /* of the engine's handles */
+	/* by ticket - base */
+	uint64_t base;
+	size_t capacity;
+	unsigned char *notes;
+	struct ps_outcome **outcomes;
+	struct ps_outcome *spare; /* of the pool, not in use, chained by result.arg */
+	size_t spare_count;
+};
+
+bool ps_entries_init(struct ps_entries *entries, struct ps_ring *ring, struct ps_counters *counters,
+                     const struct ps_options *options);
+void ps_entries_destroy(struct ps_entries *entries);
+
+/* Makes a ticket at or behind base an entry, with an empty outcome if somebody listens. */
+void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record);
+
+/*
+ * Where a run of the entry puts its outcome, empty again: the entry's own, or *scratch when nobody listens. NULL: there is
+ * no memory to run it with; it has failed.
+ */
+struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch);
+/* After the run: notes whether it failed, and keeps what is in the scratch if it did. */
+void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome);
+/* Gives the entry this outcome instead of the one it has. */
+void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message);
+bool ps_entries_failed(const struct ps_entries *entries, uint64_t ticket);
+/* Of an entry that failed. */
+const penstock_result *ps_entries_result(const struct ps_entries *entries, uint64_t ticket);
+
+/* Delivery goes over all entries, or (two levels of acknowledgement in one batch) first over those that did not ask for
+ * durable and then over those that did. */
+enum ps_pass { PS_PASS_ALL, PS_PASS_NOT_DURABLE, PS_PASS_DURABLE };
+bool ps_entries_any_durable(const struct ps_entries *entries, uint64_t first, uint64_t end);
+bool ps_entries_is_durable(const struct ps_entries *entries, uint64_t ticket);
+/* Counts the entries of [first, end), tells whoever wants to know, and retires their records. */
+void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass);
+
+#endif
