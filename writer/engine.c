@@ -10,7 +10,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/thread.h"
-#include "writer/sqlite/connection.h"
 #include "writer/writer.h"
 
 /* How often close looks whether the last caller has left; it has nothing to wait on that would outlive the engine. */
@@ -93,14 +92,11 @@ static int probe(penstock *db)
 {
 	uint64_t since = ps_clock_nsec();
 	bool locked, said = false;
-	sqlite3 *connection;
 	int status;
 
 	do {
-		status = ps_connection_open(db->path, &db->options, PS_CREATING_WRITER, false, &connection, &locked);
+		status = ps_store_probe(db->path, &db->options, &locked);
 	} while (locked && ps_batch_wait_for_lock(&db->batch, db->options.keys.busy_limit_ms, since, &said));
-	if (status == PENSTOCK_OK)
-		sqlite3_close(connection);
 	return status;
 }
 
@@ -157,8 +153,8 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		goto err_after_ring;
 	if (!ps_control_init(&db->control))
 		goto err_after_batch;
-	status = PENSTOCK_OK;
-	ps_registry_init(&db->registry);
+	if (!ps_registry_init(&db->registry))
+		goto err_after_control;
 	say_at_open(db);
 	status = db->options.keys.autostart ? penstock_start(db, PENSTOCK_FOREVER) : probe(db);
 	if (status != PENSTOCK_OK)
@@ -168,6 +164,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 
 err_after_registry:
 	ps_registry_destroy(&db->registry);
+err_after_control:
 	ps_control_destroy(&db->control);
 err_after_batch:
 	ps_batch_destroy(&db->batch);
@@ -335,7 +332,6 @@ static void reader_end(penstock *db)
 int penstock_reader_open(penstock *db, sqlite3 **connection)
 {
 	PS_NO_CANCEL;
-	bool locked;
 	int status;
 
 	if (connection == NULL)
@@ -346,7 +342,7 @@ int penstock_reader_open(penstock *db, sqlite3 **connection)
 		return status;
 	status = reader_begin(db);
 	if (status == PENSTOCK_OK) {
-		status = ps_connection_open(db->path, &db->options, PS_READER, true, connection, &locked);
+		status = ps_store_open_reader(db->path, &db->options, connection);
 		reader_end(db);
 	}
 	ps_engine_leave(db);

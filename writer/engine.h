@@ -16,7 +16,7 @@
 #include "queue/ring.h"
 #include "writer/batch.h"
 #include "writer/control.h"
-#include "writer/sqlite/statements.h"
+#include "writer/registry.h"
 
 struct penstock {
 	/* written once, by open */

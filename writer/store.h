@@ -7,7 +7,7 @@
  * A statement's verdict says what the batch must do about it; see sqlite/store.c for what SQLite makes of a failing
  * statement inside a transaction.
  *
- * All of it is for the writer thread alone.
+ * All of it is for the writer thread alone, unless it says otherwise.
  */
 #ifndef PENSTOCK_STORE_H
 #define PENSTOCK_STORE_H
@@ -16,7 +16,6 @@
 #include "core/options.h"
 #include "core/outcome.h"
 #include "queue/record.h"
-#include "writer/sqlite/connection.h"
 
 /* The bound of the key fuse_rows. */
 #define PS_FUSE_ROWS_MAX 256
@@ -31,6 +30,9 @@ enum ps_verdict {
 	PS_BROKEN,    /* an I/O error: the engine cannot go on; the outcome has the reason */
 };
 
+/* A writer repairs the log that was left behind. CREATING: a missing file is created. */
+enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
+
 struct ps_store;
 
 /*
@@ -38,8 +40,23 @@ struct ps_store;
  * it failed for another process's lock, and another attempt may go well.
  */
 int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role, bool *locked);
+/*
+ * What is wrong with the file, without a store: opens a writer's connection that creates it, and closes that again. As
+ * ps_store_open. Any thread.
+ */
+int ps_store_probe(const char *path, const struct ps_options *options, bool *locked);
+/* A reader's connection, which is the caller's: OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. Any thread. */
+int ps_store_open_reader(const char *path, const struct ps_options *options, sqlite3 **connection);
 /* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
 void ps_store_close(struct ps_store *store, bool checkpoint);
+
+/*
+ * A registered statement, with room for what the store keeps of it; all but that is the caller's to fill. sql is NUL-terminated
+ * and outlives it. NULL without memory. Any thread.
+ */
+struct penstock_statement *ps_store_statement_new(const char *sql, size_t bytes);
+/* Any thread, when no store is open. */
+void ps_store_statement_free(struct penstock_statement *statement);
 
 /* Whether the record must run alone, as far as can be told without preparing it. */
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record);

@@ -55,6 +55,7 @@ FIRST = {
     'writer/sqlite/changes.c': ('equivalence', 'contract'),
     'writer/sqlite/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
+    'writer/registry.c': ('contract',),
     'writer/sqlite/disk.c': ('wal_repair',),
     'writer/sqlite/file.c': ('faults', 'contract'),
     'writer/entries.c': ('equivalence', 'contract'),

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "tests/schedule/scheduler.h"
-#include "writer/sqlite/connection.h"
+#include "writer/registry.h"
 #include "writer/store.h"
 
 struct store_world store_world;
@@ -67,19 +67,40 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	store_world.connected = false;
 }
 
-/* For readers, which a pause keeps away from the file too; there is no connection to give. */
-int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       sqlite3 **connection, bool *locked)
+/* There is no connection to give: a pause keeps whoever opens one away from the file. */
+static int visit(void)
 {
-	*locked = false;
-	(void)path;
-	(void)options;
-	(void)role;
-	(void)with_hook;
-	*connection = NULL;
 	touch();
 	touch();
 	return PENSTOCK_OK;
+}
+
+int ps_store_open_reader(const char *path, const struct ps_options *options, sqlite3 **connection)
+{
+	(void)path;
+	(void)options;
+	*connection = NULL;
+	return visit();
+}
+
+int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
+{
+	(void)path;
+	(void)options;
+	*locked = false;
+	return visit();
+}
+
+struct penstock_statement *ps_store_statement_new(const char *sql, size_t bytes)
+{
+	(void)sql;
+	(void)bytes;
+	return calloc(1, sizeof(struct penstock_statement));
+}
+
+void ps_store_statement_free(struct penstock_statement *statement)
+{
+	free(statement);
 }
 
 static void values_of(const struct ps_record *record, unsigned *row, bool *bad)

@@ -484,6 +484,29 @@ Test(contract, large_texts_and_values_arrive)
 	free(sql);
 }
 
+/* More than the registry has room for at the beginning. */
+Test(contract, each_of_many_texts_is_registered_once)
+{
+	enum { COUNT = 5000 };
+	static penstock_statement *statements[COUNT];
+	penstock *db = kit_open(NULL);
+	char sql[64];
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < COUNT; i++) {
+			penstock_statement *statement;
+
+			snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%d)", i);
+			expect(penstock_statement_register(db, sql, -1, &statement), PENSTOCK_OK);
+			cr_assert(round == 0 || statement == statements[i]);
+			statements[i] = statement;
+		}
+	}
+	for (int i = 1; i < COUNT; i++)
+		cr_assert_neq(statements[i], statements[i - 1]);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, same_text_registers_once)
 {
 	penstock_config config = kit_config();

@@ -10,9 +10,7 @@
 #define PENSTOCK_CONNECTION_H
 
 #include "core/options.h"
-
-/* A writer's connection repairs the log that was left behind (wal_repair.h). CREATING: a missing file is created. */
-enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
+#include "writer/store.h"
 
 /*
  * OK and *connection, or CANTOPEN, CONFIG or NOMEM with the thread's message. with_hook: the hook is called (on this

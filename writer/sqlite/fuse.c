@@ -50,7 +50,7 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 }
 
 /* The statement's text with its row `width` times. NULL without memory. */
-static char *text_of(const struct penstock_statement *statement, unsigned width, size_t *bytes)
+static char *text_of(const struct ps_registered *statement, unsigned width, size_t *bytes)
 {
 	const struct ps_syntax_row *row = &statement->row;
 	size_t head = row->at + row->bytes;
@@ -60,17 +60,17 @@ static char *text_of(const struct penstock_statement *statement, unsigned width,
 	text = malloc(*bytes + 1);
 	if (text == NULL)
 		return NULL;
-	memcpy(text, statement->sql, head);
+	memcpy(text, statement->base.text.data, head);
 	for (end = text + head; width > 1; width--) {
 		*end++ = ',';
-		memcpy(end, statement->sql + row->at, row->bytes);
+		memcpy(end, statement->base.text.data + row->at, row->bytes);
 		end += row->bytes;
 	}
 	*end = '\0';
 	return text;
 }
 
-static bool prepare_width(struct ps_statements *statements, struct penstock_statement *statement, struct ps_prepared *prepared,
+static bool prepare_width(struct ps_statements *statements, struct ps_registered *statement, struct ps_prepared *prepared,
                           unsigned width)
 {
 	size_t bytes;
@@ -92,7 +92,7 @@ static bool prepare_width(struct ps_statements *statements, struct penstock_stat
 	return false;
 }
 
-bool ps_fuse_pauses(struct penstock_statement *statement, uint64_t schema_changes)
+bool ps_fuse_pauses(struct ps_registered *statement, uint64_t schema_changes)
 {
 	struct ps_fuse *fuse = &statement->fuse;
 
@@ -103,7 +103,7 @@ bool ps_fuse_pauses(struct penstock_statement *statement, uint64_t schema_change
 	return fuse->unfit && fuse->unfit_at == schema_changes;
 }
 
-unsigned ps_fuse_width(struct ps_statements *statements, struct penstock_statement *statement, unsigned most, unsigned count,
+unsigned ps_fuse_width(struct ps_statements *statements, struct ps_registered *statement, unsigned most, unsigned count,
                        uint64_t schema_changes)
 {
 	struct ps_fuse *fuse = &statement->fuse;
@@ -125,7 +125,7 @@ unsigned ps_fuse_width(struct ps_statements *statements, struct penstock_stateme
 	return 0;
 }
 
-struct ps_prepared *ps_fuse_get(struct penstock_statement *statement, unsigned most, unsigned width)
+struct ps_prepared *ps_fuse_get(struct ps_registered *statement, unsigned most, unsigned width)
 {
 	size_t i = 0;
 
@@ -134,12 +134,12 @@ struct ps_prepared *ps_fuse_get(struct penstock_statement *statement, unsigned m
 	return &statement->fuse.widths[i];
 }
 
-void ps_fuse_pause(struct penstock_statement *statement)
+void ps_fuse_pause(struct ps_registered *statement)
 {
 	statement->fuse.pause = PAUSE_ROWS;
 }
 
-void ps_fuse_forget(struct penstock_statement *statement)
+void ps_fuse_forget(struct ps_registered *statement)
 {
 	for (size_t i = 0; i < PS_FUSE_WIDTHS; i++) {
 		if (statement->fuse.widths[i].statement != NULL)

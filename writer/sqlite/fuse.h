@@ -27,15 +27,15 @@
 
 /* Whether the statement's next row is to run by itself, as far as is known; counts it. schema_changes counts what may have
  * made an unfit table fit. */
-bool ps_fuse_pauses(struct penstock_statement *statement, uint64_t schema_changes);
+bool ps_fuse_pauses(struct ps_registered *statement, uint64_t schema_changes);
 /* The largest number of rows, up to `count`, for which there is a prepared form (of those up to `most` wide); 0: none. */
-unsigned ps_fuse_width(struct ps_statements *statements, struct penstock_statement *statement, unsigned most, unsigned count,
+unsigned ps_fuse_width(struct ps_statements *statements, struct ps_registered *statement, unsigned most, unsigned count,
                        uint64_t schema_changes);
 /* The prepared form with as many rows as ps_fuse_width said. */
-struct ps_prepared *ps_fuse_get(struct penstock_statement *statement, unsigned most, unsigned width);
+struct ps_prepared *ps_fuse_get(struct ps_registered *statement, unsigned most, unsigned width);
 /* A row failed: the next ones run one by one for a while. */
-void ps_fuse_pause(struct penstock_statement *statement);
+void ps_fuse_pause(struct ps_registered *statement);
 /* The table may have changed: what is prepared is dropped. */
-void ps_fuse_forget(struct penstock_statement *statement);
+void ps_fuse_forget(struct ps_registered *statement);
 
 #endif

@@ -6,28 +6,9 @@
 #include <strings.h>
 
 #include "writer/sqlite/syntax.h"
+#include "writer/store.h"
 
 /* ---- registered statements ---- */
-
-void ps_registry_init(struct ps_registry *registry)
-{
-	pthread_mutex_init(&registry->mutex, NULL);
-	registry->first = NULL;
-}
-
-void ps_registry_destroy(struct ps_registry *registry)
-{
-	struct penstock_statement *statement = registry->first;
-
-	while (statement != NULL) {
-		struct penstock_statement *next = statement->next;
-
-		free(statement->sql);
-		free(statement);
-		statement = next;
-	}
-	pthread_mutex_destroy(&registry->mutex);
-}
 
 static bool must_be_alone(const char *sql)
 {
@@ -36,47 +17,23 @@ static bool must_be_alone(const char *sql)
 	return keyword == PS_KEYWORD_ALONE || keyword == PS_KEYWORD_PRAGMA;
 }
 
-static struct penstock_statement *new_statement(penstock *db, const char *sql, size_t bytes)
+struct penstock_statement *ps_store_statement_new(const char *sql, size_t bytes)
 {
-	struct penstock_statement *statement = aligned_alloc(PS_LINE_BYTES, sizeof *statement);
+	struct ps_registered *registered = aligned_alloc(PS_LINE_BYTES, sizeof *registered);
 
-	if (statement == NULL)
+	if (registered == NULL)
 		return NULL;
-	memset(statement, 0, sizeof *statement);
-	statement->sql = malloc(bytes + 1);
-	if (statement->sql == NULL) {
-		free(statement);
-		return NULL;
-	}
-	memcpy(statement->sql, sql, bytes);
-	statement->sql[bytes] = '\0';
-	statement->sql_bytes = bytes;
-	statement->db = db;
-	statement->place = must_be_alone(statement->sql) ? PS_ALONE : PS_BATCHED;
+	memset(registered, 0, sizeof *registered);
+	registered->place = must_be_alone(sql) ? PS_ALONE : PS_BATCHED;
 	/* A NUL byte in the text is an error that its preparation reports. */
-	if (strlen(statement->sql) != bytes || !ps_syntax_plain_insert(statement->sql, &statement->row))
-		statement->row.bytes = 0;
-	return statement;
+	if (strlen(sql) != bytes || !ps_syntax_plain_insert(sql, &registered->row))
+		registered->row.bytes = 0;
+	return &registered->base;
 }
 
-struct penstock_statement *ps_registry_add(struct ps_registry *registry, penstock *db, const char *sql, size_t bytes)
+void ps_store_statement_free(struct penstock_statement *statement)
 {
-	struct penstock_statement *statement;
-
-	pthread_mutex_lock(&registry->mutex);
-	for (statement = registry->first; statement != NULL; statement = statement->next) {
-		if (statement->sql_bytes == bytes && memcmp(statement->sql, sql, bytes) == 0)
-			break;
-	}
-	if (statement == NULL) {
-		statement = new_statement(db, sql, bytes);
-		if (statement != NULL) {
-			statement->next = registry->first;
-			registry->first = statement;
-		}
-	}
-	pthread_mutex_unlock(&registry->mutex);
-	return statement;
+	free(caa_container_of(statement, struct ps_registered, base));
 }
 
 /* ---- the authorizer ---- */
@@ -269,57 +226,12 @@ bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared 
 /* Longer text is data rather than a statement to come again; without a bound 128 of them could take gigabytes. */
 #define CACHED_TEXT_BYTES_MAX 65536
 
-/* What the set holds and what is looked up in it. */
-struct text {
-	const char *sql;
-	size_t bytes;
-	unsigned long hash;
-};
-
 struct entry {
-	struct text text; /* points to sql below */
+	struct ps_text text; /* of sql below */
 	struct ps_prepared prepared;
 	struct cds_list_head recent;
 	char sql[];
 };
-
-/* FNV-1a, 64 bits (Fowler, Noll, Vo). */
-static unsigned long hash_bytes(const char *sql, size_t bytes)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	size_t i;
-
-	for (i = 0; i < bytes; i++)
-		hash = (hash ^ (unsigned char)sql[i]) * UINT64_C(0x100000001b3);
-	return (unsigned long)hash;
-}
-
-static unsigned long text_hash(const void *object, unsigned long seed)
-{
-	(void)seed;
-	return ((const struct text *)object)->hash;
-}
-
-static bool text_equal(const void *one, const void *other)
-{
-	const struct text *a = one, *b = other;
-
-	return a->bytes == b->bytes && memcmp(a->sql, b->sql, a->bytes) == 0;
-}
-
-static void *set_malloc(size_t bytes)
-{
-	return malloc(bytes);
-}
-
-static void set_free(void *memory, size_t bytes, bool defer)
-{
-	(void)bytes;
-	(void)defer; /* the writer is the only reader */
-	free(memory);
-}
-
-static struct ck_malloc set_memory = { .malloc = set_malloc, .free = set_free };
 
 bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, size_t capacity)
 {
@@ -328,8 +240,7 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 	CDS_INIT_LIST_HEAD(&statements->recent);
 	statements->connection = connection;
 	statements->capacity = capacity;
-	if (!ck_hs_init(&statements->by_text, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT | CK_HS_MODE_DELETE, text_hash, text_equal,
-	                &set_memory, capacity * 2 + 16, 0))
+	if (!ps_text_set_init(&statements->by_text, capacity))
 		return false;
 	sqlite3_set_authorizer(connection, authorize, statements);
 	return true;
@@ -337,7 +248,7 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 
 static void forget(struct ps_statements *statements, struct entry *entry)
 {
-	ck_hs_remove(&statements->by_text, entry->text.hash, &entry->text);
+	ps_text_set_remove(&statements->by_text, &entry->text);
 	cds_list_del(&entry->recent);
 	statements->cached--;
 	ps_statements_unprepare(&entry->prepared);
@@ -355,7 +266,7 @@ void ps_statements_forget_all(struct ps_statements *statements)
 void ps_statements_destroy(struct ps_statements *statements)
 {
 	ps_statements_forget_all(statements);
-	ck_hs_destroy(&statements->by_text);
+	ps_text_set_destroy(&statements->by_text);
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);
 }
 
@@ -377,15 +288,14 @@ bool ps_statements_act_early(const struct ps_record *record)
 	size_t bytes;
 
 	if (record->statement != NULL)
-		return record->statement->place == PS_ALONE;
+		return ps_registered_of(record)->place == PS_ALONE;
 	return must_be_alone(ps_record_sql(record, &bytes));
 }
 
 static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, uint32_t values, int *code,
                                     const char **message)
 {
-	struct text text = { .sql = sql, .bytes = bytes, .hash = hash_bytes(sql, bytes) };
-	struct text *found = ck_hs_get(&statements->by_text, text.hash, &text);
+	struct ps_text text = ps_text_of(sql, bytes), *found = ps_text_set_get(&statements->by_text, &text);
 	struct entry *entry;
 
 	if (found != NULL) {
@@ -401,14 +311,14 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 	}
 	memcpy(entry->sql, sql, bytes + 1);
 	entry->text = text;
-	entry->text.sql = entry->sql;
+	entry->text.data = entry->sql;
 	if (!ps_statements_prepare(statements, &entry->prepared, entry->sql, bytes, values, code, message)) {
 		free(entry);
 		return NULL;
 	}
 	/* Pragmas act when prepared, so they are prepared for each use; explanations and the like are not worth a place. */
 	if (must_be_alone(sql) || statements->capacity == 0 || bytes > CACHED_TEXT_BYTES_MAX ||
-	    !ck_hs_put(&statements->by_text, text.hash, &entry->text)) {
+	    !ps_text_set_put(&statements->by_text, &entry->text)) {
 		entry->prepared.temporary = true;
 		return &entry->prepared;
 	}
@@ -421,7 +331,7 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message)
 {
-	struct penstock_statement *registered = (struct penstock_statement *)record->statement;
+	struct ps_registered *registered = ps_registered_of(record);
 	const char *sql;
 	size_t bytes;
 
@@ -432,8 +342,8 @@ struct ps_prepared *ps_statements_get(struct ps_statements *statements, const st
 	if (registered->prepared.statement == NULL || registered->place == PS_ALONE) {
 		if (registered->prepared.statement != NULL)
 			ps_statements_unprepare(&registered->prepared);
-		if (!ps_statements_prepare(statements, &registered->prepared, registered->sql, registered->sql_bytes,
-		                           record->value_count, code, message))
+		if (!ps_statements_prepare(statements, &registered->prepared, registered->base.text.data,
+		                           registered->base.text.bytes, record->value_count, code, message))
 			return NULL;
 	}
 	return &registered->prepared;

@@ -15,14 +15,13 @@
 #ifndef PENSTOCK_STATEMENTS_H
 #define PENSTOCK_STATEMENTS_H
 
-#include <ck_hs.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <urcu/list.h>
 
 #include "core/atomic.h"
 #include "core/penstock.h"
 #include "queue/record.h"
+#include "writer/registry.h"
 #include "writer/sqlite/syntax.h"
 
 struct ps_prepared {
@@ -47,32 +46,25 @@ struct ps_fuse {
 	uint32_t pause;                            /* rows to run one by one, after one that failed */
 };
 
-struct penstock_statement {
+/* A registered statement, and what the writer keeps of it. */
+struct ps_registered {
 	/* read by producers, written once */
-	penstock *db;
-	char *sql;
-	size_t sql_bytes;
-	enum { PS_UNKNOWN, PS_BATCHED, PS_ALONE } place; /* from its first keyword */
-	struct ps_syntax_row row;                        /* of a plain insert; bytes 0: it is none */
-	struct penstock_statement *next;
+	struct penstock_statement base;
+	enum { PS_BATCHED, PS_ALONE } place; /* from its first keyword */
+	struct ps_syntax_row row;            /* of a plain insert; bytes 0: it is none */
 	/* the writer's */
 	struct ps_prepared prepared PS_OWN_LINE;
 	struct ps_fuse fuse;
 };
 
+/* The store's part of a record's statement, or NULL. */
+static inline struct ps_registered *ps_registered_of(const struct ps_record *record)
+{
+	return (struct ps_registered *)record->statement;
+}
+
 /* With the number that the statement takes, and how many there were. */
 #define PS_VALUE_COUNT_FORMAT "the statement takes %d values, not %u"
-
-/* The registered statements of an engine: any thread adds under the mutex, nothing is removed until the end. */
-struct ps_registry {
-	pthread_mutex_t mutex;
-	struct penstock_statement *first;
-};
-
-void ps_registry_init(struct ps_registry *registry);
-void ps_registry_destroy(struct ps_registry *registry);
-/* The statement with this text, new or known; NULL without memory. */
-struct penstock_statement *ps_registry_add(struct ps_registry *registry, penstock *db, const char *sql, size_t bytes);
 
 /* What a function has prepared while the statement that called it ran. */
 enum ps_meddling {

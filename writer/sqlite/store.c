@@ -159,6 +159,23 @@ err_after_alloc:
 	return status;
 }
 
+int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
+{
+	sqlite3 *connection;
+	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, &connection, locked);
+
+	if (status == PENSTOCK_OK)
+		sqlite3_close(connection);
+	return status;
+}
+
+int ps_store_open_reader(const char *path, const struct ps_options *options, sqlite3 **connection)
+{
+	bool locked;
+
+	return ps_connection_open(path, options, PS_READER, true, connection, &locked);
+}
+
 void ps_store_close(struct ps_store *store, bool checkpoint)
 {
 	ps_statements_destroy(&store->statements);
@@ -597,7 +614,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
 {
-	struct penstock_statement *statement = (struct penstock_statement *)record->statement;
+	struct ps_registered *statement = ps_registered_of(record);
 
 	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE ||
 	    record->value_count != statement->row.places || ps_fuse_pauses(statement, store->schema_changes))
@@ -607,8 +624,8 @@ unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *reco
 
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
 {
-	return ps_fuse_width(&store->statements, (struct penstock_statement *)record->statement,
-	                     (unsigned)store->options->keys.fuse_rows, count, store->schema_changes);
+	return ps_fuse_width(&store->statements, ps_registered_of(record), (unsigned)store->options->keys.fuse_rows, count,
+	                     store->schema_changes);
 }
 
 bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
@@ -619,7 +636,7 @@ bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next
 
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count)
 {
-	struct penstock_statement *statement = (struct penstock_statement *)records[0]->statement;
+	struct ps_registered *statement = ps_registered_of(records[0]);
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	int rc = SQLITE_OK, reprepared;
