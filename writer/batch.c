@@ -96,7 +96,9 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 	return ps_batch_wait_for_lock(batch, batch->keys.busy_limit_ms, since, said);
 }
 
+/* What came of beginning, filling and committing a transaction. */
 enum attempt {
+	BEGUN, /* or: goes on */
 	COMMITTED,
 	TROUBLE,      /* rolled back because of one entry */
 	NOT_TOGETHER, /* rolled back; run each alone */
@@ -109,10 +111,11 @@ static enum attempt begin(struct ps_batch *batch)
 	uint64_t since = ps_clock_nsec();
 	bool said = false;
 
+	batch->fused = 0;
 	for (;;) {
 		switch (ps_store_begin(batch->store)) {
 		case PS_DONE:
-			return COMMITTED;
+			return BEGUN;
 		case PS_BUSY:
 			if (!wait_for_lock(batch, since, &said))
 				return NO_LOCK;
@@ -263,66 +266,106 @@ static enum attempt abandon(struct ps_batch *batch, uint64_t first, uint64_t end
 	return BROKEN;
 }
 
+/* Runs the entry at `ticket`, of a transaction that began at `first`. TROUBLE: it was this one. */
+static enum attempt run_one(struct ps_batch *batch, uint64_t first, uint64_t ticket)
+{
+	switch (run_entry(batch, ticket, true)) {
+	case PS_DONE:
+		return BEGUN;
+	case PS_BROKEN:
+		note_broken_by(batch, ticket);
+		return abandon(batch, first, ticket);
+	default:
+		ps_store_rollback(batch->store);
+		return TROUBLE;
+	}
+}
+
 /*
- * Runs [first, *end) as one transaction. With `filling` the end is open: entries are entered as they are found, and *end
- * says how far it came. *failing is the entry that made TROUBLE.
+ * Runs the entries from *next to `end`, as many as it can. On TROUBLE *next is the failing one, and on BROKEN the one behind
+ * the failing one.
+ */
+static enum attempt run_entries(struct ps_batch *batch, uint64_t first, uint64_t *next, uint64_t end)
+{
+	enum attempt result = BEGUN;
+
+	while (*next < end) {
+		result = run_one(batch, first, *next);
+		if (result == TROUBLE)
+			break;
+		*next += 1;
+		if (result == BROKEN)
+			break;
+	}
+	return result;
+}
+
+/*
+ * Enters and runs what is there, from `first` until the batch is filled. *end is behind the last one entered; on TROUBLE
+ * *failing is the one that made it, or *end when it was one of several that ran as one: which shows when they run again.
+ */
+static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64_t first, uint64_t *end, uint64_t *failing)
+{
+	uint64_t next = first;
+	enum attempt result = BEGUN;
+
+	while (result == BEGUN && !is_filled(batch, filling, first, next)) {
+		struct ps_record *record = ps_ring_peek(batch->ring, next);
+
+		if (record == NULL || (next > first && ps_store_must_be_alone(batch->store, record)))
+			break;
+		switch (run_fused(batch, filling, next, record, end)) {
+		case PS_DONE:
+			next = *end;
+			continue;
+		case PS_TAKE_OUT:
+			ps_store_rollback(batch->store);
+			*failing = *end;
+			return TROUBLE;
+		case PS_BROKEN:
+			note_broken(batch, "running a statement");
+			return abandon(batch, first, *end);
+		default:
+			break;
+		}
+		ps_ring_prefetch(batch->ring, next + PREFETCH_AHEAD);
+		if (next >= *end)
+			enter(batch, filling, next, record, end);
+		/* Who has been entered runs, also when the batch is filled by then: the commit is for all before *end. */
+		result = run_entries(batch, first, &next, *end);
+	}
+	*failing = next;
+	if (result == BROKEN)
+		*end = next;
+	return result;
+}
+
+/*
+ * Runs [first, *end) as one transaction. With `filling` the end is open: entries are found as it goes, and *end says how far it
+ * came. *failing is the entry that made TROUBLE.
  */
 static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *failing)
 {
-	enum attempt begun = begin(batch);
-	uint64_t i;
+	enum attempt result = begin(batch);
 
-	batch->fused = 0;
-	if (begun != COMMITTED) {
+	if (result != BEGUN) {
 		/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
-		if (begun == BROKEN)
+		if (result == BROKEN)
 			*end = first;
-		return begun;
+		return result;
 	}
-	/* Who has been entered runs, also when the batch is filled by then: the commit is for all before *end. */
-	for (i = first; i < *end || (filling != NULL && !is_filled(batch, filling, first, i)); i++) {
-		if (filling != NULL && i >= *end) {
-			struct ps_record *record = ps_ring_peek(batch->ring, i);
-			enum ps_verdict fused;
-
-			if (record == NULL || (i > first && ps_store_must_be_alone(batch->store, record)))
-				break;
-			fused = run_fused(batch, filling, i, record, end);
-			if (fused == PS_DONE) {
-				i = *end - 1;
-				continue;
-			}
-			if (fused == PS_TAKE_OUT) {
-				/* Which of them it was shows when they run again, one by one. */
-				ps_store_rollback(batch->store);
-				*failing = *end;
-				return TROUBLE;
-			}
-			if (fused == PS_BROKEN) {
-				note_broken(batch, "running a statement");
-				return abandon(batch, first, *end);
-			}
-			ps_ring_prefetch(batch->ring, i + PREFETCH_AHEAD);
-			if (i >= *end)
-				enter(batch, filling, i, record, end);
-		}
-		switch (run_entry(batch, i, true)) {
-		case PS_DONE:
-			continue;
-		case PS_BROKEN:
-			note_broken_by(batch, i);
-			*end = i + 1;
-			return abandon(batch, first, i);
-		default:
-			ps_store_rollback(batch->store);
-			*failing = i;
-			return TROUBLE;
-		}
+	if (filling != NULL) {
+		result = fill(batch, filling, first, end, failing);
+	} else {
+		*failing = first;
+		result = run_entries(batch, first, failing, *end);
+		if (result == BROKEN)
+			*end = *failing;
 	}
-	if (ps_fault(PS_FAULT_EARLY_OUTCOME)) {
-		ps_entries_deliver(&batch->entries, first, *end, PS_PASS_ALL);
-		memset(&batch->entries.notes[first - batch->entries.base], 0, *end - first);
-	}
+	if (result != BEGUN)
+		return result;
+	if (ps_fault(PS_FAULT_EARLY_OUTCOME))
+		ps_entries_deliver_early(&batch->entries, first, *end);
 	return commit(batch, first, *end);
 }
 
@@ -539,6 +582,7 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		.next_look = first + 1,
 	};
 	switch (attempt(batch, first, &end, &filling, &failing)) {
+	case BEGUN:
 	case COMMITTED:
 	case BROKEN:
 		break;

@@ -65,4 +65,11 @@ bool ps_entries_is_durable(const struct ps_entries *entries, uint64_t ticket);
 /* Counts the entries of [first, end), tells whoever wants to know, and retires their records. */
 void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass);
 
+#ifdef PENSTOCK_FAULTS
+/* A deliberate fault (core/fault.h): the same, before they are committed; what comes of them afterwards nobody hears. */
+void ps_entries_deliver_early(struct ps_entries *entries, uint64_t first, uint64_t end);
+#else
+#define ps_entries_deliver_early(entries, first, end) ((void)0)
+#endif
+
 #endif
