@@ -5,7 +5,31 @@
 
 #include "core/thread.h"
 
-void ps_log(const struct ps_options *options, enum penstock_log_level level, const char *format, ...)
+static enum penstock_log_level level_of(enum penstock_event event)
+{
+	switch (event) {
+#define LEVEL(name, number, level, sentence) \
+	case number:                         \
+		return PENSTOCK_LOG_##level;
+		PENSTOCK_EVENT_LIST(LEVEL)
+#undef LEVEL
+	}
+	return PENSTOCK_LOG_ERROR;
+}
+
+const char *penstock_event_name(int event)
+{
+	switch (event) {
+#define NAME(name, number, level, sentence) \
+	case number:                        \
+		return "PENSTOCK_EVENT_" #name;
+		PENSTOCK_EVENT_LIST(NAME)
+#undef NAME
+	}
+	return "PENSTOCK_EVENT_?";
+}
+
+void ps_log(const struct ps_options *options, enum penstock_event event, const char *format, ...)
 {
 	char message[1024];
 	va_list arguments;
@@ -16,6 +40,6 @@ void ps_log(const struct ps_options *options, enum penstock_log_level level, con
 	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
 	ps_callback_begin();
-	options->log(options->log_arg, level, message);
+	options->log(options->log_arg, level_of(event), event, message);
 	ps_callback_end();
 }

@@ -8,7 +8,8 @@
 
 #include "core/options.h"
 
-void ps_log(const struct ps_options *options, enum penstock_log_level level, const char *format, ...)
+/* The level is the event's. */
+void ps_log(const struct ps_options *options, enum penstock_event event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -254,6 +254,25 @@ enum penstock_synchronous {
 
 enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENSTOCK_LOG_INFO = 2 };
 
+/* What the log tells of: X(name, number, level, sentence). The numbers are ABI. */
+#define PENSTOCK_EVENT_LIST(X)                                                                                       \
+	X(FAILED, 1, ERROR, "the engine has failed")                                                                 \
+	X(WAL_RESET_BUG, 2, WARNING, "the linked SQLite has the WAL-reset bug; nobody else may checkpoint the file") \
+	X(LOCKED, 3, WARNING, "another process holds the database's lock; the writer keeps trying")                  \
+	X(WAL_HELD, 4, WARNING, "a reader keeps the write-ahead log from beginning anew")                            \
+	X(FILE_MOVED, 5, WARNING, "the database was removed or replaced while it was in use")                        \
+	X(RING_ROUNDED, 6, INFO, "ring_slots was rounded up to a power of two")                                      \
+	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there")
+
+enum penstock_event {
+#define PENSTOCK_EVENT_ENUM(name, number, level, sentence) PENSTOCK_EVENT_##name = number,
+	PENSTOCK_EVENT_LIST(PENSTOCK_EVENT_ENUM)
+#undef PENSTOCK_EVENT_ENUM
+};
+
+/* "PENSTOCK_EVENT_LOCKED"; "PENSTOCK_EVENT_?" for a number that is none. Static. Any thread. */
+PENSTOCK_API const char *penstock_event_name(int event);
+
 typedef struct penstock_pragma {
 	const char *name;
 	const char *value;
@@ -273,8 +292,11 @@ typedef struct penstock_pragma {
 typedef int penstock_connect_hook(sqlite3 *connection, void *arg);
 /* Runs on the writer thread (at close, for submissions that were held: on the closing thread). Must not block for long. */
 typedef void penstock_completion(void *arg, const penstock_result *result);
-/* Runs on any thread that has something to say, never with a lock held. The message ends when the call returns. */
-typedef void penstock_log(void *arg, enum penstock_log_level level, const char *message);
+/*
+ * Runs on any thread that has something to say, never with a lock held. event: what it is about, for a program; later versions
+ * have more of them. message: the same for people, with the particulars; it is the library's, and ends when the call returns.
+ */
+typedef void penstock_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message);
 
 /*
  * How an engine works. penstock_config_init sets every key to PENSTOCK_UNSET and everything else to zero; set what you

@@ -96,7 +96,7 @@ static bool open_records(struct run *run)
 	return true;
 }
 
-static void say_log(void *arg, enum penstock_log_level level, const char *message)
+static void say_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	const struct run *run = arg;
 
@@ -104,7 +104,7 @@ static void say_log(void *arg, enum penstock_log_level level, const char *messag
 	 * Errors are said where they are met: from a call's status, or from penstock_failure at the end. And what is
 	 * true of every run on this machine would drown what is true of this one: --version tells it.
 	 */
-	if (level == PENSTOCK_LOG_WARNING && !run->arguments.common.quiet && strstr(message, "WAL-reset bug") == NULL)
+	if (level == PENSTOCK_LOG_WARNING && !run->arguments.common.quiet && event != PENSTOCK_EVENT_WAL_RESET_BUG)
 		report_say("warning: %s", message);
 }
 

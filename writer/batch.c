@@ -82,7 +82,7 @@ bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t s
 	ps_counters_add(batch->counters, &batch->counters->writer.busy_retries, 1);
 	if (!*said) {
 		*said = true;
-		ps_log(batch->options, PENSTOCK_LOG_WARNING,
+		ps_log(batch->options, PENSTOCK_EVENT_LOCKED,
 		       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
 	}
 	if (limit_ms != 0 && ps_clock_nsec() - since >= (uint64_t)limit_ms * PS_NSEC_PER_MSEC)
@@ -670,7 +670,7 @@ bool ps_batch_checkpoint(struct ps_batch *batch)
 		if (!checkpoint(batch, true, &blocked))
 			return false;
 		if (blocked)
-			ps_log(batch->options, PENSTOCK_LOG_WARNING,
+			ps_log(batch->options, PENSTOCK_EVENT_WAL_HELD,
 			       "the write-ahead log is %llu bytes long: a reader keeps it from beginning anew",
 			       (unsigned long long)bytes);
 	}

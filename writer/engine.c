@@ -79,10 +79,10 @@ int penstock_wal_reset_bug(void)
 static void say_at_open(const penstock *db)
 {
 	if (db->options.ring_slots_asked != db->options.keys.ring_slots)
-		ps_log(&db->options, PENSTOCK_LOG_INFO, "%s: ring_slots=%lld is rounded up to %lld, a power of two", db->path,
-		       (long long)db->options.ring_slots_asked, (long long)db->options.keys.ring_slots);
+		ps_log(&db->options, PENSTOCK_EVENT_RING_ROUNDED, "%s: ring_slots=%lld is rounded up to %lld, a power of two",
+		       db->path, (long long)db->options.ring_slots_asked, (long long)db->options.keys.ring_slots);
 	if (penstock_wal_reset_bug())
-		ps_log(&db->options, PENSTOCK_LOG_WARNING,
+		ps_log(&db->options, PENSTOCK_EVENT_WAL_RESET_BUG,
 		       "SQLite %s has the WAL-reset bug (sqlite.org/wal.html#walresetbug); let no other connection checkpoint %s",
 		       sqlite3_libversion(), db->path);
 }

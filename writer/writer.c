@@ -219,7 +219,7 @@ static void fail_locked(penstock *db, int code, const char *message)
 	tail = ps_ring_tail(&db->ring);
 	pthread_mutex_unlock(&control->mutex);
 
-	ps_log(&db->options, PENSTOCK_LOG_ERROR, "%s: the engine has failed: %s", db->path, message);
+	ps_log(&db->options, PENSTOCK_EVENT_FAILED, "%s: the engine has failed: %s", db->path, message);
 	/* The move's grace period has passed: everything before the tail is published. */
 	ps_batch_shut_down(&db->batch, db->next, tail, code, message);
 	db->next = tail;

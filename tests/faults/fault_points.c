@@ -383,10 +383,10 @@ static void look(penstock *db)
 		must(penstock_failure(db, reason, sizeof reason) != 0 && reason[0] != '\0', "FAILED for a reason");
 }
 
-static void on_log(void *arg, enum penstock_log_level level, const char *message)
+static void on_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	(void)arg;
-	if (level != PENSTOCK_LOG_ERROR || strstr(message, "the engine has failed") == NULL)
+	if (level != PENSTOCK_LOG_ERROR || event != PENSTOCK_EVENT_FAILED)
 		return;
 	life.failures++;
 	snprintf(life.reason, sizeof life.reason, "%s", message);

@@ -673,10 +673,11 @@ static void a_completion(void *arg, const penstock_result *result)
 	(void)result;
 }
 
-static void a_log(void *arg, enum penstock_log_level level, const char *message)
+static void a_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	(void)arg;
 	(void)level;
+	(void)event;
 	(void)message;
 }
 

@@ -910,10 +910,11 @@ static void try_completion(void *arg, const penstock_result *result)
 	waiting_calls_are_misuse();
 }
 
-static void try_log(void *arg, enum penstock_log_level level, const char *message)
+static void try_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	(void)arg;
 	(void)level;
+	(void)event;
 	(void)message;
 	waiting_calls_are_misuse();
 }
@@ -1784,10 +1785,27 @@ Test(contract, writer_can_be_pinned)
 static char log_text[4096];
 static _Atomic size_t log_bytes;
 
-static void collect_log(void *arg, enum penstock_log_level level, const char *message)
+static void collect_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	check(arg == log_text);
-	log_bytes += (size_t)snprintf(log_text + log_bytes, sizeof log_text - log_bytes, "%d %s\n", (int)level, message);
+	log_bytes += (size_t)snprintf(log_text + log_bytes, sizeof log_text - log_bytes, "%d %s %s\n", (int)level,
+	                              penstock_event_name((int)event), message);
+}
+
+Test(contract, log_events_have_names)
+{
+	unsigned known = 0;
+
+	for (int number = -1; number < 1000; number++) {
+		const char *name = penstock_event_name(number);
+
+		check(strncmp(name, "PENSTOCK_EVENT_", strlen("PENSTOCK_EVENT_")) == 0, "%d: %s", number, name);
+		known += strcmp(name, "PENSTOCK_EVENT_?") != 0;
+	}
+#define ONE_MORE(name, number, level, sentence) +1
+	cr_assert_eq(known, 0 PENSTOCK_EVENT_LIST(ONE_MORE));
+#undef ONE_MORE
+	cr_assert_str_eq(penstock_event_name(PENSTOCK_EVENT_LOCKED), "PENSTOCK_EVENT_LOCKED");
 }
 
 Test(contract, log_tells_of_rounding_and_of_the_wal_reset_bug)
@@ -1800,8 +1818,9 @@ Test(contract, log_tells_of_rounding_and_of_the_wal_reset_bug)
 	config.log_arg = log_text;
 	db = kit_open_table(&config);
 	cr_assert_eq(penstock_queue_capacity(db), 128);
+	check(strstr(log_text, "2 PENSTOCK_EVENT_RING_ROUNDED ") == log_text, "%s", log_text);
 	check(strstr(log_text, "ring_slots=100 is rounded up to 128") != NULL, "%s", log_text);
-	cr_assert_eq(strstr(log_text, "WAL-reset bug") != NULL, penstock_wal_reset_bug() != 0);
+	cr_assert_eq(strstr(log_text, "1 PENSTOCK_EVENT_WAL_RESET_BUG ") != NULL, penstock_wal_reset_bug() != 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(penstock_wal_reset_bug() != 0,
 	             sqlite3_libversion_number() < 3051003 &&

@@ -974,10 +974,11 @@ static void tells_nothing(const char *message)
 	check(strstr(message, SECRET) == NULL, "%s", message);
 }
 
-static void on_log(void *arg, enum penstock_log_level level, const char *message)
+static void on_log(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
 	(void)arg;
 	(void)level;
+	(void)event;
 	tells_nothing(message);
 }
 

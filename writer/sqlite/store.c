@@ -138,7 +138,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	             options->keys.busy_timeout_ms);
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
 	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
-		ps_log(options, PENSTOCK_LOG_INFO,
+		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
 		       "%s: synchronous=normal is raised to full, since overwriting is not safe there", path);
 	read_settings(store);
 	*result = store;
@@ -184,7 +184,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
 	if (ps_file_close(&store->file, checkpoint))
-		ps_log(store->options, PENSTOCK_LOG_WARNING, MOVED_FORMAT, store->path);
+		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, MOVED_FORMAT, store->path);
 	ps_changes_release(store->changes);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
