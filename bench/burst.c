@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * burst.c - bursts with nothing between them: waking the writer, and what a submission costs in all
  *

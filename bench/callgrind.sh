@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Instructions per submission and per executed statement, counted by callgrind: they repeat, whatever the machine is
 # doing, so a change in them is a change in the code (or in SQLite, or the compiler).
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * context.h - what a figure depends on beside the code: machine, kernel, file system, fsync, SQLite, pinning, peers
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * count.c - what can be counted instead of timed: instructions (callgrind.sh), allocations, system calls
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * database.h - fresh database files, the row every figure is about, and the raw loop
  *

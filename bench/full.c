@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * full.c - a writer that cannot keep up: producers on a full ring
  *

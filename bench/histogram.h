@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * histogram.h - many durations in little memory: eight buckets to each power of two, so a quantile is right to an eighth
  */

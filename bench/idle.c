@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * idle.c - memory over many submissions, and an engine with nothing to do
  *

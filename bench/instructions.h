@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * instructions.h - instructions of this thread in user space, counted by the processor where perf_event_open allows
  */

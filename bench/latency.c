@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * latency.c - how long an outcome takes when submissions come at a given rate, whatever the engine does
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * payload.h - a statement with one value of any size that writes nothing, so that the file does not grow with it
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * peers.c - which queues stand beside Penstock's ring, and what all of them share
  *

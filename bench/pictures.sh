@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Takes the two pictures that the project's README shows, and where and how they were made, out of a report into
 # bench/pictures:
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pingpong.c - one producer that waits for each outcome, beside the raw loop in autocommit
  *

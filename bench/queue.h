@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * queue.h - a queue under test, and the loops its producers and its consumer run
  *

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Everything that has a target, measured now: where and how, one table; then what callgrind counts. About five minutes.
 #
 #   usage: bench/report.sh BUILD [--quick] [--report DIR]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * round.h - one round of one queue: N producers and a consumer for a while
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rows.c - rows a second through the engine and its peers, each beside the raw loop
  *

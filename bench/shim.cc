@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * shim.cc - google-benchmark behind an interface for C; with the peers in peers/ that are C++ templates, all C++ there is
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * shim.h - what shim.cc offers to C: google-benchmark
  */

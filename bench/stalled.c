@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * stalled.c - a producer that stands still in the middle of its enqueue, and what the others still get
  *

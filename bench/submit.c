@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * submit.c - one submit, on a thread that nobody contends with
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * think.c - the ring with thinking time: an open loop
  *

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Whether `penstock tune` lands twice on the same: tunes twice with the same options, then measures both configurations in
 # turns, round by round, by `penstock run` on new databases, and prints the second one's rows/s by the first one's: the median
 # of the rounds, the smallest and the largest. What both runs chose stands above it.

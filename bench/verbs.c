@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * verbs.c - pause, unpause, stop and start while none, eight or 64 producers are at it, and the grace period by itself
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * atomic.h - every atomic operation of Penstock, over Concurrency Kit's ck_pr
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * futex.h - the two futex calls Penstock makes (glibc has no wrapper)
  *

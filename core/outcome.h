@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * outcome.h - what a submission came to, and the handle that carries it to whoever waits
  *

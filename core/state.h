@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * state.h - the state word: an immutable record behind an RCU pointer
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * thread.h - what Penstock remembers of each thread, and of fork
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * park.h - event counts: sleeping until a condition may have changed
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "queue/ring.h"
 
 #include <stdlib.h>

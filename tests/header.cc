@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 // The public header from C++: it compiles with every warning, and the names link as C.
 #include <penstock.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * plain.c - the runner of a TSan build: each test in a forked child, in the order they stand
  *

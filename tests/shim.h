@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * shim.h - a VFS over SQLite's own that shows each call to a watcher, which may let it fail, or end the process in it
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * producer.h - the threads that turn inputs into submissions
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "tool/signals.h"
 
 #include <stddef.h>

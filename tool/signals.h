@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * signals.h - the signals that ask for an end: SIGINT, SIGTERM and SIGHUP
  *

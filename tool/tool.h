@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tool.h - the penstock command: its subcommands and exit statuses
  *

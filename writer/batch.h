@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * batch.h - many submissions in one transaction, each with the outcome of its own autocommit
  *

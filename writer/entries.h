@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * entries.h - the entries of a batch, their outcomes, and the delivery of these
  *

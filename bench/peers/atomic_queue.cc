@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * atomic_queue.cc - Maxim Egorushkin's AtomicQueue2, the one for elements that are no atomics, in both its modes
  *

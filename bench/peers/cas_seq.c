@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * cas_seq.c - Vyukov's bounded queue: compare-and-swap on the tail, a sequence per slot, records used where they lie
  *

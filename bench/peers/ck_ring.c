@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ck_ring.c - Concurrency Kit's ring, mpsc: it publishes in claim order, so a producer that loses its processor between
  * the two stalls the others, who spin

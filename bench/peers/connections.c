@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * connections.c - a peer: a connection for each thread, SQLite's own locks, busy_timeout and BEGIN IMMEDIATE
  *

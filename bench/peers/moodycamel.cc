@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * moodycamel.cc - Cameron Desrochers's BlockingConcurrentQueue: a queue for each producer, so no order across producers,
  * no bound, and a consumer that sleeps

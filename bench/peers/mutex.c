@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mutex.c - a ring under a pthread mutex and two condition variables, with Penstock's batching
  *

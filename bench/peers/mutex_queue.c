@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mutex_queue.c - a peer: what one would write by hand in an afternoon
  *

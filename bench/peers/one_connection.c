@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * one_connection.c - a peer: one connection for all threads, under a mutex
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * peewee.c - a peer: Peewee's SqliteQueueDatabase, in a process of its own
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Peewee's SqliteQueueDatabase: PRODUCERS threads insert ROWS rows in all; prints how many seconds that took.
 
 usage: peewee_rows.py DATABASE NORMAL|FULL PRODUCERS ROWS wait|none

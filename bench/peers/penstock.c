@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * penstock.c - queue/ring.h, as the engine uses it
  *

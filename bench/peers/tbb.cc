@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tbb.cc - oneTBB's concurrent_bounded_queue: eight linked micro-queues in ticket order, a capacity, and sleeping on both
  * sides

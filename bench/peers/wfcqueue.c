@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * wfcqueue.c - liburcu's wait-free concurrent queue, bounded by a counter of credits
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # tap.sh - what the tests of the command are made of; sourced by them
 #
 # PENSTOCK_BIN is the command under test. They run in a new folder, which is removed, and print TAP.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 #
 # test_bench.sh - every benchmark runs: penstock-bench --quick, whose figures decide nothing
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The built library and command are hardened: readelf looks at the files themselves, so that a lost flag is noticed.
 #
 # PENSTOCK_LIBRARY and PENSTOCK_BIN are the files; FORTIFY says "yes", or why the build has no _FORTIFY_SOURCE.

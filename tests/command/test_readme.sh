@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The README tells the truth: its table has every key with its default, and its program (compiled by the build) runs.
 set -u
 number=0

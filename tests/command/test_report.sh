@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 #
 # test_report.sh - penstock-bench --report: a page that holds everything it shows
 #

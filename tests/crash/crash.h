@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * crash.h - what a loss of power may leave behind, and whether every promise survives it
  *

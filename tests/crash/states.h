@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * states.h - from a trace to the states that a crash could have left behind (crash.h has the model)
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads and of sleeping
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_faults.c - what becomes of submissions when the disk, the memory or another process fails
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * calls.c - fuzzes the public interface: random sequences of calls on one engine, against a model of the contract
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * csv.c - fuzzes tool/records.c, and tool/source.c in front of it
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * split.c - fuzzes tool/split.c, and tool/source.c in front of it
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bell.pml - handles: complete, wait, release, and the one bell that all waiters sleep on
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * eventcount.pml - waiting for room in a ring of two, and for progress of the head
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * handshake.pml - pause, stop and the drain, with two or three producers and a ring of two
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * park.pml - the claim word: claim, publish, park and kick, for two or three producers and a control verb
  *

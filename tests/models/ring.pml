@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ring.pml - claim, publish, peek and release on a ring of two slots, with the cached limit
  *

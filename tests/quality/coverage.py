@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Says what of core, queue and writer the tests reach: coverage.py COV.JSON, as gcovr --json writes it.
 
 Prints one line with the lines and branches reached, and then function by function what is not, except for the functions in

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Mutates the engine and sees whether the tests notice.
 
 Every mutant is one small change in core, queue or writer: a relation or a logical operator swapped, a condition negated, a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The whole engine, its writer thread included, over the store of store.c: producers with every kind of listener and
  * timeout, and the verbs.

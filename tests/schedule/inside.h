@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * inside.h - what scheduler.c (who runs) and machine.c (what an operation does) share
  */

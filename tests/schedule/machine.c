@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The operations of points.h: memory with its store buffers, the futex, read sections and grace periods, mutexes,
  * conditions and the clock.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * main.c - explores the schedules of every scenario, and of code that is broken on purpose
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parts by themselves: the ring with its sleepers, handles and their bell, the state word's grace period. Short
  * schedules, so that many of them are tried.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * points.h - the engine's own sources, with a point of the scheduler before every atomic, futex, lock and grace period
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/schedule/inside.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * scheduler.h - runs threads of the engine's code one at a time, in an order that a seed decides
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/schedule/store.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * store.h - a store in memory in the place of SQLite (writer/store.h), which judges what it is asked to do
  *

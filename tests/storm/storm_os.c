@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * storm_os.c - every verb at once, and everything an operating system does to a program meanwhile
  *

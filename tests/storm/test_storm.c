@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Storms: producers against every verb at once, with small and large rings, holding and refusing. Afterwards each
  * submission is accounted for: an accepted one has exactly one outcome, an OK one is in the table exactly once (nothing

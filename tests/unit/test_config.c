@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Keys, the configuration struct and the configuration file. The tables below repeat what users were promised: they are
  * written out on purpose and not taken from the table in core/options.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The contract beside the state machine: what a submission may ask for and is refused, where calls are misuse, fork,
  * readers, hooks, the writer's thread, counters, opening. (test_states.c has the verbs, test_handle.c the results.)

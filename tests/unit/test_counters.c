@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_counters.c - the counters, their histograms, and that each counts what penstock.h says
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_disk.c - a file system that is truly full, truly read-only, a database file that is gone; and what the disk is told ahead
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Outcomes and the handles that carry them: waiting, letting go, and what a result holds.
  */

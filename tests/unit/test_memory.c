@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a submit costs: no allocation and no system call on the inline path, a flat heap in the long run, and nothing at all
  * while nobody submits.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ring by itself: order, bounds, holes, and that nobody sleeps through what concerns him. Records too.
  */

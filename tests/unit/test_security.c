@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What others on the machine can do to a database of Penstock's, and what one statement can do to everybody else's.
  *

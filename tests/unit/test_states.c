@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The state machine from the outside: each verb in each state, with and without a busy writer, and what submissions come
  * to meanwhile (semantics.md, States and Outcomes).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_syntax.c - what is known of a statement before SQLite sees it (writer/sqlite/syntax.h)
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_wal_repair.c - what is written of a log that was left behind (writer/sqlite/wal_repair.h)
  *

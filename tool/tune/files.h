@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * files.h - every file that `penstock tune` makes, and their removal
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * result.h - what tuning has found: for people, for programs, and as a configuration file
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * changes.h - what changes() and total_changes() say in SQL: what they would, had nothing ever been rolled back and run again
  *

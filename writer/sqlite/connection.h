@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * connection.h - opening a configured SQLite connection, the writer's or a reader's
  *

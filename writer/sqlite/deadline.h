@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * deadline.h - a deadline for each statement, so that one that never ends does not hold up everybody else
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * disk.h - what a file has on the disk, whatever the system's cache holds
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * file.h - the database's files, below the store: what is committed is made to survive, and the log brought into the database,
  * as long as that is where it was opened

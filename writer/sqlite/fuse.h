@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fuse.h - many plain inserts as one INSERT of many rows
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * open_files.h - which files this process has open through SQLite, and which of them only seem so since a fork
  *

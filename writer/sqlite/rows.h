@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rows.h - values from a record into a prepared statement, and rows from the statement into an outcome
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * statements.h - prepared statements: registered ones, and a cache of those that come as text
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * syntax.h - the little that must be known of a statement before SQLite may see it
  *

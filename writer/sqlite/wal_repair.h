@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * wal_repair.h - of the write-ahead log that was left behind, what is missing on the disk is written anew before anything is
  * appended to it
