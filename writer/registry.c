@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/registry.h"
 
 #include <stdlib.h>
