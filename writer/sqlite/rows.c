@@ -147,7 +147,8 @@ int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, st
 
 	*collected = PS_COLLECTED;
 	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-		if (!wanted)
+		/* PRAGMA incremental_vacuum gives rows without a column, one for each page. */
+		if (!wanted || sqlite3_column_count(statement) == 0)
 			continue;
 		*collected = collect_row(outcome, statement, &bytes, bytes_max);
 		if (*collected != PS_COLLECTED)
