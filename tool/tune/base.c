@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "tool/report.h"
@@ -25,7 +24,7 @@ static int add(struct tune_base *base, bool pragma, const char *name, const char
 	for (i = 0; i < base->setting_count; i++) {
 		struct tune_setting *setting = &base->settings[i];
 
-		if (copy != NULL && setting->pragma == pragma && strcasecmp(setting->name, name) == 0) {
+		if (copy != NULL && setting->pragma == pragma && sqlite3_stricmp(setting->name, name) == 0) {
 			free(setting->value);
 			setting->value = copy;
 			return 1;
@@ -106,7 +105,7 @@ bool tune_base_is_tuned(const struct tune_setting *setting)
 	size_t key;
 
 	for (key = 0; key < SPACE_KEYS; key++)
-		if (space_is_pragma(key) == setting->pragma && strcasecmp(space_name(key), setting->name) == 0)
+		if (space_is_pragma(key) == setting->pragma && sqlite3_stricmp(space_name(key), setting->name) == 0)
 			return true;
 	return false;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -116,7 +115,7 @@ static int switch_to_wal(sqlite3 *connection, const char *path)
 		status = explain(connection, path, "switching to WAL");
 	} else {
 		mode = (const char *)sqlite3_column_text(statement, 0);
-		if (mode == NULL || strcasecmp(mode, "wal") != 0)
+		if (mode == NULL || sqlite3_stricmp(mode, "wal") != 0)
 			status = ps_error(
 				PENSTOCK_CANTOPEN,
 				"%s cannot have a write-ahead log: its journal mode stays '%s', and Penstock needs WAL; "

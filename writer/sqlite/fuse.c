@@ -17,13 +17,23 @@ static unsigned width_of(unsigned most, size_t index)
 	return most;
 }
 
+/* Letters of either case are the same, in English, whatever the locale. */
+static bool contains(const char *text, const char *word)
+{
+	for (; *text != '\0'; text++) {
+		if (sqlite3_strnicmp(text, word, (int)strlen(word)) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Whether rows of one statement could see each other in the table's definition, or be kept one without the other. */
 static bool is_suspicious(const char *definition)
 {
 	static const char *const words[] = { "references", "conflict", "changes", "last_insert_rowid", "virtual table" };
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		if (strcasestr(definition, words[i]) != NULL)
+		if (contains(definition, words[i]))
 			return true;
 	}
 	return false;
@@ -35,7 +45,7 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 	bool fit = false;
 
 	/* SQLite's own tables are not described like others. */
-	if (strncasecmp(table, "sqlite_", strlen("sqlite_")) == 0)
+	if (sqlite3_strnicmp(table, "sqlite_", (int)strlen("sqlite_")) == 0)
 		return false;
 	if (sqlite3_prepare_v2(connection,
 	                       "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", -1,

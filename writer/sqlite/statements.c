@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "writer/sqlite/syntax.h"
 #include "writer/store.h"
@@ -49,9 +48,9 @@ static int authorize_pragma(struct ps_statements *statements, const char *name, 
 {
 	if (value == NULL)
 		return SQLITE_OK;
-	if (strcasecmp(name, "journal_mode") == 0 && strcasecmp(value, "wal") != 0)
+	if (sqlite3_stricmp(name, "journal_mode") == 0 && sqlite3_stricmp(value, "wal") != 0)
 		return refuse(statements, "PRAGMA journal_mode", "Penstock needs WAL; stop or pause it to change the mode");
-	if (strcasecmp(name, "wal_autocheckpoint") == 0)
+	if (sqlite3_stricmp(name, "wal_autocheckpoint") == 0)
 		return refuse(statements, "PRAGMA wal_autocheckpoint",
 		              "the writer checkpoints by itself; use the key wal_bytes_max");
 	return SQLITE_OK;
@@ -100,16 +99,16 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 		statements->meddled |= PS_SET;
 		return keep_out_of_batch(statements);
 	case SQLITE_PRAGMA:
-		if (strcasecmp(first, "wal_checkpoint") == 0)
+		if (sqlite3_stricmp(first, "wal_checkpoint") == 0)
 			return keep_out_of_batch(statements);
 		for (size_t i = 0; second != NULL && i < sizeof settings / sizeof settings[0]; i++) {
-			if (strcasecmp(first, settings[i]) == 0) {
+			if (sqlite3_stricmp(first, settings[i]) == 0) {
 				statements->meddled |= PS_SET;
 				return keep_out_of_batch(statements);
 			}
 		}
 		/* What would be OFF cannot be told before; the commit of the statement would follow it. */
-		if (second != NULL && strcasecmp(first, "synchronous") == 0)
+		if (second != NULL && sqlite3_stricmp(first, "synchronous") == 0)
 			return SQLITE_DENY;
 		return authorize_pragma(statements, first, second);
 	default:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/sqlite/syntax.h"
 
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
+
+#include <sqlite3.h>
 
 /* White space as SQLite's tokenizer has it, comments, and the byte order mark that it skips too (tokenize.c). */
 static const char *skip(const char *text, bool semicolons)
@@ -48,18 +48,29 @@ bool ps_syntax_single(const char *text)
 	return *text == '\0' || ps_syntax_blank(text + 1);
 }
 
+/* Not isalpha and isdigit, which ask the locale, as SQLite does not. */
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static size_t word_length(const char *text)
 {
 	size_t length = 0;
 
-	while (isalpha((unsigned char)text[length]) || text[length] == '_')
+	while (is_letter(text[length]))
 		length++;
 	return length;
 }
 
 static bool word_is(const char *text, const char *word)
 {
-	return strlen(word) == word_length(text) && strncasecmp(text, word, strlen(word)) == 0;
+	return strlen(word) == word_length(text) && sqlite3_strnicmp(text, word, (int)strlen(word)) == 0;
 }
 
 /* What is explained, behind EXPLAIN and EXPLAIN QUERY PLAN. */
@@ -124,9 +135,9 @@ static const char *after_name(const char *text)
 		/* Two quotes are one within a name: not known here. */
 		return text[0] == '"' && text[1] != '"' ? text + 1 : NULL;
 	}
-	while (isalnum((unsigned char)text[length]) || text[length] == '_')
+	while (is_letter(text[length]) || is_digit(text[length]))
 		length++;
-	return length > 0 && !isdigit((unsigned char)*text) ? text + length : NULL;
+	return length > 0 && !is_digit(*text) ? text + length : NULL;
 }
 
 static const char *after_columns(const char *text)
@@ -150,7 +161,7 @@ static const char *after_element(const char *text, unsigned *places)
 	if (*text == '?') {
 		*places += 1;
 		/* ?1 would mean the same value in every row. */
-		return isdigit((unsigned char)text[1]) ? NULL : text + 1;
+		return is_digit(text[1]) ? NULL : text + 1;
 	}
 	if (word_is(text, "NULL"))
 		return text + strlen("NULL");
