@@ -100,6 +100,7 @@ static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
 /* What came of beginning, filling and committing a transaction. */
 enum attempt {
 	BEGUN, /* or: goes on */
+	FULL,  /* what has run is to be committed now */
 	COMMITTED,
 	TROUBLE,      /* rolled back because of one entry */
 	NOT_TOGETHER, /* rolled back; run each alone */
@@ -273,6 +274,8 @@ static enum attempt run_one(struct ps_batch *batch, uint64_t first, uint64_t tic
 	switch (run_entry(batch, ticket, true)) {
 	case PS_DONE:
 		return BEGUN;
+	case PS_DONE_LAST:
+		return FULL;
 	case PS_BROKEN:
 		note_broken_by(batch, ticket);
 		return abandon(batch, first, ticket);
@@ -283,8 +286,8 @@ static enum attempt run_one(struct ps_batch *batch, uint64_t first, uint64_t tic
 }
 
 /*
- * Runs the entries from *next to `end`, as many as it can. On TROUBLE *next is the failing one, and on BROKEN the one behind
- * the failing one.
+ * Runs the entries from *next to `end`, as many as it can. *next is then the one behind the last that ran; on TROUBLE the
+ * failing one.
  */
 static enum attempt run_entries(struct ps_batch *batch, uint64_t first, uint64_t *next, uint64_t end)
 {
@@ -295,79 +298,71 @@ static enum attempt run_entries(struct ps_batch *batch, uint64_t first, uint64_t
 		if (result == TROUBLE)
 			break;
 		*next += 1;
-		if (result == BROKEN)
+		if (result != BEGUN)
 			break;
 	}
 	return result;
 }
 
 /*
- * Enters and runs what is there, from `first` until the batch is filled. *end is behind the last one entered; on TROUBLE
- * *failing is the one that made it, or *end when it was one of several that ran as one: which shows when they run again.
+ * Enters and runs what is there, from `first` until the batch is filled. *entered is behind the last one entered, and *next behind
+ * the last that ran; on TROUBLE that is the failing one, or *entered when it was one of several that ran as one: which shows when
+ * they run again.
  */
-static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64_t first, uint64_t *end, uint64_t *failing)
+static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64_t first, uint64_t *next, uint64_t *entered)
 {
-	uint64_t next = first;
 	enum attempt result = BEGUN;
 
-	while (result == BEGUN && !is_filled(batch, filling, first, next)) {
-		struct ps_record *record = ps_ring_peek(batch->ring, next);
+	while (result == BEGUN && !is_filled(batch, filling, first, *next)) {
+		struct ps_record *record = ps_ring_peek(batch->ring, *next);
 
-		if (record == NULL || (next > first && ps_store_must_be_alone(batch->store, record)))
+		if (record == NULL || (*next > first && ps_store_must_be_alone(batch->store, record)))
 			break;
-		switch (run_fused(batch, filling, next, record, end)) {
+		switch (run_fused(batch, filling, *next, record, entered)) {
 		case PS_DONE:
-			next = *end;
+			*next = *entered;
 			continue;
+		case PS_DONE_LAST:
+			*next = *entered;
+			return FULL;
 		case PS_TAKE_OUT:
 			ps_store_rollback(batch->store);
-			*failing = *end;
+			*next = *entered;
 			return TROUBLE;
 		case PS_BROKEN:
 			note_broken(batch, "running a statement");
-			return abandon(batch, first, *end);
+			*next = *entered;
+			return abandon(batch, first, *entered);
 		default:
 			break;
 		}
-		ps_ring_prefetch(batch->ring, next + PREFETCH_AHEAD);
-		if (next >= *end)
-			enter(batch, filling, next, record, end);
-		/* Who has been entered runs, also when the batch is filled by then: the commit is for all before *end. */
-		result = run_entries(batch, first, &next, *end);
+		ps_ring_prefetch(batch->ring, *next + PREFETCH_AHEAD);
+		if (*next >= *entered)
+			enter(batch, filling, *next, record, entered);
+		/* Who has been entered runs, also when the batch is filled by then. */
+		result = run_entries(batch, first, next, *entered);
 	}
-	*failing = next;
-	if (result == BROKEN)
-		*end = next;
 	return result;
 }
 
 /*
- * Runs [first, *end) as one transaction. With `filling` the end is open: entries are found as it goes, and *end says how far it
- * came. *failing is the entry that made TROUBLE.
+ * Runs [first, *end) as one transaction, or as many of them as it can: *next is behind the last one committed (or broken); on
+ * TROUBLE it is the failing one. With `filling` the end is open: entries are found as it goes, and *end says how far it came.
  */
-static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *failing)
+static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *next)
 {
 	enum attempt result = begin(batch);
 
-	if (result != BEGUN) {
-		/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
-		if (result == BROKEN)
-			*end = first;
-		return result;
-	}
-	if (filling != NULL) {
-		result = fill(batch, filling, first, end, failing);
-	} else {
-		*failing = first;
-		result = run_entries(batch, first, failing, *end);
-		if (result == BROKEN)
-			*end = *failing;
-	}
+	*next = first;
+	/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
 	if (result != BEGUN)
 		return result;
+	result = filling != NULL ? fill(batch, filling, first, next, end) : run_entries(batch, first, next, *end);
+	if (result != BEGUN && result != FULL)
+		return result;
 	if (ps_fault(PS_FAULT_EARLY_OUTCOME))
-		ps_entries_deliver_early(&batch->entries, first, *end);
-	return commit(batch, first, *end);
+		ps_entries_deliver_early(&batch->entries, first, *next);
+	return commit(batch, first, *next);
 }
 
 /* One statement by itself in autocommit, or in a transaction of its own when its effect may have to be undone. */
@@ -380,7 +375,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 
 	if (record->listener_kind == PS_LISTENER_NONE || !ps_store_wants_transaction(batch->store, record))
 		return run_entry(batch, ticket, false);
-	verdict = ps_store_begin(batch->store);
+	verdict = ps_store_begin_own(batch->store);
 	if (verdict == PS_BROKEN)
 		note_broken(batch, "beginning a transaction");
 	if (verdict == PS_TAKE_OUT)
@@ -390,6 +385,14 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	verdict = run_entry(batch, ticket, false);
 	if (verdict == PS_HALF_DONE) {
 		ps_store_rollback(batch->store);
+		ps_store_note_failure(batch->store, false);
+		return PS_DONE;
+	}
+	if (verdict == PS_TAKE_OUT) {
+		/* As in autocommit, unless it may never run twice. */
+		ps_store_rollback(batch->store);
+		if (!record->alone)
+			return run_entry(batch, ticket, false);
 		ps_store_note_failure(batch->store, false);
 		return PS_DONE;
 	}
@@ -521,7 +524,7 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, boo
 static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_t failing)
 {
 	while (*next < end) {
-		uint64_t stop = failing, first;
+		uint64_t stop = failing, first = *next, reached = *next;
 		enum attempt result;
 
 		if (*next == failing) {
@@ -531,17 +534,23 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 			continue;
 		}
 		count_replay(batch, stop - *next);
-		result = ps_fault(PS_FAULT_SKIP_REPLAY) ? COMMITTED : attempt(batch, *next, &stop, NULL, &failing);
-		if (result == TROUBLE)
+		if (ps_fault(PS_FAULT_SKIP_REPLAY)) {
+			result = COMMITTED;
+			reached = stop;
+		} else {
+			result = attempt(batch, first, &stop, NULL, &reached);
+		}
+		if (result == TROUBLE) {
+			failing = reached;
 			continue;
+		}
 		if (result == NOT_TOGETHER || result == NO_LOCK) {
 			if (!each_alone(batch, next, stop, result == NO_LOCK))
 				return false;
 			continue;
 		}
-		first = *next;
-		*next = stop;
-		if (!deliver(batch, first, stop) || batch->broken_code != 0)
+		*next = reached;
+		if (!deliver(batch, first, reached) || batch->broken_code != 0)
 			return false;
 	}
 	return true;
@@ -561,9 +570,10 @@ static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit
 static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered)
 {
 	const struct ps_keys *keys = &batch->keys;
-	uint64_t first = *next, end = first, failing = first;
+	uint64_t first = *next, end = first, reached = first;
 	struct ps_record *record = ps_ring_at(batch->ring, first);
 	bool alone = ps_store_must_be_alone(batch->store, record);
+	enum attempt result;
 	struct filling filling;
 
 	if (limit - first > (uint64_t)keys->batch_max)
@@ -582,28 +592,25 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		.deadline = ps_deadline(keys->batch_usec),
 		.next_look = first + 1,
 	};
-	switch (attempt(batch, first, &end, &filling, &failing)) {
-	case BEGUN:
-	case COMMITTED:
-	case BROKEN:
-		break;
+	result = attempt(batch, first, &end, &filling, &reached);
+	switch (result) {
 	case TROUBLE:
 		*entered = end;
-		return settle(batch, next, end, failing);
+		return settle(batch, next, end, reached);
 	case NOT_TOGETHER:
-		if (end == first)
+	case NO_LOCK:
+		if (end == first && result == NO_LOCK)
+			end = enter_all(batch, first, limit);
+		else if (end == first)
 			ps_entries_enter(&batch->entries, end++, record);
 		*entered = end;
-		return each_alone(batch, next, end, false);
-	case NO_LOCK:
-		if (end == first)
-			end = enter_all(batch, first, limit);
+		return each_alone(batch, next, end, result == NO_LOCK);
+	default:
 		*entered = end;
-		return each_alone(batch, next, end, true);
+		*next = reached;
+		/* Who has been entered and has not run yet, since the transaction had to end, runs now. */
+		return deliver(batch, first, reached) && batch->broken_code == 0 && settle(batch, next, end, end);
 	}
-	*entered = end;
-	*next = end;
-	return deliver(batch, first, end) && batch->broken_code == 0;
 }
 
 bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const struct ps_keys *keys)

@@ -23,8 +23,9 @@
 
 enum ps_verdict {
 	PS_DONE,      /* the outcome is filled in */
+	PS_DONE_LAST, /* the same, and the transaction must be committed behind it, before anything else runs */
 	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
-	PS_TAKE_OUT,  /* roll back and run the others again without it; then run it alone */
+	PS_TAKE_OUT,  /* roll back and run the others again without it; then run it alone, by itself if it has not been */
 	PS_TOO_LONG,  /* its rows are too many: undo it; the outcome says so */
 	PS_HALF_DONE, /* it failed in a transaction of its own, which may hold a part of it: undo it */
 	PS_BUSY,      /* another process holds the lock; nothing happened */
@@ -68,6 +69,8 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record);
 
 enum ps_verdict ps_store_begin(struct ps_store *store);
+/* The same for one statement's own transaction, which locks no more than the statement does. */
+enum ps_verdict ps_store_begin_own(struct ps_store *store);
 /*
  * Runs one statement, inside a transaction (batched) or in autocommit. Fills *outcome (reset by the caller): with rows,
  * changes and rowid when `wanted`, with codes and message when it failed.
@@ -81,7 +84,7 @@ bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next
 /* How many of `count` such statements run as one; 0: none. */
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count);
 /*
- * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE: all went well; PS_ELSEWHERE: nothing
+ * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: nothing
  * happened, run each by itself; PS_TAKE_OUT: roll back and run everything again, each by itself; PS_BROKEN.
  */
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count);

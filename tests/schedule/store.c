@@ -140,6 +140,11 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 	return PS_DONE;
 }
 
+enum ps_verdict ps_store_begin_own(struct ps_store *store)
+{
+	return ps_store_begin(store);
+}
+
 static void commit_row(unsigned row)
 {
 	store_world.rows[row].committed++;

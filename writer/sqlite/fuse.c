@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/sqlite/explain.h"
+
 /* So many rows run one by one behind one that failed: a fused statement that fails has cost the work of all its rows. */
 #define PAUSE_ROWS 512
 
@@ -30,7 +32,7 @@ static bool contains(const char *text, const char *word)
 /* Whether rows of one statement could see each other in the table's definition, or be kept one without the other. */
 static bool is_suspicious(const char *definition)
 {
-	static const char *const words[] = { "references", "conflict", "changes", "last_insert_rowid", "virtual table" };
+	static const char *const words[] = { "references", "conflict", "virtual table" };
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (contains(definition, words[i]))
@@ -97,7 +99,8 @@ static bool prepare_width(struct ps_statements *statements, struct ps_registered
 	if (!whole)
 		return false;
 	if (prepared->inserts && (unsigned)prepared->parameters == width * statement->row.places &&
-	    table_is_fit(statements->connection, statements->inserted))
+	    table_is_fit(statements->connection, statements->inserted) &&
+	    !ps_explain_calls_functions(statements->connection, sqlite3_sql(prepared->statement)))
 		return true;
 	ps_statements_unprepare(prepared);
 	return false;

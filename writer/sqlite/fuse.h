@@ -13,9 +13,9 @@
  *      rolled back. So which of them fails, and with what, is decided as ever.
  *   3. Only a table on which a row cannot see its neighbours in the statement, and cannot be kept when another one fails:
  *      an ordinary one of main, without triggers (SQLite's authorizer tells), references (they are checked when a statement
- *      ends), conflict clauses (FAIL keeps rows, ROLLBACK ends the batch), and mention of changes() or
- *      last_insert_rowid() in defaults and checks. The table's own text decides, and where it only sounds as if, the
- *      answer is no.
+ *      ends) and conflict clauses (FAIL keeps rows, ROLLBACK ends the batch). Its defaults, checks, generated columns and indexes
+ *      call none but SQLite's own functions, changes() and last_insert_rowid() not among them (explain.h). The table's own text
+ *      decides of the rest, and where it only sounds as if, the answer is no.
  *   4. What was found of a table holds until SQLite prepares the fused statement anew by itself. Then what it did is taken
  *      back and the table is looked at again.
  *

@@ -80,11 +80,39 @@ static int keep_out_of_batch(struct ps_statements *statements)
 	return SQLITE_DENY;
 }
 
+static bool changes_names(int action)
+{
+	switch (action) {
+	case SQLITE_CREATE_TABLE:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_VIEW:
+	case SQLITE_CREATE_TEMP_VIEW:
+	case SQLITE_CREATE_VTABLE:
+	case SQLITE_CREATE_TRIGGER:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_DROP_TABLE:
+	case SQLITE_DROP_TEMP_TABLE:
+	case SQLITE_DROP_VIEW:
+	case SQLITE_DROP_TEMP_VIEW:
+	case SQLITE_DROP_VTABLE:
+	case SQLITE_DROP_TRIGGER:
+	case SQLITE_DROP_TEMP_TRIGGER:
+	case SQLITE_ALTER_TABLE:
+	case SQLITE_ATTACH:
+	case SQLITE_DETACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What a statement of a function's may. */
 static int authorize_function(struct ps_statements *statements, int action, const char *first, const char *second)
 {
 	static const char *const settings[] = { "foreign_keys", "defer_foreign_keys", "temp_store" };
 
+	if (changes_names(action))
+		statements->meddled |= PS_RENAMED;
 	switch (action) {
 	case SQLITE_TRANSACTION:
 	case SQLITE_SAVEPOINT:
@@ -133,6 +161,9 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 		return refuse(statements, "SAVEPOINT, RELEASE or ROLLBACK TO",
 		              "each submission is a transaction of its own; put the changes into one statement, or a trigger");
 	case SQLITE_PRAGMA:
+		/* It drops what is in temp. */
+		if (second != NULL && sqlite3_stricmp(first, "temp_store") == 0)
+			statements->target->renames = true;
 		return authorize_pragma(statements, first, second);
 	case SQLITE_ATTACH:
 	case SQLITE_DETACH:
@@ -217,6 +248,9 @@ bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared 
 	prepared->dml = keyword == PS_KEYWORD_DML || (keyword == PS_KEYWORD_WITH && !prepared->read_only);
 	if (keyword == PS_KEYWORD_ALONE || keyword == PS_KEYWORD_PRAGMA)
 		prepared->alone = true;
+	if (keyword == PS_KEYWORD_ALONE || keyword == PS_KEYWORD_OTHER)
+		prepared->renames = true;
+	prepared->kept = statements->keep && !prepared->alone && !prepared->renames;
 	cds_list_add(&prepared->link, &statements->prepared);
 	return true;
 }
@@ -240,6 +274,7 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 	CDS_INIT_LIST_HEAD(&statements->recent);
 	statements->connection = connection;
 	statements->capacity = capacity;
+	statements->keep = true;
 	if (!ps_text_set_init(&statements->by_text, capacity))
 		return false;
 	sqlite3_set_authorizer(connection, authorize, statements);
@@ -255,12 +290,15 @@ static void forget(struct ps_statements *statements, struct entry *entry)
 	free(entry);
 }
 
-void ps_statements_forget_all(struct ps_statements *statements)
+unsigned ps_statements_forget_all(struct ps_statements *statements)
 {
-	while (!cds_list_empty(&statements->recent))
+	unsigned count = 0;
+
+	for (; !cds_list_empty(&statements->recent); count++)
 		forget(statements, cds_list_entry(statements->recent.prev, struct entry, recent));
-	while (!cds_list_empty(&statements->prepared))
+	for (; !cds_list_empty(&statements->prepared); count++)
 		ps_statements_unprepare(cds_list_entry(statements->prepared.next, struct ps_prepared, link));
+	return count;
 }
 
 void ps_statements_destroy(struct ps_statements *statements)
@@ -316,10 +354,10 @@ static struct ps_prepared *get_text(struct ps_statements *statements, const char
 		free(entry);
 		return NULL;
 	}
-	/* Pragmas act when prepared, so they are prepared for each use; explanations and the like are not worth a place. */
-	if (must_be_alone(sql) || statements->capacity == 0 || bytes > CACHED_TEXT_BYTES_MAX ||
+	entry->prepared.cached = true;
+	if (!entry->prepared.kept || statements->capacity == 0 || bytes > CACHED_TEXT_BYTES_MAX ||
 	    !ps_text_set_put(&statements->by_text, &entry->text)) {
-		entry->prepared.temporary = true;
+		entry->prepared.kept = false;
 		return &entry->prepared;
 	}
 	cds_list_add(&entry->recent, &statements->recent);
@@ -339,24 +377,20 @@ struct ps_prepared *ps_statements_get(struct ps_statements *statements, const st
 		sql = ps_record_sql(record, &bytes);
 		return get_text(statements, sql, bytes, record->value_count, code, message);
 	}
-	if (registered->prepared.statement == NULL || registered->place == PS_ALONE) {
-		if (registered->prepared.statement != NULL)
-			ps_statements_unprepare(&registered->prepared);
-		if (!ps_statements_prepare(statements, &registered->prepared, registered->base.text.data,
-		                           registered->base.text.bytes, record->value_count, code, message))
-			return NULL;
-	}
+	if (registered->prepared.statement == NULL &&
+	    !ps_statements_prepare(statements, &registered->prepared, registered->base.text.data, registered->base.text.bytes,
+	                           record->value_count, code, message))
+		return NULL;
 	return &registered->prepared;
 }
 
 void ps_statements_done(struct ps_prepared *prepared)
 {
-	if (prepared->temporary) {
-		struct entry *entry = caa_container_of(prepared, struct entry, prepared);
-
-		ps_statements_unprepare(prepared);
-		free(entry);
-	} else {
+	if (prepared->kept) {
 		sqlite3_reset(prepared->statement);
+		return;
 	}
+	ps_statements_unprepare(prepared);
+	if (prepared->cached)
+		free(caa_container_of(prepared, struct entry, prepared));
 }

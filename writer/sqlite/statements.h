@@ -2,14 +2,18 @@
 /*
  * statements.h - prepared statements: registered ones, and a cache of those that come as text
  *
- * A registered statement keeps its prepared form as long as the connection lives. Text is looked up in a least recently
- * used cache (a ck_hs hash set and a list). What acts at prepare or must not be kept is prepared for one use.
+ * A registered statement keeps its prepared form; text is looked up in a least recently used cache (a hash set and a list). Kept
+ * is what inserts, updates, deletes or selects. Everything else is prepared for one use: it may act when it is prepared (a
+ * pragma), do nothing because of what was there then (IF EXISTS), or put SQLite's picture of the schema in order before it runs
+ * (DROP, which has views looked at anew). And once it has run, names may mean something else: a new table in temp goes before one
+ * of the same name in main. SQLite does not notice that of a statement that it has prepared, so nothing is kept over it.
  *
  * Invariants
  *   1. Only the writer thread touches a prepared form; a registered statement's text never changes.
  *   2. Every prepared form is on one list of the store, so a disconnect finalizes them all.
  *   3. Nothing is prepared that the authorizer refuses: transaction control and the pragmas the engine depends on. Inside a
  *      batch that goes for what a function of the program prepares, too. (Not for what it prepared before.)
+ *   4. What is kept means what it would mean if it were prepared now.
  *
  * Failure modes: an error in the text is the outcome of the submission; without memory the text is prepared uncached.
  */
@@ -30,12 +34,15 @@ struct ps_prepared {
 	struct cds_list_head link; /* in ps_statements.prepared, while prepared */
 	int parameters;
 	int columns;
-	bool alone;           /* must not run in a batch */
-	bool dml;             /* changes() is this statement's */
-	bool read_only;       /* as sqlite3_stmt_readonly has it */
-	bool inserts;         /* it inserts into one table of main, and does nothing besides (no trigger either) */
-	bool temporary;       /* for one use */
-	uint64_t schema_seen; /* the store's, when last looked at for a preparation anew */
+	bool alone;     /* must not run in a batch */
+	bool dml;       /* changes() is this statement's */
+	bool read_only; /* as sqlite3_stmt_readonly has it */
+	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
+	bool kept;      /* it may be used again */
+	bool renames;   /* when it has run, names may mean something else */
+	bool cached;    /* it is part of a cache's entry, or of what would be one */
+	/* what the store asks of its program, once */
+	enum { PS_NOT_ASKED, PS_MAY_GO_ON, PS_ENDS_BATCH } behind;
 };
 
 /* A registered plain insert as an insert of many rows (fuse.h). */
@@ -72,6 +79,7 @@ enum ps_meddling {
 	PS_MEDDLED = 1, /* what is another thing within the transaction of a batch, where it was denied */
 	PS_WROTE = 2,   /* a write */
 	PS_SET = 4,     /* what changes the connection */
+	PS_RENAMED = 8, /* what may change the meaning of names */
 };
 
 /* The writer's side of it, for one connection. */
@@ -82,6 +90,7 @@ struct ps_statements {
 	ck_hs_t by_text;
 	size_t cached;
 	size_t capacity;
+	bool keep;                  /* prepared forms may be kept */
 	bool preparing;             /* the authorizer's word counts */
 	bool running;               /* a statement runs */
 	bool batched;               /* in a transaction with others */
@@ -93,8 +102,8 @@ struct ps_statements {
 
 /* False without memory. Installs the authorizer. */
 bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, size_t capacity);
-/* Finalizes every statement; each is prepared anew when it comes again. None may be in use. */
-void ps_statements_forget_all(struct ps_statements *statements);
+/* Finalizes every statement; each is prepared anew when it comes again. None may be in use. How many there were. */
+unsigned ps_statements_forget_all(struct ps_statements *statements);
 /* Finalizes everything. */
 void ps_statements_destroy(struct ps_statements *statements);
 
@@ -113,7 +122,7 @@ bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared 
                            uint32_t values, int *code, const char **message);
 /* Finalizes what ps_statements_prepare prepared. */
 void ps_statements_unprepare(struct ps_prepared *prepared);
-/* Must follow each use: resets, and finalizes what was for one use. */
+/* Must follow each use: resets what is kept, and finalizes what is not. */
 void ps_statements_done(struct ps_prepared *prepared);
 
 #endif

@@ -32,6 +32,7 @@
 #include "writer/sqlite/changes.h"
 #include "writer/sqlite/connection.h"
 #include "writer/sqlite/deadline.h"
+#include "writer/sqlite/explain.h"
 #include "writer/sqlite/file.h"
 #include "writer/sqlite/fuse.h"
 #include "writer/sqlite/rows.h"
@@ -56,12 +57,22 @@ struct ps_store {
 	int synchronous;             /* as it is now; a submitted PRAGMA may change it */
 	bool weak_sectors;           /* see raise_synchronous */
 	char synchronous_before[32]; /* the pragma that sets it back */
+	bool attached;               /* a database beside main and temp */
 	bool one_by_one;             /* transactions would show: see read_settings */
 	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;           /* as of the last begin */
 	bool stuck;                  /* a transaction that must not be committed could not be rolled back */
 	uint64_t reprepares;
-	uint64_t schema_changes; /* statements run that may have been one */
+	uint64_t schema_changes; /* statements run that may have been one, ours or other processes' */
+	sqlite3_stmt *read_cookie;
+	int64_t cookie;        /* of the schema of main, and... */
+	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */
+	struct {
+		bool known;
+		uint64_t at; /* schema_changes */
+		bool deferred_keys;
+		bool full_text; /* or another kind of virtual table that may keep writes until later */
+	} schema;
 	int error_code;
 	char error_message[256];
 };
@@ -107,7 +118,10 @@ static void read_settings(struct ps_store *store)
 	if (store->deferring && !deferring)
 		ps_statements_forget_all(&store->statements);
 	store->deferring = deferring;
-	store->one_by_one = store->deferring || sqlite3_db_name(store->connection, 2) != NULL;
+	store->attached = sqlite3_db_name(store->connection, 2) != NULL;
+	store->one_by_one = store->deferring || store->attached;
+	/* Another process may make a table in one of them whose name goes before that of another. */
+	store->statements.keep = !store->attached;
 }
 
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
@@ -132,7 +146,9 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	/* Behind both of these, for which SQLite would prepare them again. */
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL))
+	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
+	    sqlite3_prepare_v3(store->connection, "PRAGMA main.schema_version", -1, SQLITE_PREPARE_PERSISTENT,
+	                       &store->read_cookie, NULL))
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
@@ -149,6 +165,7 @@ err_after_statements:
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->read_cookie);
 	ps_statements_destroy(&store->statements);
 err_after_changes:
 	ps_changes_release(store->changes);
@@ -184,6 +201,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->read_cookie);
 	if (ps_file_close(&store->file, checkpoint))
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, MOVED_FORMAT, store->path);
 	ps_changes_release(store->changes);
@@ -270,13 +288,44 @@ static bool is_stuck(struct ps_store *store)
 	return true;
 }
 
-enum ps_verdict ps_store_begin(struct ps_store *store)
+/* What is kept may mean something else now. */
+static void forget_statements(struct ps_store *store)
+{
+	store->schema_changes++;
+	store->reprepares += ps_statements_forget_all(&store->statements);
+}
+
+/*
+ * In a transaction, where nobody else can change the schema. SQLite would prepare statements again by itself; but what is
+ * known of them would be of the old ones.
+ */
+static void look_for_schema_change(struct ps_store *store)
+{
+	unsigned version = 0;
+	int64_t cookie;
+
+	if (sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_DATA_VERSION, &version) == SQLITE_OK &&
+	    version == store->data_version)
+		return;
+	if (sqlite3_step(store->read_cookie) == SQLITE_ROW) {
+		cookie = sqlite3_column_int64(store->read_cookie, 0);
+		if (cookie != store->cookie)
+			forget_statements(store);
+		store->cookie = cookie;
+		store->data_version = version;
+	} else {
+		forget_statements(store);
+	}
+	sqlite3_reset(store->read_cookie);
+}
+
+static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 {
 	int on = 0;
 
 	if (is_stuck(store))
 		return PS_BROKEN;
-	if (step_once(store->begin) != SQLITE_OK) {
+	if (step_once(statement) != SQLITE_OK) {
 		note_error(store);
 		if (ps_connection_met_lock(store->error_code))
 			return PS_BUSY;
@@ -284,8 +333,31 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
+	look_for_schema_change(store);
 	ps_changes_begin(store->changes);
 	return PS_DONE;
+}
+
+enum ps_verdict ps_store_begin(struct ps_store *store)
+{
+	return begin(store, store->begin);
+}
+
+enum ps_verdict ps_store_begin_own(struct ps_store *store)
+{
+	sqlite3_stmt *statement;
+	enum ps_verdict verdict;
+
+	/* IMMEDIATE locks every attached database; one file may be there under two names. */
+	if (!store->attached)
+		return ps_store_begin(store);
+	if (sqlite3_prepare_v2(store->connection, "BEGIN", -1, &statement, NULL) != SQLITE_OK) {
+		note_error(store);
+		return PS_TAKE_OUT;
+	}
+	verdict = begin(store, statement);
+	sqlite3_finalize(statement);
+	return verdict;
 }
 
 void ps_store_rollback(struct ps_store *store)
@@ -313,8 +385,16 @@ void ps_store_note_failure(struct ps_store *store, bool in_commit)
 
 enum ps_verdict ps_store_commit(struct ps_store *store)
 {
-	if (step_once(store->commit) == SQLITE_OK)
+	int64_t count;
+
+	/* Now, since later it may have to wait for the lock. Without memory, later. */
+	ps_changes_put_right(store->changes);
+	count = ps_changes_shown(store->changes);
+	if (step_once(store->commit) == SQLITE_OK) {
+		/* Full-text tables write in COMMIT, which counts. In autocommit the statement's own count goes over it. */
+		ps_changes_correct(store->changes, count);
 		return PS_DONE;
+	}
 	note_error(store);
 	if (ps_connection_met_lock(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
@@ -453,19 +533,6 @@ static void note_effect(struct ps_store *store, const struct ps_prepared *prepar
 	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
 }
 
-/* Whether a failed INSERT, UPDATE or DELETE has set changes(), or only failed to be prepared again after a change of schema. */
-static bool has_run(struct ps_store *store, const struct ps_prepared *prepared, const struct ps_outcome *outcome)
-{
-	sqlite3_stmt *again;
-
-	if (outcome->result.code != SQLITE_ERROR)
-		return true;
-	if (sqlite3_prepare_v2(store->connection, sqlite3_sql(prepared->statement), -1, &again, NULL) != SQLITE_OK)
-		return false;
-	sqlite3_finalize(again);
-	return true;
-}
-
 static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
@@ -486,8 +553,6 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
 	ps_statement_deadline_end(&store->deadline);
 	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
-		if (prepared->dml)
-			ps_changes_trust_sqlite(store->changes);
 		if (batched && !stands_alone(store, prepared))
 			return PS_TAKE_OUT;
 		if (wanted)
@@ -506,8 +571,6 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	if (prepared->dml && ps_changes_is_corrected(store->changes) && has_run(store, prepared, outcome))
-		ps_changes_trust_sqlite(store->changes);
 	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
 	if (!batched && !prepared->read_only && is_io_error_of_disk(outcome->result.extended_code))
 		outcome->result.status = PENSTOCK_UNKNOWN;
@@ -527,16 +590,79 @@ static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *ou
 		"PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
 }
 
-/* Looks once per statement after each change of the schema that went by here; in autocommit, where it costs nothing to speak
- * of, always. (In a batch, one that another process made goes uncounted until then.) */
-static void count_reprepares(struct ps_store *store, struct ps_prepared *prepared, bool batched)
+/* ---- what must be committed behind a statement ---- */
+
+static bool contains(const char *text, const char *word)
 {
-	if (!prepared->dml && !prepared->read_only)
-		store->schema_changes++;
-	if (batched && prepared->schema_seen == store->schema_changes)
+	char pattern[64];
+
+	snprintf(pattern, sizeof pattern, "%%%s%%", word);
+	return sqlite3_strlike(pattern, text, 0) == 0;
+}
+
+/* Once after each change of the schema. What cannot be read counts as there. */
+static void look_at_schema(struct ps_store *store)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc;
+
+	if (store->schema.known && store->schema.at == store->schema_changes)
 		return;
-	store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
-	prepared->schema_seen = store->schema_changes;
+	store->schema.known = true;
+	store->schema.at = store->schema_changes;
+	store->schema.deferred_keys = store->schema.full_text = false;
+	rc = sqlite3_prepare_v2(store->connection,
+	                        "SELECT sql FROM main.sqlite_schema WHERE type='table' "
+	                        "UNION ALL SELECT sql FROM temp.sqlite_schema WHERE type='table'",
+	                        -1, &statement, NULL);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *sql = (const char *)sqlite3_column_text(statement, 0);
+
+		rc = SQLITE_OK;
+		if (sql == NULL)
+			continue;
+		store->schema.deferred_keys |= contains(sql, "deferred");
+		/* The one kind that is known to write at once. */
+		store->schema.full_text |= contains(sql, "virtual table") && !contains(sql, "rtree");
+	}
+	sqlite3_finalize(statement);
+	if (rc != SQLITE_DONE)
+		store->schema.deferred_keys = store->schema.full_text = true;
+}
+
+static bool may_hide_violations(struct ps_store *store, const char *sql)
+{
+	return store->foreign_keys && store->schema.deferred_keys && ps_explain_may_hide_violations(store->connection, sql);
+}
+
+static bool may_write_late(struct ps_store *store, const char *sql)
+{
+	return store->schema.full_text && !store->options->keys.batch_virtual_tables &&
+	       ps_explain_writes_virtual(store->connection, sql);
+}
+
+/* Whether what a write has left behind would show in the statements behind it, until the commit. `meddled`: by functions. */
+static bool ends_batch(struct ps_store *store, struct ps_prepared *prepared, unsigned meddled)
+{
+	const char *sql;
+	int64_t count;
+
+	if (prepared->read_only && (meddled & PS_WROTE) == 0)
+		return false;
+	look_at_schema(store);
+	if (!store->schema.full_text && !(store->foreign_keys && store->schema.deferred_keys))
+		return false;
+	/* What a function has written, nobody can tell. */
+	if (meddled != 0)
+		return true;
+	if (prepared->behind == PS_NOT_ASKED) {
+		count = ps_changes_shown(store->changes);
+		sql = sqlite3_sql(prepared->statement);
+		prepared->behind = may_hide_violations(store, sql) || may_write_late(store, sql) ? PS_ENDS_BATCH : PS_MAY_GO_ON;
+		/* To explain a statement sets changes(). */
+		ps_changes_correct(store->changes, count);
+	}
+	return prepared->behind == PS_ENDS_BATCH;
 }
 
 /* A function that the statement called has begun a transaction, which nobody would commit. */
@@ -559,7 +685,40 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
 	if ((meddled & PS_WROTE) == 0)
 		return false;
 	/* In autocommit a write within a reader is a transaction of its own; and any is undone with a statement that fails. */
-	return prepared->read_only || (verdict == PS_DONE && outcome->result.status != PENSTOCK_OK);
+	return prepared->read_only ||
+	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
+}
+
+/* Around the run of what has been prepared: what functions do meanwhile, and changes() as it should be. */
+static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
+                                   bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
+{
+	bool own_transaction = !batched && ps_store_in_transaction(store);
+	int64_t total;
+	enum ps_verdict verdict;
+	int rc = ps_changes_put_right(store->changes);
+
+	/* A query that would have to wait for the lock goes on without. */
+	if (rc != SQLITE_OK && !(prepared->read_only && ps_connection_met_lock(rc))) {
+		fail_running(store, outcome);
+		return judge_failure(store, outcome->result.extended_code, batched, false);
+	}
+	total = sqlite3_total_changes64(store->connection);
+	ps_statements_begin_run(&store->statements, batched);
+	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
+	*meddled = ps_statements_end_run(&store->statements);
+	if (batched && verdict == PS_DONE && ends_batch(store, prepared, *meddled & PS_WROTE))
+		verdict = PS_DONE_LAST;
+	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
+	if (sqlite3_total_changes64(store->connection) != total && !record->alone)
+		*meddled |= PS_WROTE;
+	/* Alone it has its way, as in autocommit... */
+	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
+		return PS_TAKE_OUT;
+	/* ...but in a transaction of its own what a function wrote to another database would stay when it fails. */
+	if (own_transaction && verdict == PS_DONE && outcome->result.status != PENSTOCK_OK && (*meddled & PS_WROTE) != 0)
+		return PS_TAKE_OUT;
+	return verdict;
 }
 
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
@@ -568,9 +727,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	struct ps_prepared *prepared;
 	const char *message;
 	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
-	bool in_transaction = ps_store_in_transaction(store);
-	int64_t total = sqlite3_total_changes64(store->connection);
-	enum ps_verdict verdict;
+	bool in_transaction = ps_store_in_transaction(store), renames;
+	enum ps_verdict verdict = PS_ELSEWHERE;
 	unsigned meddled = 0;
 	int code;
 
@@ -586,24 +744,16 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		fail_from_sqlite(store, outcome, code, message);
 		return judge_failure(store, code, batched, false);
 	}
-	if (batched && prepared->alone) {
-		verdict = PS_ELSEWHERE;
-	} else {
-		ps_statements_begin_run(&store->statements, batched);
-		verdict = run_prepared(store, prepared, record, batched, wanted, result_bytes_max, outcome);
-		meddled = ps_statements_end_run(&store->statements);
-		if (sqlite3_total_changes64(store->connection) != total)
-			meddled |= PS_WROTE;
-		if (prepared->read_only && (meddled & PS_WROTE) != 0)
-			ps_changes_trust_sqlite(store->changes);
-		/* Alone it has its way, as in autocommit. */
-		if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, meddled, verdict, outcome))
-			verdict = PS_TAKE_OUT;
-	}
-	count_reprepares(store, prepared, batched);
+	renames = prepared->renames;
+	if (!batched || !prepared->alone)
+		verdict = run_watched(store, prepared, record, batched, wanted, result_bytes_max, outcome, &meddled);
+	if (!batched)
+		store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	ps_statements_done(prepared);
 	if (!in_transaction && ps_store_in_transaction(store))
 		end_stray_transaction(store, verdict, outcome);
+	if (verdict != PS_ELSEWHERE && (renames || (meddled & PS_RENAMED) != 0))
+		forget_statements(store);
 	if (may_set || (meddled & PS_SET) != 0)
 		read_settings(store);
 	if (may_set)
@@ -625,8 +775,13 @@ unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *reco
 
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
 {
-	return ps_fuse_width(&store->statements, ps_registered_of(record), (unsigned)store->options->keys.fuse_rows, count,
-	                     store->schema_changes);
+	int64_t changes = ps_changes_shown(store->changes);
+	unsigned width = ps_fuse_width(&store->statements, ps_registered_of(record), (unsigned)store->options->keys.fuse_rows,
+	                               count, store->schema_changes);
+
+	/* It may have been explained, which sets changes(). */
+	ps_changes_correct(store->changes, changes);
+	return width;
 }
 
 bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
@@ -639,7 +794,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 {
 	struct ps_registered *statement = ps_registered_of(records[0]);
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
-	int64_t total = sqlite3_total_changes64(store->connection);
+	int64_t total = sqlite3_total_changes64(store->connection), count_before = ps_changes_shown(store->changes);
 	int rc = SQLITE_OK, reprepared;
 	bool ran, meddled = false;
 	unsigned i;
@@ -663,8 +818,9 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	if (rc == SQLITE_DONE && reprepared == 0 && !meddled && stands_alone(store, prepared)) {
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
-		return PS_DONE;
+		return ends_batch(store, prepared, 0) ? PS_DONE_LAST : PS_DONE;
 	}
+	ps_changes_correct(store->changes, count_before);
 	if (reprepared != 0)
 		ps_fuse_forget(statement);
 	ps_fuse_pause(statement);

@@ -91,9 +91,10 @@ enum ps_keyword ps_syntax_keyword(const char *text)
 		const char *word;
 		enum ps_keyword keyword;
 	} words[] = {
-		{ "INSERT", PS_KEYWORD_DML },   { "REPLACE", PS_KEYWORD_DML },  { "UPDATE", PS_KEYWORD_DML },
-		{ "DELETE", PS_KEYWORD_DML },   { "WITH", PS_KEYWORD_WITH },    { "PRAGMA", PS_KEYWORD_PRAGMA },
-		{ "VACUUM", PS_KEYWORD_ALONE }, { "ATTACH", PS_KEYWORD_ALONE }, { "DETACH", PS_KEYWORD_ALONE },
+		{ "INSERT", PS_KEYWORD_DML },   { "REPLACE", PS_KEYWORD_DML },   { "UPDATE", PS_KEYWORD_DML },
+		{ "DELETE", PS_KEYWORD_DML },   { "WITH", PS_KEYWORD_WITH },     { "SELECT", PS_KEYWORD_QUERY },
+		{ "VALUES", PS_KEYWORD_QUERY }, { "PRAGMA", PS_KEYWORD_PRAGMA }, { "VACUUM", PS_KEYWORD_ALONE },
+		{ "ATTACH", PS_KEYWORD_ALONE }, { "DETACH", PS_KEYWORD_ALONE },
 	};
 	size_t i;
 

@@ -14,6 +14,7 @@
 enum ps_keyword {
 	PS_KEYWORD_NONE, /* nothing but white space and comments */
 	PS_KEYWORD_OTHER,
+	PS_KEYWORD_QUERY,  /* SELECT, VALUES */
 	PS_KEYWORD_DML,    /* INSERT, REPLACE, UPDATE, DELETE: changes() is theirs */
 	PS_KEYWORD_WITH,   /* DML or SELECT; only the prepared statement tells */
 	PS_KEYWORD_ALONE,  /* VACUUM, ATTACH, DETACH, EXPLAIN: never inside a transaction */
