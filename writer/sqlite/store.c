@@ -693,7 +693,7 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
 {
-	bool own_transaction = !batched && ps_store_in_transaction(store);
+	bool own_transaction = !batched && ps_store_in_transaction(store), functions_wrote;
 	int64_t total;
 	enum ps_verdict verdict;
 	int rc = ps_changes_put_right(store->changes);
@@ -707,6 +707,7 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	ps_statements_begin_run(&store->statements, batched);
 	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
 	*meddled = ps_statements_end_run(&store->statements);
+	functions_wrote = (*meddled & PS_WROTE) != 0;
 	if (batched && verdict == PS_DONE && ends_batch(store, prepared, *meddled & PS_WROTE))
 		verdict = PS_DONE_LAST;
 	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
@@ -716,7 +717,9 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
 		return PS_TAKE_OUT;
 	/* ...but in a transaction of its own what a function wrote to another database would stay when it fails. */
-	if (own_transaction && verdict == PS_DONE && outcome->result.status != PENSTOCK_OK && (*meddled & PS_WROTE) != 0)
+	if (own_transaction && outcome->result.status != PENSTOCK_OK &&
+	    ((verdict == PS_DONE && (*meddled & PS_WROTE) != 0) ||
+	     (verdict == PS_HALF_DONE && functions_wrote && !record->alone)))
 		return PS_TAKE_OUT;
 	return verdict;
 }
