@@ -49,7 +49,7 @@ skip() {
 	echo "ok $number - $1 # SKIP $2"
 }
 
-# penstock ARGUMENT...: leaves rc, out and err. Nothing here takes more than a few seconds.
+# penstock ARGUMENT...: leaves rc, out and err. Nothing here takes more than a few seconds on a quiet machine.
 penstock() {
 	timeout -k 5 120 "$bin" "$@" >out 2>err
 	rc=$?
@@ -62,7 +62,7 @@ start() {
 	pid=$!
 }
 
-# finish: waits for it, at most ten seconds; leaves rc.
+# finish: waits for it, until that is a hang; leaves rc.
 gone() { ! kill -0 "$pid"; }
 finish() {
 	eventually gone || kill -s KILL "$pid"
@@ -70,10 +70,10 @@ finish() {
 	rc=$?
 }
 
-# eventually COMMAND...: within ten seconds.
+# eventually COMMAND...: within two minutes, or it hangs.
 eventually() {
 	local i
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 2400; i++)); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 0.05
 	done
