@@ -12,9 +12,10 @@ static const char usage[] = "Usage: penstock run [OPTION]... DB FILE...\n"
 			    "       penstock run [OPTION]... --csv FILE... --sql STATEMENT DB\n"
 			    "\n"
 			    "Executes the statements of each SQL FILE, or STATEMENT for each record of each CSV\n"
-			    "file, on the database DB, which is created when missing. All files are read at the\n"
-			    "same time; '-' is standard input, and a FIFO will do.\n"
+			    "file, on the database DB, which is created when missing. Files run in the order\n"
+			    "given; '-' is standard input, and a FIFO will do.\n"
 			    "\n"
+			    "  --parallel          read all files at the same time; what they hold mixes\n"
 			    "  --csv FILE          read records from FILE; may be repeated\n"
 			    "  --sql STATEMENT     what to do with each record; its fields are bound, as text, to\n"
 			    "                      the parameters: 'INSERT INTO t VALUES(?,?)'\n"
@@ -51,7 +52,7 @@ static enum options_parsed parse_operands(struct arguments *arguments, int count
 		return options_wrong(common,
 		                     "--sql: without --csv there are no records; SQL text is read from a FILE or from '-'");
 	if (arguments->input_count == 0 && common->threads > 0)
-		return options_wrong(common, "--threads: only for --csv; each SQL file is read by one thread");
+		return options_wrong(common, "--threads: only for --csv; an SQL file is read by one thread");
 	if (arguments->sql != NULL && count > 1)
 		return options_wrong(common, "'%s': either --csv or SQL files, not both; use two runs", operands[1]);
 	for (i = 1; i < (size_t)count; i++)
@@ -71,13 +72,11 @@ static enum options_parsed parse_operands(struct arguments *arguments, int count
 
 enum options_parsed arguments_parse(struct arguments *arguments, int argc, char **argv)
 {
-	enum { CSV = 1, SQL, HELP };
+	enum { PARALLEL = 1, CSV, SQL, HELP };
 	static const struct option options[] = {
-		{ "csv", required_argument, NULL, CSV },
-		{ "sql", required_argument, NULL, SQL },
-		OPTIONS_COMMON,
-		{ "help", no_argument, NULL, HELP },
-		{ 0 },
+		{ "parallel", no_argument, NULL, PARALLEL }, { "csv", required_argument, NULL, CSV },
+		{ "sql", required_argument, NULL, SQL },     OPTIONS_COMMON,
+		{ "help", no_argument, NULL, HELP },         { 0 },
 	};
 	struct options *common = &arguments->common;
 	enum options_parsed parsed;
@@ -91,6 +90,9 @@ enum options_parsed arguments_parse(struct arguments *arguments, int argc, char 
 		parsed = options_wrong(common, "out of memory");
 	while (parsed == OPTIONS_GOOD && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
+		case PARALLEL:
+			arguments->parallel = true;
+			break;
 		case CSV:
 			arguments->inputs[arguments->input_count++] = optarg;
 			break;

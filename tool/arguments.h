@@ -9,6 +9,7 @@
 #ifndef PENSTOCK_TOOL_ARGUMENTS_H
 #define PENSTOCK_TOOL_ARGUMENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tool/options.h"
@@ -19,6 +20,7 @@ struct arguments {
 	const char **inputs; /* SQL files, or CSV files when sql is set */
 	size_t input_count;
 	const char *sql;
+	bool parallel; /* each input has producers of its own */
 };
 
 /* The strings stay argv's. Says on standard error what is wrong; free in any case. */

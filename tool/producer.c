@@ -56,8 +56,13 @@ static bool submit_record(void *arg, uint64_t line, const penstock_value *values
 
 void producer_run(struct producer *producer)
 {
-	if (producer->records != NULL)
-		input_read_csv(producer->records, producer->input, submit_record, producer);
-	else
-		input_read_sql(producer->source, producer->input, submit_sql, producer);
+	for (; producer->input < producer->end; producer->input++) {
+		if (producer->records != NULL)
+			input_read_csv(&producer->records[producer->input], producer->input, submit_record, producer);
+		else
+			input_read_sql(&producer->sources[producer->input], producer->input, submit_sql, producer);
+		/* Stopped or not: whoever left earlier would be waited for. */
+		if (producer->barrier != NULL)
+			pthread_barrier_wait(producer->barrier);
+	}
 }

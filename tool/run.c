@@ -32,9 +32,10 @@ struct run {
 
 	pthread_t *threads;
 	size_t thread_count;
-	pthread_mutex_t gate;    /* held until all threads are there */
-	atomic_size_t producing; /* threads that have not ended */
-	int all_done;            /* eventfd, raised by the last of them */
+	pthread_barrier_t barrier; /* between two inputs, unless they are read in parallel */
+	pthread_mutex_t gate;      /* held until all threads are there */
+	atomic_size_t producing;   /* threads that have not ended */
+	int all_done;              /* eventfd, raised by the last of them */
 
 	struct signals signals; /* that end the reading */
 	struct timespec began;
@@ -66,7 +67,7 @@ static bool open_sources(struct run *run)
 	size_t i;
 
 	run->sources = calloc(count, sizeof *run->sources);
-	run->threads = calloc(count * run->arguments.common.threads, sizeof *run->threads);
+	run->threads = calloc((run->arguments.parallel ? count : 1) * run->arguments.common.threads, sizeof *run->threads);
 	if (run->sources == NULL || run->threads == NULL) {
 		report_say("out of memory for %zu files", count);
 		return false;
@@ -156,7 +157,8 @@ static void *produce(void *arg)
 	return NULL;
 }
 
-static bool start_producer(struct run *run, size_t input)
+/* For the inputs [first … end). */
+static bool start_producer(struct run *run, size_t first, size_t end)
 {
 	struct job *job = malloc(sizeof *job);
 	int reason;
@@ -169,9 +171,11 @@ static bool start_producer(struct run *run, size_t input)
 	job->producer = (struct producer){
 		.db = run->db,
 		.ack = run->arguments.common.ack,
-		.input = input,
-		.source = &run->sources[input],
-		.records = run->records != NULL ? &run->records[input] : NULL,
+		.input = first,
+		.end = end,
+		.barrier = run->arguments.parallel ? NULL : &run->barrier,
+		.sources = run->sources,
+		.records = run->records,
 		.statement = run->statement,
 	};
 	reason = pthread_create(&run->threads[run->thread_count], NULL, produce, job);
@@ -180,23 +184,28 @@ static bool start_producer(struct run *run, size_t input)
 		return true;
 	}
 	free(job);
-	report_say("cannot start thread %zu: %s; use fewer files at a time, or fewer --threads; nothing was run",
-	           run->thread_count + 1, strerror(reason));
+	report_say("cannot start thread %zu: %s; use fewer --threads, or no --parallel; nothing was run", run->thread_count + 1,
+	           strerror(reason));
 	return false;
 }
 
 /* All of them, or none that reads anything. */
 static bool start_producers(struct run *run)
 {
+	size_t count = run->arguments.input_count;
+	size_t step = run->arguments.parallel ? 1 : count;
 	bool good = true;
 	size_t i, j;
 
 	pthread_mutex_lock(&run->gate);
-	for (i = 0; good && i < run->arguments.input_count; i++)
+	for (i = 0; good && i < count; i += step)
 		for (j = 0; good && j < run->arguments.common.threads; j++)
-			good = start_producer(run, i);
+			good = start_producer(run, i, i + step);
 	if (!good)
 		source_stop();
+	/* Of those that are there. None of them has come to it yet. */
+	if (run->thread_count > 0)
+		pthread_barrier_init(&run->barrier, NULL, (unsigned)run->thread_count);
 	atomic_store(&run->producing, run->thread_count);
 	pthread_mutex_unlock(&run->gate);
 	return good;
@@ -208,6 +217,8 @@ static void join_producers(struct run *run)
 
 	for (i = 0; i < run->thread_count; i++)
 		pthread_join(run->threads[i], NULL);
+	if (run->thread_count > 0)
+		pthread_barrier_destroy(&run->barrier);
 }
 
 /* The first signal ends the reading; from then on each has its default effect again. */

@@ -48,7 +48,7 @@ penstock --help
 ok help/names_the_commands '[ $rc -eq 0 ]' 'printed "penstock run"' 'printed "penstock config"'
 penstock run --help
 ok help/lists_every_option_of_run '[ $rc -eq 0 ]' \
-	'(for o in csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
+	'(for o in parallel csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
 penstock config
 cp out keys.conf
 ok config/prints_every_key '[ $rc -eq 0 ]' '[ "$(grep -c "^[a-z_]* = " out)" -ge 20 ]' \
@@ -279,11 +279,13 @@ for i in 1 2 3 4; do
 	seq 1 500 | sed "s/.*/INSERT INTO t VALUES($i * 1000 + &, $i);/" >"part$i.sql"
 done
 mkfifo f1 f2
-(sleep 0.3 && cat part1.sql >f1) &
+# The first input begins when all others have been run.
+(exec 9>f1 && eventually holds 'SELECT count(*) FROM t' 1500 && : >others_first; cat part1.sql >&9) &
 (sleep 0.1 && cat part2.sql >f2) &
-timeout 120 "$bin" run --json t.db f1 part3.sql - f2 <part4.sql >out 2>err
+timeout 120 "$bin" run --parallel --json t.db f1 part3.sql - f2 <part4.sql >out 2>err
 rc=$?
-ok inputs/files_fifos_and_standard_input_at_once '[ $rc -eq 0 ]' '[ ! -s err ]' 'holds "SELECT count(*) FROM t" 2000' \
+ok inputs/files_fifos_and_standard_input_in_parallel '[ $rc -eq 0 ]' '[ ! -s err ]' '[ -e others_first ]' \
+	'holds "SELECT count(*) FROM t" 2000' \
 	'[ "$(figure statements)" -eq 2000 ]' '[ "$(figure failures)" -eq 0 ]' '[ "$(figure committed)" -eq 2000 ]'
 ok json/is_an_object 'sqlite3 :memory: "SELECT json_valid(CAST(readfile('\''out'\'') AS TEXT))" | grep -qx 1' \
 	'[ "$(figure interrupted)" -eq 0 ]' '[ -z "$(figure failure)" ]' '[ -n "$(figure sqlite)" ]' \
@@ -296,6 +298,35 @@ fi
 ok inputs/order_of_each_file_is_kept \
 	'holds "SELECT count(*) FROM t x JOIN t y ON y.b = x.b AND y.a = x.a + 1 WHERE y.rowid < x.rowid" 0'
 
+
+# Inputs are run in the order of the command line, however late the first ones come.
+for first in fifo stdin; do
+	for second in file fifo; do
+		fresh
+		rows=part1.sql
+		if [ "$second" = fifo ]; then
+			rows=f2
+			cat part1.sql >f2 &
+		fi
+		if [ "$first" = fifo ]; then
+			(exec 9>f1 && sleep 0.3 && cat table.sql >&9) &
+			timeout 60 "$bin" run --json t.db f1 "$rows" part2.sql >out 2>err
+		else
+			(sleep 0.3 && cat table.sql) | timeout 60 "$bin" run --json t.db - "$rows" part2.sql >out 2>err
+		fi
+		rc=$?
+		ok "inputs/in_order_schema_from_${first}_data_from_$second" '[ $rc -eq 0 ]' '[ ! -s err ]' \
+			'[ "$(figure statements)" -eq 1001 ]' 'holds "SELECT count(*) FROM t WHERE b = 1 + (rowid > 500)" 1000'
+	done
+done
+fresh
+echo 'nonsense;' >fault.sql
+penstock run t.db table.sql fault.sql part1.sql fault.sql nothing.sql part2.sql
+ok inputs/in_order_past_a_failure '[ $rc -eq 1 ]' 'reports 2' '[ "$(grep -c "^fault.sql:1: " err)" -eq 2 ]' \
+	'holds "SELECT count(*) FROM t" 1000'
+
+fresh 'CREATE TABLE t(a UNIQUE, b)'
+for i in 1 2 3 4; do "$bin" run --quiet t.db "part$i.sql"; done
 penstock run --json t.db part2.sql part3.sql
 ok sql/each_failure_of_many_is_reported_once '[ $rc -eq 1 ]' 'reports 1000' '[ "$(sort -u err | wc -l)" -eq 1000 ]' \
 	'[ "$(figure failures)" -eq 1000 ]' 'holds "SELECT count(*) FROM t" 2000'
@@ -394,13 +425,21 @@ for threads in 1 4; do
 	ok "csv/thirty_thousand_records_by_$threads" '[ $rc -eq 0 ]' \
 		'holds "SELECT count(*), sum(a), sum(length(b)) FROM t" "30000|450015000|$(awk "BEGIN { for (i = 1; i <= 30000; i++) n += 3 + (i % 113 > 0 ? i % 113 : 0) + length(i); print n }")"'
 done
+# Nobody begins the second file while another thread still has records of the first. The small ring keeps it busy with them.
+seq 40001 45000 | sed 's/$/,x/' >more.csv
+for threads in 1 4; do
+	fresh 'CREATE TABLE t(a TEXT, b)'
+	penstock run --csv many.csv --csv more.csv --csv t.csv --threads "$threads" --sql "$insert" --set ring_slots=2 --json --ack none t.db
+	ok "csv/files_in_order_by_$threads" '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM t" 35001' \
+		'holds "SELECT count(*) FROM t WHERE (CAST(a AS INTEGER) < 40000) <> (rowid <= 30000)" 1' 'holds "SELECT max(rowid) FROM t WHERE a = 1" 35001'
+done
 mkfifo c1 c2
 fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
-{ cat many.csv && echo '30001,x' && echo '5,twice'; } >c1 &
-{ sleep 0.2 && seq 40001 45000 | sed 's/$/,"x"/'; } >c2 &
-echo '50001,50002' | timeout 120 "$bin" run --json --csv c1 --csv c2 --csv - --threads 3 --sql "$insert" t.db >out 2>err
+(exec 9>c1 && eventually holds 'SELECT count(*) FROM t' 5001 && : >others_too; cat many.csv >&9 && echo '30001,x' >&9 && echo '5,twice' >&9) &
+{ sleep 0.2 && cat more.csv; } >c2 &
+echo '50001,50002' | timeout 120 "$bin" run --parallel --json --csv c1 --csv c2 --csv - --threads 3 --sql "$insert" t.db >out 2>err
 rc=$?
-ok csv/fifos_and_standard_input_at_once '[ $rc -eq 1 ]' 'reports 1' '[ "$(figure statements)" -eq 35003 ]' \
+ok csv/fifos_and_standard_input_in_parallel '[ $rc -eq 1 ]' '[ -e others_too ]' 'reports 1' '[ "$(figure statements)" -eq 35003 ]' \
 	'holds "SELECT count(*) FROM t" 35002'
 {
 	printf '1,"'
@@ -448,6 +487,30 @@ finish
 ok signal/INT_in_the_midst_of_plenty '[ $rc -eq 0 ]' '[ "$(figure interrupted)" -eq 1 ]' \
 	'holds "SELECT count(*) FROM t" "$(figure committed)"'
 
+# One thread submits the rest of the first file into a small ring that nobody empties; the others have found its end.
+for threads in 1 4; do
+	fresh 'CREATE TABLE t(a, b)'
+	rm -f f9
+	mkfifo f9
+	exec 9<>f9
+	start run --json --csv f9 --csv t.csv --threads "$threads" --set ring_slots=2 --sql "$insert" t.db 9>&-
+	echo '0,x' >&9
+	eventually holds 'SELECT count(*) FROM t' 1
+	exec 8> >(exec sqlite3 -batch t.db >held 2>&1 9>&-)
+	echo "BEGIN IMMEDIATE; SELECT 'locked';" >&8
+	eventually grep -q locked held
+	head -n 100 more.csv >&9
+	exec 9>&-
+	sleep 0.3
+	kill -s INT "$pid"
+	eventually said SIGINT
+	exec 8>&-
+	finish
+	ok "signal/INT_between_files_of_${threads}_threads" '[ $rc -eq 0 ]' '[ "$(figure interrupted)" -eq 1 ]' \
+		'[ "$(figure statements)" -lt 101 ]' 'holds "SELECT count(*) FROM t" "$(figure statements)"' \
+		'holds "SELECT count(*) FROM t WHERE a = 1" 0'
+done
+
 # A drain that cannot end, since somebody else holds the lock, ends by the second signal. The first one must not come before the
 # statement has been read, which nobody sees: then the drain does end, and one more attempt gives it longer.
 for seconds in 0.3 1 5 30; do
@@ -493,7 +556,7 @@ limited() {
 		exec timeout 120 "$bin" "$@"
 	)
 }
-{ limited run --json t.db disk.sql idle 2>&1 >&3 | cat >err; } 3>&1 | cat >out
+{ limited run --parallel --json t.db disk.sql idle 2>&1 >&3 | cat >err; } 3>&1 | cat >out
 rc=$?
 exec 9>&-
 ok disk/the_engine_fails_and_says_so_once '[ $rc -eq 1 ]' '[ "$(grep -c "^penstock: the engine failed" err)" -eq 1 ]' \
