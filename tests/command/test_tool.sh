@@ -3,14 +3,13 @@
 #
 # test_tool.sh - the penstock command, as a user meets it
 #
-# PENSTOCK_BIN is the command under test; PENSTOCK_DATA may name a folder with chinook-rows.sql, else that test runs on
-# rows made here and says so. Prints TAP. What a database should hold is asked of the sqlite3 shell, and where it can be,
-# the expected content is what the shell itself makes of the same file.
+# PENSTOCK_BIN is the command under test. Prints TAP. What a database should hold is asked of the sqlite3 shell, and where
+# it can be, the expected content is what the shell itself makes of the same file.
 
 # Conditions are strings that `all` evaluates one by one, so that a failing test says which one does not hold.
 # shellcheck disable=SC2016,SC2034
 
-data=${PENSTOCK_DATA:+$(readlink -f "$PENSTOCK_DATA")}
+data=$(readlink -f "$(dirname "$0")/../data")
 # shellcheck source=tests/command/tap.sh
 . "$(dirname "$0")/tap.sh"
 
@@ -579,21 +578,6 @@ fi
 
 # ---- real input ----
 
-if [ -r "$data/chinook-rows.sql" ]; then
-	cp "$data/chinook-rows.sql" rows.sql
-	what=chinook
-else
-	echo "# no PENSTOCK_DATA with chinook-rows.sql: rows made here instead"
-	what=generated
-	awk 'BEGIN {
-		for (t = 0; t < 5; t++) {
-			printf "CREATE TABLE t%d(a INTEGER PRIMARY KEY, b TEXT, c REAL, d BLOB);\n", t
-			for (i = 0; i < 3000; i++)
-				printf "INSERT INTO t%d VALUES(%d,'\''it'\'''\''s; %d'\'',%f,x'\''%04x'\'');\n", t, i, i * 7, i / 3, i
-			printf "CREATE INDEX i%d ON t%d(b);\n", t, t
-		}
-	}' >rows.sql
-fi
-ok "rows/$what/same_as_the_shell" 'same_as_shell rows.sql' '[ $rc -eq 0 ]' '[ ! -s err ]' '[ "$(wc -l <theirs)" -gt 15000 ]'
+ok rows/chinook_is_the_same_as_the_shell 'same_as_shell "$data/chinook-rows.sql"' '[ $rc -eq 0 ]' '[ ! -s err ]' '[ "$(wc -l <theirs)" -gt 15000 ]'
 
 finished

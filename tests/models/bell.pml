@@ -143,7 +143,7 @@ inline ring_bell() {
 	fi
 }
 
-/* ps_members_deliver (writer/members.c), twice */
+/* ps_entries_deliver (writer/entries.c), twice */
 proctype writer()
 {
 	byte before, bits, i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The state machine from the outside: each verb in each state, with and without a busy writer, and what submissions come
- * to meanwhile (semantics.md, States and Outcomes).
+ * to meanwhile. core/state.h draws it; core/penstock.h says at each verb what it answers.
  */
 #include "tests/kit.h"
 
