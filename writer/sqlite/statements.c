@@ -111,6 +111,9 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 {
 	static const char *const settings[] = { "foreign_keys", "defer_foreign_keys", "temp_store" };
 
+	/* OR ROLLBACK has ended the batch's transaction: what the function wrote now would be committed, and then run again. */
+	if (statements->batched && sqlite3_get_autocommit(statements->connection))
+		return SQLITE_DENY;
 	if (changes_names(action))
 		statements->meddled |= PS_RENAMED;
 	switch (action) {
