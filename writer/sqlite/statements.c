@@ -111,9 +111,6 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 {
 	static const char *const settings[] = { "foreign_keys", "defer_foreign_keys", "temp_store" };
 
-	/* OR ROLLBACK has ended the batch's transaction: what the function wrote now would be committed, and then run again. */
-	if (statements->batched && sqlite3_get_autocommit(statements->connection))
-		return SQLITE_DENY;
 	if (changes_names(action))
 		statements->meddled |= PS_RENAMED;
 	switch (action) {
@@ -123,8 +120,9 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 	case SQLITE_INSERT:
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
+		/* Its OR ROLLBACK would end the batch, and what it and the statement write behind that would be committed at once. */
 		statements->meddled |= PS_WROTE;
-		return SQLITE_OK;
+		return keep_out_of_batch(statements);
 	case SQLITE_ATTACH:
 	case SQLITE_DETACH:
 		statements->meddled |= PS_SET;
