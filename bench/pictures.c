@@ -2,6 +2,7 @@
 #include "bench/pictures.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -548,11 +549,15 @@ static char *bench_run_gnuplot(const char *script)
 	snprintf(command, sizeof command, "exec gnuplot >/dev/fd/%d", fileno(output));
 	gnuplot = popen(command, "w");
 	if (gnuplot != NULL) {
+		/* One that fails may be gone before it has read everything; its status says so. */
+		void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+
 		fputs(script, gnuplot);
 		if (pclose(gnuplot) != 0 || getdelim(&text, &room, '\0', output) < 0) {
 			free(text);
 			text = NULL;
 		}
+		signal(SIGPIPE, before);
 	}
 	fclose(output);
 	return text;
