@@ -1,0 +1,165 @@
+#include "tests/equivalence/autocommit.h"
+
+#include <inttypes.h>
+#include <strings.h>
+
+#include "tests/equivalence/functions.h"
+#include "tests/equivalence/outcome.h"
+#include "tests/equivalence/sides.h"
+
+/* Whether changes() tells of it. */
+static bool is_dml(const char *sql)
+{
+	static const char *const words[] = { "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH" };
+	size_t i;
+
+	while (*sql == ' ' || *sql == ';' || *sql == '/')
+		sql = *sql == '/' ? strstr(sql, "*/") + 2 : sql + 1;
+	for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (strncasecmp(sql, words[i], strlen(words[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+sqlite3 *open_plain(const char *path)
+{
+	sqlite3 *connection;
+
+	cr_assert(sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK, "%s",
+	          path);
+	sqlite3_extended_result_codes(connection, 1);
+	return connection;
+}
+
+sqlite3 *open_reference(bool utf16)
+{
+	sqlite3 *connection = open_plain(side_path('r', "main.db"));
+
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	if (utf16)
+		sqlite3_exec(connection, "PRAGMA encoding=\"UTF-16le\"", NULL, NULL, NULL);
+	sqlite3_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF", NULL, NULL, NULL);
+	prepare_connection(connection, NULL);
+	return connection;
+}
+
+static void bind_plain(sqlite3_stmt *prepared, const struct statement *statement)
+{
+	size_t i;
+
+	for (i = 0; i < statement->value_count; i++) {
+		const penstock_value *value = &statement->values[i];
+		int at = (int)i + 1;
+
+		switch (value->type) {
+		case PENSTOCK_INTEGER:
+			sqlite3_bind_int64(prepared, at, value->as.integer);
+			break;
+		case PENSTOCK_FLOAT:
+			sqlite3_bind_double(prepared, at, value->as.real);
+			break;
+		case PENSTOCK_TEXT:
+			sqlite3_bind_text(prepared, at, value->as.data, (int)value->bytes, SQLITE_TRANSIENT);
+			break;
+		case PENSTOCK_BLOB:
+			sqlite3_bind_blob(prepared, at, value->as.data, (int)value->bytes, SQLITE_TRANSIENT);
+			break;
+		case PENSTOCK_NULL:
+			sqlite3_bind_null(prepared, at);
+			break;
+		}
+	}
+}
+
+void write_row(FILE *out, sqlite3_stmt *prepared)
+{
+	int i;
+
+	for (i = 0; i < sqlite3_column_count(prepared); i++) {
+		int type = sqlite3_column_type(prepared, i);
+		const void *data = type == SQLITE_TEXT   ? (const void *)sqlite3_column_text(prepared, i)
+		                   : type == SQLITE_BLOB ? sqlite3_column_blob(prepared, i)
+		                                         : NULL;
+
+		write_value(out, type, type == SQLITE_INTEGER ? sqlite3_column_int64(prepared, i) : 0,
+		            type == SQLITE_FLOAT ? sqlite3_column_double(prepared, i) : 0, data,
+		            data != NULL ? (size_t)sqlite3_column_bytes(prepared, i) : 0);
+	}
+}
+
+/* Steps to the end; the rows go to *rows as text. */
+static int run_plain(sqlite3_stmt *prepared, char **rows, const struct statement *statement)
+{
+	size_t bytes;
+	FILE *out = open_memstream(rows, &bytes), *lines;
+	char *row_text;
+	size_t row_bytes;
+	int rc, i;
+
+	lines = open_memstream(&row_text, &row_bytes);
+	while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
+		fprintf(lines, " |");
+		write_row(lines, prepared);
+	}
+	fclose(lines);
+	/* The names behind the steps: a schema change may have renamed them. */
+	if (statement->expected != LOOSE) {
+		for (i = 0; i < sqlite3_column_count(prepared); i++)
+			fprintf(out, " [%s]", sqlite3_column_name(prepared, i));
+		fputs(row_text, out);
+	}
+	free(row_text);
+	fclose(out);
+	return rc;
+}
+
+/* What the statement comes to in autocommit, as text_of_result writes it. */
+char *reference_outcome(sqlite3 *connection, const struct statement *statement)
+{
+	char *text, *rows = NULL, *sql;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+	sqlite3_stmt *prepared = NULL;
+	size_t sql_bytes;
+	int64_t changes = 0;
+	bool counts;
+	int rc = SQLITE_OK;
+
+	sqlite3_set_last_insert_rowid(connection, 0);
+	sql = text_for(statement, 'r', &sql_bytes);
+	if (statement->expected == REFUSED || statement->expected == NO_SINGLE) {
+		write_failure(out, statement, statement->expected == REFUSED ? SQLITE_AUTH : SQLITE_ERROR, "its own");
+	} else if (statement->expected == WRONG_COUNT && is_dml(sql) == false && strncasecmp(sql, "PRAGMA", 6) == 0) {
+		/* Preparing a pragma would act. */
+		write_failure(out, statement, SQLITE_RANGE, "its own");
+	} else if ((rc = sqlite3_prepare_v2(connection, sql, (int)sql_bytes, &prepared, NULL)) != SQLITE_OK) {
+		write_failure(out, statement, sqlite3_extended_errcode(connection), sqlite3_errmsg(connection));
+	} else if (statement->expected == WRONG_COUNT) {
+		write_failure(out, statement, SQLITE_RANGE, "its own");
+	} else {
+		bind_plain(prepared, statement);
+		rc = run_plain(prepared, &rows, statement);
+		if (rc == SQLITE_DONE) {
+			fprintf(out, "OK");
+		} else {
+			write_failure(out, statement, sqlite3_extended_errcode(connection), sqlite3_errmsg(connection));
+			free(rows);
+			rows = NULL;
+		}
+		counts = is_dml(sql) && !sqlite3_stmt_readonly(prepared);
+		sqlite3_finalize(prepared);
+		prepared = NULL;
+		if (counts)
+			changes = sqlite3_changes64(connection);
+	}
+	sqlite3_finalize(prepared);
+	fprintf(out, " changes=%" PRId64 " rowid=%" PRId64, changes, (int64_t)sqlite3_last_insert_rowid(connection));
+	if (rows != NULL)
+		fputs(rows, out);
+	free(rows);
+	free(sql);
+	fclose(out);
+	return text;
+}

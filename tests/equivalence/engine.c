@@ -1,0 +1,147 @@
+#include "tests/equivalence/engine.h"
+
+#include <pthread.h>
+
+#include "tests/equivalence/functions.h"
+#include "tests/equivalence/outcome.h"
+#include "tests/equivalence/sides.h"
+
+#define PRODUCERS 3
+
+struct producer {
+	pthread_t thread;
+	penstock *db;
+	struct passage *passages;
+	size_t count;
+};
+
+static void take_result(struct passage *passage, const penstock_result *result)
+{
+	__atomic_add_fetch(&passage->outcomes, 1, __ATOMIC_RELAXED);
+	if (passage->outcome == NULL)
+		passage->outcome = text_of_result(passage->statement, result);
+	passage->ticket = result->ticket;
+}
+
+static void completed(void *arg, const penstock_result *result)
+{
+	take_result(arg, result);
+}
+
+static void failed_unheard(void *arg, const penstock_result *result)
+{
+	(void)arg;
+	take_result(result->arg, result);
+}
+
+static void submit(penstock *db, struct passage *passage)
+{
+	const struct statement *statement = passage->statement;
+	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_statement *registered;
+	size_t bytes;
+	char *sql = text_for(statement, 'p', &bytes);
+	int status;
+
+	submission.values = statement->values;
+	submission.value_count = statement->value_count;
+	submission.flags = statement->flags;
+	submission.ack = statement->ack;
+	submission.arg = passage;
+	if (statement->registered) {
+		status = penstock_statement_register(db, sql, (int64_t)bytes, &registered);
+		cr_assert(status == PENSTOCK_OK, "%s", penstock_error_message());
+		submission.statement = registered;
+	} else {
+		submission.sql = sql;
+		submission.sql_bytes = (int64_t)bytes;
+	}
+	if (statement->listener == BY_CALLBACK)
+		submission.on_complete = completed;
+	status = penstock_submit(db, &submission, PENSTOCK_FOREVER, statement->listener == BY_HANDLE ? &passage->handle : NULL);
+	cr_assert(status == PENSTOCK_OK, "%s: %s", sql, penstock_error_message());
+	free(sql);
+}
+
+static void *produce(void *arg)
+{
+	struct producer *producer = arg;
+	size_t i;
+
+	for (i = 0; i < producer->count; i++)
+		submit(producer->db, &producer->passages[i]);
+	return NULL;
+}
+
+static penstock *open_engine(const struct setup *setup, size_t count)
+{
+	const penstock_pragma utf16 = { "encoding", "UTF16le" };
+	penstock_config config;
+	penstock *db;
+
+	penstock_config_init(&config);
+	config.autostart = 0;
+	config.ring_slots = setup->way == QUEUED ? (int64_t)count + 2 : setup->way == LIVE ? 16 : 64;
+	config.ring_bytes = 1 << 30;
+	config.batch_max = setup->batch_max;
+	config.batch_usec = 0;
+	config.batch_bytes = 1 << 28;
+	config.statement_cache = setup->statement_cache;
+	config.synchronous = setup->synchronous;
+	config.wal_bytes_max = 65536 * 4;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 1000;
+	config.connect_hook = prepare_connection;
+	config.on_error = failed_unheard;
+	if (setup->result_bytes_max != 0)
+		config.result_bytes_max = setup->result_bytes_max;
+	if (setup->utf16) {
+		config.pragmas = &utf16;
+		config.pragma_count = 1;
+	}
+	cr_assert(penstock_open(side_path('p', "main.db"), &config, &db) == PENSTOCK_OK, "%s", penstock_error_message());
+	return db;
+}
+
+/* Runs all of them and fills in outcomes and tickets; the passages are then in ticket order. */
+void run_penstock(const struct setup *setup, struct passage *passages, size_t count, penstock_counters *counters)
+{
+	struct producer producers[PRODUCERS] = { 0 };
+	size_t producer_count = setup->way == SEVERAL ? PRODUCERS : 1, i, from = 0;
+	penstock *db = open_engine(setup, count);
+
+	if (setup->way != QUEUED)
+		cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	if (setup->way == SEVERAL) {
+		/* The tables first: alone, and in order. */
+		for (; from < setup->tables && from < count; from++)
+			submit(db, &passages[from]);
+		for (i = 0; i < producer_count; i++) {
+			size_t share = (count - from) / producer_count;
+
+			producers[i].db = db;
+			producers[i].passages = passages + from + i * share;
+			producers[i].count = i + 1 < producer_count ? share : count - from - i * share;
+			pthread_create(&producers[i].thread, NULL, produce, &producers[i]);
+		}
+		for (i = 0; i < producer_count; i++)
+			pthread_join(producers[i].thread, NULL);
+	} else {
+		for (i = 0; i < count; i++)
+			submit(db, &passages[i]);
+		if (setup->way == QUEUED)
+			cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	}
+	cr_assert(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	for (i = 0; i < count; i++) {
+		if (passages[i].statement->listener == BY_HANDLE) {
+			penstock_handle_wait(passages[i].handle, PENSTOCK_FOREVER);
+			take_result(&passages[i], penstock_handle_result(passages[i].handle));
+			cr_assert(passages[i].ticket == penstock_handle_ticket(passages[i].handle), "tickets differ");
+			penstock_handle_release(passages[i].handle);
+		}
+	}
+	counters->struct_size = sizeof *counters;
+	cr_assert(penstock_counters_read(db, counters) == PENSTOCK_OK, "%s", penstock_error_message());
+	cr_assert(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+}

@@ -1,0 +1,197 @@
+#include "tests/equivalence/oracle.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "tests/equivalence/autocommit.h"
+#include "tests/equivalence/sides.h"
+
+#define HANG_SECONDS 600
+
+void watch(unsigned more_seconds)
+{
+	const char *seconds = getenv("PENSTOCK_HANG");
+
+	alarm((seconds != NULL ? (unsigned)atoi(seconds) : HANG_SECONDS) + more_seconds);
+}
+
+static void dump_query(FILE *out, sqlite3 *connection, const char *sql)
+{
+	sqlite3_stmt *prepared;
+
+	fprintf(out, "%s\n", sql);
+	if (sqlite3_prepare_v2(connection, sql, -1, &prepared, NULL) != SQLITE_OK) {
+		fprintf(out, "  %s\n", sqlite3_errmsg(connection));
+		return;
+	}
+	while (sqlite3_step(prepared) == SQLITE_ROW) {
+		fprintf(out, " ");
+		write_row(out, prepared);
+		fprintf(out, "\n");
+	}
+	sqlite3_finalize(prepared);
+}
+
+static char *dump_file(char side, const char *name)
+{
+	static const char *const questions[] = {
+		"PRAGMA encoding",       "PRAGMA user_version",    "PRAGMA application_id",
+		"PRAGMA schema_version", "PRAGMA page_count",      "PRAGMA freelist_count",
+		"PRAGMA journal_mode",   "PRAGMA integrity_check", "PRAGMA foreign_key_check"
+	};
+	sqlite3 *connection = open_plain(side_path(side, name));
+	sqlite3_stmt *tables;
+	char *text, sql[300];
+	size_t bytes, i;
+	FILE *out = open_memstream(&text, &bytes);
+
+	for (i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+		/* An attached file gets its first page from any transaction. */
+		if (strcmp(name, "main.db") == 0 || strcmp(questions[i], "PRAGMA page_count") != 0)
+			dump_query(out, connection, questions[i]);
+	}
+	dump_query(out, connection, "SELECT rowid,* FROM sqlite_schema");
+	sqlite3_prepare_v2(
+		connection,
+		"SELECT l.name,l.wr FROM sqlite_schema s JOIN pragma_table_list l ON l.name=s.name AND l.schema='main' "
+		"WHERE s.type='table' AND l.type IN('table','shadow')",
+		-1, &tables, NULL);
+	while (sqlite3_step(tables) == SQLITE_ROW) {
+		snprintf(sql, sizeof sql, "SELECT %s* FROM \"%s\"", sqlite3_column_int(tables, 1) ? "" : "rowid,",
+		         (const char *)sqlite3_column_text(tables, 0));
+		dump_query(out, connection, sql);
+	}
+	sqlite3_finalize(tables);
+	fclose(out);
+	sqlite3_close(connection);
+	return text;
+}
+
+static int by_ticket(const void *left, const void *right)
+{
+	const struct passage *a = left, *b = right;
+
+	return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
+}
+
+/* The lines from the first that differs to the end of its part (parts begin with a question, rows with a blank). */
+static void write_part(FILE *out, const char *text, size_t from)
+{
+	unsigned lines = 0;
+
+	for (; text[from] != '\0' && lines < 20; from++) {
+		fputc(text[from], out);
+		if (text[from] == '\n') {
+			lines++;
+			if (text[from + 1] != ' ')
+				break;
+		}
+	}
+}
+
+static char *difference_of_texts(const char *name, const char *ours, const char *theirs)
+{
+	size_t same = 0, heading;
+	char *text;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	while (ours[same] == theirs[same] && ours[same] != '\0')
+		same++;
+	while (same > 0 && ours[same - 1] != '\n')
+		same--;
+	for (heading = same; heading > 0 && !(ours[heading - 1] == '\n' && ours[heading] != ' '); heading--)
+		;
+	fprintf(out, "%s: %.*s\n  Penstock\n", name, (int)strcspn(ours + heading, "\n"), ours + heading);
+	write_part(out, ours, same);
+	fprintf(out, "  autocommit\n");
+	write_part(out, theirs, same);
+	fclose(out);
+	return text;
+}
+
+/* NULL, or how they differ. */
+static char *compare_outcome(const struct passage *passage, const char *reference, size_t index)
+{
+	const struct statement *statement = passage->statement;
+	bool ok = strncmp(reference, "OK", 2) == 0;
+	unsigned wanted = statement->listener != BY_NOBODY ? 1 : ok ? 0 : 1;
+	const char *got = passage->outcome != NULL ? passage->outcome : "(nothing)";
+	char *text;
+	size_t bytes;
+	FILE *out;
+
+	if (passage->outcomes == wanted && (wanted == 0 || strcmp(got, reference) == 0))
+		return NULL;
+	out = open_memstream(&text, &bytes);
+	fprintf(out, "statement %zu: ", index);
+	print_statement(out, statement);
+	fprintf(out, "\n  Penstock   %.1500s (%u outcomes)\n  autocommit %.1500s\n", got, passage->outcomes, reference);
+	fclose(out);
+	return text;
+}
+
+static char *compare_files(const char *name)
+{
+	char *ours, *theirs, *difference = NULL;
+
+	if (access(side_path('p', name), F_OK) != 0 && access(side_path('r', name), F_OK) != 0)
+		return NULL;
+	ours = dump_file('p', name);
+	theirs = dump_file('r', name);
+	if (strcmp(ours, theirs) != 0)
+		difference = difference_of_texts(name, ours, theirs);
+	free(ours);
+	free(theirs);
+	return difference;
+}
+
+static void check_counters(const penstock_counters *counters, size_t count)
+{
+	cr_assert(counters->accepted == count, "accepted");
+	cr_assert(counters->accepted == counters->committed + counters->failed + counters->unknown + counters->shutdown +
+	                                        counters->queue_depth,
+	          "the counters do not add up");
+	cr_assert(counters->unknown == 0 && counters->shutdown == 0, "unknown or shutdown");
+}
+
+/* Runs the list both ways. NULL when nobody can see the batching. */
+char *difference(const struct setup *setup, const struct list *list, penstock_counters *counters)
+{
+	struct passage *passages = calloc(list->count, sizeof *passages);
+	sqlite3 *reference;
+	char *found = NULL;
+	size_t i;
+
+	clear_side('p');
+	clear_side('r');
+	for (i = 0; i < list->count; i++) {
+		passages[i].statement = list->at[i];
+		passages[i].ticket = i;
+	}
+	run_penstock(setup, passages, list->count, counters);
+	if (setup->way == SEVERAL)
+		qsort(passages, list->count, sizeof *passages, by_ticket);
+	for (i = 0; i < list->count; i++) {
+		if (setup->way == SEVERAL)
+			list->at[i] = (struct statement *)passages[i].statement;
+	}
+	reference = open_reference(setup->utf16);
+	for (i = 0; i < list->count; i++) {
+		char *outcome = reference_outcome(reference, passages[i].statement);
+
+		if (found == NULL)
+			found = compare_outcome(&passages[i], outcome, i);
+		free(outcome);
+		free(passages[i].outcome);
+	}
+	cr_assert(sqlite3_close(reference) == SQLITE_OK, "the reference is busy");
+	free(passages);
+	if (found == NULL)
+		found = compare_files("main.db");
+	if (found == NULL)
+		found = compare_files("other.db");
+	if (found == NULL)
+		check_counters(counters, list->count);
+	return found;
+}

@@ -1,0 +1,96 @@
+#include "tests/equivalence/statements.h"
+
+#include <inttypes.h>
+
+void *copy_of(const void *data, size_t bytes)
+{
+	char *copy = malloc(bytes + 1);
+
+	memcpy(copy, data, bytes);
+	copy[bytes] = '\0';
+	return copy;
+}
+
+void append(struct list *list, struct statement *statement)
+{
+	if (list->count == list->capacity) {
+		list->capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+		list->at = realloc(list->at, list->capacity * sizeof list->at[0]);
+	}
+	list->at[list->count++] = statement;
+}
+
+void free_list(struct list *list)
+{
+	size_t i, j;
+
+	for (i = 0; i < list->count; i++) {
+		for (j = 0; j < list->at[i]->value_count; j++) {
+			if (list->at[i]->values[j].type == PENSTOCK_TEXT || list->at[i]->values[j].type == PENSTOCK_BLOB)
+				free((void *)list->at[i]->values[j].as.data);
+		}
+		free(list->at[i]->sql);
+		free(list->at[i]);
+	}
+	free(list->at);
+	*list = (struct list){ 0 };
+}
+
+struct statement *plain_statement(const char *sql, enum expected expected)
+{
+	struct statement *statement = calloc(1, sizeof *statement);
+
+	statement->sql = strdup(sql);
+	statement->bytes = strlen(sql);
+	statement->expected = expected;
+	return statement;
+}
+
+/* Whether changes() tells of it. */
+void write_value(FILE *out, int type, int64_t integer, double real, const void *data, size_t bytes)
+{
+	const unsigned char *at = data;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	size_t i;
+
+	switch (type) {
+	case SQLITE_INTEGER:
+		fprintf(out, " i%" PRId64, integer);
+		break;
+	case SQLITE_FLOAT:
+		fprintf(out, " f%.17g", real);
+		break;
+	case SQLITE_NULL:
+		fprintf(out, " null");
+		break;
+	default:
+		fprintf(out, " %c%zu:", type == SQLITE_TEXT ? 't' : 'b', bytes);
+		for (i = 0; i < bytes; i++) {
+			hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+			if (bytes > 300)
+				continue;
+			if (at[i] >= ' ' && at[i] < 127)
+				fputc(at[i], out);
+			else
+				fprintf(out, "\\x%02x", at[i]);
+		}
+		if (bytes > 300)
+			fprintf(out, "#%" PRIx64, hash);
+		break;
+	}
+}
+
+void print_statement(FILE *out, const struct statement *statement)
+{
+	size_t i;
+
+	fprintf(out, "%.300s", statement->sql);
+	for (i = 0; i < statement->value_count; i++)
+		write_value(out, statement->values[i].type, statement->values[i].as.integer, statement->values[i].as.real,
+		            statement->values[i].as.data, statement->values[i].bytes);
+	fprintf(out, "%s%s%s%s", statement->registered ? " (registered)" : "", statement->flags != 0 ? " (run alone)" : "",
+	        statement->listener == BY_CALLBACK ? " (callback)"
+	        : statement->listener == BY_NOBODY ? " (nobody)"
+	                                           : "",
+	        statement->ack == PENSTOCK_ACK_DURABLE ? " (durable)" : "");
+}

@@ -1,0 +1,77 @@
+#include "tests/equivalence/traps.h"
+
+#include "tests/equivalence/shrink.h"
+
+TestSuite(trap, .fini = harness_end);
+TestSuite(fused, .fini = harness_end);
+
+/*
+ * Eight of a registered insert that nobody listens to: the first value counts from 1, each further one is one more. Ragged: the
+ * last two lack a value, as do the third and the fourth.
+ */
+static void append_eight(struct list *list, const char *text, bool ragged)
+{
+	size_t i, j;
+
+	for (i = 0; i < 8; i++) {
+		struct statement *statement = plain_statement(text, AS_SQLITE);
+		size_t parameters = 0;
+
+		for (j = 0; text[j] != '\0'; j++)
+			parameters += text[j] == '?';
+		statement->registered = true;
+		statement->listener = BY_NOBODY;
+		for (j = 0; j < parameters; j++)
+			statement->values[j] = penstock_int64((int64_t)(1 + i + j));
+		statement->value_count = parameters;
+		if (ragged && i % 4 >= 2) {
+			statement->expected = WRONG_COUNT;
+			statement->value_count--;
+		}
+		append(list, statement);
+	}
+}
+
+/* What the texts come to, queued as one run; each is also tried with other submissions' settings by the random rounds. */
+uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
+{
+	struct list list = { 0 };
+	penstock_counters counters;
+	char *found;
+	size_t i;
+
+	watch(0);
+	for (i = 0; texts[i] != NULL; i++) {
+		/* A word before the text says what is expected. */
+		if (strncmp(texts[i], "eight:", 6) == 0) {
+			append_eight(&list, texts[i] + 6, false);
+			continue;
+		}
+		if (strncmp(texts[i], "ragged:", 7) == 0) {
+			append_eight(&list, texts[i] + 7, true);
+			continue;
+		}
+		if (strncmp(texts[i], "refused:", 8) == 0)
+			append(&list, plain_statement(texts[i] + 8, REFUSED));
+		else if (strncmp(texts[i], "single:", 7) == 0)
+			append(&list, plain_statement(texts[i] + 7, NO_SINGLE));
+		else if (strncmp(texts[i], "count:", 6) == 0)
+			append(&list, plain_statement(texts[i] + 6, WRONG_COUNT));
+		else if (strncmp(texts[i], "loose:", 6) == 0)
+			append(&list, plain_statement(texts[i] + 6, LOOSE));
+		else if (strncmp(texts[i], "alone:", 6) == 0)
+			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)),
+				list.at[list.count - 1]->flags = PENSTOCK_RUN_ALONE;
+		else
+			append(&list, plain_statement(texts[i], AS_SQLITE));
+		if (list.at[list.count - 1]->expected == WRONG_COUNT) {
+			list.at[list.count - 1]->value_count = 1;
+			list.at[list.count - 1]->values[0] = penstock_int64(1);
+		}
+	}
+	found = difference(setup, &list, &counters);
+	if (found != NULL)
+		fail_with_list(setup, &list, found, 0);
+	free_list(&list);
+	return counters.fused;
+}

@@ -1,0 +1,77 @@
+/*
+ * traps_foreign_keys.c - keys that are checked at the end of a transaction
+ *
+ * In autocommit that is the end of the statement. In a batch a later statement could cure a violation, or hide it.
+ */
+#include "tests/equivalence/traps.h"
+
+Test(trap, a_deferred_violation_fails_though_a_later_statement_cures_it)
+{
+	EXPECT_EQUAL(FAMILY, "INSERT INTO child VALUES(1,7)", "INSERT INTO parent VALUES(7)", "INSERT INTO child VALUES(2,7)",
+	             "DELETE FROM parent WHERE id=7", "INSERT INTO parent VALUES(8)", "UPDATE child SET p=9 WHERE id=2",
+	             "INSERT INTO parent VALUES(9)", "INSERT OR REPLACE INTO child VALUES(2,55)",
+	             "INSERT INTO parent VALUES(55)", "SELECT * FROM child");
+}
+
+Test(trap, or_fail_keeps_no_rows_with_a_deferred_violation)
+{
+	EXPECT_EQUAL(FAMILY, "INSERT INTO parent VALUES(1)", "INSERT OR FAIL INTO child VALUES(1,7),(1,7)",
+	             "INSERT INTO parent VALUES(7)", "SELECT * FROM child");
+}
+
+Test(trap, raise_fail_keeps_no_rows_with_a_deferred_violation)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TRIGGER r AFTER INSERT ON child WHEN new.id=3 BEGIN SELECT RAISE(FAIL,'no three'); END",
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,7),(3,1)", "INSERT INTO parent VALUES(7)",
+	             "SELECT * FROM child");
+}
+
+Test(trap, an_immediate_violation_fails_alone)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) ON DELETE CASCADE)",
+	             "INSERT INTO child VALUES(1,1)", "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1),(2,3)",
+	             "INSERT INTO child VALUES(1,1)", "DELETE FROM parent", "SELECT * FROM child");
+}
+
+Test(trap, dropping_a_parent_fails_alone)
+{
+	EXPECT_EQUAL(FAMILY, "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1)", "DROP TABLE parent",
+	             "INSERT INTO parent VALUES(2)", "CREATE TABLE parent(id INTEGER PRIMARY KEY)", "SELECT * FROM parent");
+}
+
+/* It lasts for the transaction that follows, which is one statement. */
+Test(trap, defer_foreign_keys_lasts_for_one_statement)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) ON DELETE RESTRICT)",
+	             "CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END",
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1)", "PRAGMA defer_foreign_keys=ON",
+	             "INSERT INTO parent VALUES(2)", "DELETE FROM parent WHERE id=1", "INSERT INTO parent VALUES(3)",
+	             "SELECT * FROM parent");
+}
+
+Test(trap, defer_foreign_keys_outlasts_a_pragma)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))", "PRAGMA defer_foreign_keys=ON", "PRAGMA foreign_keys",
+	             "INSERT INTO now VALUES(5) RETURNING p", "INSERT INTO now VALUES(6) RETURNING p", "SELECT * FROM now");
+}
+
+/* What was prepared under it must not be kept: the actions of foreign keys are compiled in. */
+Test(trap, defer_foreign_keys_is_not_remembered)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) ON DELETE RESTRICT)",
+	             "CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END",
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1)", "PRAGMA defer_foreign_keys=ON",
+	             "DELETE FROM parent WHERE id=1", "PRAGMA user_version", "DELETE FROM parent WHERE id=1");
+}
+
+Test(trap, defer_foreign_keys_survives_a_replay)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent(id) ON DELETE RESTRICT)",
+	             "CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END",
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1)", "PRAGMA defer_foreign_keys=ON",
+	             "DELETE FROM parent WHERE id=1", "INSERT OR ROLLBACK INTO parent VALUES(1)", "SELECT * FROM parent");
+}
