@@ -6,6 +6,7 @@
 #include "tests/equivalence/functions.h"
 #include "tests/equivalence/outcome.h"
 #include "tests/equivalence/sides.h"
+#include "tests/kit.h"
 
 /* Whether changes() tells of it. */
 static bool is_dml(const char *sql)
@@ -26,22 +27,26 @@ sqlite3 *open_plain(const char *path)
 {
 	sqlite3 *connection;
 
-	cr_assert(sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK, "%s",
-	          path);
+	check(sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK, "%s", path);
 	sqlite3_extended_result_codes(connection, 1);
 	return connection;
 }
 
-sqlite3 *open_reference(bool utf16)
+sqlite3 *open_reference(const struct setup *setup)
 {
 	sqlite3 *connection = open_plain(side_path('r', "main.db"));
+	size_t i;
 
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	if (utf16)
-		sqlite3_exec(connection, "PRAGMA encoding=\"UTF-16le\"", NULL, NULL, NULL);
+	for (i = 0; i < setup->pragma_count; i++) {
+		char *pragma = sqlite3_mprintf("PRAGMA %s=%Q", setup->pragmas[i].name, setup->pragmas[i].value);
+
+		sqlite3_exec(connection, pragma, NULL, NULL, NULL);
+		sqlite3_free(pragma);
+	}
 	sqlite3_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF", NULL, NULL, NULL);
-	prepare_connection(connection, NULL);
+	prepare_connection(connection, (void *)setup->kinds);
 	return connection;
 }
 

@@ -8,11 +8,11 @@
 #ifndef PENSTOCK_EQUIVALENCE_AUTOCOMMIT_H
 #define PENSTOCK_EQUIVALENCE_AUTOCOMMIT_H
 
-#include "tests/equivalence/statements.h"
+#include "tests/equivalence/engine.h"
 
 /* A bare connection. */
 sqlite3 *open_plain(const char *path);
-sqlite3 *open_reference(bool utf16);
+sqlite3 *open_reference(const struct setup *setup);
 /* What the statement comes to, as text_of_result writes it; the caller frees it. */
 char *reference_outcome(sqlite3 *connection, const struct statement *statement);
 /* The row that it stands at. */

@@ -5,22 +5,23 @@
 #include "tests/equivalence/functions.h"
 #include "tests/equivalence/outcome.h"
 #include "tests/equivalence/sides.h"
+#include "tests/kit.h"
 
 #define PRODUCERS 3
 
 struct producer {
 	pthread_t thread;
 	penstock *db;
-	struct passage *passages;
+	struct pending *pending;
 	size_t count;
 };
 
-static void take_result(struct passage *passage, const penstock_result *result)
+static void take_result(struct pending *pending, const penstock_result *result)
 {
-	__atomic_add_fetch(&passage->outcomes, 1, __ATOMIC_RELAXED);
-	if (passage->outcome == NULL)
-		passage->outcome = text_of_result(passage->statement, result);
-	passage->ticket = result->ticket;
+	__atomic_add_fetch(&pending->outcomes, 1, __ATOMIC_RELAXED);
+	if (pending->outcome == NULL)
+		pending->outcome = text_of_result(pending->statement, result);
+	pending->ticket = result->ticket;
 }
 
 static void completed(void *arg, const penstock_result *result)
@@ -34,9 +35,9 @@ static void failed_unheard(void *arg, const penstock_result *result)
 	take_result(result->arg, result);
 }
 
-static void submit(penstock *db, struct passage *passage)
+static void submit(penstock *db, struct pending *pending)
 {
-	const struct statement *statement = passage->statement;
+	const struct statement *statement = pending->statement;
 	penstock_submission submission = { .struct_size = sizeof submission };
 	penstock_statement *registered;
 	size_t bytes;
@@ -47,10 +48,10 @@ static void submit(penstock *db, struct passage *passage)
 	submission.value_count = statement->value_count;
 	submission.flags = statement->flags;
 	submission.ack = statement->ack;
-	submission.arg = passage;
+	submission.arg = pending;
 	if (statement->registered) {
 		status = penstock_statement_register(db, sql, (int64_t)bytes, &registered);
-		cr_assert(status == PENSTOCK_OK, "%s", penstock_error_message());
+		expect(status, PENSTOCK_OK);
 		submission.statement = registered;
 	} else {
 		submission.sql = sql;
@@ -58,8 +59,8 @@ static void submit(penstock *db, struct passage *passage)
 	}
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;
-	status = penstock_submit(db, &submission, PENSTOCK_FOREVER, statement->listener == BY_HANDLE ? &passage->handle : NULL);
-	cr_assert(status == PENSTOCK_OK, "%s: %s", sql, penstock_error_message());
+	status = penstock_submit(db, &submission, PENSTOCK_FOREVER, statement->listener == BY_HANDLE ? &pending->handle : NULL);
+	check(status == PENSTOCK_OK, "%s: %s", sql, penstock_error_message());
 	free(sql);
 }
 
@@ -69,13 +70,12 @@ static void *produce(void *arg)
 	size_t i;
 
 	for (i = 0; i < producer->count; i++)
-		submit(producer->db, &producer->passages[i]);
+		submit(producer->db, &producer->pending[i]);
 	return NULL;
 }
 
 static penstock *open_engine(const struct setup *setup, size_t count)
 {
-	const penstock_pragma utf16 = { "encoding", "UTF16le" };
 	penstock_config config;
 	penstock *db;
 
@@ -92,35 +92,34 @@ static penstock *open_engine(const struct setup *setup, size_t count)
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 1000;
 	config.connect_hook = prepare_connection;
+	config.connect_arg = (void *)setup->kinds;
 	config.on_error = failed_unheard;
 	if (setup->result_bytes_max != 0)
 		config.result_bytes_max = setup->result_bytes_max;
-	if (setup->utf16) {
-		config.pragmas = &utf16;
-		config.pragma_count = 1;
-	}
-	cr_assert(penstock_open(side_path('p', "main.db"), &config, &db) == PENSTOCK_OK, "%s", penstock_error_message());
+	config.pragmas = setup->pragmas;
+	config.pragma_count = setup->pragma_count;
+	expect(penstock_open(side_path('p', "main.db"), &config, &db), PENSTOCK_OK);
 	return db;
 }
 
-/* Runs all of them and fills in outcomes and tickets; the passages are then in ticket order. */
-void run_penstock(const struct setup *setup, struct passage *passages, size_t count, penstock_counters *counters)
+/* Runs all of them and fills in outcomes and tickets. */
+void run_penstock(const struct setup *setup, struct pending *pending, size_t count, penstock_counters *counters)
 {
 	struct producer producers[PRODUCERS] = { 0 };
 	size_t producer_count = setup->way == SEVERAL ? PRODUCERS : 1, i, from = 0;
 	penstock *db = open_engine(setup, count);
 
 	if (setup->way != QUEUED)
-		cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	if (setup->way == SEVERAL) {
 		/* The tables first: alone, and in order. */
 		for (; from < setup->tables && from < count; from++)
-			submit(db, &passages[from]);
+			submit(db, &pending[from]);
 		for (i = 0; i < producer_count; i++) {
 			size_t share = (count - from) / producer_count;
 
 			producers[i].db = db;
-			producers[i].passages = passages + from + i * share;
+			producers[i].pending = pending + from + i * share;
 			producers[i].count = i + 1 < producer_count ? share : count - from - i * share;
 			pthread_create(&producers[i].thread, NULL, produce, &producers[i]);
 		}
@@ -128,20 +127,20 @@ void run_penstock(const struct setup *setup, struct passage *passages, size_t co
 			pthread_join(producers[i].thread, NULL);
 	} else {
 		for (i = 0; i < count; i++)
-			submit(db, &passages[i]);
+			submit(db, &pending[i]);
 		if (setup->way == QUEUED)
-			cr_assert(penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	}
-	cr_assert(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	for (i = 0; i < count; i++) {
-		if (passages[i].statement->listener == BY_HANDLE) {
-			penstock_handle_wait(passages[i].handle, PENSTOCK_FOREVER);
-			take_result(&passages[i], penstock_handle_result(passages[i].handle));
-			cr_assert(passages[i].ticket == penstock_handle_ticket(passages[i].handle), "tickets differ");
-			penstock_handle_release(passages[i].handle);
+		if (pending[i].statement->listener == BY_HANDLE) {
+			penstock_handle_wait(pending[i].handle, PENSTOCK_FOREVER);
+			take_result(&pending[i], penstock_handle_result(pending[i].handle));
+			check(pending[i].ticket == penstock_handle_ticket(pending[i].handle), "tickets differ");
+			penstock_handle_release(pending[i].handle);
 		}
 	}
 	counters->struct_size = sizeof *counters;
-	cr_assert(penstock_counters_read(db, counters) == PENSTOCK_OK, "%s", penstock_error_message());
-	cr_assert(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "%s", penstock_error_message());
+	expect(penstock_counters_read(db, counters), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }

@@ -7,7 +7,7 @@
 #ifndef PENSTOCK_EQUIVALENCE_ENGINE_H
 #define PENSTOCK_EQUIVALENCE_ENGINE_H
 
-#include "tests/equivalence/statements.h"
+#include "tests/equivalence/kinds.h"
 
 enum way { QUEUED, LIVE, SEVERAL };
 
@@ -16,13 +16,15 @@ struct setup {
 	int64_t batch_max;
 	int64_t statement_cache;
 	int64_t synchronous;
-	int64_t result_bytes_max; /* 0: the default */
-	bool utf16;
-	size_t tables; /* so many statements go in before several producers begin */
+	int64_t result_bytes_max;           /* 0: the default */
+	penstock_pragma pragmas[KINDS_MAX]; /* no more than there are kinds, and the encoding */
+	size_t pragma_count;
+	const struct kind *kinds[KINDS_MAX]; /* ends with NULL */
+	size_t tables;                       /* so many statements go in before several producers begin */
 };
 
 /* One statement on its way. */
-struct passage {
+struct pending {
 	const struct statement *statement;
 	penstock_handle *handle;
 	uint64_t ticket;
@@ -31,6 +33,6 @@ struct passage {
 };
 
 /* Runs all of them on a new engine and fills in outcomes and tickets. */
-void run_penstock(const struct setup *setup, struct passage *passages, size_t count, penstock_counters *counters);
+void run_penstock(const struct setup *setup, struct pending *pending, size_t count, penstock_counters *counters);
 
 #endif

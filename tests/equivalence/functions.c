@@ -83,7 +83,12 @@ static void drop_kept(sqlite3_context *context, int count, sqlite3_value **value
 
 int prepare_connection(sqlite3 *connection, void *arg)
 {
-	(void)arg;
+	const struct kind *const *at;
+
+	for (at = arg; *at != NULL; at++) {
+		if ((*at)->prepare != NULL)
+			(*at)->prepare(connection);
+	}
 	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
 	sqlite3_create_function(connection, "interrupt_now", 1, SQLITE_UTF8, NULL, interrupt_now, NULL, NULL);
 	sqlite3_create_function(connection, "fail_with", 1, SQLITE_UTF8, NULL, fail_with, NULL, NULL);

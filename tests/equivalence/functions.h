@@ -10,9 +10,9 @@
 #ifndef PENSTOCK_EQUIVALENCE_FUNCTIONS_H
 #define PENSTOCK_EQUIVALENCE_FUNCTIONS_H
 
-#include "core/penstock.h"
+#include "tests/equivalence/kinds.h"
 
-/* A connect hook: registers them, and sets a limit for the length of rows. */
+/* A connect hook: registers them and those of the kinds, and sets a limit for the length of rows. `arg`: a list of kinds. */
 int prepare_connection(sqlite3 *connection, void *arg);
 
 #endif

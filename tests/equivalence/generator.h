@@ -1,29 +1,26 @@
 /*
- * generator.h - draws random statements
+ * generator.h - draws random rounds
  *
- * Everything comes from one 64-bit state, so that a seed draws the same statements again. What can be drawn is in three lists
- * at the top of generator.c: the tables that are there first (`prelude`), the statements with their weights (`templates`), and
- * the inserts that are submitted in runs (`runs`). The last statements of a round (`epilogue`) ask what a dump of the file
- * cannot show: pragmas and temporary tables.
+ * A round is a setup and a list of statements. Everything comes from one 64-bit state, so that a seed draws the same round again.
+ * What can be drawn is in kinds.h; here is how: which kinds a round has, which template comes next, which values stand in it, and
+ * how the statement is submitted. Some statements come in runs, which nobody listens to.
  *
- * PENSTOCK_EQUIVALENCE_WITHOUT="VACUUM;ATTACH" draws no template that holds one of these texts.
+ * PENSTOCK_EQUIVALENCE_ONLY="general;audit"     only these kinds, in every round
+ * PENSTOCK_EQUIVALENCE_WITHOUT="VACUUM;ATTACH"  no template that holds one of these texts
  */
 #ifndef PENSTOCK_EQUIVALENCE_GENERATOR_H
 #define PENSTOCK_EQUIVALENCE_GENERATOR_H
 
 #include "tests/equivalence/oracle.h"
-#include "tests/random.h"
 
-extern const char *const prelude[];
-extern const size_t prelude_count;
-extern const char *const epilogue[];
-extern const size_t epilogue_count;
+/* Fills in the setup (its way is the caller's choice) and the list. */
+void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, struct list *list);
 
-bool chance(uint64_t *state, unsigned one_in);
-
-/* One statement. Without the templates that hold `without`; durable: some ask for that level. */
-struct statement *draw(uint64_t *random, enum way way, bool durable, const char *without);
-/* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
-void append_run(struct list *list, uint64_t *random);
+/* For templates that write themselves: the text so far grows, and values are added. */
+void put(struct draft *draft, const char *text);
+void put_number(struct draft *draft, int64_t number);
+void put_value(struct draft *draft);
+void put_expanded(struct draft *draft, const char *text);
+unsigned put_chance(struct draft *draft, unsigned below);
 
 #endif

@@ -10,6 +10,7 @@
  *     PENSTOCK_EQUIVALENCE=200000   so many statements instead of the default
  *     PENSTOCK_SEED=1               of the first round; the following ones count on
  *     PENSTOCK_EQUIVALENCE_SEED=42  only the round with this seed (in each of the ways to submit)
+ *     PENSTOCK_EQUIVALENCE_ONLY="general;audit"     only these kinds (kinds.h), in every round
  *     PENSTOCK_EQUIVALENCE_WITHOUT="VACUUM;ATTACH"  no template that holds one of these texts
  */
 #include <inttypes.h>
@@ -31,38 +32,14 @@ static long long number_from(const char *variable, long long otherwise)
 
 static uint64_t fused; /* statements, in all rounds */
 
-static void random_round(enum way way, uint64_t seed, size_t count)
+static void random_round(enum way way, uint64_t seed)
 {
-	uint64_t random = seed * 3 + (uint64_t)way;
-	struct setup setup = { .way = way, .tables = prelude_count };
+	struct setup setup = { 0 };
 	struct list list = { 0 };
 	penstock_counters counters;
-	const char *without;
 	char *found;
-	size_t i;
 
-	/* total_changes() counts what a violation of a deferred key undid, or not, depending on where SQLite noticed it. */
-	without = chance(&random, 2) ? "total_changes" : "defer_foreign_keys";
-	setup.batch_max = way == LIVE          ? 1 + random_below(&random, 8)
-	                  : chance(&random, 3) ? 2 + random_below(&random, 30)
-	                                       : 1048576;
-	setup.statement_cache = chance(&random, 3) ? random_below(&random, 4) : 128;
-	setup.synchronous = random_below(&random, 20) == 0 ? PENSTOCK_SYNCHRONOUS_FULL
-	                    : chance(&random, 8)           ? PENSTOCK_SYNCHRONOUS_NORMAL
-	                                                   : PENSTOCK_SYNCHRONOUS_OFF;
-	setup.utf16 = chance(&random, 10);
-	for (i = 0; i < prelude_count; i++)
-		append(&list, plain_statement(prelude[i], AS_SQLITE));
-	while (list.count < count) {
-		/* Of one who is not heard of with several producers the ticket is not known. */
-		if (way != SEVERAL && chance(&random, 12))
-			append_run(&list, &random);
-		append(&list, draw(&random, way, setup.synchronous != PENSTOCK_SYNCHRONOUS_OFF, without));
-	}
-	for (i = 0; i < epilogue_count; i++) {
-		if (strstr(epilogue[i], without) == NULL)
-			append(&list, plain_statement(epilogue[i], AS_SQLITE));
-	}
+	draw_round(seed, way, STATEMENTS_PER_ROUND, &setup, &list);
 	found = difference(&setup, &list, &counters);
 	if (found != NULL)
 		fail_with_list(&setup, &list, found, seed);
@@ -81,13 +58,14 @@ static void random_rounds(enum way way)
 
 	watch((unsigned)(count / 50));
 	if (only >= 0) {
-		random_round(way, (uint64_t)only, STATEMENTS_PER_ROUND);
+		random_round(way, (uint64_t)only);
 		return;
 	}
 	for (; tried < count; tried += STATEMENTS_PER_ROUND)
-		random_round(way, seed++, STATEMENTS_PER_ROUND);
+		random_round(way, seed++);
 	/* A few rounds may have none. */
-	cr_assert(way != QUEUED || fused != 0 || seed - first < 11, "no inserts ran as one");
+	cr_assert(getenv("PENSTOCK_EQUIVALENCE_ONLY") != NULL || way != QUEUED || fused != 0 || seed - first < 11,
+	          "no inserts ran as one");
 	printf("equivalence: %lld statements, %s, %" PRIu64 " of them in runs; unlike autocommit 0; seeds %" PRIu64
 	       " to %" PRIu64 ", SQLite %s\n",
 	       tried, way_names[way], fused, first, seed - 1, sqlite3_libversion());
