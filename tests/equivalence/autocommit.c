@@ -1,7 +1,6 @@
 #include "tests/equivalence/autocommit.h"
 
 #include <inttypes.h>
-#include <strings.h>
 
 #include "tests/equivalence/functions.h"
 #include "tests/equivalence/outcome.h"
@@ -17,7 +16,7 @@ static bool is_dml(const char *sql)
 	while (*sql == ' ' || *sql == ';' || *sql == '/')
 		sql = *sql == '/' ? strstr(sql, "*/") + 2 : sql + 1;
 	for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-		if (strncasecmp(sql, words[i], strlen(words[i])) == 0)
+		if (sqlite3_strnicmp(sql, words[i], (int)strlen(words[i])) == 0)
 			return true;
 	}
 	return false;
@@ -136,7 +135,7 @@ char *reference_outcome(sqlite3 *connection, const struct statement *statement)
 	sql = text_for(statement, 'r', &sql_bytes);
 	if (statement->expected == REFUSED || statement->expected == NO_SINGLE) {
 		write_failure(out, statement, statement->expected == REFUSED ? SQLITE_AUTH : SQLITE_ERROR, "its own");
-	} else if (statement->expected == WRONG_COUNT && is_dml(sql) == false && strncasecmp(sql, "PRAGMA", 6) == 0) {
+	} else if (statement->expected == WRONG_COUNT && is_dml(sql) == false && sqlite3_strnicmp(sql, "PRAGMA", 6) == 0) {
 		/* Preparing a pragma would act. */
 		write_failure(out, statement, SQLITE_RANGE, "its own");
 	} else if ((rc = sqlite3_prepare_v2(connection, sql, (int)sql_bytes, &prepared, NULL)) != SQLITE_OK) {

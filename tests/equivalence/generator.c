@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "tests/equivalence/locales.h"
 #include "tests/random.h"
 #include "tests/kit.h"
 
@@ -231,6 +232,9 @@ static void expand_one(struct draft *draft, char what)
 	case 'D':
 		put(draft, "$D"); /* when it is run */
 		break;
+	case '$':
+		put(draft, "$");
+		break;
 	default:
 		abort();
 	}
@@ -405,6 +409,18 @@ static void append_run(struct list *list, const struct source *source)
 	}
 }
 
+static bool locale_is_there(const char *name)
+{
+	static bool told;
+	bool there = name == NULL || locale_enter(name);
+
+	locale_leave();
+	if (!there && !told)
+		printf("equivalence: no locale %s here; what it stands for is not tried\n", name);
+	told = told || !there;
+	return there;
+}
+
 static void draw_kinds(uint64_t *random, struct setup *setup)
 {
 	const char *only = getenv("PENSTOCK_EQUIVALENCE_ONLY");
@@ -415,6 +431,8 @@ static void draw_kinds(uint64_t *random, struct setup *setup)
 
 		if (only != NULL)
 			wanted = has_word(only, kinds[i]->name, false);
+		if (wanted && !locale_is_there(kinds[i]->locale))
+			wanted = false;
 		if (wanted && (kinds[i]->needs == NULL || sqlite3_compileoption_used(kinds[i]->needs)))
 			setup->kinds[count++] = kinds[i];
 	}
@@ -448,7 +466,7 @@ static void append_texts(struct list *list, const char *const *texts, const stru
 	size_t i;
 
 	for (i = 0; texts != NULL && texts[i] != NULL; i++) {
-		if (source == NULL || !left_out(source, texts[i]))
+		if (!left_out(source, texts[i]))
 			append(list, plain_statement(texts[i], AS_SQLITE));
 	}
 }
@@ -464,7 +482,7 @@ void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, 
 	source.without = chance(&random, 2) ? "total_changes" : "defer_foreign_keys";
 	draw_setup(&random, setup);
 	for (i = 0; setup->kinds[i] != NULL; i++)
-		append_texts(list, setup->kinds[i]->schema, NULL);
+		append_texts(list, setup->kinds[i]->schema, &source);
 	setup->tables = list->count;
 	while (list->count < count) {
 		/* Of one who is not heard of with several producers the ticket is not known. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tests/equivalence/autocommit.h"
+#include "tests/equivalence/locales.h"
 #include "tests/equivalence/sides.h"
 #include "tests/kit.h"
 
@@ -170,6 +171,16 @@ static void check_counters(const penstock_counters *counters, size_t count)
 	check(counters->unknown == 0 && counters->shutdown == 0, "unknown or shutdown");
 }
 
+static void enter_locale(const struct setup *setup)
+{
+	size_t i;
+
+	for (i = 0; setup->kinds[i] != NULL; i++) {
+		if (setup->kinds[i]->locale != NULL)
+			check(locale_enter(setup->kinds[i]->locale));
+	}
+}
+
 /* Runs the list both ways. NULL when nobody can see the batching. */
 char *difference(const struct setup *setup, const struct list *list, penstock_counters *counters)
 {
@@ -180,6 +191,7 @@ char *difference(const struct setup *setup, const struct list *list, penstock_co
 
 	clear_side('p');
 	clear_side('r');
+	enter_locale(setup);
 	for (i = 0; i < list->count; i++) {
 		pending[i].statement = list->at[i];
 		pending[i].ticket = i;
@@ -202,10 +214,13 @@ char *difference(const struct setup *setup, const struct list *list, penstock_co
 	}
 	check(sqlite3_close(reference) == SQLITE_OK, "the reference is busy");
 	free(pending);
+	locale_leave();
 	if (found == NULL)
 		found = compare_files("main.db", pages_are_loose(setup));
 	if (found == NULL)
 		found = compare_files("other.db", pages_are_loose(setup));
+	if (found == NULL)
+		found = compare_files("near.db", pages_are_loose(setup));
 	if (found == NULL)
 		check_counters(counters, list->count);
 	return found;

@@ -17,7 +17,8 @@ const char *side_path(char side, const char *name)
 void clear_side(char side)
 {
 	static const char *const names[] = { "main.db",  "main.db-wal",  "main.db-shm",  "main.db-journal",
-		                             "other.db", "other.db-wal", "other.db-shm", "other.db-journal" };
+		                             "other.db", "other.db-wal", "other.db-shm", "other.db-journal",
+		                             "near.db",  "near.db-wal",  "near.db-shm",  "near.db-journal" };
 	char name[32];
 	size_t i;
 

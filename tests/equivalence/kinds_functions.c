@@ -1,0 +1,92 @@
+/*
+ * kinds_functions.c - functions that write, that fail, and that do both
+ *
+ * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
+ * that fails afterwards; and it may fail with any code that SQLite knows. Left out are BUSY and the extended I/O codes, which
+ * the README tells apart.
+ */
+#include "tests/equivalence/kinds.h"
+
+/* wrote_then(sql, code): runs the SQL, then fails with the code, if it is not 0. */
+static void wrote_then(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	const char *sql = (const char *)sqlite3_value_text(values[0]);
+	int code = sqlite3_value_int(values[1]);
+
+	(void)count;
+	sqlite3_exec(sqlite3_context_db_handle(context), sql, NULL, NULL, NULL);
+	if (code != 0)
+		sqlite3_result_error_code(context, code);
+	else
+		sqlite3_result_int64(context, sqlite3_changes64(sqlite3_context_db_handle(context)));
+}
+
+static void prepare(sqlite3 *connection)
+{
+	sqlite3_create_function(connection, "wrote_then", 2, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, wrote_then, NULL, NULL);
+}
+
+#define CODES                                                                                                                \
+	"${0|0|0|0|0|0|1|2|3|4|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|262|516|1299|1555|2067|787|275|523|" \
+	"1811|779|4363}"
+#define WRITES                                                                                                             \
+	"'${INSERT INTO fw VALUES($n,$n)|INSERT INTO fu(b) VALUES($n)|DELETE FROM fw|UPDATE fu SET b=b+1|INSERT INTO ft "  \
+	"VALUES($n)|CREATE TABLE IF NOT EXISTS fn(a)|DROP TABLE IF EXISTS fn|INSERT INTO fn VALUES($n)|SELECT 1|nonsense|" \
+	"INSERT OR ROLLBACK INTO fw VALUES($n,1)}'"
+
+static const char *const schema[] = {
+	"CREATE TABLE fw(a UNIQUE,b)",
+	"CREATE TABLE fu(a INTEGER PRIMARY KEY,b)",
+	"CREATE TEMP TABLE ft(a UNIQUE)",
+	"CREATE TABLE fg(a UNIQUE,n DEFAULT (wrote_then('INSERT INTO fu(b) VALUES(100)',0)))",
+	"CREATE TRIGGER fu_writes AFTER DELETE ON fu BEGIN SELECT wrote_then('INSERT INTO fw VALUES(77,'||old.b||')',0); END",
+	NULL,
+};
+
+static const struct template templates[] = {
+	SQL(6, "INSERT$O INTO fw VALUES$[($k,$n)]$R"),
+	SQL(4, "INSERT$O INTO fu(b) VALUES$[($k)]$R"),
+	SQL(4, "SELECT wrote_then(" WRITES "," CODES ")"),
+	SQL(4, "INSERT$O INTO ${fw|fu} VALUES($k,wrote_then(" WRITES "," CODES "))$R"),
+	SQL(4, "INSERT$O INTO ft VALUES$[($k)] RETURNING wrote_then(" WRITES "," CODES ")"),
+	SQL(3, "INSERT$O INTO ft VALUES($n),($n) RETURNING wrote_then(" WRITES ",0)"),
+	SQL(3, "INSERT$O INTO fw VALUES($k,$n),($k,$n) RETURNING wrote_then(" WRITES "," CODES ")"),
+	SQL(3, "UPDATE$O ${fw|fu} SET b=wrote_then(" WRITES "," CODES ") WHERE a<$k"),
+	SQL(3, "DELETE FROM ${fw|fu} WHERE a=$k OR wrote_then(" WRITES ",0)>$n"),
+	SQL(2, "DELETE FROM fu WHERE a<$k$R"),
+	SQL(3, "INSERT$O INTO fg(a) VALUES$[($k)]$R"),
+	SQL(2, "SELECT fail_code(" CODES ")"),
+	SQL(2, "SELECT a,fail_code(" CODES ") FROM fw WHERE a>$n"),
+	SQL(2, "INSERT$O INTO fw SELECT a+24,fail_code(" CODES ") FROM fw WHERE a<$k"),
+	SQL(2, "INSERT$O INTO ft SELECT a+fail_code(" CODES ") FROM fw"),
+	SQL(1, "CREATE TABLE fn AS SELECT wrote_then(" WRITES "," CODES ") AS a"),
+	SQL(1, "CREATE INDEX fi ON fw(b,${a|abs(b)})"),
+	SQL(1, "DROP INDEX IF EXISTS fi"),
+	SQL(1, "DELETE FROM ft"),
+	SQL(2, "SELECT changes(),total_changes(),last_insert_rowid()"),
+	SQL_END,
+};
+
+static const char *const questions[] = {
+	"SELECT * FROM ft",
+	"SELECT changes()",
+	NULL,
+};
+
+static const struct run runs[] = {
+	{ 2, "INSERT INTO fw VALUES(?,?)" },
+	{ 1, "INSERT INTO fg(a) VALUES(?)" },
+	{ 1, "INSERT INTO fu(b) VALUES(?)" },
+	{ 0, NULL },
+};
+
+const struct kind kind_functions = {
+	.name = "functions",
+	.one_in = 5,
+	.weight = 1,
+	.schema = schema,
+	.templates = templates,
+	.questions = questions,
+	.runs = runs,
+	.prepare = prepare,
+};
