@@ -104,7 +104,9 @@ static int run_plain(sqlite3_stmt *prepared, char **rows, const struct statement
 
 	lines = open_memstream(&row_text, &row_bytes);
 	while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
-		fprintf(lines, " |");
+		/* Some pragmas have rows without columns; nobody has a use for these. */
+		if (sqlite3_column_count(prepared) > 0)
+			fprintf(lines, " |");
 		write_row(lines, prepared);
 	}
 	fclose(lines);

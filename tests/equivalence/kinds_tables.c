@@ -75,7 +75,7 @@ static const struct template columns_templates[] = {
 	SQL(1, "INSERT INTO ge(c) VALUES(1)"),
 	SQL(10, "INSERT$O INTO ai(b) VALUES$[($v)]$R"),
 	SQL(3, "INSERT$O INTO ai VALUES$[(${$k|NULL|NULL},$k)]$R"),
-	SQL(1, "INSERT INTO ${ai|af} VALUES(9223372036854775807,$k)"),
+	SQL(1, "INSERT INTO ai VALUES(9223372036854775807,$k)"),
 	SQL(2, "DELETE FROM ${ai|af} WHERE a>100"),
 	SQL(2, "UPDATE sqlite_sequence SET seq=${$k|0|9223372036854775807|'x'} WHERE name='ai'"),
 	SQL(1, "DELETE FROM sqlite_sequence"),

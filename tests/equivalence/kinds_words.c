@@ -74,7 +74,7 @@ static const char *const unprepared_schema[] = {
 
 static const struct template unprepared_templates[] = {
 	SQL(4, "INSERT INTO ${un|um|later|nowhere}(a) VALUES$[($k)]$R"),
-	SQL(3, "INSERT INTO un VALUES(${1|1,2,3|a|?9|:x,@y|count(*),1|abs(),1|no_such(1),2})"),
+	SQL(3, "INSERT INTO un VALUES(${1|1,2,3|a|count(*),1|abs(),1|no_such(1),2})"),
 	SQL(3, "SELECT ${a,a FROM un,um|un.c FROM un|sum(sum(a)) FROM un|* FROM un GROUP BY 7|1 ORDER BY 3|* FROM later|a FROM "
 	       "un JOIN um}"),
 	SQL(3, "UPDATE ${un SET c=1|un SET a=1 WHERE c=2|later SET a=1|un SET (a,b)=(1)|sqlite_schema SET name=1}"),

@@ -73,8 +73,12 @@ static char *dump_file(char side, const char *name, bool loose_pages)
 		-1, &tables, NULL);
 	sqlite3_bind_int(tables, 1, loose_pages);
 	while (sqlite3_step(tables) == SQLITE_ROW) {
-		snprintf(sql, sizeof sql, "SELECT %s* FROM \"%s\"", sqlite3_column_int(tables, 1) ? "" : "rowid,",
-		         (const char *)sqlite3_column_text(tables, 0));
+		const char *table = (const char *)sqlite3_column_text(tables, 0);
+		/* ANALYZE goes through the tables in the order of a hash table. */
+		bool any_order = strncmp(table, "sqlite_stat", strlen("sqlite_stat")) == 0;
+
+		snprintf(sql, sizeof sql, "SELECT %s* FROM \"%s\"%s",
+		         sqlite3_column_int(tables, 1) || any_order ? "" : "rowid,", table, any_order ? " ORDER BY 1,2,3" : "");
 		dump_query(out, connection, sql);
 	}
 	sqlite3_finalize(tables);

@@ -32,7 +32,7 @@ char *text_of_result(const struct statement *statement, const penstock_result *r
 	if (statement->expected != LOOSE) {
 		for (column = 0; column < result->column_count; column++)
 			fprintf(out, " [%s]", result->column_names[column]);
-		for (row = 0; row < result->row_count; row++) {
+		for (row = 0; result->column_count != 0 && row < result->row_count; row++) {
 			fprintf(out, " |");
 			for (column = 0; column < result->column_count; column++) {
 				const penstock_value *cell = penstock_result_cell(result, row, column);
