@@ -1,9 +1,5 @@
 #include "tests/equivalence/kinds.h"
 
-extern const struct kind kind_general, kind_conflicts, kind_columns, kind_upserts, kind_orphans, kind_views, kind_shadows,
-	kind_existence, kind_audit, kind_fts4, kind_fts5, kind_rtree, kind_functions, kind_pragmas, kind_unprepared,
-	kind_locale;
-
 const struct kind *const kinds[] = {
 	&kind_general,   &kind_conflicts, &kind_columns,    &kind_upserts, &kind_orphans, &kind_views,
 	&kind_shadows,   &kind_existence, &kind_audit,      &kind_fts4,    &kind_fts5,    &kind_rtree,

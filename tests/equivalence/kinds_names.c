@@ -123,6 +123,12 @@ static const struct template existence_templates[] = {
 	SQL(6, "CREATE TABLE IF NOT EXISTS ${xa(a UNIQUE,b)|xb(a)}"),
 	SQL(6, "DROP TABLE IF EXISTS ${xa|xb}"),
 	SQL(2, "CREATE TABLE xa(a,b,c)"),
+	/* These fail where a is the smallest number, or -1 in the table. */
+	SQL(3, "CREATE TABLE IF NOT EXISTS xb AS SELECT a,abs(-9223372036854775807+a) AS far FROM xa"),
+	SQL(3, "CREATE INDEX IF NOT EXISTS xj ON xa(abs(a))"),
+	SQL(2, "DROP INDEX IF EXISTS xj"),
+	SQL(2, "INSERT INTO xa(a) VALUES(${-1|-9223372036854775807-1})"),
+	SQL(2, "DELETE FROM xa WHERE a<0"),
 	SQL(4, "CREATE INDEX IF NOT EXISTS xi ON xa(b)"),
 	SQL(4, "DROP INDEX IF EXISTS xi"),
 	SQL(4, "CREATE VIEW IF NOT EXISTS xv AS SELECT count(*) FROM xa"),

@@ -1,8 +1,9 @@
 /*
  * shrink.h - few statements that still differ
  *
- * ddmin (Zeller): parts of the list are left out as long as the rest, queued as one, still differs in any way. What is left is
- * short enough to be read, and to become a trap of its own.
+ * ddmin (Zeller): parts of the list are left out as long as the rest, queued as one, still differs in the same statement or the same
+ * part of a file: without that, one fault would shrink into another. What is left is short enough to be read, and to become a trap of
+ * its own.
  */
 #ifndef PENSTOCK_EQUIVALENCE_SHRINK_H
 #define PENSTOCK_EQUIVALENCE_SHRINK_H

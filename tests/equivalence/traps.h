@@ -19,23 +19,27 @@
 /* Fails the test when they differ; the number of inserts that ran as one. */
 uint64_t expect_equal_with(const struct setup *setup, const char *const *texts);
 
-#define EXPECT_EQUAL(...)                                                                   \
-	do {                                                                                \
-		const struct setup setup_ = { .batch_max = 1000,                            \
-			                      .statement_cache = 128,                       \
-			                      .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL }; \
-		static const char *const texts_[] = { __VA_ARGS__, NULL };                  \
-		expect_equal_with(&setup_, texts_);                                         \
+#define TRAP_SETUP(...)                                                                                              \
+	(const struct setup)                                                                                         \
+	{                                                                                                            \
+		.batch_max = 1000, .statement_cache = 128, .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL, ##__VA_ARGS__ \
+	}
+
+#define EXPECT_EQUAL_WITH(setup_, ...)                                     \
+	do {                                                               \
+		static const char *const texts_[] = { __VA_ARGS__, NULL }; \
+		const struct setup used_ = setup_;                         \
+		expect_equal_with(&used_, texts_);                         \
 	} while (0)
+
+#define EXPECT_EQUAL(...) EXPECT_EQUAL_WITH(TRAP_SETUP(), __VA_ARGS__)
 
 /* The same, and whether inserts ran as one. */
 #define EXPECT_EQUAL_FUSED(fused_, ...)                                                     \
 	do {                                                                                \
-		const struct setup setup_ = { .batch_max = 1000,                            \
-			                      .statement_cache = 128,                       \
-			                      .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL }; \
 		static const char *const texts_[] = { __VA_ARGS__, NULL };                  \
-		uint64_t ran_ = expect_equal_with(&setup_, texts_);                         \
+		const struct setup used_ = TRAP_SETUP();                                    \
+		uint64_t ran_ = expect_equal_with(&used_, texts_);                          \
 		cr_assert((ran_ != 0) == (fused_), "%" PRIu64 " inserts ran as one", ran_); \
 	} while (0)
 

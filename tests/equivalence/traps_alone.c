@@ -3,6 +3,7 @@
  *
  * VACUUM, checkpoints, pragmas, ATTACH and temporary objects: what cannot run inside a transaction, or belongs to the connection.
  */
+#include "tests/equivalence/locales.h"
 #include "tests/equivalence/traps.h"
 
 Test(trap, vacuum_runs_alone)
@@ -63,4 +64,40 @@ Test(trap, running_alone_changes_nothing)
 	             "alone:INSERT INTO child VALUES(1,1)", "alone:INSERT INTO parent VALUES(1)",
 	             "alone:INSERT INTO child VALUES(1,1),(2,9) RETURNING *", "SELECT changes(),total_changes()",
 	             "refused:COMMIT", "alone:SELECT * FROM t");
+}
+
+/* A second name of a file that is not the main one: a batch, or a statement with rows, must not lock it twice. */
+Test(trap, a_file_attached_twice_does_not_stand_in_the_way)
+{
+	EXPECT_EQUAL("ATTACH '$D/near.db' AS a", "CREATE TABLE a.t(x)", "ATTACH '$D/near.db' AS b", "INSERT INTO b.t VALUES(1)",
+	             "INSERT INTO b.t VALUES(2) RETURNING x", "INSERT INTO a.t VALUES(3) RETURNING x", "SELECT * FROM b.t");
+}
+
+#define FREE_PAGES                                                                                                                   \
+	"CREATE TABLE t(x)",                                                                                                         \
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 90) INSERT INTO t SELECT zeroblob(3000) FROM n", \
+		"DELETE FROM t"
+
+Test(trap, a_pragma_that_returns_rows_without_columns)
+{
+	const struct setup setup = TRAP_SETUP(.pragmas = { { "auto_vacuum", "2" } }, .pragma_count = 1);
+
+	EXPECT_EQUAL_WITH(setup, FREE_PAGES, "PRAGMA freelist_count", "PRAGMA incremental_vacuum(50)", "PRAGMA freelist_count",
+	                  "INSERT INTO t VALUES(1)", "alone:PRAGMA incremental_vacuum(20)", "PRAGMA freelist_count",
+	                  "PRAGMA incremental_vacuum", "PRAGMA freelist_count", "PRAGMA incremental_vacuum(5)",
+	                  "SELECT changes()");
+}
+
+/* SQL's words are ASCII, whatever letters the process has. */
+Test(trap, words_are_ascii_in_every_locale)
+{
+	const struct setup setup = TRAP_SETUP(.kinds = { &kind_locale });
+
+	if (!locale_enter(kind_locale.locale))
+		cr_skip_test("no such locale");
+	EXPECT_EQUAL_WITH(setup, "create table t(i)", "insert into t values(1),(2)", "INSERT INTO t VALUES(1),(2)",
+	                  "with c as (select 5) insert into t select * from c", "insert into t values(3) returning I",
+	                  "delete from t where I=3", "refused:PRAGMA WAL_AUTOCHECKPOINT=1",
+	                  "refused:pragma wal_autocheckpoint=1", "refused:commit", "PRAGMA FOREIGN_KEYS=ON",
+	                  "pragma foreign_keys", "eight:insert into t values(?)", "eight:INSERT INTO T VALUES(?)", "vacuum");
 }

@@ -96,3 +96,72 @@ Test(trap, the_rowid_is_the_statements_own)
 	             "INSERT INTO u(b) VALUES(last_insert_rowid())", "DELETE FROM u", "INSERT INTO u(b) VALUES(1)",
 	             "CREATE TABLE w(a PRIMARY KEY) WITHOUT ROWID", "INSERT INTO w VALUES(3)", "SELEC", "SELECT * FROM u");
 }
+
+/* One trigger's changes() tells of the statement before, for every row of its own statement. */
+#define TOLD                                                              \
+	"CREATE TABLE t(a)", "CREATE TABLE a(x)", "CREATE TABLE told(n)", \
+		"CREATE TRIGGER r AFTER INSERT ON a BEGIN INSERT INTO told VALUES(changes()); END"
+
+Test(trap, changes_in_a_trigger_of_several_rows_behind_a_run)
+{
+	EXPECT_EQUAL_FUSED(true, TOLD, "eight:INSERT INTO t VALUES(?)", "INSERT INTO a VALUES(1),(2),(3)", "SELECT * FROM told",
+	                   "SELECT changes()", "eight:INSERT INTO t VALUES(?)", "INSERT INTO a SELECT a FROM t",
+	                   "SELECT count(*),sum(n) FROM told");
+}
+
+Test(trap, changes_in_a_trigger_of_several_rows_behind_a_replay)
+{
+	EXPECT_EQUAL(TOLD, "CREATE TABLE u(a UNIQUE)", "INSERT INTO t VALUES(1),(2),(3)", "PRAGMA user_version",
+	             "INSERT INTO a VALUES(1),(2),(3)", "INSERT INTO u VALUES(1)", "INSERT OR ROLLBACK INTO u VALUES(1)",
+	             "SELECT * FROM told");
+	/* A temporary table runs alone, behind what was rolled back. */
+	EXPECT_EQUAL(TOLD, "INSERT INTO t VALUES(1),(2)", "CREATE TEMP TABLE x(a)", "INSERT INTO a VALUES(1),(2)",
+	             "INSERT OR FAIL INTO a VALUES(3),(4)", "SELECT * FROM told");
+}
+
+Test(trap, changes_in_two_levels_of_triggers_behind_a_run)
+{
+	EXPECT_EQUAL_FUSED(true, TOLD, "CREATE TABLE b(x)", "CREATE TABLE deep(n,m)",
+	                   "CREATE TRIGGER q AFTER INSERT ON b BEGIN INSERT INTO deep VALUES('b',changes()); INSERT INTO a "
+	                   "VALUES(1),(2); INSERT INTO deep VALUES('behind',changes()); END",
+	                   "eight:INSERT INTO t VALUES(?)", "INSERT INTO b VALUES(1),(2),(3)", "SELECT * FROM told",
+	                   "SELECT * FROM deep", "SELECT changes(),total_changes()");
+}
+
+/* Its C interface, which a function of the user's may call. */
+Test(trap, changes_as_a_function_sees_it)
+{
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_functions }), "CREATE TABLE t(a UNIQUE)",
+	                  "SELECT wrote_then('CREATE TABLE u(a)',516)", "SELECT wrote_then('SELECT 1',0)",
+	                  "INSERT INTO t VALUES(1),(2),(3)", "INSERT OR ROLLBACK INTO t VALUES(9),(1)",
+	                  "SELECT wrote_then('SELECT 1',0)", "eight:INSERT INTO t VALUES(?)",
+	                  "SELECT wrote_then('SELECT 1',0)");
+}
+
+#define FTS(module) \
+	"CREATE VIRTUAL TABLE f USING " module "(a)", "CREATE TABLE l(n)", "INSERT INTO f(rowid,a) VALUES(12,'x'),(5,'y z')"
+
+/* FTS writes its index in the COMMIT; what it counts there is seen, or not, by the next. */
+Test(trap, changes_behind_a_full_text_index)
+{
+	if (sqlite3_compileoption_used("ENABLE_FTS4")) {
+		EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts4 }), FTS("fts4"), "SELECT changes()", "DROP TABLE f",
+		                  "SELECT changes()");
+		EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts4 }), FTS("fts4"), "INSERT INTO l VALUES(changes())",
+		                  "INSERT INTO f(a) VALUES('x'),('x'),('y')", "UPDATE f SET a='z' WHERE a='none'",
+		                  "INSERT INTO l VALUES(changes())", "CREATE TABLE m(n)", "INSERT INTO l VALUES(changes())",
+		                  "SELECT * FROM l");
+	}
+	if (sqlite3_compileoption_used("ENABLE_FTS5"))
+		EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts5 }), FTS("fts5"), "UPDATE f SET a='z' WHERE rowid=15",
+		                  "alone:DROP TABLE IF EXISTS f", "INSERT INTO l VALUES(changes())", "SELECT * FROM l");
+}
+
+/* FTS5 flushes rows of the statements before when a rowid goes backwards. */
+Test(trap, the_rowid_behind_a_full_text_index_is_the_statements_own)
+{
+	if (!sqlite3_compileoption_used("ENABLE_FTS5"))
+		cr_skip_test("no FTS5");
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts5 }), "CREATE VIRTUAL TABLE f USING fts5(a,b)",
+	                  "eight:INSERT INTO f(a,b) VALUES(?,?)", "DELETE FROM f WHERE rowid=7", "SELECT last_insert_rowid()");
+}

@@ -75,3 +75,53 @@ Test(trap, defer_foreign_keys_survives_a_replay)
 	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(1,1)", "PRAGMA defer_foreign_keys=ON",
 	             "DELETE FROM parent WHERE id=1", "INSERT OR ROLLBACK INTO parent VALUES(1)", "SELECT * FROM parent");
 }
+
+/* With keys off orphans may come in. Who cures one leaves SQLite's count of violations below zero. */
+#define ORPHANS                                                                                        \
+	"PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",                      \
+		"CREATE TABLE child(p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)",           \
+		"INSERT INTO parent VALUES(1),(5)", "INSERT INTO child VALUES(1),(5),(5),(2),(2),(2)", \
+		"PRAGMA foreign_keys=ON"
+
+Test(trap, a_cured_orphan_hides_no_violation)
+{
+	EXPECT_EQUAL(ORPHANS, "UPDATE parent SET id=2 WHERE id=1", "DELETE FROM parent WHERE id=5",
+	             "INSERT INTO parent VALUES(77)", "SELECT group_concat(id) FROM parent", "loose:PRAGMA foreign_key_check");
+	EXPECT_EQUAL(ORPHANS, "INSERT INTO parent VALUES(2)", "INSERT INTO child VALUES(8)", "DELETE FROM parent WHERE id=5",
+	             "SELECT count(*) FROM child");
+	EXPECT_EQUAL(ORPHANS, "DELETE FROM child WHERE p=2", "INSERT INTO child VALUES(8)", "SELECT count(*) FROM child");
+	EXPECT_EQUAL(ORPHANS, "UPDATE child SET p=5 WHERE p=2", "UPDATE child SET p=9 WHERE p=1",
+	             "SELECT count(*) FROM child WHERE p=9");
+}
+
+Test(trap, an_orphan_that_a_trigger_or_a_cascade_cures_hides_no_violation)
+{
+	EXPECT_EQUAL(ORPHANS, "CREATE TABLE u(a)",
+	             "CREATE TRIGGER r AFTER INSERT ON u BEGIN UPDATE parent SET id=new.a WHERE id=1; END",
+	             "INSERT INTO u VALUES(2)", "INSERT INTO child VALUES(8)", "SELECT count(*) FROM child");
+	EXPECT_EQUAL("PRAGMA foreign_keys=OFF", "CREATE TABLE g(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE parent(id INTEGER PRIMARY KEY REFERENCES g(id) ON UPDATE CASCADE)",
+	             "CREATE TABLE child(p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)", "INSERT INTO g VALUES(1),(5)",
+	             "INSERT INTO parent VALUES(1),(5)", "INSERT INTO child VALUES(2),(2),(2)", "PRAGMA foreign_keys=ON",
+	             "UPDATE g SET id=2 WHERE id=1", "INSERT INTO child VALUES(8)", "SELECT count(*) FROM child");
+}
+
+Test(trap, a_row_that_replaces_another_hides_no_violation)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY,u UNIQUE ON CONFLICT REPLACE)",
+	             "CREATE TABLE child(p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)",
+	             "INSERT INTO parent VALUES(1,1),(5,5)", "INSERT INTO child VALUES(5),(2),(2),(2)",
+	             "PRAGMA foreign_keys=ON", "INSERT INTO parent VALUES(2,5)", "INSERT INTO child VALUES(8)",
+	             "DELETE FROM parent WHERE id=1", "SELECT count(*) FROM child");
+}
+
+/* Nor does one that failed leave a violation to those behind it. */
+Test(trap, a_failed_row_leaves_no_violation_behind)
+{
+	EXPECT_EQUAL("PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE child(p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED,q UNIQUE CHECK(q<9))",
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO child VALUES(2,2),(3,3)", "PRAGMA foreign_keys=ON",
+	             "INSERT INTO child VALUES(7,2)", "INSERT INTO child VALUES(8,10)", "INSERT INTO parent VALUES(4)",
+	             "INSERT INTO child VALUES(1,4)", "INSERT OR FAIL INTO child VALUES(1,5),(7,2)",
+	             "INSERT INTO parent VALUES(5)", "SELECT count(*) FROM child");
+}

@@ -56,3 +56,14 @@ Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
 	             "INSERT INTO t VALUES(6+run_sql('INSERT INTO u VALUES(2)'))", "SELECT * FROM u",
 	             "INSERT INTO t VALUES(5+run_sql('CREATE TABLE v(a)'))", "SELECT * FROM v", "SELECT * FROM t");
 }
+
+/* A temporary table runs alone; in autocommit what its function wrote to the database is undone with it. */
+Test(trap, what_a_function_writes_within_a_failing_returning_is_undone)
+{
+	EXPECT_EQUAL("CREATE TEMP TABLE x(a UNIQUE)", "CREATE TABLE u(a)", "INSERT INTO x VALUES(5)",
+	             "INSERT INTO x VALUES(6),(5) RETURNING run_sql('INSERT INTO u VALUES(1)')", "SELECT * FROM u",
+	             "INSERT INTO x VALUES(7),(8) RETURNING run_sql('INSERT INTO u VALUES(2)'),fail_code(1)", "SELECT * FROM u",
+	             "INSERT OR FAIL INTO x VALUES(9),(5) RETURNING run_sql('INSERT INTO u VALUES(3)')", "SELECT * FROM u",
+	             "DELETE FROM x RETURNING run_sql('INSERT INTO u VALUES(4)'),fail_code(1811)", "SELECT changes()",
+	             "SELECT * FROM x", "SELECT * FROM u");
+}
