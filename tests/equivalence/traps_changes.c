@@ -165,3 +165,10 @@ Test(trap, the_rowid_behind_a_full_text_index_is_the_statements_own)
 	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts5 }), "CREATE VIRTUAL TABLE f USING fts5(a,b)",
 	                  "eight:INSERT INTO f(a,b) VALUES(?,?)", "DELETE FROM f WHERE rowid=7", "SELECT last_insert_rowid()");
 }
+
+Test(trap, changes_behind_a_returning_statement_that_cannot_be_prepared_again)
+{
+	EXPECT_EQUAL("CREATE TABLE t(a UNIQUE)", "INSERT INTO t VALUES(NULL) RETURNING *",
+	             "CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO nowhere VALUES(new.a); END",
+	             "INSERT INTO t VALUES(NULL) RETURNING *", "SELECT changes()");
+}
