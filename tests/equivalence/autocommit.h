@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * autocommit.h - the reference: plain SQLite, one statement after the other
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kinds.h - what can be drawn: kinds of statements, each with the tables they need
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kinds_audit.c - triggers that log what SQLite tells of the statement
  *

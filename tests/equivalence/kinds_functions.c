@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kinds_functions.c - functions that write, that fail, and that do both
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kinds_keys.c - deferred keys over rows that were orphans before
  *

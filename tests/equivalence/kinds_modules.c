@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kinds_modules.c - virtual tables: full-text search and R*Tree
  *

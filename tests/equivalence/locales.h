@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * locales.h - a locale other than C, for as long as a round lasts
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * statements.h - one statement as it is submitted, and lists of them
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_alone.c - what runs alone, or is felt by everybody behind it
  *

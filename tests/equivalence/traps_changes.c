@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_changes.c - changes(), total_changes() and last_insert_rowid()
  *

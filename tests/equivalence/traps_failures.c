@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_failures.c - one statement fails, and nobody else notices
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_foreign_keys.c - keys that are checked at the end of a transaction
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_functions.c - functions that fail, or that do more than compute
  */

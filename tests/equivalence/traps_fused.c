@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_fused.c - what may run as one, and what may not (writer/sqlite/fuse.h)
  *

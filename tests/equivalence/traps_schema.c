@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * traps_schema.c - statements follow the schema, and the meaning of names
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sql.c - fuzzes SQL text: statements through Penstock and through plain autocommit (tests/equivalence/)
  *
