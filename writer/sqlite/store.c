@@ -507,7 +507,8 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 {
 	if (is_io_error_of_disk(extended_code))
 		return PS_BROKEN;
-	if (!batched && ps_connection_met_lock(extended_code))
+	/* PROTOCOL alone comes to the statement, as in autocommit: a function may have said it. */
+	if (!batched && (extended_code & 0xff) == SQLITE_BUSY)
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
