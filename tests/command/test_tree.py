@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tree is whole: each source names its licence, and what pages and comments name is there.
+
+test_tree.py TREE. A file is looked for by the end of its path: state.h and core/state.h will both do. Prints TAP.
+"""
+import os
+import re
+import subprocess
+import sys
+
+LICENCE = 'SPDX-License-Identifier: BSD-2-Clause'
+# Nobody's sources.
+DATA = ('tests/fuzz/corpus/', 'tests/data/')
+# Other people's headers, sources of SQLite, and what is made when it is built or shown.
+FOREIGN = {'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c', 'revision.h', 'example.c', 'pan.c', 'readme.c'}
+
+COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
+# A name with a path or without, but no member of a struct or row, call, glob or part of another word.
+NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\./)?((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|cc|sh|py|pml))\b(?!\()')
+LINK = re.compile(r'\]\(([^)#\s]+)')
+
+
+def tree_files():
+    """What git knows or would add; without git, as in an archive, everything but what is built."""
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], capture_output=True, text=True, check=False).stdout.split('\n')
+    files = [name for name in listed if os.path.isfile(name)]
+    if not files:
+        for folder, folders, names in os.walk('.'):
+            folders[:] = [name for name in folders if name != 'build' and not name.startswith('.git')]
+            files += [os.path.normpath(os.path.join(folder, name)) for name in names]
+    return [name for name in files if not name.startswith(DATA)]
+
+
+def is_source(name, text):
+    return text.startswith('#!') or name.endswith(('.c', '.h', '.h.in', '.cc', '.pml', '.sh', '.py', '.map', '.1', 'meson.build'))
+
+
+def without_licence(texts):
+    for name, text in texts.items():
+        if is_source(name, text) and LICENCE not in '\n'.join(text.split('\n')[:2]):
+            yield name
+
+
+def dead_links(pages):
+    for name, text in pages.items():
+        for link in LINK.findall(text):
+            if '://' not in link and not os.path.exists(os.path.join(os.path.dirname(name), link)):
+                yield f'{name}: {link}'
+
+
+def unknown_names(texts, ends):
+    for name, text in texts.items():
+        for number, line in enumerate(text.split('\n'), 1):
+            if name.endswith('.md') or COMMENT.search(line):
+                for found in NAME.findall(line):
+                    if found not in ends and found not in FOREIGN:
+                        yield f'{name}:{number}: {found}'
+
+
+def main():
+    os.chdir(sys.argv[1])
+    files = tree_files()
+    texts = {}
+    for name in files:
+        if not name.endswith('.svg'):
+            with open(name, encoding='utf-8') as file:
+                texts[name] = file.read()
+    pages = {name: text for name, text in texts.items() if name.endswith('.md')}
+    # core/state.h is there as itself and as state.h.
+    ends = {'/'.join(name.split('/')[i:]) for name in files for i in range(name.count('/') + 1)}
+    tests = {
+        'there are sources and pages': [] if len(texts) > 200 and len(pages) > 3 else [f'{len(texts)} and {len(pages)}'],
+        'each source names its licence': list(without_licence(texts)),
+        'the links of the pages lead somewhere': list(dead_links(pages)),
+        'the files that comments and pages name are there': list(unknown_names(texts, ends)),
+    }
+    for number, (name, wrong) in enumerate(tests.items(), 1):
+        print(f'{"not ok" if wrong else "ok"} {number} - {name}')
+        for line in wrong:
+            print(f'# {line}')
+    print(f'1..{len(tests)}')
+
+
+main()
