@@ -17,7 +17,7 @@ FOREIGN = {'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c', 'revision.
 
 COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
 # A name with a path or without, but no member of a struct or row, call, glob or part of another word.
-NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\./)?((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|cc|sh|py|pml))\b(?!\()')
+NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\.\.?/)*((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|cc|sh|py|pml))\b(?!\()')
 LINK = re.compile(r'\]\(([^)#\s]+)')
 
 
