@@ -1455,7 +1455,7 @@ Test(states, close_sends_the_waiting_away)
 	verb_begin(&flush, penstock_flush, db);
 	verb_begin(&pause, penstock_pause, db);
 	await(waiting_pausers(db) == 1);
-	kit_sleep_usec(SHORT);
+	await(ps_load_acquire_u32(&db->ring.progress.waiters) == 1);
 	verb_begin(&close, penstock_close, db);
 	expect(verb_end(&pause), PENSTOCK_STOPPED);
 	status = verb_end(&flush);
