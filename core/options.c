@@ -79,48 +79,48 @@ static const struct word synchronous_words[] = {
 #define FIXED 0
 #define LIVE 1
 
-#define KEYS(X)                                                                                                                                    \
-	X(ring_slots, 16384, RANGE(2, 16777216, ""), FIXED, "slots of the ring, rounded up to a power of two")                                     \
-	X(ring_bytes, 64 MiB, BYTES(4 KiB, 1 TiB), LIVE,                                                                                           \
-	  "payload outside the slots that may be queued; one larger submission may enter when nothing else is")                                    \
-	X(batch_max, 1000, RANGE(1, 1048576, ""), LIVE, "most statements in one transaction")                                                      \
-	X(batch_bytes, 16 MiB, BYTES(1 KiB, 1 TiB), LIVE, "a transaction ends after this much payload")                                            \
-	X(batch_usec, 10000, RANGE(0, 60000000, " microseconds"), LIVE, "a transaction ends after this time; 0: no limit")                         \
-	X(linger_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE, "how long an unfilled batch waits for more; 0: never")                         \
-	X(when_full, block, ONE_OF(full, "block or fail"), LIVE,                                                                                   \
-	  "what a submit does when the ring is full: wait for room, or answer FULL")                                                               \
-	X(when_paused, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                                               \
-	  "what a submit does while paused: answer PAUSED, or queue for later")                                                                    \
-	X(when_stopped, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                                              \
-	  "what a submit does after a stop: answer STOPPED, or queue for the next start")                                                          \
-	X(autostart, yes, ONE_OF(boolean, "yes or no"), FIXED, "penstock_open starts the writer")                                                  \
-	X(results_timeout_ms, forever, RANGE_OR(0, 2147483647, " milliseconds", forever), LIVE,                                                    \
-	  "how long PENSTOCK_DEFAULT_TIMEOUT waits")                                                                                               \
-	X(result_bytes_max, 16 MiB, BYTES(0, 1 TiB), LIVE, "most bytes of rows that one statement may return to its caller")                       \
-	X(synchronous, full, ONE_OF(synchronous, "off, normal, full or extra"), FIXED,                                                             \
-	  "SQLite's synchronous of the writer's connection")                                                                                       \
-	X(busy_timeout_ms, 5000, RANGE(0, 3600000, " milliseconds"), FIXED,                                                                        \
-	  "how long one attempt waits for another process's lock, and how long every reader does")                                                 \
-	X(busy_limit_ms, 60000, RANGE(0, 2147483647, " milliseconds"), LIVE,                                                                       \
-	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY, or connecting with CANTOPEN; 0: for ever")                \
-	X(wal_bytes_max, 16 MiB, BYTES(64 KiB, 1 TiB), LIVE, "the writer keeps the WAL below this as long as readers let it")                      \
-	X(statement_cache, 128, RANGE(0, 65536, ""), FIXED, "prepared statements kept for submissions by SQL text")                                \
-	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED, "processor that the writer thread is pinned to")                                     \
-	X(spin_usec, 100, RANGE(0, 1000000, " microseconds"), LIVE,                                                                                \
-	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays")                             \
-	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                                                 \
-	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                                                     \
-	X(batch_virtual_tables, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                           \
-	  "writes of virtual tables (full-text search; rtree is none of them) share transactions, and last_insert_rowid and total_changes() tell") \
-	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED, "SQLITE_DBCONFIG_DEFENSIVE on every connection")                                    \
-	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                                \
-	  "a database path that is a symbolic link leads to its file, instead of being refused")                                                   \
-	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                                  \
-	  "the database may lie in a folder that other users can write to, instead of being refused there")                                        \
-	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                                                   \
-	  "how long one statement may run before it is interrupted and fails; 0: for ever")                                                        \
-	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                                              \
-	  "longest SQL text on every connection, the texts of the schema among them")                                                              \
+#define KEYS(X)                                                                                                                     \
+	X(ring_slots, 16384, RANGE(2, 16777216, ""), FIXED, "slots of the ring, rounded up to a power of two")                      \
+	X(ring_bytes, 64 MiB, BYTES(4 KiB, 1 TiB), LIVE,                                                                            \
+	  "payload outside the slots that may be queued; one larger submission may enter when nothing else is")                     \
+	X(batch_max, 1000, RANGE(1, 1048576, ""), LIVE, "most statements in one transaction")                                       \
+	X(batch_bytes, 16 MiB, BYTES(1 KiB, 1 TiB), LIVE, "a transaction ends after this much payload")                             \
+	X(batch_usec, 10000, RANGE(0, 60000000, " microseconds"), LIVE, "a transaction ends after this time; 0: no limit")          \
+	X(linger_usec, 0, RANGE(0, 1000000, " microseconds"), LIVE, "how long an unfilled batch waits for more; 0: never")          \
+	X(when_full, block, ONE_OF(full, "block or fail"), LIVE,                                                                    \
+	  "what a submit does when the ring is full: wait for room, or answer FULL")                                                \
+	X(when_paused, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                                \
+	  "what a submit does while paused: answer PAUSED, or queue for later")                                                     \
+	X(when_stopped, refuse, ONE_OF(away, "refuse or hold"), LIVE,                                                               \
+	  "what a submit does after a stop: answer STOPPED, or queue for the next start")                                           \
+	X(autostart, yes, ONE_OF(boolean, "yes or no"), FIXED, "penstock_open starts the writer")                                   \
+	X(results_timeout_ms, forever, RANGE_OR(0, 2147483647, " milliseconds", forever), LIVE,                                     \
+	  "how long PENSTOCK_DEFAULT_TIMEOUT waits")                                                                                \
+	X(result_bytes_max, 16 MiB, BYTES(0, 1 TiB), LIVE, "most bytes of rows that one statement may return to its caller")        \
+	X(synchronous, full, ONE_OF(synchronous, "off, normal, full or extra"), FIXED,                                              \
+	  "SQLite's synchronous of the writer's connection")                                                                        \
+	X(busy_timeout_ms, 5000, RANGE(0, 3600000, " milliseconds"), FIXED,                                                         \
+	  "how long one attempt waits for another process's lock, and how long every reader does")                                  \
+	X(busy_limit_ms, 60000, RANGE(0, 2147483647, " milliseconds"), LIVE,                                                        \
+	  "how long the writer keeps trying before the statements fail with SQLITE_BUSY, or connecting with CANTOPEN; 0: for ever") \
+	X(wal_bytes_max, 16 MiB, BYTES(64 KiB, 1 TiB), LIVE, "the writer keeps the WAL below this as long as readers let it")       \
+	X(statement_cache, 128, RANGE(0, 65536, ""), FIXED, "prepared statements kept for submissions by SQL text")                 \
+	X(writer_cpu, any, RANGE_OR(0, 1023, "", any), FIXED, "processor that the writer thread is pinned to")                      \
+	X(spin_usec, 100, RANGE(0, 1000000, " microseconds"), LIVE,                                                                 \
+	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays")              \
+	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                                  \
+	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                                      \
+	X(batch_virtual_tables, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                           \
+	  "writes of virtual tables (full-text search; rtree is none of them) share transactions, which total_changes() can tell")  \
+	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED, "SQLITE_DBCONFIG_DEFENSIVE on every connection")                     \
+	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
+	  "a database path that is a symbolic link leads to its file, instead of being refused")                                    \
+	X(shared_folder, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                   \
+	  "the database may lie in a folder that other users can write to, instead of being refused there")                         \
+	X(statement_timeout_ms, 0, RANGE(0, 2147483647, " milliseconds"), FIXED,                                                    \
+	  "how long one statement may run before it is interrupted and fails; 0: for ever")                                         \
+	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                               \
+	  "longest SQL text on every connection, the texts of the schema among them")                                               \
 	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED, "longest string, blob or row on every connection")
 
 struct key {

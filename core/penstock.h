@@ -308,34 +308,34 @@ typedef struct penstock_config {
 	size_t struct_size;      /* sizeof(penstock_config), set by penstock_config_init */
 	const char *config_file; /* INI file to read, or NULL; a key set in this struct wins over the file */
 
-	int64_t ring_slots;           /* slots of the ring, 2 to 2^24, rounded up to a power of two */
-	int64_t ring_bytes;           /* payload bytes outside the slots that may be queued; one larger submission may enter
+	int64_t ring_slots;         /* slots of the ring, 2 to 2^24, rounded up to a power of two */
+	int64_t ring_bytes;         /* payload bytes outside the slots that may be queued; one larger submission may enter
 	                             * when nothing else is */
-	int64_t batch_max;            /* most statements in one transaction */
-	int64_t batch_bytes;          /* a transaction ends after this many payload bytes */
-	int64_t batch_usec;           /* a transaction ends after this time; 0 for no limit */
-	int64_t linger_usec;          /* how long an unfilled batch waits for more; 0: never */
-	int64_t when_full;            /* enum penstock_when_full */
-	int64_t when_paused;          /* enum penstock_when_away */
-	int64_t when_stopped;         /* enum penstock_when_away */
-	int64_t autostart;            /* 1: penstock_open starts the writer */
-	int64_t results_timeout_ms;   /* PENSTOCK_DEFAULT_TIMEOUT; -1: for ever */
-	int64_t result_bytes_max;     /* most bytes of rows one statement may return to its caller */
-	int64_t synchronous;          /* enum penstock_synchronous, of the writer's connection */
-	int64_t busy_timeout_ms;      /* how long one attempt waits for another process's lock (and every reader's) */
-	int64_t busy_limit_ms;        /* how long the writer keeps trying before the statements fail with SQLITE_BUSY, or
+	int64_t batch_max;          /* most statements in one transaction */
+	int64_t batch_bytes;        /* a transaction ends after this many payload bytes */
+	int64_t batch_usec;         /* a transaction ends after this time; 0 for no limit */
+	int64_t linger_usec;        /* how long an unfilled batch waits for more; 0: never */
+	int64_t when_full;          /* enum penstock_when_full */
+	int64_t when_paused;        /* enum penstock_when_away */
+	int64_t when_stopped;       /* enum penstock_when_away */
+	int64_t autostart;          /* 1: penstock_open starts the writer */
+	int64_t results_timeout_ms; /* PENSTOCK_DEFAULT_TIMEOUT; -1: for ever */
+	int64_t result_bytes_max;   /* most bytes of rows one statement may return to its caller */
+	int64_t synchronous;        /* enum penstock_synchronous, of the writer's connection */
+	int64_t busy_timeout_ms;    /* how long one attempt waits for another process's lock (and every reader's) */
+	int64_t busy_limit_ms;      /* how long the writer keeps trying before the statements fail with SQLITE_BUSY, or
 	                             * open, start and unpause with CANTOPEN; 0: for ever */
-	int64_t wal_bytes_max;        /* the writer keeps the WAL below this as long as readers let it */
-	int64_t statement_cache;      /* prepared statements kept for submissions by SQL text */
-	int64_t writer_cpu;           /* processor to pin the writer thread to; -1: any */
-	int64_t spin_usec;            /* how long the writer looks for work, and a lone waiter for its outcome, before they
+	int64_t wal_bytes_max;      /* the writer keeps the WAL below this as long as readers let it */
+	int64_t statement_cache;    /* prepared statements kept for submissions by SQL text */
+	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */
+	int64_t spin_usec;          /* how long the writer looks for work, and a lone waiter for its outcome, before they
 	                             * sleep; where that does not pay they do it once in 64 times. 0: never */
-	int64_t fuse_rows;            /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
-	int64_t batch_virtual_tables; /* 1: a write of a virtual table (full-text search; rtree is none of them) does not end its
-	                             * transaction; last_insert_rowid and total_changes() may then tell that it was shared */
+	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
+	int64_t batch_virtual_tables; /* 0: a write of a virtual table (full-text search; rtree is none of them) ends its transaction;
+	                             * 1: it shares it, which total_changes() can tell */
 	int64_t defensive;            /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
-	int64_t follow_symlinks;      /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
-	int64_t shared_folder; /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
+	int64_t follow_symlinks; /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
+	int64_t shared_folder;   /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
 	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
 	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
 	                             * has it each time; a SQL function is not cut short */

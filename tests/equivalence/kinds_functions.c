@@ -4,9 +4,22 @@
  *
  * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
  * that fails afterwards; and it may fail with any code that SQLite knows. Left out are BUSY and the extended I/O codes, which
- * the README tells apart.
+ * the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
  */
 #include "tests/equivalence/kinds.h"
+
+/* A statement that inserts, by the function, into the table it goes over would never end. */
+static bool has_grown(sqlite3 *connection)
+{
+	sqlite3_stmt *count;
+	bool grown;
+
+	if (sqlite3_prepare_v2(connection, "SELECT count(*)>500 FROM fu", -1, &count, NULL) != SQLITE_OK)
+		return false;
+	grown = sqlite3_step(count) == SQLITE_ROW && sqlite3_column_int(count, 0) != 0;
+	sqlite3_finalize(count);
+	return grown;
+}
 
 /* wrote_then(sql, code): runs the SQL, then fails with the code, if it is not 0. */
 static void wrote_then(sqlite3_context *context, int count, sqlite3_value **values)
@@ -15,7 +28,8 @@ static void wrote_then(sqlite3_context *context, int count, sqlite3_value **valu
 	int code = sqlite3_value_int(values[1]);
 
 	(void)count;
-	sqlite3_exec(sqlite3_context_db_handle(context), sql, NULL, NULL, NULL);
+	if (!has_grown(sqlite3_context_db_handle(context)))
+		sqlite3_exec(sqlite3_context_db_handle(context), sql, NULL, NULL, NULL);
 	if (code != 0)
 		sqlite3_result_error_code(context, code);
 	else
@@ -30,10 +44,9 @@ static void prepare(sqlite3 *connection)
 #define CODES                                                                                                                \
 	"${0|0|0|0|0|0|1|2|3|4|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|262|516|1299|1555|2067|787|275|523|" \
 	"1811|779|4363}"
-#define WRITES                                                                                                             \
-	"'${INSERT INTO fw VALUES($n,$n)|INSERT INTO fu(b) VALUES($n)|DELETE FROM fw|UPDATE fu SET b=b+1|INSERT INTO ft "  \
-	"VALUES($n)|CREATE TABLE IF NOT EXISTS fn(a)|DROP TABLE IF EXISTS fn|INSERT INTO fn VALUES($n)|SELECT 1|nonsense|" \
-	"INSERT OR ROLLBACK INTO fw VALUES($n,1)}'"
+#define WRITES                                                                                                            \
+	"'${INSERT INTO fw VALUES($n,$n)|INSERT INTO fu(b) VALUES($n)|DELETE FROM fw|UPDATE fu SET b=b+1|INSERT INTO ft " \
+	"VALUES($n)|CREATE TABLE IF NOT EXISTS fn(a)|DROP TABLE IF EXISTS fn|INSERT INTO fn VALUES($n)|SELECT 1|nonsense}'"
 
 static const char *const schema[] = {
 	"CREATE TABLE fw(a UNIQUE,b)",

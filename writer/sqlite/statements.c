@@ -106,6 +106,18 @@ static bool changes_names(int action)
 	}
 }
 
+/* Whether it is a table of a virtual table's own: that writes it, and no function may (SQLITE_DBCONFIG_DEFENSIVE). */
+static bool is_shadow_table(const struct ps_statements *statements, const char *table)
+{
+	for (size_t i = 0; i < statements->virtual_count; i++) {
+		size_t length = strlen(statements->virtual_tables[i]);
+
+		if (sqlite3_strnicmp(table, statements->virtual_tables[i], (int)length) == 0 && table[length] == '_')
+			return true;
+	}
+	return false;
+}
+
 /* What a statement of a function's may. */
 static int authorize_function(struct ps_statements *statements, int action, const char *first, const char *second)
 {
@@ -120,6 +132,8 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 	case SQLITE_INSERT:
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
+		if (is_shadow_table(statements, first))
+			return SQLITE_OK;
 		/* Its OR ROLLBACK would end the batch, and what it and the statement write behind that would be committed at once. */
 		statements->meddled |= PS_WROTE;
 		return keep_out_of_batch(statements);
@@ -154,6 +168,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	if (!statements->preparing)
 		return statements->running ? authorize_function(statements, action, first, second) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);
+	if ((action == SQLITE_INSERT || action == SQLITE_UPDATE) && trigger == NULL)
+		statements->target->has_rowid = true;
 	switch (action) {
 	case SQLITE_TRANSACTION:
 		return refuse(statements, first,
@@ -302,8 +318,30 @@ unsigned ps_statements_forget_all(struct ps_statements *statements)
 	return count;
 }
 
+void ps_statements_forget_virtual(struct ps_statements *statements)
+{
+	while (statements->virtual_count > 0)
+		free(statements->virtual_tables[--statements->virtual_count]);
+	free(statements->virtual_tables);
+	statements->virtual_tables = NULL;
+}
+
+void ps_statements_add_virtual(struct ps_statements *statements, const char *name)
+{
+	char *copy = strdup(name);
+	char **more = realloc(statements->virtual_tables, (statements->virtual_count + 1) * sizeof *more);
+
+	if (more != NULL)
+		statements->virtual_tables = more;
+	if (more != NULL && copy != NULL)
+		more[statements->virtual_count++] = copy;
+	else
+		free(copy);
+}
+
 void ps_statements_destroy(struct ps_statements *statements)
 {
+	ps_statements_forget_virtual(statements);
 	ps_statements_forget_all(statements);
 	ps_text_set_destroy(&statements->by_text);
 	sqlite3_set_authorizer(statements->connection, NULL, NULL);

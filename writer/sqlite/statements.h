@@ -38,6 +38,7 @@ struct ps_prepared {
 	bool dml;       /* changes() is this statement's */
 	bool read_only; /* as sqlite3_stmt_readonly has it */
 	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
+	bool has_rowid; /* last_insert_rowid() may be this statement's */
 	bool kept;      /* it may be used again */
 	bool renames;   /* when it has run, names may mean something else */
 	bool cached;    /* it is part of a cache's entry, or of what would be one */
@@ -96,8 +97,10 @@ struct ps_statements {
 	bool batched;               /* in a transaction with others */
 	unsigned meddled;           /* what functions that it called have prepared: enum ps_meddling */
 	struct ps_prepared *target; /* what the authorizer describes */
-	char inserted[128];         /* the one table of main that the target inserts into, or "" */
-	char refusal[256];          /* why it refused, or "" */
+	char **virtual_tables;      /* names, which begin those of the tables that such a one writes for itself */
+	size_t virtual_count;
+	char inserted[128]; /* the one table of main that the target inserts into, or "" */
+	char refusal[256];  /* why it refused, or "" */
 };
 
 /* False without memory. Installs the authorizer. */
@@ -106,6 +109,10 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 unsigned ps_statements_forget_all(struct ps_statements *statements);
 /* Finalizes everything. */
 void ps_statements_destroy(struct ps_statements *statements);
+
+/* The names of the schema's virtual tables. One that is left out, for lack of memory, only makes its writes run alone. */
+void ps_statements_forget_virtual(struct ps_statements *statements);
+void ps_statements_add_virtual(struct ps_statements *statements, const char *name);
 
 /* Whether the statement may act when it is prepared, so that it must not be inside a transaction. */
 bool ps_statements_act_early(const struct ps_record *record);

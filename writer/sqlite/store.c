@@ -601,6 +601,16 @@ static bool contains(const char *text, const char *word)
 	return sqlite3_strlike(pattern, text, 0) == 0;
 }
 
+static void note_table(struct ps_store *store, const char *name, const char *sql)
+{
+	store->schema.deferred_keys |= contains(sql, "deferred");
+	if (!contains(sql, "virtual table"))
+		return;
+	ps_statements_add_virtual(&store->statements, name);
+	/* The one kind that is known to write at once. */
+	store->schema.full_text |= !contains(sql, "rtree");
+}
+
 /* Once after each change of the schema. What cannot be read counts as there. */
 static void look_at_schema(struct ps_store *store)
 {
@@ -612,19 +622,18 @@ static void look_at_schema(struct ps_store *store)
 	store->schema.known = true;
 	store->schema.at = store->schema_changes;
 	store->schema.deferred_keys = store->schema.full_text = false;
+	ps_statements_forget_virtual(&store->statements);
 	rc = sqlite3_prepare_v2(store->connection,
-	                        "SELECT sql FROM main.sqlite_schema WHERE type='table' "
-	                        "UNION ALL SELECT sql FROM temp.sqlite_schema WHERE type='table'",
+	                        "SELECT name, sql FROM main.sqlite_schema WHERE type='table' "
+	                        "UNION ALL SELECT name, sql FROM temp.sqlite_schema WHERE type='table'",
 	                        -1, &statement, NULL);
 	while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-		const char *sql = (const char *)sqlite3_column_text(statement, 0);
+		const char *name = (const char *)sqlite3_column_text(statement, 0);
+		const char *sql = (const char *)sqlite3_column_text(statement, 1);
 
 		rc = SQLITE_OK;
-		if (sql == NULL)
-			continue;
-		store->schema.deferred_keys |= contains(sql, "deferred");
-		/* The one kind that is known to write at once. */
-		store->schema.full_text |= contains(sql, "virtual table") && !contains(sql, "rtree");
+		if (name != NULL && sql != NULL)
+			note_table(store, name, sql);
 	}
 	sqlite3_finalize(statement);
 	if (rc != SQLITE_DONE)
@@ -650,7 +659,6 @@ static bool ends_batch(struct ps_store *store, struct ps_prepared *prepared, uns
 
 	if (prepared->read_only && (meddled & PS_WROTE) == 0)
 		return false;
-	look_at_schema(store);
 	if (!store->schema.full_text && !(store->foreign_keys && store->schema.deferred_keys))
 		return false;
 	/* What a function has written, nobody can tell. */
@@ -690,12 +698,24 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
 	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
 }
 
+/*
+ * A full-text table may write what earlier statements of the transaction have left to it, whatever needs its index first: a query
+ * that looks into it, a DELETE. In autocommit that was done by then.
+ */
+static void hide_flush(struct ps_store *store, const struct ps_prepared *prepared, struct ps_outcome *outcome, int64_t count)
+{
+	if (!prepared->dml)
+		ps_changes_correct(store->changes, count);
+	if (!prepared->has_rowid && (prepared->dml || prepared->read_only))
+		outcome->result.last_insert_rowid = 0;
+}
+
 /* Around the run of what has been prepared: what functions do meanwhile, and changes() as it should be. */
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
 {
 	bool own_transaction = !batched && ps_store_in_transaction(store), functions_wrote;
-	int64_t total;
+	int64_t total, count;
 	enum ps_verdict verdict;
 	int rc = ps_changes_put_right(store->changes);
 
@@ -704,11 +724,15 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		fail_running(store, outcome);
 		return judge_failure(store, outcome->result.extended_code, batched, false);
 	}
+	look_at_schema(store);
 	total = sqlite3_total_changes64(store->connection);
+	count = ps_changes_shown(store->changes);
 	ps_statements_begin_run(&store->statements, batched);
 	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
 	*meddled = ps_statements_end_run(&store->statements);
 	functions_wrote = (*meddled & PS_WROTE) != 0;
+	if (!functions_wrote && store->schema.full_text)
+		hide_flush(store, prepared, outcome, count);
 	if (batched && verdict == PS_DONE && ends_batch(store, prepared, *meddled & PS_WROTE))
 		verdict = PS_DONE_LAST;
 	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
@@ -822,6 +846,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	if (rc == SQLITE_DONE && reprepared == 0 && !meddled && stands_alone(store, prepared)) {
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
+		look_at_schema(store);
 		return ends_batch(store, prepared, 0) ? PS_DONE_LAST : PS_DONE;
 	}
 	ps_changes_correct(store->changes, count_before);
