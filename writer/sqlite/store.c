@@ -741,9 +741,12 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	/* Alone it has its way, as in autocommit... */
 	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
 		return PS_TAKE_OUT;
-	/* ...but in a transaction of its own what a function wrote to another database would stay when it fails. */
-	if (own_transaction && outcome->result.status != PENSTOCK_OK &&
-	    ((verdict == PS_DONE && (*meddled & PS_WROTE) != 0) ||
+	/*
+	 * ...but in a transaction of its own what a function wrote to another database would stay when it fails. Run again as in
+	 * autocommit it is right. What may never run twice is taken for ABORT, unless OR FAIL is seen to have kept rows.
+	 */
+	if (own_transaction && outcome->result.status != PENSTOCK_OK && (*meddled & PS_WROTE) != 0 &&
+	    ((verdict == PS_DONE && (!record->alone || sqlite3_changes64(store->connection) == 0)) ||
 	     (verdict == PS_HALF_DONE && functions_wrote && !record->alone)))
 		return PS_TAKE_OUT;
 	return verdict;
