@@ -704,7 +704,7 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
  */
 static void hide_flush(struct ps_store *store, const struct ps_prepared *prepared, struct ps_outcome *outcome, int64_t count)
 {
-	if (!prepared->dml)
+	if (prepared->read_only)
 		ps_changes_correct(store->changes, count);
 	if (!prepared->has_rowid && (prepared->dml || prepared->read_only))
 		outcome->result.last_insert_rowid = 0;
