@@ -110,8 +110,6 @@ static const struct word synchronous_words[] = {
 	  "how long the writer looks for work, and a lone waiter for its outcome, before they sleep, while that pays")              \
 	X(fuse_rows, 32, RANGE(1, 256, ""), FIXED,                                                                                  \
 	  "most submissions of one plain INSERT that run as one INSERT of many rows; 1: none")                                      \
-	X(batch_virtual_tables, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                           \
-	  "writes of virtual tables (full-text search; rtree is none of them) share transactions, which total_changes() can tell")  \
 	X(defensive, yes, ONE_OF(boolean, "yes or no"), FIXED, "SQLITE_DBCONFIG_DEFENSIVE on every connection")                     \
 	X(follow_symlinks, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
 	  "a database path that is a symbolic link leads to its file, instead of being refused")                                    \

@@ -42,7 +42,6 @@ struct ps_keys {
 	int64_t writer_cpu;
 	int64_t spin_usec;
 	int64_t fuse_rows;
-	int64_t batch_virtual_tables;
 	int64_t defensive;
 	int64_t follow_symlinks;
 	int64_t shared_folder;

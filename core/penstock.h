@@ -331,11 +331,9 @@ typedef struct penstock_config {
 	int64_t spin_usec;          /* how long the writer looks for work, and a lone waiter for its outcome, before they
 	                             * sleep; where that does not pay they do it once in 64 times. 0: never */
 	int64_t fuse_rows;          /* most submissions of one plain INSERT that run as one INSERT of many rows; 1: none */
-	int64_t batch_virtual_tables; /* 0: a write of a virtual table (full-text search; rtree is none of them) ends its transaction;
-	                             * 1: it shares it, which total_changes() can tell */
-	int64_t defensive;            /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
-	int64_t follow_symlinks; /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
-	int64_t shared_folder;   /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
+	int64_t defensive;          /* 1: SQLITE_DBCONFIG_DEFENSIVE on every connection */
+	int64_t follow_symlinks;    /* 1: a path that is a symbolic link leads to its file; 0: it is refused */
+	int64_t shared_folder; /* 1: the database may lie in a folder that other users can write to; 0: it is refused there */
 	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
 	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
 	                             * has it each time; a SQL function is not cut short */

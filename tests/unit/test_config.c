@@ -55,7 +55,6 @@ static const struct promise {
 	{ AT(writer_cpu), -1, -1, 1023, 0, "any", "0 to 1023, or any" },
 	{ AT(spin_usec), 100, 0, 1000000, 1, "100", "0 to 1000000 microseconds" },
 	{ AT(fuse_rows), 32, 1, 256, 0, "32", "1 to 256" },
-	{ AT(batch_virtual_tables), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(defensive), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(follow_symlinks), 0, 0, 1, 0, "no", "yes or no" },
 	{ AT(shared_folder), 0, 0, 1, 0, "no", "yes or no" },

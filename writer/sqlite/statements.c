@@ -168,8 +168,6 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	if (!statements->preparing)
 		return statements->running ? authorize_function(statements, action, first, second) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);
-	if ((action == SQLITE_INSERT || action == SQLITE_UPDATE) && trigger == NULL)
-		statements->target->has_rowid = true;
 	switch (action) {
 	case SQLITE_TRANSACTION:
 		return refuse(statements, first,

@@ -38,12 +38,13 @@ struct ps_prepared {
 	bool dml;       /* changes() is this statement's */
 	bool read_only; /* as sqlite3_stmt_readonly has it */
 	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
-	bool has_rowid; /* last_insert_rowid() may be this statement's */
 	bool kept;      /* it may be used again */
 	bool renames;   /* when it has run, names may mean something else */
 	bool cached;    /* it is part of a cache's entry, or of what would be one */
 	/* what the store asks of its program, once */
-	enum { PS_NOT_ASKED, PS_MAY_GO_ON, PS_ENDS_BATCH } behind;
+	bool asked;
+	bool hides_violations; /* it may count violated deferred keys below zero */
+	bool writes_virtual;   /* a virtual table, which may hold it back */
 };
 
 /* A registered plain insert as an insert of many rows (fuse.h). */

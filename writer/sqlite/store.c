@@ -64,6 +64,8 @@ struct ps_store {
 	bool stuck;                  /* a transaction that must not be committed could not be rolled back */
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one, ours or other processes' */
+	sqlite3_stmt *savepoint;
+	sqlite3_stmt *release;
 	sqlite3_stmt *read_cookie;
 	int64_t cookie;        /* of the schema of main, and... */
 	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */
@@ -147,6 +149,9 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
+	    sqlite3_prepare_v3(store->connection, "SAVEPOINT penstock", -1, SQLITE_PREPARE_PERSISTENT, &store->savepoint,
+	                       NULL) ||
+	    sqlite3_prepare_v3(store->connection, "RELEASE penstock", -1, SQLITE_PREPARE_PERSISTENT, &store->release, NULL) ||
 	    sqlite3_prepare_v3(store->connection, "PRAGMA main.schema_version", -1, SQLITE_PREPARE_PERSISTENT,
 	                       &store->read_cookie, NULL))
 		goto err_after_statements;
@@ -165,6 +170,8 @@ err_after_statements:
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->savepoint);
+	sqlite3_finalize(store->release);
 	sqlite3_finalize(store->read_cookie);
 	ps_statements_destroy(&store->statements);
 err_after_changes:
@@ -201,6 +208,8 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->savepoint);
+	sqlite3_finalize(store->release);
 	sqlite3_finalize(store->read_cookie);
 	if (ps_file_close(&store->file, checkpoint))
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, MOVED_FORMAT, store->path);
@@ -640,38 +649,48 @@ static void look_at_schema(struct ps_store *store)
 		store->schema.deferred_keys = store->schema.full_text = true;
 }
 
-static bool may_hide_violations(struct ps_store *store, const char *sql)
+static void ask(struct ps_store *store, struct ps_prepared *prepared)
 {
-	return store->foreign_keys && store->schema.deferred_keys && ps_explain_may_hide_violations(store->connection, sql);
+	int64_t count = ps_changes_shown(store->changes);
+	const char *sql = sqlite3_sql(prepared->statement);
+
+	if (prepared->asked)
+		return;
+	prepared->asked = true;
+	prepared->hides_violations =
+		store->foreign_keys && store->schema.deferred_keys && ps_explain_may_hide_violations(store->connection, sql);
+	prepared->writes_virtual = store->schema.full_text && ps_explain_writes_virtual(store->connection, sql);
+	/* To explain a statement sets changes(). */
+	ps_changes_correct(store->changes, count);
 }
 
-static bool may_write_late(struct ps_store *store, const char *sql)
+/*
+ * A full-text table holds back what is written to it, for the COMMIT or whatever needs its index first; that would then set
+ * changes() and count in total_changes(), and its index would not be that of autocommit. A savepoint has it write at once.
+ */
+static bool write_held_back(struct ps_store *store)
 {
-	return store->schema.full_text && !store->options->keys.batch_virtual_tables &&
-	       ps_explain_writes_virtual(store->connection, sql);
+	int64_t count = ps_changes_shown(store->changes);
+	bool written = step_once(store->savepoint) == SQLITE_OK && step_once(store->release) == SQLITE_OK;
+
+	ps_changes_correct(store->changes, count);
+	return written;
 }
 
-/* Whether what a write has left behind would show in the statements behind it, until the commit. `meddled`: by functions. */
-static bool ends_batch(struct ps_store *store, struct ps_prepared *prepared, unsigned meddled)
+/*
+ * After a write in a batch that went well: PS_DONE, or PS_DONE_LAST when what it has left behind would show in the statements behind
+ * it, until the commit. functions_wrote: nobody can tell what.
+ */
+static enum ps_verdict leave_nothing_behind(struct ps_store *store, struct ps_prepared *prepared, bool functions_wrote)
 {
-	const char *sql;
-	int64_t count;
+	bool deferred_keys = store->foreign_keys && store->schema.deferred_keys;
 
-	if (prepared->read_only && (meddled & PS_WROTE) == 0)
-		return false;
-	if (!store->schema.full_text && !(store->foreign_keys && store->schema.deferred_keys))
-		return false;
-	/* What a function has written, nobody can tell. */
-	if (meddled != 0)
-		return true;
-	if (prepared->behind == PS_NOT_ASKED) {
-		count = ps_changes_shown(store->changes);
-		sql = sqlite3_sql(prepared->statement);
-		prepared->behind = may_hide_violations(store, sql) || may_write_late(store, sql) ? PS_ENDS_BATCH : PS_MAY_GO_ON;
-		/* To explain a statement sets changes(). */
-		ps_changes_correct(store->changes, count);
-	}
-	return prepared->behind == PS_ENDS_BATCH;
+	if ((prepared->read_only && !functions_wrote) || !(store->schema.full_text || deferred_keys))
+		return PS_DONE;
+	ask(store, prepared);
+	if (store->schema.full_text && (functions_wrote || prepared->writes_virtual) && !write_held_back(store))
+		return PS_TAKE_OUT;
+	return deferred_keys && (functions_wrote || prepared->hides_violations) ? PS_DONE_LAST : PS_DONE;
 }
 
 /* A function that the statement called has begun a transaction, which nobody would commit. */
@@ -698,24 +717,12 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
 	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
 }
 
-/*
- * A full-text table may write what earlier statements of the transaction have left to it, whatever needs its index first: a query
- * that looks into it, a DELETE. In autocommit that was done by then.
- */
-static void hide_flush(struct ps_store *store, const struct ps_prepared *prepared, struct ps_outcome *outcome, int64_t count)
-{
-	if (prepared->read_only)
-		ps_changes_correct(store->changes, count);
-	if (!prepared->has_rowid && (prepared->dml || prepared->read_only))
-		outcome->result.last_insert_rowid = 0;
-}
-
 /* Around the run of what has been prepared: what functions do meanwhile, and changes() as it should be. */
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
 {
 	bool own_transaction = !batched && ps_store_in_transaction(store), functions_wrote;
-	int64_t total, count;
+	int64_t total;
 	enum ps_verdict verdict;
 	int rc = ps_changes_put_right(store->changes);
 
@@ -726,15 +733,12 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	}
 	look_at_schema(store);
 	total = sqlite3_total_changes64(store->connection);
-	count = ps_changes_shown(store->changes);
 	ps_statements_begin_run(&store->statements, batched);
 	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
 	*meddled = ps_statements_end_run(&store->statements);
 	functions_wrote = (*meddled & PS_WROTE) != 0;
-	if (!functions_wrote && store->schema.full_text)
-		hide_flush(store, prepared, outcome, count);
-	if (batched && verdict == PS_DONE && ends_batch(store, prepared, *meddled & PS_WROTE))
-		verdict = PS_DONE_LAST;
+	if (batched && verdict == PS_DONE)
+		verdict = leave_nothing_behind(store, prepared, functions_wrote);
 	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
 	if (sqlite3_total_changes64(store->connection) != total && !record->alone)
 		*meddled |= PS_WROTE;
@@ -850,7 +854,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
 		look_at_schema(store);
-		return ends_batch(store, prepared, 0) ? PS_DONE_LAST : PS_DONE;
+		return leave_nothing_behind(store, prepared, false);
 	}
 	ps_changes_correct(store->changes, count_before);
 	if (reprepared != 0)
