@@ -51,6 +51,7 @@ static void prepare(sqlite3 *connection)
 static const char *const schema[] = {
 	"CREATE TABLE fw(a UNIQUE,b)",
 	"CREATE TABLE fu(a INTEGER PRIMARY KEY,b)",
+	"CREATE TABLE fs(a UNIQUE,b)", /* scanned, and not written to meanwhile: that might have no end */
 	"CREATE TEMP TABLE ft(a UNIQUE)",
 	"CREATE TABLE fg(a UNIQUE,n DEFAULT (wrote_then('INSERT INTO fu(b) VALUES(100)',0)))",
 	"CREATE TRIGGER fu_writes AFTER DELETE ON fu BEGIN SELECT wrote_then('INSERT INTO fw VALUES(77,'||old.b||')',0); END",
@@ -65,8 +66,9 @@ static const struct template templates[] = {
 	SQL(4, "INSERT$O INTO ft VALUES$[($k)] RETURNING wrote_then(" WRITES "," CODES ")"),
 	SQL(3, "INSERT$O INTO ft VALUES($n),($n) RETURNING wrote_then(" WRITES ",0)"),
 	SQL(3, "INSERT$O INTO fw VALUES($k,$n),($k,$n) RETURNING wrote_then(" WRITES "," CODES ")"),
-	SQL(3, "UPDATE$O ${fw|fu} SET b=wrote_then(" WRITES "," CODES ") WHERE a<$k"),
-	SQL(3, "DELETE FROM ${fw|fu} WHERE a=$k OR wrote_then(" WRITES ",0)>$n"),
+	SQL(3, "UPDATE$O fs SET b=wrote_then(" WRITES "," CODES ") WHERE a<$k"),
+	SQL(3, "DELETE FROM fs WHERE a=$k OR wrote_then(" WRITES ",0)>$n"),
+	SQL(3, "INSERT$O INTO fs VALUES$[($k,$n)]"),
 	SQL(2, "DELETE FROM fu WHERE a<$k$R"),
 	SQL(3, "INSERT$O INTO fg(a) VALUES$[($k)]$R"),
 	SQL(2, "SELECT fail_code(" CODES ")"),

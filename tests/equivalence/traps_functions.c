@@ -68,3 +68,15 @@ Test(trap, what_a_function_writes_within_a_failing_returning_is_undone)
 	             "DELETE FROM x RETURNING run_sql('INSERT INTO u VALUES(4)'),fail_code(1811)", "SELECT changes()",
 	             "SELECT * FROM x", "SELECT * FROM u");
 }
+
+/* Where OR FAIL keeps rows, alone too. */
+Test(trap, a_failing_returning_keeps_the_rows_before_in_a_temporary_table)
+{
+	EXPECT_EQUAL("CREATE TEMP TABLE x(a UNIQUE)", "INSERT INTO x VALUES(5)",
+	             "INSERT OR FAIL INTO x VALUES(6),(7),(5) RETURNING a", "SELECT changes()",
+	             "alone:INSERT OR FAIL INTO x VALUES(8),(9),(5) RETURNING a", "SELECT changes()",
+	             "alone:INSERT OR FAIL INTO x VALUES(10),(11),(5) RETURNING run_sql('SELECT 1')", "SELECT changes()",
+	             "INSERT INTO x VALUES(12) RETURNING run_sql('INSERT INTO x VALUES(1)')",
+	             "alone:INSERT OR FAIL INTO x VALUES(13),(14),(5) RETURNING run_sql('INSERT INTO x VALUES(1)')",
+	             "SELECT changes()", "SELECT rowid,a FROM x");
+}
