@@ -64,3 +64,10 @@ Test(trap, a_nul_in_the_text_is_refused)
 	cr_assert(found == NULL, "%s", found);
 	free_list(&list);
 }
+
+/* SQLite has understood BEGIN before it sees what follows. */
+Test(trap, what_only_begins_like_transaction_control_is_a_syntax_error)
+{
+	EXPECT_EQUAL(T_UNIQUE, "BEGIN nonsense", "END-1", "ROLLBACK TO s x", "SAVEPOINT", "RELEASE a b", "COMMIT 1",
+	             "INSERT INTO t VALUES(1,1)");
+}

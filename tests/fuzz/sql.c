@@ -143,6 +143,15 @@ static void bind_numbers(struct statement *statement, sqlite3_stmt *prepared, si
 		statement->values[i] = penstock_int64((int64_t)(line + (size_t)i));
 }
 
+static bool can_be_prepared(sqlite3 *connection, const char *sql)
+{
+	sqlite3_stmt *prepared = NULL;
+	int rc = sqlite3_prepare_v2(connection, sql, -1, &prepared, NULL);
+
+	sqlite3_finalize(prepared);
+	return rc == SQLITE_OK;
+}
+
 /* Runs it on the scout, and says what is to be expected. False: it cannot be compared. */
 static bool scout(sqlite3 *connection, struct statement *statement, size_t line, bool loose_pages)
 {
@@ -162,7 +171,8 @@ static bool scout(sqlite3 *connection, struct statement *statement, size_t line,
 	rc = sqlite3_prepare_v2(connection, statement->sql, -1, &prepared, NULL);
 	sqlite3_set_authorizer(connection, NULL, NULL);
 	if (look.transaction)
-		statement->expected = REFUSED;
+		/* Or one that is only the beginning of nonsense. */
+		statement->expected = can_be_prepared(connection, statement->sql) ? REFUSED : AS_SQLITE;
 	else if (rc == SQLITE_OK && (prepared == NULL || more))
 		statement->expected = NO_SINGLE;
 	else if (rc == SQLITE_OK && !look.left_out && !sqlite3_stmt_isexplain(prepared)) {
