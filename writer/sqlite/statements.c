@@ -159,6 +159,9 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 	}
 }
 
+static const char alternative[] =
+	"each submission is a transaction of its own; put the changes into one statement, or a trigger";
+
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database, const char *trigger)
 {
 	struct ps_statements *statements = arg;
@@ -169,12 +172,13 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 		return statements->running ? authorize_function(statements, action, first, second) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);
 	switch (action) {
+	/* Denied once it is prepared, which does nothing yet: what only begins like it is a syntax error. */
 	case SQLITE_TRANSACTION:
-		return refuse(statements, first,
-		              "each submission is a transaction of its own; put the changes into one statement, or a trigger");
+		refuse(statements, first, alternative);
+		return SQLITE_OK;
 	case SQLITE_SAVEPOINT:
-		return refuse(statements, "SAVEPOINT, RELEASE or ROLLBACK TO",
-		              "each submission is a transaction of its own; put the changes into one statement, or a trigger");
+		refuse(statements, "SAVEPOINT, RELEASE or ROLLBACK TO", alternative);
+		return SQLITE_OK;
 	case SQLITE_PRAGMA:
 		/* It drops what is in temp. */
 		if (second != NULL && sqlite3_stricmp(first, "temp_store") == 0)
@@ -206,22 +210,16 @@ void ps_statements_unprepare(struct ps_prepared *prepared)
 
 static const char one_at_a_time[] = "there is more than one statement in the SQL text; submit each by itself";
 
-bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
-                           uint32_t values, int *code, const char **message)
+/* What acts when prepared must be right before. */
+static bool check_early(struct ps_statements *statements, enum ps_keyword keyword, const char *sql, size_t bytes,
+                        uint32_t values, int *code, const char **message)
 {
-	enum ps_keyword keyword;
-	const char *tail = NULL;
-	int rc;
-
-	memset(prepared, 0, sizeof *prepared);
 	statements->refusal[0] = '\0';
 	if (strlen(sql) != bytes) {
 		*code = SQLITE_ERROR;
 		*message = "the SQL text holds a NUL byte; bind values instead of writing them into the text";
 		return false;
 	}
-	keyword = ps_syntax_keyword(sql);
-	/* What acts when prepared must be right before. */
 	if (keyword == PS_KEYWORD_PRAGMA && !ps_syntax_single(sql)) {
 		*code = SQLITE_ERROR;
 		*message = one_at_a_time;
@@ -233,6 +231,19 @@ bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared 
 		*message = statements->refusal;
 		return false;
 	}
+	return true;
+}
+
+bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
+                           uint32_t values, int *code, const char **message)
+{
+	enum ps_keyword keyword = ps_syntax_keyword(sql);
+	const char *tail = NULL;
+	int rc;
+
+	memset(prepared, 0, sizeof *prepared);
+	if (!check_early(statements, keyword, sql, bytes, values, code, message))
+		return false;
 	statements->preparing = true;
 	statements->target = prepared;
 	statements->inserted[0] = '\0';
@@ -242,7 +253,15 @@ bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared 
 	statements->preparing = false;
 	if (rc != SQLITE_OK) {
 		*code = sqlite3_extended_errcode(statements->connection);
-		*message = statements->refusal[0] != '\0' ? statements->refusal : sqlite3_errmsg(statements->connection);
+		*message = rc == SQLITE_AUTH && statements->refusal[0] != '\0' ? statements->refusal
+		                                                               : sqlite3_errmsg(statements->connection);
+		return false;
+	}
+	if (statements->refusal[0] != '\0') {
+		sqlite3_finalize(prepared->statement);
+		prepared->statement = NULL;
+		*code = SQLITE_AUTH;
+		*message = statements->refusal;
 		return false;
 	}
 	if (prepared->statement == NULL) {
