@@ -36,12 +36,15 @@
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
  *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
  *     close                              yes           yes        no        MISUSE                 FORKED
- *     counters, queue_depth, is_stopped  yes           yes        yes (b)   yes                    FORKED or 0
+ *     counters_read, queue_depth,
+ *     queue_capacity, is_stopped,
+ *     phase_of, failure                  yes           yes        yes (b)   yes                    FORKED or 0
  *
  *   (a) completion callbacks, the error callback, the log callback, the connect hook and SQL functions, on any engine's
  *       writer thread (or the thread that runs them)
- *   (b) until close returns: once close has begun, submit answers STOPPED; after close has returned the pointer is gone, also
- *       for a call that has begun and not yet looked at the engine: see to it that none is about to
+ *   (b) close waits for a call that is inside; once close has begun, one that submits or waits is told STOPPED. None may
+ *       begin as close returns: the pointer is gone then, and nothing can keep it for a call that has not looked at the
+ *       engine yet (one that still copies values of a slot's size among them)
  *   (c) a submit that would wait for room answers FULL; execute is MISUSE
  *   (d) they take turns
  *

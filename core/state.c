@@ -89,16 +89,6 @@ void ps_state_retune(struct ps_state_word *word, const struct ps_keys *keys)
 	replace(word, word->current->phase, keys);
 }
 
-enum ps_phase ps_state_phase(struct ps_state_word *word)
-{
-	enum ps_phase phase;
-
-	ps_rcu_enter();
-	phase = ps_state_read(word)->phase;
-	ps_state_leave(word);
-	return phase;
-}
-
 struct ps_keys ps_state_keys(struct ps_state_word *word)
 {
 	struct ps_keys keys;

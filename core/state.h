@@ -74,8 +74,6 @@ static inline void ps_state_leave(struct ps_state_word *word)
 	ps_rcu_leave(&word->reserve);
 }
 
-/* The phase by itself, for whoever only asks. */
-enum ps_phase ps_state_phase(struct ps_state_word *word);
 /* A copy of the keys. */
 struct ps_keys ps_state_keys(struct ps_state_word *word);
 

@@ -216,9 +216,13 @@ int penstock_stop(penstock *db, int64_t timeout_usec)
 
 int penstock_is_stopped(const penstock *db)
 {
-	if (db == NULL || db->fork_generation != ps_fork_generation())
+	int stopped;
+
+	if (db == NULL)
 		return 1;
-	return ps_load_acquire_u32(&db->control.writer_runs) == 0;
+	stopped = !ps_engine_look(db) || ps_load_acquire_u32(&db->control.writer_runs) == 0;
+	ps_engine_look_away(db);
+	return stopped;
 }
 
 /* ---- pause ---- */
@@ -376,9 +380,14 @@ penstock_phase penstock_phase_of(const penstock *db)
 		[PS_FAILED] = PENSTOCK_PHASE_FAILED,   [PS_CLOSED] = PENSTOCK_PHASE_STOPPED,
 	};
 
-	if (db == NULL || db->fork_generation != ps_fork_generation())
-		return PENSTOCK_PHASE_STOPPED;
-	return shown[ps_state_phase((struct ps_state_word *)&db->state)];
+	penstock_phase phase = PENSTOCK_PHASE_STOPPED;
+
+	if (db == NULL)
+		return phase;
+	if (ps_engine_look(db))
+		phase = shown[ps_state_read(&db->state)->phase];
+	ps_engine_look_away(db);
+	return phase;
 }
 
 const char *penstock_phase_name(penstock_phase phase)
@@ -397,13 +406,14 @@ int penstock_failure(const penstock *db, char *text, size_t bytes)
 		bytes = 0;
 	if (bytes > 0)
 		text[0] = '\0';
-	if (db == NULL || db->fork_generation != ps_fork_generation())
+	if (db == NULL || ps_engine_try_enter((penstock *)db) != PENSTOCK_OK)
 		return 0;
 	control = (struct ps_control *)&db->control;
 	pthread_mutex_lock(&control->mutex);
 	code = control->failure_code;
 	snprintf(text, bytes, "%s", control->failure_message);
 	pthread_mutex_unlock(&control->mutex);
+	ps_engine_leave((penstock *)db);
 	return code;
 }
 

@@ -18,22 +18,29 @@
 
 /* ---- getting in and out ---- */
 
-int ps_engine_enter(penstock *db)
+int ps_engine_try_enter(penstock *db)
 {
 	int status = PENSTOCK_OK;
 
-	if (db == NULL)
-		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
-	if (db->fork_generation != ps_fork_generation())
-		return ps_refuse(PENSTOCK_FORKED);
 	/* In the section: close waits a grace period after CLOSED, so it sees this thread inside, or this thread CLOSED. */
-	ps_rcu_enter();
-	if (ps_state_read(&db->state)->phase == PS_CLOSED)
-		status = ps_refuse(PENSTOCK_STOPPED);
+	if (!ps_engine_look(db))
+		status = PENSTOCK_FORKED;
+	else if (ps_state_read(&db->state)->phase == PS_CLOSED)
+		status = PENSTOCK_STOPPED;
 	else
 		ps_add_u32(&db->inside, 1);
-	ps_state_leave(&db->state);
+	ps_engine_look_away(db);
 	return status;
+}
+
+int ps_engine_enter(penstock *db)
+{
+	int status;
+
+	if (db == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
+	status = ps_engine_try_enter(db);
+	return status == PENSTOCK_OK ? PENSTOCK_OK : ps_refuse(status);
 }
 
 void ps_engine_leave(penstock *db)
@@ -250,6 +257,8 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 		ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
 	ps_engine_leave(db);
 	wait_until_all_left(db);
+	/* And those that only look. */
+	ps_rcu_synchronize(&db->state.reserve);
 
 	ps_registry_destroy(&db->registry);
 	ps_control_destroy(&db->control);
@@ -290,18 +299,30 @@ int penstock_flush(penstock *db, int64_t timeout_usec)
 
 uint64_t penstock_queue_depth(const penstock *db)
 {
-	uint64_t resolved;
+	uint64_t depth = 0;
 
-	if (db == NULL || db->fork_generation != ps_fork_generation())
+	if (db == NULL)
 		return 0;
-	/* Before the tail, which then is never behind. Not the head: that moves after the listeners have heard. */
-	resolved = ps_load_acquire_u64(&db->counters.resolved);
-	return ps_ring_tail(&db->ring) - resolved;
+	if (ps_engine_look(db)) {
+		/* Before the tail, which then is never behind. Not the head: that moves after the listeners have heard. */
+		uint64_t resolved = ps_load_acquire_u64(&db->counters.resolved);
+
+		depth = ps_ring_tail(&db->ring) - resolved;
+	}
+	ps_engine_look_away(db);
+	return depth;
 }
 
 uint64_t penstock_queue_capacity(const penstock *db)
 {
-	return db == NULL ? 0 : db->ring.capacity;
+	uint64_t capacity;
+
+	if (db == NULL)
+		return 0;
+	ps_engine_look(db);
+	capacity = db->ring.capacity;
+	ps_engine_look_away(db);
+	return capacity;
 }
 
 /* ---- reading ---- */

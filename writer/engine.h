@@ -42,7 +42,28 @@ struct penstock {
 };
 
 /*
- * For every call but the plain submit: OK and the caller is inside until ps_engine_leave, or FORKED, STOPPED (closed) or
+ * Getting in. A call looks at the engine for the first time in a read section, and either is through with it when it ends the
+ * section, or has been counted inside by then. close makes those that are inside return, waits until all have left, and then a
+ * grace period for those that only look, before it frees the engine. Nobody can wait for a call that begins as close returns.
+ * (Submitting is not counted: it would be two read-modify-writes of one word by all producers.)
+ *
+ * ps_engine_look begins the section, in any case; false in a forked child. ps_engine_look_away ends it.
+ */
+static inline bool ps_engine_look(const penstock *db)
+{
+	ps_rcu_enter();
+	return db->fork_generation == ps_fork_generation();
+}
+
+static inline void ps_engine_look_away(const penstock *db)
+{
+	ps_state_leave((struct ps_state_word *)&db->state);
+}
+
+/* OK and the caller is inside until ps_engine_leave; FORKED or STOPPED (closed), without a message. */
+int ps_engine_try_enter(penstock *db);
+/*
+ * For every call that sleeps, takes a mutex or takes its time: OK and the caller is inside until ps_engine_leave, or FORKED, STOPPED (closed) or
  * MISUSE (NULL) with the thread's message.
  */
 int ps_engine_enter(penstock *db);

@@ -35,19 +35,15 @@ int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes
 
 /* A submission that is being prepared for the ring, and has no slot yet. */
 struct pending {
-	const penstock_submission *submission;
-	size_t sql_bytes;
-	uint64_t bytes;      /* of the payload */
-	unsigned char *heap; /* it, when it does not fit the slot */
+	struct ps_record *record; /* as it will lie in the slot, but for what the ticket decides */
+	uint64_t bytes;           /* of the payload */
 	penstock_handle *handle;
-	struct ps_bell *bell;
-	uint64_t started_nsec; /* 0: nobody listens */
-	bool final;            /* a refusal is for good; not one that waits for room */
-	bool met_full;         /* counted as a full event */
-	bool inside;           /* counted in db->inside: it sleeps for room, or takes its time to copy */
+	bool final;    /* a refusal is for good; not one that waits for room */
+	bool met_full; /* counted as a full event */
+	bool inside;   /* counted in db->inside: it sleeps for room, or takes its time to copy */
 };
 
-static int check_submission(const penstock *db, const penstock_submission *submission, bool with_handle)
+static int check_submission(const penstock_submission *submission, bool with_handle)
 {
 	if (submission == NULL)
 		return ps_error(PENSTOCK_MISUSE, "the submission is NULL");
@@ -56,8 +52,6 @@ static int check_submission(const penstock *db, const penstock_submission *submi
 		                submission->struct_size, sizeof *submission);
 	if ((submission->sql == NULL) == (submission->statement == NULL))
 		return ps_error(PENSTOCK_MISUSE, "a submission needs either SQL text or a registered statement");
-	if (submission->statement != NULL && submission->statement->db != db)
-		return ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine");
 	if (submission->value_count != 0 && submission->values == NULL)
 		return ps_error(PENSTOCK_MISUSE, "%zu values are promised, but values is NULL", submission->value_count);
 	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~PENSTOCK_RUN_ALONE) != 0)
@@ -70,68 +64,81 @@ static int check_submission(const penstock *db, const penstock_submission *submi
 	return PENSTOCK_OK;
 }
 
-/* Does what can be done before there is a slot: measures, copies to the heap what is long, finds a handle. */
-static int prepare(penstock *db, struct pending *pending, bool with_handle)
+static int find_listener(const penstock_submission *submission, struct pending *pending, bool with_handle)
 {
-	const penstock_submission *submission = pending->submission;
-	int status;
+	struct ps_record *record = pending->record;
 
-	if (submission->sql != NULL)
-		pending->sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
-	status = ps_record_measure(submission, pending->sql_bytes, &pending->bytes);
-	if (status != PENSTOCK_OK)
-		return status;
-	if (pending->bytes > PS_INLINE_BYTES) {
-		/* A copy may take long enough for a close to come and go. */
-		status = ps_engine_enter(db);
-		if (status != PENSTOCK_OK)
-			return status;
-		pending->inside = true;
-		pending->heap = malloc(pending->bytes);
-		if (pending->heap == NULL)
-			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
-			                (unsigned long long)pending->bytes);
-		ps_record_encode(pending->heap, submission, pending->sql_bytes);
-	}
+	record->listener_kind = PS_LISTENER_NONE;
+	record->submit_nsec = 0;
 	if (with_handle) {
 		pending->handle = ps_handle_new(0);
 		if (pending->handle == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a handle");
+		record->listener_kind = PS_LISTENER_HANDLE;
+		record->listener.handle = pending->handle;
+	} else if (submission->on_complete != NULL) {
+		record->listener_kind = PS_LISTENER_CALLBACK;
+		record->listener.callback = submission->on_complete;
 	}
-	if (with_handle || submission->on_complete != NULL)
-		pending->started_nsec = ps_clock_nsec();
+	if (record->listener_kind != PS_LISTENER_NONE)
+		record->submit_nsec = ps_clock_nsec();
 	return PENSTOCK_OK;
 }
 
-static void fill(struct ps_record *record, const struct pending *pending, uint64_t ticket)
+/*
+ * Does all that can be done before there is a slot. This alone reads the caller's memory, which may take any time (a page that
+ * is swapped out, or on a network): what is between claim and publish holds up everybody, and what is in the section every verb.
+ */
+static int prepare(penstock *db, const penstock_submission *submission, struct pending *pending, bool with_handle)
 {
-	const penstock_submission *submission = pending->submission;
+	struct ps_record *record = pending->record;
+	size_t sql_bytes = 0;
+	int status;
 
+	if (submission->sql != NULL)
+		sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
+	status = ps_record_measure(submission, sql_bytes, &pending->bytes);
+	if (status != PENSTOCK_OK)
+		return status;
 	record->statement = submission->statement;
 	record->arg = submission->arg;
 	record->value_count = (uint32_t)submission->value_count;
 	record->durable = submission->ack == PENSTOCK_ACK_DURABLE;
 	record->alone = (submission->flags & PENSTOCK_RUN_ALONE) != 0;
-	record->submit_nsec = pending->started_nsec;
-	if (pending->handle != NULL) {
-		record->listener_kind = PS_LISTENER_HANDLE;
-		record->listener.handle = pending->handle;
-		pending->handle->ticket = ticket;
-		pending->handle->bell = pending->bell;
-	} else if (submission->on_complete != NULL) {
-		record->listener_kind = PS_LISTENER_CALLBACK;
-		record->listener.callback = submission->on_complete;
-	} else {
-		record->listener_kind = PS_LISTENER_NONE;
-		if (ticket % SAMPLE_EVERY == 0)
-			record->submit_nsec = ps_clock_nsec();
-	}
-	record->on_heap = pending->heap != NULL;
-	if (pending->heap != NULL) {
-		record->payload.heap.data = pending->heap;
+	record->on_heap = pending->bytes > PS_INLINE_BYTES;
+	if (record->on_heap) {
+		record->payload.heap.data = NULL;
 		record->payload.heap.size = pending->bytes;
+		/* A copy may take long enough for a close to come and go. */
+		status = ps_engine_enter(db);
+		if (status != PENSTOCK_OK)
+			return status;
+		pending->inside = true;
+		record->payload.heap.data = malloc(pending->bytes);
+		if (record->payload.heap.data == NULL)
+			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
+			                (unsigned long long)pending->bytes);
+		ps_record_encode(record->payload.heap.data, submission, sql_bytes);
 	} else {
-		ps_record_encode(record->payload.bytes, submission, pending->sql_bytes);
+		ps_record_encode(record->payload.bytes, submission, sql_bytes);
+	}
+	return find_listener(submission, pending, with_handle);
+}
+
+/* In the section: what only the engine's state and the ticket tell. */
+static void fill(const penstock *db, const struct ps_state *state, const struct ps_claim *claim, const struct pending *pending)
+{
+	penstock_handle *handle = pending->handle;
+
+	*claim->record = *pending->record;
+	if (handle != NULL) {
+		handle->default_timeout_usec =
+			state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
+		handle->spin_usec = state->keys.spin_usec;
+		handle->bell = db->batch.entries.bell;
+		handle->ticket = claim->ticket;
+	} else if (claim->record->listener_kind == PS_LISTENER_NONE && claim->ticket % SAMPLE_EVERY == 0) {
+		claim->record->submit_nsec = ps_clock_nsec();
 	}
 }
 
@@ -142,7 +149,7 @@ static void fill(struct ps_record *record, const struct pending *pending, uint64
  */
 static bool claim_slot(struct ps_ring *ring, const struct pending *pending, uint64_t bytes_max, struct ps_claim *claim)
 {
-	if (pending->heap == NULL)
+	if (!pending->record->on_heap)
 		return ps_ring_claim(ring, claim);
 	if (!ps_ring_has_room(ring) || !ps_ring_reserve_bytes(ring, pending->bytes, bytes_max))
 		return false;
@@ -160,27 +167,28 @@ static bool claim_slot(struct ps_ring *ring, const struct pending *pending, uint
  */
 static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 {
+	const struct ps_record *record = pending->record;
 	const struct ps_state *state;
 	struct ps_claim claim;
 	int status;
 
 	pending->final = true;
-	ps_rcu_enter();
+	if (!ps_engine_look(db)) {
+		ps_engine_look_away(db);
+		return ps_refuse(PENSTOCK_FORKED);
+	}
 	state = ps_state_read(&db->state);
 	status = state->admit;
-	if (status != PENSTOCK_OK) {
+	if (record->statement != NULL && record->statement->db != db) {
+		status = ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine");
+	} else if (status != PENSTOCK_OK) {
 		ps_refuse(status);
-	} else if (pending->submission->ack == PENSTOCK_ACK_DURABLE && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
+	} else if (record->durable && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
 		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
 	} else if (!claim_slot(&db->ring, pending, (uint64_t)state->keys.ring_bytes, &claim)) {
 		status = ps_refuse(PENSTOCK_FULL);
 	} else {
-		if (pending->handle != NULL) {
-			pending->handle->default_timeout_usec =
-				state->keys.results_timeout_ms < 0 ? PENSTOCK_FOREVER : state->keys.results_timeout_ms * 1000;
-			pending->handle->spin_usec = state->keys.spin_usec;
-		}
-		fill(claim.record, pending, claim.ticket);
+		fill(db, state, &claim, pending);
 		ps_ring_publish(&db->ring, &claim);
 	}
 	if (status == PENSTOCK_FULL) {
@@ -196,7 +204,18 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 	/* Here, since a caller that is not inside may not touch the engine after its section. */
 	if (status != PENSTOCK_OK && pending->final)
 		ps_add_u64(&db->counters.refused[status], 1);
-	ps_state_leave(&db->state);
+	ps_engine_look_away(db);
+	return status;
+}
+
+/* Counts what was refused before it came to the ring. */
+static int refuse(penstock *db, int status)
+{
+	if (!ps_engine_look(db))
+		status = ps_refuse(PENSTOCK_FORKED);
+	else
+		ps_add_u64(&db->counters.refused[status], 1);
+	ps_engine_look_away(db);
 	return status;
 }
 
@@ -230,7 +249,8 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 
 int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **handle)
 {
-	struct pending pending = { .submission = submission, .bell = db == NULL ? NULL : db->batch.entries.bell };
+	struct ps_record record;
+	struct pending pending = { .record = &record };
 	bool may_wait = timeout_usec != 0 && !ps_in_callback();
 	int status;
 
@@ -238,22 +258,17 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 		*handle = NULL;
 	if (db == NULL)
 		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
-	if (db->fork_generation != ps_fork_generation())
-		return ps_refuse(PENSTOCK_FORKED);
-	status = check_submission(db, submission, handle != NULL);
+	record.on_heap = 0;
+	status = check_submission(submission, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare(db, &pending, handle != NULL);
-	/* Closed: the engine may be gone before this could count it. */
-	if (status != PENSTOCK_OK && status != PENSTOCK_STOPPED)
-		ps_add_u64(&db->counters.refused[status], 1);
-	if (status == PENSTOCK_OK)
-		status = enqueue(db, &pending, may_wait);
+		status = prepare(db, submission, &pending, handle != NULL);
+	status = status == PENSTOCK_OK ? enqueue(db, &pending, may_wait) : refuse(db, status);
 	if (status == PENSTOCK_FULL && !pending.final)
 		status = enqueue_when_room(db, &pending, timeout_usec);
 	if (pending.inside)
 		ps_engine_leave(db);
 	if (status != PENSTOCK_OK) {
-		free(pending.heap);
+		ps_record_retire(&record);
 		if (pending.handle != NULL)
 			ps_handle_free(pending.handle);
 	} else if (handle != NULL) {
@@ -279,8 +294,9 @@ int penstock_execute(penstock *db, const penstock_submission *submission, int64_
 	if (status != PENSTOCK_OK)
 		return status;
 	deadline = ps_engine_deadline(db, timeout_usec);
-	ps_engine_leave(db);
 	status = penstock_submit(db, submission, timeout_usec, &handle);
+	/* The handle outlives the engine. */
+	ps_engine_leave(db);
 	if (status != PENSTOCK_OK)
 		return status;
 	if (!ps_handle_wait_until(handle, deadline)) {

@@ -533,6 +533,115 @@ static void run_close(void)
 	}
 }
 
+/* ---- close, with others that look ---- */
+
+enum look {
+	DEPTH,
+	PHASE,
+	IS_STOPPED,
+	TRY_SUBMIT,
+	MISUSE,
+	QUICK_LOOKS,
+	FAILURE = QUICK_LOOKS,
+	SUBMIT_AND_WAIT,
+	FLUSH,
+	LOOKS_THERE_ARE
+};
+
+static unsigned to_look;
+
+static void look(enum look what)
+{
+	penstock_value values[2];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+		.arg = &submissions[0],
+	};
+	penstock_handle *handle = NULL;
+	char text[8];
+
+	store_values(values, 0, false);
+	switch (what) {
+	case DEPTH:
+		penstock_queue_depth(db);
+		break;
+	case PHASE:
+		penstock_phase_of(db);
+		break;
+	case IS_STOPPED:
+		penstock_is_stopped(db);
+		break;
+	case TRY_SUBMIT:
+		penstock_try_submit(db, &submission, NULL);
+		break;
+	case MISUSE:
+		submission.struct_size = 0;
+		schedule_check(penstock_try_submit(db, &submission, NULL) == PENSTOCK_MISUSE);
+		break;
+	case FAILURE:
+		schedule_check(penstock_failure(db, text, sizeof text) == 0);
+		break;
+	case SUBMIT_AND_WAIT:
+		penstock_execute(db, &submission, some_timeout(), &handle);
+		penstock_handle_release(handle);
+		break;
+	default:
+		penstock_flush(db, some_timeout());
+		break;
+	}
+}
+
+/* In a section of its own, as the call's own that has begun: before close has come to its last grace period. */
+static void looker(void *arg)
+{
+	bool quick = (uintptr_t)arg < QUICK_LOOKS;
+
+	if (quick) {
+		ps_rcu_enter();
+		if (--to_look == 0)
+			ps_engine_leave(db);
+	}
+	look((enum look)(uintptr_t)arg);
+	if (quick)
+		ps_rcu_leave(NULL);
+	through++;
+}
+
+static void run_leave(void)
+{
+	unsigned lookers[2], looks[2], i;
+	penstock_config config;
+
+	memset(submissions, 0, sizeof submissions);
+	memset(&store_world, 0, sizeof store_world);
+	through = to_look = 0;
+	penstock_config_init(&config);
+	config.ring_slots = 2;
+	config.autostart = schedule_random(4) != 0;
+	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	for (i = 0; i < 2; i++) {
+		looks[i] = schedule_random(LOOKS_THERE_ARE);
+		to_look += looks[i] < QUICK_LOOKS;
+	}
+	if (to_look > 0)
+		schedule_check(ps_engine_try_enter(db) == PENSTOCK_OK);
+	for (i = 0; i < 2; i++)
+		lookers[i] = schedule_spawn(i == 0 ? "looker 0" : "looker 1", looker, (void *)(uintptr_t)looks[i]);
+	for (i = 0; i < 2; i++) {
+		while (looks[i] >= QUICK_LOOKS && through < 2 && schedule_sections(lookers[i]) == 0)
+			ps_stall();
+	}
+	schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	for (i = 0; i < 2; i++) {
+		schedule_join(lookers[i]);
+		schedule_check(schedule_sections(lookers[i]) > (looks[i] < QUICK_LOOKS ? 1 : 0),
+		               "it looks outside of a section");
+	}
+}
+
 const struct schedule_scenario schedule_engine[] = {
 	{ "submit", "two producers with every kind of listener", run_submit },
 	{ "pause", "and pausers, one or two", run_pause },
@@ -542,5 +651,6 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
 	{ "looks", "and one that tunes, opens readers and looks", run_looks },
 	{ "close", "close, while a producer waits for room", run_close },
+	{ "leave", "close, while others are in a call", run_leave },
 	{ NULL, NULL, NULL },
 };

@@ -37,6 +37,7 @@ struct thread {
 	int priority, buffer_priority;
 	uint64_t section; /* of the read section it is in, 0: none; stored through the buffer */
 	unsigned depth;   /* of nested sections */
+	unsigned entered; /* sections there have been */
 	struct pending buffer[BUFFERED];
 	unsigned buffered;
 	struct ps_thread local; /* the engine's own, while another runs */
@@ -66,6 +67,8 @@ void trace_line(const struct thread *thread, const struct schedule_site *site, c
 
 /* ---- machine.c ---- */
 
+/* At the end of a schedule: frees what was kept. */
+void free_kept(void);
 /* The oldest store leaves the buffer; all of them do. */
 void flush_one(struct thread *thread);
 void flush_all(struct thread *thread);

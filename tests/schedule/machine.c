@@ -4,15 +4,52 @@
  * conditions and the clock.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "tests/schedule/inside.h"
 
 #define LOOK_NSEC 200
 
+#define KEPT 32
+#define KEPT_LEAST 1024 /* bytes */
+
 static uint64_t grace_periods;
 
+static struct kept {
+	char *memory;
+	size_t bytes;
+} kept[KEPT];
+static unsigned kept_count;
+
 /* ---- memory ---- */
+
+void schedule_free(void *memory)
+{
+	size_t bytes = memory == NULL ? 0 : malloc_usable_size(memory);
+
+	if (!active || bytes < KEPT_LEAST || kept_count == KEPT) {
+		(free)(memory);
+		return;
+	}
+	kept[kept_count++] = (struct kept){ memory, bytes };
+}
+
+void free_kept(void)
+{
+	while (kept_count > 0)
+		(free)(kept[--kept_count].memory);
+}
+
+static void expect_alive(const struct schedule_site *site, const void *word)
+{
+	unsigned i;
+
+	for (i = 0; i < kept_count; i++)
+		schedule_check((const char *)word < kept[i].memory || (const char *)word >= kept[i].memory + kept[i].bytes,
+		               "use after free: %s(%s) in %s, %s:%d", site->kind, site->what, site->function, site->file,
+		               site->line);
+}
 
 static uint64_t read_word(const void *word, unsigned bytes)
 {
@@ -66,6 +103,7 @@ uint64_t schedule_load(struct schedule_site *site, const void *word, unsigned by
 	unsigned i;
 
 	point();
+	expect_alive(site, word);
 	value = read_word(word, bytes);
 	for (i = 0; i < self->buffered; i++) {
 		if (self->buffer[i].word == word)
@@ -80,6 +118,7 @@ uint64_t schedule_load(struct schedule_site *site, const void *word, unsigned by
 void schedule_store(struct schedule_site *site, void *word, unsigned bytes, uint64_t value)
 {
 	point();
+	expect_alive(site, word);
 	if (!site->disabled)
 		store(word, bytes, value);
 	trace_line(self, site, "= %llu%s", (unsigned long long)value, self->buffered > 0 ? " (buffered)" : "");
@@ -90,6 +129,7 @@ bool schedule_cas(struct schedule_site *site, void *word, unsigned bytes, uint64
 	uint64_t found;
 
 	point();
+	expect_alive(site, word);
 	flush_all(self);
 	found = read_word(word, bytes);
 	if (found == *expected) {
@@ -107,6 +147,7 @@ uint64_t schedule_add(struct schedule_site *site, void *word, unsigned bytes, ui
 	uint64_t before;
 
 	point();
+	expect_alive(site, word);
 	flush_all(self);
 	before = read_word(word, bytes);
 	if (!site->disabled)
@@ -163,6 +204,7 @@ void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint3
 void schedule_rcu_enter(struct schedule_site *site)
 {
 	point();
+	self->entered++;
 	if (self->depth++ == 0)
 		store(&self->section, sizeof self->section, grace_periods + 1);
 	trace_line(self, site, "%s", "");
@@ -253,6 +295,7 @@ static void let_go(struct mutex *mutex)
 int schedule_mutex_lock(struct schedule_site *site, pthread_mutex_t *mutex)
 {
 	point();
+	expect_alive(site, mutex);
 	flush_all(self);
 	take((struct mutex *)(void *)mutex);
 	trace_line(self, site, "%s", "");
@@ -262,6 +305,7 @@ int schedule_mutex_lock(struct schedule_site *site, pthread_mutex_t *mutex)
 int schedule_mutex_unlock(struct schedule_site *site, pthread_mutex_t *mutex)
 {
 	point();
+	expect_alive(site, mutex);
 	let_go((struct mutex *)(void *)mutex);
 	trace_line(self, site, "%s", "");
 	return 0;
@@ -300,6 +344,7 @@ int schedule_cond_wake(struct schedule_site *site, pthread_cond_t *condition, ui
 	unsigned woken = 0;
 
 	point();
+	expect_alive(site, condition);
 	flush_all(self);
 	if (!site->disabled)
 		woken = wake(FOR_CONDITION, condition, 1, count);

@@ -439,6 +439,11 @@ void schedule_join(unsigned thread)
 	join(&threads[thread]);
 }
 
+unsigned schedule_sections(unsigned thread)
+{
+	return threads[thread].entered;
+}
+
 int schedule_create(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	point();
@@ -529,6 +534,7 @@ enum schedule_verdict schedule_run(const struct schedule_scenario *scenario, uin
 	active = true;
 	coroutine_switch(&explorer, &self->coroutine);
 	active = false;
+	free_kept();
 	steps_before += step;
 	return verdict;
 }

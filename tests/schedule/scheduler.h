@@ -20,6 +20,8 @@
  *   - up to two wake-ups without a cause, in every other schedule (in the others, since they hide lost ones, none);
  *   - what a scenario asks for with schedule_random.
  *
+ * Memory that was freed is not used again within the schedule, when it is large; an operation on a word of it is found (points.h).
+ *
  * Not here: orders weaker than x86-64's; a thread between two plain reads or writes, since only points are
  * interleaved (and a plain read does not look into the buffer: the engine makes none of a word that it stores so, but
  * after a grace period). A futex wakes the longest sleeper first, a condition and a mutex all who may go on.
@@ -63,6 +65,8 @@ unsigned schedule_random(unsigned bound);
 /* A thread; returns its number. The name is for the trace. */
 unsigned schedule_spawn(const char *name, void (*run)(void *), void *arg);
 void schedule_join(unsigned thread);
+/* How many read sections the thread has entered. */
+unsigned schedule_sections(unsigned thread);
 /* A point by itself: anything may happen here. */
 #define schedule_point(what) schedule_point_at(SCHEDULE_SITE("point", what))
 void schedule_point_at(struct schedule_site *site);

@@ -1641,3 +1641,62 @@ Test(states, phases_have_names)
 	cr_assert_str_eq(penstock_phase_name((penstock_phase)-1), "?");
 	cr_assert_eq(penstock_phase_of(NULL), PENSTOCK_PHASE_STOPPED);
 }
+
+/* ---- close, while a call is inside ------------------------------------------------------------------------------- */
+
+static __thread bool slow_to_lock; /* is preempted before its next mutex */
+static _Atomic bool locking, may_lock;
+static __thread bool counts_naps;
+static _Atomic unsigned naps;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (slow_to_lock) {
+		slow_to_lock = false;
+		locking = true;
+		await(may_lock);
+	}
+	return __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	naps += counts_naps;
+	return __real_nanosleep(time, left);
+}
+
+static void *ask_for_failure(void *arg)
+{
+	char text[100];
+
+	slow_to_lock = true;
+	check(penstock_failure(arg, text, sizeof text) == 0 && text[0] == '\0');
+	return NULL;
+}
+
+static int close_and_count_naps(penstock *db, int64_t timeout_usec)
+{
+	counts_naps = true;
+	return penstock_close(db, timeout_usec);
+}
+
+Test(states, close_waits_for_one_that_asks_for_the_failure)
+{
+	penstock *db = kit_open(NULL);
+	pthread_t asker = kit_thread(ask_for_failure, db);
+	struct verb close;
+
+	await(locking);
+	verb_begin(&close, close_and_count_naps, db);
+	/* It looks again and again whether all have left, or is back without that. */
+	await(naps >= 3 || close.done);
+	check(!close.done);
+	may_lock = true;
+	kit_join(asker);
+	expect(verb_end(&close), PENSTOCK_OK);
+}
