@@ -6,6 +6,7 @@
 #include "tests/kit.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 TestSuite(contract, .init = kit_begin, .fini = harness_end);
@@ -2124,4 +2125,102 @@ Test(contract, the_versions_with_the_wal_reset_bug_are_known)
 		check(penstock_wal_reset_bug() == cases[i].has_it, "%d", sqlite_version);
 	}
 	sqlite_version = 0;
+}
+
+/* ---- the caller's memory is slow to come ------------------------------------------------------------------------- */
+
+/* A page that its reader gets only when the test says so, as one that is swapped out or lies on a network. */
+static unsigned char *slow_page;
+static long page_bytes;
+static int slow_pipe[2];
+static _Atomic bool page_awaited;
+
+static void on_slow_page(int number, siginfo_t *info, void *context)
+{
+	unsigned char *address = info->si_addr;
+	char byte;
+
+	(void)context;
+	if (address < slow_page || address >= slow_page + page_bytes) {
+		signal(number, SIG_DFL);
+		return;
+	}
+	page_awaited = true;
+	while (read(slow_pipe[0], &byte, 1) != 1)
+		;
+	mprotect(slow_page, (size_t)page_bytes, PROT_READ | PROT_WRITE);
+}
+
+struct slow_submission {
+	penstock *db;
+	const penstock_submission *submission;
+};
+
+static void *submit_slowly(void *arg)
+{
+	struct slow_submission *slow = arg;
+
+	expect(penstock_submit(slow->db, slow->submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	return NULL;
+}
+
+/* Nobody else notices that one waits for its page. */
+static void others_go_on(penstock *db, const penstock_submission *submission)
+{
+	struct slow_submission slow = { db, submission };
+	pthread_t thread;
+
+	page_awaited = false;
+	mprotect(slow_page, (size_t)page_bytes, PROT_NONE);
+	thread = kit_thread(submit_slowly, &slow);
+	await(page_awaited);
+	expect(kit_execute(db, "INSERT INTO t VALUES('other')"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(write(slow_pipe[1], "", 1) == 1);
+	kit_join(thread);
+}
+
+Test(contract, nobody_waits_for_a_slow_page_of_a_caller)
+{
+	static const char text[] = "INSERT INTO t VALUES('slow')";
+	struct sigaction action = { .sa_sigaction = on_slow_page, .sa_flags = SA_SIGINFO };
+	penstock *db = kit_open_table(NULL);
+	penstock_statement *statement;
+	penstock_value *values, value;
+	penstock_submission *whole, submission = { .struct_size = sizeof submission, .value_count = 1 };
+
+	page_bytes = sysconf(_SC_PAGESIZE);
+	slow_page = mmap(NULL, (size_t)page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(slow_page != MAP_FAILED && pipe(slow_pipe) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	submission.statement = statement;
+
+	/* a value's bytes, in the slot and outside of it */
+	submission.values = &value;
+	memcpy(slow_page, "slow", 4);
+	value = penstock_text_bytes((const char *)slow_page, 4);
+	others_go_on(db, &submission);
+	value = penstock_text_bytes((const char *)slow_page, 1000);
+	others_go_on(db, &submission);
+	/* the values */
+	submission.values = values = (penstock_value *)(void *)slow_page;
+	values[0] = penstock_text("slow");
+	others_go_on(db, &submission);
+	/* the submission itself */
+	submission.values = &value;
+	value = penstock_text("slow");
+	whole = (penstock_submission *)(void *)slow_page;
+	*whole = submission;
+	others_go_on(db, whole);
+	/* the SQL text */
+	memcpy(slow_page, text, sizeof text);
+	submission = (penstock_submission){ .struct_size = sizeof submission,
+		                            .sql = (const char *)slow_page,
+		                            .sql_bytes = sizeof text - 1 };
+	others_go_on(db, &submission);
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE a LIKE 'slow%'"), 5);
+	munmap(slow_page, (size_t)page_bytes);
 }
