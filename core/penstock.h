@@ -286,8 +286,8 @@ typedef struct penstock_pragma {
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
  * SQLITE_OK, or an SQLite code to refuse the connection. Neither the hook nor a function may leave a transaction open on the
- * writer's connection: it is refused, or the statement fails and the transaction is rolled back. The authorizer and the
- * progress handler of the writer's connection belong to the engine.
+ * writer's connection: it is refused, or the statement fails and the transaction is rolled back. The authorizer, the
+ * progress handler and the busy handler of the writer's connection belong to the engine.
  *
  * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
  * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
@@ -326,8 +326,8 @@ typedef struct penstock_config {
 	int64_t result_bytes_max;   /* most bytes of rows one statement may return to its caller */
 	int64_t synchronous;        /* enum penstock_synchronous, of the writer's connection */
 	int64_t busy_timeout_ms;    /* how long one attempt waits for another process's lock (and every reader's) */
-	int64_t busy_limit_ms;      /* how long the writer keeps trying before the statements fail with SQLITE_BUSY, or
-	                             * open, start and unpause with CANTOPEN; 0: for ever */
+	int64_t busy_limit_ms;      /* how long the writer keeps trying before everything accepted by then fails with
+	                             * SQLITE_BUSY, or open, start and unpause with CANTOPEN; 0: for ever */
 	int64_t wal_bytes_max;      /* the writer keeps the WAL below this as long as readers let it */
 	int64_t statement_cache;    /* prepared statements kept for submissions by SQL text */
 	int64_t writer_cpu;         /* processor to pin the writer thread to; -1: any */
@@ -409,6 +409,8 @@ PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, 
  * NULL is OK.
  */
 PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
+/* penstock_close with flags: those of penstock_stop_with. */
+PENSTOCK_API int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags);
 
 /*
  * Brings up the writer thread and its connection. Starting a running or paused engine changes nothing, says so in
@@ -424,6 +426,15 @@ PENSTOCK_API int penstock_start(penstock *db, int64_t timeout_usec);
  * engine is OK. MISUSE, FORKED. Any thread but in a callback.
  */
 PENSTOCK_API int penstock_stop(penstock *db, int64_t timeout_usec);
+/* penstock_stop_with and penstock_close_with: give the backlog up. */
+#define PENSTOCK_GIVE_UP 1u
+/*
+ * penstock_stop with flags. With PENSTOCK_GIVE_UP it does not wait for the backlog: a transaction under way is committed with
+ * what has run, and what has not begun, or waits for another process's lock, gets SHUTDOWN, without effect. So it takes as long
+ * as one statement and a commit. Also to be called when a stop without it is slow (TIMEOUT, or still waiting on another
+ * thread). What a pause or an earlier stop holds stays held. An unknown flag: MISUSE.
+ */
+PENSTOCK_API int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned flags);
 /*
  * Waits until everything accepted before has its outcome, then closes the writer's connection: until unpause the engine
  * does not touch the file. Exclusive: a second pauser waits its turn, in order; a thread that has paused and pauses again
@@ -449,7 +460,7 @@ PENSTOCK_API int penstock_failure(const penstock *db, char *text, size_t bytes);
 /*
  * Changes the keys set in config while running; the others stay. Only keys marked live (see penstock_config_key_at):
  * CONFIG for another key or one out of range, and then nothing is changed. The next batch follows the new limits.
- * NOMEM, STOPPED (closing), MISUSE, FORKED. Any thread but in a callback.
+ * Also while it stops or another thread closes it. NOMEM, STOPPED (closed), MISUSE, FORKED. Any thread but in a callback.
  */
 PENSTOCK_API int penstock_reconfigure(penstock *db, const penstock_config *config);
 

@@ -16,18 +16,17 @@
 /* The clock is looked at after 1, 2, 4, 8 ... statements, and then every so many: a look is 30 ns. */
 #define CLOCK_STRIDE_MAX 32
 
-/* Between two attempts at a lock that SQLite's own busy timeout did not get (or with busy_timeout_ms=0). */
-#define BUSY_PAUSE_NSEC 1000000
-
 /* A checkpoint is due at this part of wal_bytes_max, so that one that a reader holds up is not yet over the bound. */
 #define CHECKPOINT_PART 4
 
-bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options)
+bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options,
+                   struct ps_state_word *state)
 {
 	memset(batch, 0, sizeof *batch);
 	batch->ring = ring;
 	batch->counters = counters;
 	batch->options = options;
+	batch->patience = (struct ps_patience){ .ring = ring, .counters = counters, .options = options, .state = state };
 	return ps_entries_init(&batch->entries, ring, counters, options);
 }
 
@@ -76,27 +75,6 @@ static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 	         sqlite3_errstr(batch->broken_code));
 }
 
-bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t since, bool *said)
-{
-	struct timespec pause = ps_timespec(BUSY_PAUSE_NSEC);
-
-	ps_counters_add(batch->counters, &batch->counters->writer.busy_retries, 1);
-	if (!*said) {
-		*said = true;
-		ps_log(batch->options, PENSTOCK_EVENT_LOCKED,
-		       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
-	}
-	if (limit_ms != 0 && ps_clock_nsec() - since >= (uint64_t)limit_ms * PS_NSEC_PER_MSEC)
-		return false;
-	nanosleep(&pause, NULL);
-	return true;
-}
-
-static bool wait_for_lock(struct ps_batch *batch, uint64_t since, bool *said)
-{
-	return ps_batch_wait_for_lock(batch, batch->keys.busy_limit_ms, since, said);
-}
-
 /* What came of beginning, filling and committing a transaction. */
 enum attempt {
 	BEGUN, /* or: goes on */
@@ -110,16 +88,14 @@ enum attempt {
 
 static enum attempt begin(struct ps_batch *batch)
 {
-	uint64_t since = ps_clock_nsec();
-	bool said = false;
-
 	batch->fused = 0;
 	for (;;) {
 		switch (ps_store_begin(batch->store)) {
 		case PS_DONE:
+			ps_patience_renew(&batch->patience);
 			return BEGUN;
 		case PS_BUSY:
-			if (!wait_for_lock(batch, since, &said))
+			if (!ps_patience_retry(&batch->patience))
 				return NO_LOCK;
 			break;
 		case PS_BROKEN:
@@ -179,7 +155,6 @@ static enum attempt look_for_file(struct ps_batch *batch, uint64_t first, uint64
 static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 {
 	uint64_t started = ps_clock_nsec();
-	bool said = false;
 
 	for (;;) {
 		switch (ps_store_commit(batch->store)) {
@@ -187,7 +162,7 @@ static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 			count_commit(batch, end - first, started);
 			return look_for_file(batch, first, end);
 		case PS_BUSY:
-			if (wait_for_lock(batch, started, &said))
+			if (ps_patience_retry(&batch->patience))
 				break;
 			ps_store_rollback(batch->store);
 			return NO_LOCK;
@@ -211,6 +186,8 @@ static bool is_filled(struct ps_batch *batch, struct filling *filling, uint64_t 
 {
 	uint64_t count = next - first;
 
+	if (count > 0 && ps_patience_gives_up(&batch->patience))
+		return true;
 	if (next >= filling->limit || filling->bytes >= (uint64_t)batch->keys.batch_bytes)
 		return true;
 	if (batch->keys.batch_usec == 0 || next < filling->next_look)
@@ -421,19 +398,26 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 }
 
+/* Without the lock, in autocommit. */
+static void fail_without_lock(struct ps_batch *batch, uint64_t ticket)
+{
+	if (ps_patience_gives_up(&batch->patience))
+		ps_entries_fail(&batch->entries, ticket, PENSTOCK_SHUTDOWN, SQLITE_OK, PS_GIVEN_UP);
+	else if (!ps_entries_failed(&batch->entries, ticket))
+		ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+}
+
 static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	uint64_t started = ps_clock_nsec();
-	bool said = false;
 
 	batch->fused = 0;
 	for (;;) {
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
-			if (wait_for_lock(batch, started, &said))
+			if (ps_patience_retry(&batch->patience))
 				break;
-			if (!ps_entries_failed(&batch->entries, ticket))
-				ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+			fail_without_lock(batch, ticket);
 			return COMMITTED;
 		case PS_BROKEN:
 			if (ps_entries_failed(&batch->entries, ticket))
@@ -443,6 +427,8 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 				                batch->broken_message);
 			return BROKEN;
 		default:
+			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
+				ps_patience_renew(&batch->patience);
 			if (ps_entries_failed(&batch->entries, ticket))
 				return COMMITTED;
 			count_commit(batch, 1, started);
@@ -507,8 +493,9 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, boo
 		enum attempt result = COMMITTED;
 
 		*next += 1;
-		if (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
-			ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
+		if (ps_patience_gives_up(&batch->patience) ||
+		    (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket))))
+			fail_without_lock(batch, ticket);
 		else
 			result = run_alone(batch, ticket);
 		if (!deliver(batch, ticket, *next) || result == BROKEN)
@@ -619,6 +606,7 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 
 	batch->entries.base = *next;
 	batch->keys = *keys;
+	limit = ps_patience_begin(&batch->patience, *next, limit);
 	if (run_and_deliver(batch, next, limit, &entered))
 		return true;
 	/* Broken with entries left: rolled back, and not to be run again. */
@@ -630,7 +618,7 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 	return false;
 }
 
-void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason)
+uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason)
 {
 	uint64_t i;
 
@@ -640,6 +628,7 @@ void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, 
 		ps_entries_fail(&batch->entries, i, PENSTOCK_SHUTDOWN, code, reason);
 	ps_entries_deliver(&batch->entries, first, limit, PS_PASS_ALL);
 	ps_ring_release(batch->ring, limit);
+	return limit;
 }
 
 /* ---- checkpoints ---- */

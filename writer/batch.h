@@ -16,6 +16,9 @@
  *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
  *   3. A replay covers fewer statements than the run before it, so it ends.
  *
+ * A stop that gives up ends a batch early: what has run is committed, and what has not begun, or waits for another process's
+ * lock, gets SHUTDOWN.
+ *
  * Failure modes: an I/O error makes the batch broken. Before COMMIT nothing of it is there (SHUTDOWN); in COMMIT or the
  * sync behind it nobody can tell (UNKNOWN). The caller then moves the engine to FAILED.
  */
@@ -26,7 +29,11 @@
 #include "core/options.h"
 #include "queue/ring.h"
 #include "writer/entries.h"
+#include "writer/patience.h"
 #include "writer/store.h"
+
+/* What a submission hears that a stop gave up. */
+#define PS_GIVEN_UP "a stop gave it up before it had begun"
 
 struct ps_batch {
 	struct ps_ring *ring;
@@ -35,22 +42,18 @@ struct ps_batch {
 	struct ps_store *store; /* while connected */
 	struct ps_keys keys;    /* of this batch */
 	struct ps_entries entries;
+	struct ps_patience patience;
 	uint64_t fused;      /* entries of the transaction under way that ran as one with others */
 	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
 	int broken_code;     /* the I/O error that ended it all, or 0 */
 	char broken_message[320];
 };
 
-bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters,
-                   const struct ps_options *options);
+bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options,
+                   struct ps_state_word *state);
 void ps_batch_destroy(struct ps_batch *batch);
 /* A new connection, or none. */
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
-/*
- * Counts an attempt that met another process's lock, and waits a little before the next. `since`: the first one began, *said:
- * false before it. False: limit_ms (busy_limit_ms) is over.
- */
-bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t since, bool *said);
 
 /*
  * Runs a batch from ticket `first`, which is published, taking nothing from `limit` on, and delivers its outcomes. Returns
@@ -59,7 +62,10 @@ bool ps_batch_wait_for_lock(struct ps_batch *batch, int64_t limit_ms, uint64_t s
 bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
 /* Brings the WAL into the database when it has grown enough, and until then has it written out; for after the delivery. False: broken. */
 bool ps_batch_checkpoint(struct ps_batch *batch);
-/* Gives every published submission in [first, limit) the outcome SHUTDOWN. Any thread that owns the consumer's side. */
-void ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason);
+/*
+ * Gives every published submission from `first` on, but none behind a hole and none from `limit` on, the outcome SHUTDOWN. Returns
+ * the ticket behind the last of them. Any thread that owns the consumer's side.
+ */
+uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason);
 
 #endif

@@ -113,6 +113,7 @@ static int start_locked(penstock *db, uint64_t deadline)
 	control->failure_code = 0;
 	control->failure_message[0] = '\0';
 	control->connecting = true;
+	ps_patience_set_give_up(&db->batch.patience, false);
 	command_locked(db, PS_RUN, 0);
 	status = ps_writer_create(db);
 	if (status != PENSTOCK_OK) {
@@ -151,19 +152,34 @@ int penstock_start(penstock *db, int64_t timeout_usec)
 
 /* ---- stop ---- */
 
-int ps_control_stop_locked(penstock *db, uint64_t deadline)
+int ps_control_check_flags(unsigned flags)
+{
+	if ((flags & ~PENSTOCK_GIVE_UP) != 0)
+		return ps_error(PENSTOCK_MISUSE, "the flags of a stop or close are none of those there are");
+	return PENSTOCK_OK;
+}
+
+int ps_control_stop_locked(penstock *db, uint64_t deadline, unsigned flags)
 {
 	struct ps_control *control = &db->control;
 	uint64_t run = control->run;
 
+	/* First for the connection that a start waits for: if it comes to be, nothing has been given up yet. */
+	if ((flags & PENSTOCK_GIVE_UP) != 0)
+		ps_patience_set_give_up(&db->batch.patience, true);
 	/* A start under way is let finish: it either runs or leaves nothing to stop. */
 	while (control->run == run && control->thread_exists && control->connecting &&
 	       (phase_of(db) == PS_NEW || phase_of(db) == PS_STOPPED)) {
-		if (!ps_control_wait(control, deadline))
+		if (!ps_control_wait(control, deadline)) {
+			/* It may run yet. */
+			ps_patience_set_give_up(&db->batch.patience, false);
 			return ps_refuse(PENSTOCK_TIMEOUT);
+		}
 	}
 	if (control->run != run)
 		return PENSTOCK_OK;
+	if ((flags & PENSTOCK_GIVE_UP) != 0)
+		ps_patience_set_give_up(&db->batch.patience, true);
 	switch (phase_of(db)) {
 	case PS_RUNNING:
 	case PS_PAUSING:
@@ -202,13 +218,20 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline)
 
 int penstock_stop(penstock *db, int64_t timeout_usec)
 {
-	PS_NO_CANCEL;
-	int status = ps_engine_enter_to_wait(db, "penstock_stop");
+	return penstock_stop_with(db, timeout_usec, 0);
+}
 
+int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned flags)
+{
+	PS_NO_CANCEL;
+	int status = ps_control_check_flags(flags);
+
+	if (status == PENSTOCK_OK)
+		status = ps_engine_enter_to_wait(db, "penstock_stop");
 	if (status != PENSTOCK_OK)
 		return status;
 	pthread_mutex_lock(&db->control.mutex);
-	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec));
+	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec), flags);
 	pthread_mutex_unlock(&db->control.mutex);
 	ps_engine_leave(db);
 	return status;
@@ -421,6 +444,7 @@ int penstock_reconfigure(penstock *db, const penstock_config *config)
 {
 	PS_NO_CANCEL;
 	int status = ps_engine_enter_to_wait(db, "penstock_reconfigure");
+	struct ps_control *control;
 	struct ps_keys keys;
 
 	if (status != PENSTOCK_OK)
@@ -429,10 +453,21 @@ int penstock_reconfigure(penstock *db, const penstock_config *config)
 		ps_engine_leave(db);
 		return ps_error(PENSTOCK_MISUSE, "penstock_reconfigure: the config is NULL");
 	}
-	pthread_mutex_lock(&db->control.mutex);
+	control = &db->control;
+	pthread_mutex_lock(&control->mutex);
 	keys = db->state.current->keys;
-	status = db->control.closing ? ps_refuse(PENSTOCK_STOPPED) : ps_options_overlay(&keys, config);
+	if (control->closing) {
+		keys.when_paused = control->when_paused;
+		keys.when_stopped = control->when_stopped;
+	}
+	status = ps_options_overlay(&keys, config);
 	if (status == PENSTOCK_OK) {
+		if (control->closing) {
+			control->when_paused = keys.when_paused;
+			control->when_stopped = keys.when_stopped;
+			keys.when_paused = PENSTOCK_REFUSE;
+			keys.when_stopped = PENSTOCK_REFUSE;
+		}
 		ps_state_retune(&db->state, &keys);
 		/* A larger ring_bytes may be room for somebody. */
 		ps_eventcount_broadcast(&db->ring.room);

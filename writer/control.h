@@ -60,6 +60,7 @@ struct ps_control {
 	unsigned readers_opening;
 
 	bool closing;
+	int64_t when_paused, when_stopped; /* meanwhile the keys as they were, since everything is refused */
 	int failure_code;
 	char failure_message[320];
 };
@@ -76,7 +77,9 @@ void ps_control_destroy(struct ps_control *control);
 
 /* Waits for a change; false when the deadline has passed. With the mutex held. */
 bool ps_control_wait(struct ps_control *control, uint64_t deadline);
-/* Stops with the mutex held: OK, or TIMEOUT. */
-int ps_control_stop_locked(penstock *db, uint64_t deadline);
+/* OK, or MISUSE with the thread's message. */
+int ps_control_check_flags(unsigned flags);
+/* Stops with the mutex held: OK, or TIMEOUT. flags: those of penstock_stop_with. */
+int ps_control_stop_locked(penstock *db, uint64_t deadline, unsigned flags);
 
 #endif

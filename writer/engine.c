@@ -98,13 +98,12 @@ static void say_at_open(const penstock *db)
 /* Without autostart: what is wrong with the file shows now, not at the first start. */
 static int probe(penstock *db)
 {
-	uint64_t since = ps_clock_nsec();
-	bool locked, said = false;
+	bool locked;
 	int status;
 
 	do {
 		status = ps_store_probe(db->path, &db->options, &locked);
-	} while (locked && ps_batch_wait_for_lock(&db->batch, db->options.keys.busy_limit_ms, since, &said));
+	} while (locked && ps_patience_retry(&db->batch.patience));
 	return status;
 }
 
@@ -157,7 +156,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		goto err_after_path;
 	if (!ps_ring_init(&db->ring, (uint64_t)db->options.keys.ring_slots))
 		goto err_after_state;
-	if (!ps_batch_init(&db->batch, &db->ring, &db->counters, &db->options))
+	if (!ps_batch_init(&db->batch, &db->ring, &db->counters, &db->options, &db->state))
 		goto err_after_ring;
 	if (!ps_control_init(&db->control))
 		goto err_after_batch;
@@ -192,13 +191,27 @@ err_after_alloc:
 	return status;
 }
 
-/* What a submit does while paused and while stopped. */
-static void set_policies_locked(penstock *db, int64_t when_paused, int64_t when_stopped)
+/* What a submit does while paused and while stopped: as long as somebody closes it is refused, hold or not. */
+static void begin_closing_locked(penstock *db)
 {
 	struct ps_keys keys = db->state.current->keys;
 
-	keys.when_paused = when_paused;
-	keys.when_stopped = when_stopped;
+	db->control.closing = true;
+	db->control.when_paused = keys.when_paused;
+	db->control.when_stopped = keys.when_stopped;
+	keys.when_paused = PENSTOCK_REFUSE;
+	keys.when_stopped = PENSTOCK_REFUSE;
+	ps_state_retune(&db->state, &keys);
+}
+
+/* It may be started again instead. */
+static void end_closing_locked(penstock *db)
+{
+	struct ps_keys keys = db->state.current->keys;
+
+	keys.when_paused = db->control.when_paused;
+	keys.when_stopped = db->control.when_stopped;
+	db->control.closing = false;
 	ps_state_retune(&db->state, &keys);
 }
 
@@ -215,12 +228,18 @@ static void wait_until_all_left(penstock *db)
 
 int penstock_close(penstock *db, int64_t timeout_usec)
 {
+	return penstock_close_with(db, timeout_usec, 0);
+}
+
+int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags)
+{
 	PS_NO_CANCEL;
 	struct ps_control *control;
-	int64_t when_paused, when_stopped;
 	uint64_t tail;
 	int status;
 
+	if (ps_control_check_flags(flags) != PENSTOCK_OK)
+		return PENSTOCK_MISUSE;
 	if (db == NULL)
 		return PENSTOCK_OK;
 	status = ps_engine_enter_to_wait(db, "penstock_close");
@@ -233,16 +252,10 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 		ps_engine_leave(db);
 		return ps_error(PENSTOCK_MISUSE, "another thread is closing the engine");
 	}
-	control->closing = true;
-	when_paused = db->state.current->keys.when_paused;
-	when_stopped = db->state.current->keys.when_stopped;
-	/* No submission is accepted any more, hold or not. */
-	set_policies_locked(db, PENSTOCK_REFUSE, PENSTOCK_REFUSE);
-	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec));
+	begin_closing_locked(db);
+	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec), flags);
 	if (status != PENSTOCK_OK) {
-		/* It may be started again instead. */
-		set_policies_locked(db, when_paused, when_stopped);
-		control->closing = false;
+		end_closing_locked(db);
 		pthread_mutex_unlock(&control->mutex);
 		ps_engine_leave(db);
 		return status;

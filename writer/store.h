@@ -17,6 +17,7 @@
 #include "core/options.h"
 #include "core/outcome.h"
 #include "queue/record.h"
+#include "writer/patience.h"
 
 /* The bound of the key fuse_rows. */
 #define PS_FUSE_ROWS_MAX 256
@@ -38,10 +39,11 @@ enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 struct ps_store;
 
 /*
- * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. role: a writer's. *locked:
- * it failed for another process's lock, and another attempt may go well.
+ * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. role: a writer's. patience: asked
+ * while the store waits for a lock, then and later. *locked: it failed for another process's lock, and another attempt may go well.
  */
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role, bool *locked);
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
+                  struct ps_patience *patience, bool *locked);
 /*
  * What is wrong with the file, without a store: opens a writer's connection that creates it, and closes that again. As
  * ps_store_open. Any thread.

@@ -24,7 +24,9 @@
 /* With the mutex held: whether there is anything to do that needs the connection. */
 static bool wants_store_locked(const penstock *db)
 {
-	return db->control.command == PS_RUN || db->next < db->control.drain_to;
+	if (db->control.command == PS_RUN)
+		return true;
+	return db->next < db->control.drain_to && !ps_patience_gives_up(&db->batch.patience);
 }
 
 static bool wants_store(penstock *db)
@@ -40,14 +42,15 @@ static bool wants_store(penstock *db)
 /* For busy_limit_ms, unless a command comes that needs no connection. */
 static int open_store(penstock *db, enum ps_role role, struct ps_store **store)
 {
-	int64_t limit_ms = ps_state_keys(&db->state).busy_limit_ms;
-	uint64_t since = ps_clock_nsec();
-	bool locked, said = false;
+	struct ps_patience *patience = &db->batch.patience;
+	bool locked;
 	int status;
 
+	ps_patience_renew(patience);
 	do {
-		status = ps_store_open(store, db->path, &db->options, role, &locked);
-	} while (locked && wants_store(db) && ps_batch_wait_for_lock(&db->batch, limit_ms, since, &said));
+		status = ps_store_open(store, db->path, &db->options, role, patience, &locked);
+	} while (locked && wants_store(db) && ps_patience_retry(patience));
+	ps_patience_renew(patience);
 	return status;
 }
 
@@ -174,7 +177,7 @@ static bool work(penstock *db)
 		if (ps_load_acquire_u32(&db->ring.attention) != 0) {
 			pthread_mutex_lock(&control->mutex);
 			if (control->command != PS_RUN)
-				limit = control->drain_to;
+				limit = wants_store_locked(db) ? control->drain_to : 0;
 			pthread_mutex_unlock(&control->mutex);
 			if (db->next >= limit)
 				return true;
@@ -250,6 +253,22 @@ static bool stay_paused_locked(penstock *db)
 	return true;
 }
 
+/* With the mutex held, which it lets go of meanwhile: what a stop would have waited for, and gives up. */
+static void give_up_locked(penstock *db)
+{
+	struct ps_control *control = &db->control;
+	uint64_t end = control->drain_to;
+
+	pthread_mutex_unlock(&control->mutex);
+	while (db->next < end) {
+		if (ps_ring_peek(&db->ring, db->next) == NULL)
+			wait_at_hole(&db->ring, db->next);
+		else
+			db->next = ps_batch_shut_down(&db->batch, db->next, end, SQLITE_OK, PS_GIVEN_UP);
+	}
+	pthread_mutex_lock(&control->mutex);
+}
+
 static void end_pause_locked(struct ps_control *control)
 {
 	struct ps_unpauser *unpauser;
@@ -286,6 +305,10 @@ static bool obey_locked(penstock *db)
 			pthread_cond_broadcast(&control->changed);
 			return true;
 		}
+		if (control->command == PS_STOP && db->next < control->drain_to) {
+			give_up_locked(db);
+			continue;
+		}
 		if (control->command == PS_STOP)
 			return false;
 		if (db->batch.store != NULL) {
@@ -319,6 +342,7 @@ static void *writer_main(void *arg)
 	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);
 	if (connect_locked(db, role_at_start(db)) == PENSTOCK_OK) {
+		ps_patience_set_give_up(&db->batch.patience, false);
 		ps_state_move(&db->state, PS_RUNNING);
 		pthread_cond_broadcast(&control->changed);
 		ps_eventcount_broadcast(&db->ring.room);

@@ -237,7 +237,8 @@ static void stopper(void *arg)
 	for (rounds = 1 + schedule_random(2); rounds > 0; rounds--) {
 		stand_about(60);
 		set = accepted_now();
-		if (penstock_stop(db, some_timeout()) == PENSTOCK_OK && !holds)
+		if (penstock_stop_with(db, some_timeout(), schedule_random(3) == 0 ? PENSTOCK_GIVE_UP : 0) == PENSTOCK_OK &&
+		    !holds)
 			expect_settled(set, "stop");
 		if (schedule_random(2) == 0)
 			penstock_start(db, some_timeout());
@@ -302,7 +303,7 @@ static void configure(penstock_config *config, unsigned what)
 static void prepare_store(unsigned what)
 {
 	memset(&store_world, 0, sizeof store_world);
-	store_world.busy = schedule_random(4) == 0 ? 1 : 0;
+	store_world.busy = schedule_random(4) == 0 ? 1 + schedule_random(3) : 0;
 	store_world.durable = schedule_random(2) == 0;
 	if ((what & BREAKS) != 0) {
 		store_world.breaks_in = 1 + schedule_random(5);
@@ -424,7 +425,7 @@ static void run_engine(unsigned what)
 		if (status == PENSTOCK_OK)
 			expect_settled(set, "flush");
 	}
-	status = penstock_close(db, PENSTOCK_FOREVER);
+	status = penstock_close_with(db, PENSTOCK_FOREVER, schedule_random(3) == 0 ? PENSTOCK_GIVE_UP : 0);
 	schedule_check(status == PENSTOCK_OK, "close: %s", penstock_status_name(status));
 	for (i = verbs; i < count; i++)
 		schedule_join(threads[i]);

@@ -37,7 +37,7 @@ static const struct schedule_control controls[] = {
 	{ "no fence before the look for waiters (E2)", "submit", "ps_eventcount_waited", "fence", "", 0 },
 	{ "no grace period (S1)", "pause", "replace", "grace", "", 0 },
 	{ "no grace period (S1)", "stop", "replace", "grace", "", 0 },
-	{ "close frees what others look at", "leave", "penstock_close", "grace", "", 0 },
+	{ "close frees what others look at", "leave", "penstock_close_with", "grace", "", 0 },
 	{ "close does not count who is inside", "leave", "ps_engine_try_enter", "add", "&db->inside", 0 },
 	{ "the writer does not say that it has paused", "pause", "obey_locked", "broadcast", "&control->changed", 2 },
 	{ "the writer does not say that it has ended", "stop", "writer_main", "broadcast", "&control->changed", 2 },

@@ -34,10 +34,12 @@ static void touch_connected(void)
 	schedule_check(store_world.connected, "the store is used while it is closed");
 }
 
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
+                  struct ps_patience *patience, bool *locked)
 {
 	(void)options;
 	(void)role;
+	(void)patience;
 	touch();
 	schedule_check(!store_world.connected, "the store is opened twice");
 	*locked = store_world.busy > 0;

@@ -1387,6 +1387,7 @@ Test(states, calls_during_close_are_refused)
 	db = kit_open_table(&config);
 	penstock_config_init(&change);
 	change.batch_max = 5;
+	change.when_stopped = PENSTOCK_HOLD;
 	kit_block(db);
 	verb_begin(&close, penstock_close, db);
 	kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
@@ -1396,7 +1397,8 @@ Test(states, calls_during_close_are_refused)
 	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_STOPPED);
 	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_STOPPED);
 	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_STOPPED);
-	expect(penstock_reconfigure(db, &change), PENSTOCK_STOPPED);
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	expect(kit_insert(db, 2, PENSTOCK_FOREVER, NULL), PENSTOCK_STOPPED);
 	expect(penstock_reader_open(db, &reader), PENSTOCK_STOPPED);
 	check(reader == NULL);
 	expect(penstock_close(db, 0), PENSTOCK_MISUSE);
@@ -1699,4 +1701,199 @@ Test(states, close_waits_for_one_that_asks_for_the_failure)
 	may_lock = true;
 	kit_join(asker);
 	expect(verb_end(&close), PENSTOCK_OK);
+}
+
+/* ---- behind another process's lock, and giving up ---------------------------------------------------------------- */
+
+static sqlite3 *lock_file(void)
+{
+	sqlite3 *connection;
+
+	check(sqlite3_open(harness_path("test.db"), &connection) == SQLITE_OK);
+	check(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(connection));
+	return connection;
+}
+
+static void unlock_file(sqlite3 *connection)
+{
+	check(sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(connection);
+}
+
+static _Atomic unsigned ends[PENSTOCK_STATUS_COUNT];
+static _Atomic int64_t retries_at_first_end;
+
+static void count_end(void *arg, const penstock_result *result)
+{
+	if (retries_at_first_end < 0)
+		retries_at_first_end = (int64_t)kit_counters(arg).busy_retries;
+	ends[result->status]++;
+}
+
+static void submit_counted(penstock *db, const char *sql, unsigned times)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .on_complete = count_end, .arg = db };
+
+	while (times-- > 0)
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+}
+
+/* A table, in batches of ten. */
+static penstock *open_for_lock(int64_t busy_timeout_ms, int64_t busy_limit_ms)
+{
+	penstock_config config = kit_config();
+
+	config.batch_max = 10;
+	config.batch_usec = 0;
+	config.busy_timeout_ms = busy_timeout_ms;
+	config.busy_limit_ms = busy_limit_ms;
+	config.when_paused = PENSTOCK_HOLD;
+	memset(ends, 0, sizeof ends);
+	retries_at_first_end = -1;
+	return kit_open_table(&config);
+}
+
+Test(states, a_lock_that_is_never_let_go_of_costs_all_one_limit)
+{
+	penstock *db = open_for_lock(0, 30);
+	penstock_config change;
+	penstock_handle *handle;
+	sqlite3 *holder;
+	uint64_t before;
+
+	kit_block(db);
+	holder = lock_file();
+	submit_counted(db, "INSERT INTO t VALUES(1)", 100);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(ends[PENSTOCK_ERROR], 100);
+	/* The first batch has waited for all: each of the others only looks once. */
+	check(kit_counters(db).busy_retries - (uint64_t)retries_at_first_end <= 9, "%" PRIu64 " and then %" PRIu64,
+	      (uint64_t)retries_at_first_end, kit_counters(db).busy_retries);
+	/* Whoever comes later waits anew. */
+	penstock_config_init(&change);
+	change.busy_limit_ms = 0;
+	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+	before = kit_counters(db).busy_retries;
+	expect(kit_insert(db, 2, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	await(kit_counters(db).busy_retries >= before + 3);
+	unlock_file(holder);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 1);
+}
+
+Test(states, busy_limit_is_live_while_it_stops_or_closes)
+{
+	penstock_config change;
+
+	penstock_config_init(&change);
+	change.busy_limit_ms = 1;
+	for (int closes = 0; closes <= 1; closes++) {
+		/* One attempt would take an hour. */
+		penstock *db = open_for_lock(3600000, 0);
+		sqlite3 *holder = lock_file();
+		struct verb end;
+
+		submit_counted(db, "INSERT INTO t VALUES(1)", 100);
+		expect(penstock_stop(db, SHORT), PENSTOCK_TIMEOUT);
+		verb_begin(&end, closes ? penstock_close : penstock_stop, db);
+		kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
+		if (closes)
+			await(db->control.closing);
+		expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
+		expect(verb_end(&end), PENSTOCK_OK);
+		cr_assert_eq(ends[PENSTOCK_ERROR], 100);
+		if (!closes)
+			expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		unlock_file(holder);
+		harness_end();
+	}
+}
+
+static int stop_giving_up(penstock *db, int64_t timeout_usec)
+{
+	return penstock_stop_with(db, timeout_usec, PENSTOCK_GIVE_UP);
+}
+
+Test(states, what_waits_for_a_lock_is_given_up)
+{
+	for (int round = 0; round < 3; round++) {
+		penstock *db = open_for_lock(3600000, 0);
+		sqlite3 *holder = lock_file();
+		struct verb close;
+
+		submit_counted(db, "INSERT INTO t VALUES(1)", 100);
+		switch (round) {
+		case 0:
+			expect(penstock_stop_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+			cr_assert_eq(phase(db), PENSTOCK_PHASE_STOPPED);
+			unlock_file(holder);
+			/* What comes after the next start is not given up. */
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(kit_execute(db, "DELETE FROM t"), PENSTOCK_OK);
+			holder = lock_file();
+			expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			break;
+		case 1:
+			expect(penstock_close(db, SHORT), PENSTOCK_TIMEOUT);
+			expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+			break;
+		default:
+			/* While another thread waits in a close that does not give up. */
+			verb_begin(&close, penstock_close, db);
+			await(db->control.closing);
+			stop_giving_up(db, 0);
+			expect(verb_end(&close), PENSTOCK_OK);
+			break;
+		}
+		cr_assert_eq(ends[PENSTOCK_SHUTDOWN], 100);
+		unlock_file(holder);
+		cr_assert_eq(rows(), 0);
+		harness_end();
+	}
+}
+
+Test(states, what_has_begun_is_finished_and_the_rest_given_up)
+{
+	penstock *db = open_for_lock(3600000, 0);
+	struct verb stop;
+
+	/* A batch, held until it is there. */
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	submit_counted(db, "INSERT INTO t VALUES(1)", 3);
+	submit_counted(db, "INSERT INTO t SELECT gate()", 1);
+	submit_counted(db, "INSERT INTO t VALUES(2)", 30);
+	gate_set(&sql_gate, true);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	gate_await(&sql_gate);
+	verb_begin(&stop, stop_giving_up, db);
+	kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
+	kit_unblock();
+	expect(verb_end(&stop), PENSTOCK_OK);
+	cr_assert_eq(ends[PENSTOCK_OK], 4);
+	cr_assert_eq(ends[PENSTOCK_SHUTDOWN], 30);
+	cr_assert_eq(rows(), 4);
+	expect(penstock_stop_with(db, 0, 8), PENSTOCK_MISUSE);
+	expect(penstock_close_with(db, 0, 8), PENSTOCK_MISUSE);
+	expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+}
+
+Test(states, a_start_behind_a_lock_is_given_up)
+{
+	penstock *db = open_for_lock(3600000, 0);
+	struct verb start;
+	sqlite3 *holder;
+
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	holder = lock_file();
+	verb_begin(&start, penstock_start, db);
+	await(!penstock_is_stopped(db));
+	expect(penstock_stop_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+	expect(verb_end(&start), PENSTOCK_CANTOPEN);
+	unlock_file(holder);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }

@@ -197,7 +197,8 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 	return ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook refused the connection: %s", path, sqlite3_errstr(code));
 }
 
-static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
+static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role,
+                     struct ps_busy *busy)
 {
 	const char *file = sqlite3_db_filename(connection, "main"), *cache;
 	int status = PENSTOCK_OK;
@@ -222,7 +223,10 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	if (status != PENSTOCK_OK)
 		return status;
 	sqlite3_extended_result_codes(connection, 1);
-	sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
+	if (busy != NULL)
+		ps_busy_install(busy, connection);
+	else
+		sqlite3_busy_timeout(connection, (int)options->keys.busy_timeout_ms);
 	/* What follows, pragmas and hook, may lift each of these. */
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
 	if (is_to_repair(role, options))
@@ -253,7 +257,7 @@ static int explain_open(sqlite3 *connection, const char *path, bool create)
 }
 
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       sqlite3 **connection, bool *locked)
+                       struct ps_busy *busy, sqlite3 **connection, bool *locked)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	bool create = role == PS_CREATING_WRITER;
@@ -275,7 +279,7 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	if (rc != SQLITE_OK) {
 		status = explain_open(*connection, path, create);
 	} else {
-		status = configure(*connection, path, options, role);
+		status = configure(*connection, path, options, role, busy);
 		*locked = status == PENSTOCK_CANTOPEN && ps_connection_met_lock(sqlite3_errcode(*connection));
 	}
 	if (status == PENSTOCK_OK && with_hook)

@@ -37,11 +37,9 @@ static int on_commit(void *arg, sqlite3 *connection, const char *database, int f
 	return SQLITE_OK;
 }
 
-void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms)
+void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy)
 {
-	*file = (struct ps_file){
-		.connection = connection, .busy_timeout_ms = busy_timeout_ms, .page_bytes = page_bytes, .write_out_fd = -1
-	};
+	*file = (struct ps_file){ .connection = connection, .busy = busy, .page_bytes = page_bytes, .write_out_fd = -1 };
 	sqlite3_wal_hook(connection, on_commit, file);
 }
 
@@ -92,7 +90,7 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 	 * now. What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
 	 */
 	if (moved)
-		sqlite3_busy_timeout(file->connection, RESTART_WAIT_MS);
+		file->busy->timeout_ms = RESTART_WAIT_MS;
 	if (checkpoint)
 		sqlite3_wal_checkpoint_v2(file->connection, "main",
 		                          moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -194,11 +192,10 @@ int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked)
 	int frames = -1, copied = -1, rc;
 
 	if (restart)
-		sqlite3_busy_timeout(file->connection, RESTART_WAIT_MS);
+		file->busy->readers_ms = RESTART_WAIT_MS;
 	rc = sqlite3_wal_checkpoint_v2(file->connection, "main",
 	                               restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-	if (restart)
-		sqlite3_busy_timeout(file->connection, (int)file->busy_timeout_ms);
+	file->busy->readers_ms = -1;
 	*blocked = rc == SQLITE_BUSY || copied < frames;
 	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
 	 * hook tells. */

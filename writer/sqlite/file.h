@@ -22,9 +22,11 @@
 
 #include <sqlite3.h>
 
+#include "writer/sqlite/busy.h"
+
 struct ps_file {
 	sqlite3 *connection;
-	int64_t busy_timeout_ms;
+	struct ps_busy *busy;
 	uint64_t page_bytes;
 	uint64_t wal_frames; /* after the last commit or checkpoint */
 	sqlite3_file *wal;   /* for syncing; opened when first needed */
@@ -36,7 +38,7 @@ struct ps_file {
 };
 
 /* Takes the connection's hook for commits, until it is closed. */
-void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, int64_t busy_timeout_ms);
+void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
  * Whether the database's file is not any more where it was opened (looked at only with `checkpoint`).

@@ -29,6 +29,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "writer/sqlite/busy.h"
 #include "writer/sqlite/changes.h"
 #include "writer/sqlite/connection.h"
 #include "writer/sqlite/deadline.h"
@@ -50,6 +51,7 @@ struct ps_store {
 	struct ps_statements statements;
 	struct ps_statement_deadline deadline;
 	struct ps_file file;
+	struct ps_busy busy;
 	struct ps_changes *changes;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
@@ -112,7 +114,11 @@ static void raise_synchronous(struct ps_store *store)
  */
 static void read_settings(struct ps_store *store)
 {
-	bool deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
+	bool deferring;
+
+	/* The hook, or PRAGMA busy_timeout. */
+	ps_busy_install(&store->busy, store->connection);
+	deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
 
 	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
 	raise_synchronous(store);
@@ -126,7 +132,8 @@ static void read_settings(struct ps_store *store)
 	store->statements.keep = !store->attached;
 }
 
-int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role, bool *locked)
+int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role,
+                  struct ps_patience *patience, bool *locked)
 {
 	struct ps_store *store = calloc(1, sizeof *store);
 	int status;
@@ -137,7 +144,8 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	store->path = path;
 	store->options = options;
-	status = ps_connection_open(path, options, role, true, &store->connection, locked);
+	ps_busy_init(&store->busy, patience, options->keys.busy_timeout_ms);
+	status = ps_connection_open(path, options, role, true, &store->busy, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->changes = ps_changes_new(store->connection);
@@ -156,8 +164,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	                       &store->read_cookie, NULL))
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
-	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"),
-	             options->keys.busy_timeout_ms);
+	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy);
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
 	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
 		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
@@ -187,7 +194,7 @@ err_after_alloc:
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
 {
 	sqlite3 *connection;
-	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, &connection, locked);
+	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, &connection, locked);
 
 	if (status == PENSTOCK_OK)
 		sqlite3_close(connection);
@@ -198,7 +205,7 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 {
 	bool locked;
 
-	return ps_connection_open(path, options, PS_READER, true, connection, &locked);
+	return ps_connection_open(path, options, PS_READER, true, NULL, connection, &locked);
 }
 
 void ps_store_close(struct ps_store *store, bool checkpoint)

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "writer/sqlite/busy.h"
+
+#include <time.h>
+
+#include "core/clock.h"
+
+/* Between two looks at a lock: a millisecond more each time, up to this. For readers always one: they leave for moments. */
+#define PAUSE_MS_MAX 10
+
+static int on_busy(void *arg, int count)
+{
+	struct ps_busy *busy = arg;
+	bool for_readers = busy->readers_ms >= 0;
+	uint64_t limit = (uint64_t)(for_readers ? busy->readers_ms : busy->timeout_ms) * PS_NSEC_PER_MSEC;
+	uint64_t now = ps_clock_nsec();
+	struct timespec pause;
+
+	if (count == 0)
+		busy->since = now;
+	if (now - busy->since >= limit)
+		return 0;
+	if (for_readers ? !ps_patience_lasts_for_readers(busy->patience) : !ps_patience_lasts(busy->patience))
+		return 0;
+	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(for_readers || count == 0 ? 1
+	                                                  : count < PAUSE_MS_MAX    ? count
+	                                                                            : PAUSE_MS_MAX));
+	nanosleep(&pause, NULL);
+	return 1;
+}
+
+void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t timeout_ms)
+{
+	*busy = (struct ps_busy){ .patience = patience, .timeout_ms = timeout_ms, .readers_ms = -1 };
+}
+
+void ps_busy_install(struct ps_busy *busy, sqlite3 *connection)
+{
+	sqlite3_busy_handler(connection, on_busy, busy);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * busy.h - the busy handler of the writer's connection
+ *
+ * SQLite calls it when it meets a lock, and tries again if it says so. One attempt at another process's lock takes
+ * busy_timeout_ms at most, and one wait of a checkpoint for readers as long as its caller says; the engine is asked meanwhile
+ * whether to wait on (patience.h).
+ *
+ * SQLite's own handler comes to sleep 100 ms between its looks, which is too seldom to meet the moment in which none of several
+ * readers that overlap stands in the way, and cannot be told to stop.
+ *
+ * Invariants
+ *   1. It is the connection's, whatever the connect hook or a PRAGMA busy_timeout has put there: it is put back behind both.
+ */
+#ifndef PENSTOCK_BUSY_H
+#define PENSTOCK_BUSY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "writer/patience.h"
+
+struct ps_busy {
+	struct ps_patience *patience;
+	int64_t timeout_ms;
+	int64_t readers_ms; /* how long a checkpoint waits for readers; -1: it is a lock that is waited for */
+	uint64_t since;     /* the wait under way */
+};
+
+void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t timeout_ms);
+/* The struct outlives the connection's use of it. */
+void ps_busy_install(struct ps_busy *busy, sqlite3 *connection);
+
+#endif
