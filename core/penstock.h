@@ -44,7 +44,7 @@
  *       writer thread (or the thread that runs them)
  *   (b) close waits for a call that is inside; once close has begun, one that submits or waits is told STOPPED. None may
  *       begin as close returns: the pointer is gone then, and nothing can keep it for a call that has not looked at the
- *       engine yet (one that still copies values of a slot's size among them)
+ *       engine yet (a submit that still copies values of a slot's size among them)
  *   (c) a submit that would wait for room answers FULL; execute is MISUSE
  *   (d) they take turns
  *

@@ -56,6 +56,22 @@ static inline void ps_rcu_enter(void)
 	PS_RCU(read_lock)();
 }
 
+/* Whether the thread's next section begins without the mutex under which liburcu registers it. */
+static inline bool ps_rcu_is_registered(void)
+{
+#ifdef PENSTOCK_RCU_MEMB
+	return ps_thread.rcu_registered;
+#elif !defined(PENSTOCK_RCU_CALLS)
+	return URCU_TLS(urcu_bp_reader) != NULL;
+#else
+	static __thread bool seen;
+	bool before = seen;
+
+	seen = true;
+	return before;
+#endif
+}
+
 static inline void ps_rcu_leave(void *annotation)
 {
 #ifdef PENSTOCK_BUILTIN_ATOMICS

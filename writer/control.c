@@ -244,7 +244,7 @@ int penstock_is_stopped(const penstock *db)
 	if (db == NULL)
 		return 1;
 	stopped = !ps_engine_look(db) || ps_load_acquire_u32(&db->control.writer_runs) == 0;
-	ps_engine_look_away(db);
+	ps_engine_leave(db);
 	return stopped;
 }
 
@@ -407,9 +407,12 @@ penstock_phase penstock_phase_of(const penstock *db)
 
 	if (db == NULL)
 		return phase;
-	if (ps_engine_look(db))
+	if (ps_engine_look(db)) {
+		ps_rcu_enter();
 		phase = shown[ps_state_read(&db->state)->phase];
-	ps_engine_look_away(db);
+		ps_state_leave((struct ps_state_word *)&db->state);
+	}
+	ps_engine_leave(db);
 	return phase;
 }
 
@@ -436,7 +439,7 @@ int penstock_failure(const penstock *db, char *text, size_t bytes)
 	code = control->failure_code;
 	snprintf(text, bytes, "%s", control->failure_message);
 	pthread_mutex_unlock(&control->mutex);
-	ps_engine_leave((penstock *)db);
+	ps_engine_leave(db);
 	return code;
 }
 

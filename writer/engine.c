@@ -18,18 +18,27 @@
 
 /* ---- getting in and out ---- */
 
+bool ps_engine_look(const penstock *db)
+{
+	ps_add_u32((uint32_t *)&db->inside, 1);
+	return db->fork_generation == ps_fork_generation();
+}
+
 int ps_engine_try_enter(penstock *db)
 {
 	int status = PENSTOCK_OK;
 
-	/* In the section: close waits a grace period after CLOSED, so it sees this thread inside, or this thread CLOSED. */
-	if (!ps_engine_look(db))
+	if (!ps_engine_look(db)) {
 		status = PENSTOCK_FORKED;
-	else if (ps_state_read(&db->state)->phase == PS_CLOSED)
-		status = PENSTOCK_STOPPED;
-	else
-		ps_add_u32(&db->inside, 1);
-	ps_engine_look_away(db);
+	} else {
+		/* close waits a grace period after CLOSED, so it sees this thread inside, or this thread CLOSED. */
+		ps_rcu_enter();
+		if (ps_state_read(&db->state)->phase == PS_CLOSED)
+			status = PENSTOCK_STOPPED;
+		ps_state_leave(&db->state);
+	}
+	if (status != PENSTOCK_OK)
+		ps_engine_leave(db);
 	return status;
 }
 
@@ -43,9 +52,9 @@ int ps_engine_enter(penstock *db)
 	return status == PENSTOCK_OK ? PENSTOCK_OK : ps_refuse(status);
 }
 
-void ps_engine_leave(penstock *db)
+void ps_engine_leave(const penstock *db)
 {
-	ps_add_u32(&db->inside, (uint32_t)-1);
+	ps_add_u32((uint32_t *)&db->inside, (uint32_t)-1);
 }
 
 int ps_engine_enter_to_wait(penstock *db, const char *call)
@@ -270,7 +279,7 @@ int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags)
 		ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
 	ps_engine_leave(db);
 	wait_until_all_left(db);
-	/* And those that only look. */
+	/* And those that submit. */
 	ps_rcu_synchronize(&db->state.reserve);
 
 	ps_registry_destroy(&db->registry);
@@ -322,7 +331,7 @@ uint64_t penstock_queue_depth(const penstock *db)
 
 		depth = ps_ring_tail(&db->ring) - resolved;
 	}
-	ps_engine_look_away(db);
+	ps_engine_leave(db);
 	return depth;
 }
 
@@ -334,7 +343,7 @@ uint64_t penstock_queue_capacity(const penstock *db)
 		return 0;
 	ps_engine_look(db);
 	capacity = db->ring.capacity;
-	ps_engine_look_away(db);
+	ps_engine_leave(db);
 	return capacity;
 }
 
@@ -440,7 +449,7 @@ int penstock_counters_read(const penstock *db, penstock_counters *counters)
 	if (status != PENSTOCK_OK)
 		return status;
 	gather(db, &all);
-	ps_engine_leave((penstock *)db);
+	ps_engine_leave(db);
 	size = counters->struct_size < sizeof all ? counters->struct_size : sizeof all;
 	/* What a later version has more stays zero. */
 	memset((char *)counters + sizeof counters->struct_size, 0, counters->struct_size - sizeof counters->struct_size);

@@ -42,24 +42,15 @@ struct penstock {
 };
 
 /*
- * Getting in. A call looks at the engine for the first time in a read section, and either is through with it when it ends the
- * section, or has been counted inside by then. close makes those that are inside return, waits until all have left, and then a
- * grace period for those that only look, before it frees the engine. Nobody can wait for a call that begins as close returns.
- * (Submitting is not counted: it would be two read-modify-writes of one word by all producers.)
+ * Getting in. A call counts itself inside before it looks at anything else of the engine, and close waits until all have left;
+ * those that would wait for something are told STOPPED. Only submitting is not counted, since it would be two
+ * read-modify-writes of one word by all producers: it looks at the engine in a read section, and close waits a last grace
+ * period for that. (A thread's first section takes liburcu's mutex, so its first submit is counted.) Nobody can wait for a
+ * call that begins as close returns.
  *
- * ps_engine_look begins the section, in any case; false in a forked child. ps_engine_look_away ends it.
+ * ps_engine_look counts, in any case; false in a forked child. Until ps_engine_leave.
  */
-static inline bool ps_engine_look(const penstock *db)
-{
-	ps_rcu_enter();
-	return db->fork_generation == ps_fork_generation();
-}
-
-static inline void ps_engine_look_away(const penstock *db)
-{
-	ps_state_leave((struct ps_state_word *)&db->state);
-}
-
+bool ps_engine_look(const penstock *db);
 /* OK and the caller is inside until ps_engine_leave; FORKED or STOPPED (closed), without a message. */
 int ps_engine_try_enter(penstock *db);
 /*
@@ -67,7 +58,7 @@ int ps_engine_try_enter(penstock *db);
  * MISUSE (NULL) with the thread's message.
  */
 int ps_engine_enter(penstock *db);
-void ps_engine_leave(penstock *db);
+void ps_engine_leave(const penstock *db);
 /* The same for calls that wait for the writer: MISUSE in a callback. */
 int ps_engine_enter_to_wait(penstock *db, const char *call);
 /* A timeout of the public interface as a deadline. */

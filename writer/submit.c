@@ -106,14 +106,17 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	record->durable = submission->ack == PENSTOCK_ACK_DURABLE;
 	record->alone = (submission->flags & PENSTOCK_RUN_ALONE) != 0;
 	record->on_heap = pending->bytes > PS_INLINE_BYTES;
-	if (record->on_heap) {
-		record->payload.heap.data = NULL;
-		record->payload.heap.size = pending->bytes;
-		/* A copy may take long enough for a close to come and go. */
+	/* A copy, and a thread's first section, may take long enough for a close to come and go. */
+	if (record->on_heap || !ps_rcu_is_registered()) {
+		if (record->on_heap)
+			record->payload.heap.data = NULL;
 		status = ps_engine_enter(db);
 		if (status != PENSTOCK_OK)
 			return status;
 		pending->inside = true;
+	}
+	if (record->on_heap) {
+		record->payload.heap.size = pending->bytes;
 		record->payload.heap.data = malloc(pending->bytes);
 		if (record->payload.heap.data == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
@@ -173,8 +176,9 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 	int status;
 
 	pending->final = true;
-	if (!ps_engine_look(db)) {
-		ps_engine_look_away(db);
+	ps_rcu_enter();
+	if (db->fork_generation != ps_fork_generation()) {
+		ps_state_leave(&db->state);
 		return ps_refuse(PENSTOCK_FORKED);
 	}
 	state = ps_state_read(&db->state);
@@ -204,7 +208,7 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 	/* Here, since a caller that is not inside may not touch the engine after its section. */
 	if (status != PENSTOCK_OK && pending->final)
 		ps_add_u64(&db->counters.refused[status], 1);
-	ps_engine_look_away(db);
+	ps_state_leave(&db->state);
 	return status;
 }
 
@@ -215,7 +219,7 @@ static int refuse(penstock *db, int status)
 		status = ps_refuse(PENSTOCK_FORKED);
 	else
 		ps_add_u64(&db->counters.refused[status], 1);
-	ps_engine_look_away(db);
+	ps_engine_leave(db);
 	return status;
 }
 

@@ -38,6 +38,7 @@ struct thread {
 	uint64_t section; /* of the read section it is in, 0: none; stored through the buffer */
 	unsigned depth;   /* of nested sections */
 	unsigned entered; /* sections there have been */
+	unsigned added;   /* additions to a word */
 	struct pending buffer[BUFFERED];
 	unsigned buffered;
 	struct ps_thread local; /* the engine's own, while another runs */

@@ -149,6 +149,7 @@ uint64_t schedule_add(struct schedule_site *site, void *word, unsigned bytes, ui
 	point();
 	expect_alive(site, word);
 	flush_all(self);
+	self->added++;
 	before = read_word(word, bytes);
 	if (!site->disabled)
 		write_word(word, bytes, before + value);
@@ -208,6 +209,11 @@ void schedule_rcu_enter(struct schedule_site *site)
 	if (self->depth++ == 0)
 		store(&self->section, sizeof self->section, grace_periods + 1);
 	trace_line(self, site, "%s", "");
+}
+
+bool schedule_rcu_is_registered(void)
+{
+	return self->entered > 0;
 }
 
 void schedule_rcu_leave(struct schedule_site *site)

@@ -439,9 +439,9 @@ void schedule_join(unsigned thread)
 	join(&threads[thread]);
 }
 
-unsigned schedule_sections(unsigned thread)
+unsigned schedule_additions(unsigned thread)
 {
-	return threads[thread].entered;
+	return threads[thread].added;
 }
 
 int schedule_create(pthread_t *thread, void *(*run)(void *), void *arg)

@@ -65,8 +65,8 @@ unsigned schedule_random(unsigned bound);
 /* A thread; returns its number. The name is for the trace. */
 unsigned schedule_spawn(const char *name, void (*run)(void *), void *arg);
 void schedule_join(unsigned thread);
-/* How many read sections the thread has entered. */
-unsigned schedule_sections(unsigned thread);
+/* How often the thread has added to a word. */
+unsigned schedule_additions(unsigned thread);
 /* A point by itself: anything may happen here. */
 #define schedule_point(what) schedule_point_at(SCHEDULE_SITE("point", what))
 void schedule_point_at(struct schedule_site *site);
