@@ -31,9 +31,13 @@ bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 	uint64_t i;
 
 	memset(ring, 0, sizeof *ring);
-	ring->slots = aligned_alloc(PS_LINE_BYTES, bytes);
-	if (ring->slots == NULL)
+	if (!ps_line_init(&ring->line))
 		return false;
+	ring->slots = aligned_alloc(PS_LINE_BYTES, bytes);
+	if (ring->slots == NULL) {
+		ps_line_destroy(&ring->line);
+		return false;
+	}
 	/* Sequence 0 is published by no ticket, so a fresh slot is empty. One word a slot: touching them all now also keeps
 	 * page faults out of the first lap. */
 	for (i = 0; i < capacity; i++)
@@ -48,6 +52,7 @@ bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 
 void ps_ring_destroy(struct ps_ring *ring)
 {
+	ps_line_destroy(&ring->line);
 	free(ring->slots);
 	ring->slots = NULL;
 }
@@ -55,6 +60,11 @@ void ps_ring_destroy(struct ps_ring *ring)
 /* ---- producers ---- */
 
 bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
+{
+	return ps_ring_claim_in_turn(ring, NULL, claim);
+}
+
+bool ps_ring_claim_in_turn(struct ps_ring *ring, const struct ps_turn *turn, struct ps_claim *claim)
 {
 	uint64_t word = ps_load_relaxed_u64(&ring->claim);
 	uint64_t limit = ps_load_acquire_u64(&ring->limit);
@@ -67,7 +77,7 @@ bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
 		if ((int64_t)(tail - limit) >= 0) {
 			/* R4: the head, and with it the slots before it; pairs with R3 in ps_ring_release. Handing the limit
 			 * on (release) to a producer that then acquires it keeps that order. */
-			limit = ps_load_acquire_u64(&ring->head) + ring->capacity;
+			limit = ps_load_acquire_u64(&ring->head) + ps_ring_slots_for(ring, turn);
 			if ((int64_t)(tail - limit) >= 0) {
 				uint64_t now = ps_load_relaxed_u64(&ring->claim);
 
@@ -76,7 +86,9 @@ bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim)
 				word = now;
 				continue;
 			}
-			ps_store_release_u64(&ring->limit, limit);
+			/* The first in line keeps the slot that is kept for it to itself. */
+			if (turn == NULL)
+				ps_store_release_u64(&ring->limit, limit);
 		}
 		/* P1: clears the mark, if it is set; pairs with P2 in ps_ring_park. */
 		if (ps_cas_u64(&ring->claim, &word, (tail + 1) << 1)) {
@@ -118,10 +130,12 @@ void ps_ring_publish(struct ps_ring *ring, const struct ps_claim *claim)
 		wake_consumer(ring);
 }
 
-bool ps_ring_reserve_bytes(struct ps_ring *ring, uint64_t bytes, uint64_t bound)
+bool ps_ring_reserve_bytes(struct ps_ring *ring, const struct ps_turn *turn, uint64_t bytes, uint64_t bound)
 {
 	uint64_t used = ps_load_relaxed_u64(&ring->bytes);
 
+	if (ps_line_is_others(&ring->line, turn))
+		return false;
 	do {
 		if (used != 0 && used + bytes > bound)
 			return false;

@@ -22,7 +22,9 @@
  *      release of t, and to the producer of t + capacity after that. Its sequence is t + 1 exactly while the consumer has
  *      it or t is released and not yet reused; no reset is needed, since t + 1 never repeats.
  *   3. Tickets are 64 bits and never wrap in practice: 2^63 tickets are 290 years at a billion a second.
- *   4. The consumer sleeps only with the mark set and the ring empty (P1/P2), or it was told to look (P3/P4).
+ *   4. While somebody is first in line for bytes (turn.h) the limit that others compute leaves it one slot; it does not hand on
+ *      its own. A limit from before is used up once, and then the head moves on past it.
+ *   5. The consumer sleeps only with the mark set and the ring empty (P1/P2), or it was told to look (P3/P4).
  *
  * Failure modes: a producer that dies between claim and publish stops the consumer at its hole for ever; there is no
  * cancellation point and no call out in between.
@@ -36,6 +38,7 @@
 #include "core/atomic.h"
 #include "queue/park.h"
 #include "queue/record.h"
+#include "queue/turn.h"
 
 struct ps_slot {
 	uint64_t sequence;
@@ -65,6 +68,7 @@ struct ps_ring {
 	struct ps_eventcount room PS_OWN_LINE;     /* producers waiting for a slot or for bytes */
 	uint64_t bytes;                            /* payload bytes outside the slots */
 	uint64_t wakes;                            /* times a sleeping consumer was woken */
+	struct ps_line line;                       /* producers that wait for bytes and were passed */
 	struct ps_eventcount progress PS_OWN_LINE; /* threads waiting for the head to pass a ticket */
 };
 
@@ -82,9 +86,14 @@ void ps_ring_destroy(struct ps_ring *ring);
 
 /* Takes the next ticket and its slot; false when the ring is full. Every claim must be published, without delay. */
 bool ps_ring_claim(struct ps_ring *ring, struct ps_claim *claim);
+/* The same for one that is in line, or (NULL) is not. While somebody else is first in line one slot is not to be had. */
+bool ps_ring_claim_in_turn(struct ps_ring *ring, const struct ps_turn *turn, struct ps_claim *claim);
 void ps_ring_publish(struct ps_ring *ring, const struct ps_claim *claim);
-/* Counts payload bytes against the bound; false when they do not fit. More than the bound fits when nothing is counted. */
-bool ps_ring_reserve_bytes(struct ps_ring *ring, uint64_t bytes, uint64_t bound);
+/*
+ * Counts payload bytes against the bound; false when they do not fit, or somebody else is first in line for bytes. More than the
+ * bound fits when nothing is counted.
+ */
+bool ps_ring_reserve_bytes(struct ps_ring *ring, const struct ps_turn *turn, uint64_t bytes, uint64_t bound);
 void ps_ring_return_bytes(struct ps_ring *ring, uint64_t bytes);
 /* Makes a sleeping consumer look at ring->attention, which the caller has set. */
 void ps_ring_kick(struct ps_ring *ring);
@@ -99,13 +108,19 @@ static inline uint64_t ps_ring_head(const struct ps_ring *ring)
 	return ps_load_acquire_u64(&ring->head);
 }
 
+/* How many slots there are for one in line, or (NULL) not in line. */
+static inline uint64_t ps_ring_slots_for(const struct ps_ring *ring, const struct ps_turn *turn)
+{
+	return ps_line_is_others(&ring->line, turn) ? ring->capacity - 1 : ring->capacity;
+}
+
 /* Whether a claim would find room, as far as one can tell. */
-static inline bool ps_ring_has_room(const struct ps_ring *ring)
+static inline bool ps_ring_has_room(const struct ps_ring *ring, const struct ps_turn *turn)
 {
 	uint64_t tail = ps_ring_tail(ring);
 
 	/* Signed: the head may have passed this tail meanwhile. */
-	return (int64_t)(tail - ps_ring_head(ring)) < (int64_t)ring->capacity;
+	return (int64_t)(tail - ps_ring_head(ring)) < (int64_t)ps_ring_slots_for(ring, turn);
 }
 
 /* ---- both ---- */

@@ -38,9 +38,12 @@ struct pending {
 	struct ps_record *record; /* as it will lie in the slot, but for what the ticket decides */
 	uint64_t bytes;           /* of the payload */
 	penstock_handle *handle;
-	bool final;    /* a refusal is for good; not one that waits for room */
-	bool met_full; /* counted as a full event */
-	bool inside;   /* counted in db->inside: it sleeps for room, or takes its time to copy */
+	struct ps_turn *turn; /* in line for bytes, or NULL */
+	uint64_t behind;      /* the tail when bytes were first lacking; 0: they never were */
+	bool passed;          /* bytes are lacking, and all that was before it is done */
+	bool final;           /* a refusal is for good; not one that waits for room */
+	bool met_full;        /* counted as a full event */
+	bool inside;          /* counted in db->inside: it sleeps for room, or takes its time to copy */
 };
 
 static int check_submission(const penstock_submission *submission, bool with_handle)
@@ -150,13 +153,19 @@ static void fill(const penstock *db, const struct ps_state *state, const struct 
  * could turn away one that waits for room, in its last look, when no release will follow. Where the slot is lost after the
  * look, whoever waits is told (the return is a full barrier, as E2 wants it).
  */
-static bool claim_slot(struct ps_ring *ring, const struct pending *pending, uint64_t bytes_max, struct ps_claim *claim)
+static bool claim_slot(struct ps_ring *ring, struct pending *pending, uint64_t bytes_max, struct ps_claim *claim)
 {
 	if (!pending->record->on_heap)
 		return ps_ring_claim(ring, claim);
-	if (!ps_ring_has_room(ring) || !ps_ring_reserve_bytes(ring, pending->bytes, bytes_max))
+	if (!ps_ring_has_room(ring, pending->turn))
 		return false;
-	if (ps_ring_claim(ring, claim))
+	if (!ps_ring_reserve_bytes(ring, pending->turn, pending->bytes, bytes_max)) {
+		if (pending->behind == 0)
+			pending->behind = ps_ring_tail(ring);
+		pending->passed = ps_ring_head(ring) >= pending->behind;
+		return false;
+	}
+	if (ps_ring_claim_in_turn(ring, pending->turn, claim))
 		return true;
 	ps_ring_return_bytes(ring, pending->bytes);
 	ps_eventcount_broadcast(&ring->room);
@@ -228,6 +237,7 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 {
 	uint64_t started = ps_clock_nsec();
 	uint64_t deadline = ps_engine_deadline(db, timeout_usec);
+	struct ps_turn turn;
 	int status;
 
 	for (;;) {
@@ -245,7 +255,17 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 			ps_add_u64(&db->counters.refused[PENSTOCK_TIMEOUT], 1);
 			break;
 		}
+		if (pending->passed && pending->turn == NULL) {
+			ps_eventcount_cancel(&db->ring.room);
+			pending->turn = &turn;
+			ps_line_join(&db->ring.line, &turn);
+			continue;
+		}
 		ps_eventcount_wait(&db->ring.room, key, deadline);
+	}
+	if (pending->turn != NULL) {
+		ps_line_leave(&db->ring.line, &turn);
+		ps_eventcount_broadcast(&db->ring.room);
 	}
 	ps_add_u64(&db->counters.full_nsec, ps_clock_nsec() - started);
 	return status;

@@ -36,6 +36,7 @@ static penstock *db;
 static struct submission submissions[IDS];
 static unsigned submits, producers, through; /* producers that call no more */
 static bool holds, holds_when_paused, excludes, lone_pauser;
+static bool strangers; /* the first ones are each of a thread of its own */
 
 /* ---- outcomes ---- */
 
@@ -346,7 +347,7 @@ static void judge(void)
 		const struct store_row *row = &store_world.rows[i];
 		bool told = submission->outcomes != 0;
 
-		if (i % SUBMITS_MAX == 0)
+		if (i % SUBMITS_MAX == 0 || (strangers && i < SUBMITS_MAX))
 			last = 0;
 		schedule_check(row->committed + row->errored <= 1, "submission %u ran %u times and failed %u times", i,
 		               row->committed, row->errored);
@@ -387,6 +388,7 @@ static void run_engine(unsigned what)
 	configure(&config, what);
 	prepare_store(what);
 	producers = PRODUCERS;
+	strangers = false;
 	submits = 1 + schedule_random(SUBMITS_MAX);
 	through = 0;
 	if (!config.autostart && schedule_random(2) == 0 && (what & CANNOT_OPEN) != 0)
@@ -534,6 +536,75 @@ static void run_close(void)
 	}
 }
 
+/* ---- the line of those that wait for bytes ---- */
+
+static int put_blob(unsigned id, size_t bytes, int64_t timeout)
+{
+	static const char blob[5000];
+	penstock_value values[3];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "x",
+		.values = values,
+		.value_count = 3,
+		.arg = &submissions[id],
+	};
+	int status;
+
+	store_values(values, id, false);
+	values[2] = penstock_blob(blob, bytes);
+	status = penstock_submit(db, &submission, timeout, NULL);
+	submissions[id].accepted = status == PENSTOCK_OK;
+	return status;
+}
+
+/* Each waits once, so that an address is in line once. */
+static void large_producer(void *arg)
+{
+	unsigned id = (unsigned)(uintptr_t)arg;
+	int status = put_blob(id, id == 0 ? 5000 : 3000, some_timeout());
+
+	schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
+}
+
+/* Does not wait, so it never is in line itself. */
+static void trying_producer(void *arg)
+{
+	unsigned id;
+
+	(void)arg;
+	for (id = SUBMITS_MAX; id < 2 * SUBMITS_MAX; id++) {
+		uint64_t first = db->ring.line.first;
+		int status = put_blob(id, 1500, 0);
+
+		schedule_check(status != PENSTOCK_OK || first == 0 || db->ring.line.first != first,
+		               "submission %u took bytes while another was first in line", id);
+		stand_about(4);
+	}
+}
+
+static void run_turn(void)
+{
+	penstock_config config;
+	unsigned threads[4], i;
+
+	memset(submissions, 0, sizeof submissions);
+	strangers = true;
+	prepare_store(0);
+	penstock_config_init(&config);
+	config.ring_slots = 2 << schedule_random(3);
+	config.ring_bytes = 4096;
+	config.on_error = on_error;
+	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	threads[0] = schedule_spawn("trier", trying_producer, NULL);
+	for (i = 0; i < 3; i++)
+		threads[1 + i] = schedule_spawn("large", large_producer, (void *)(uintptr_t)i);
+	for (i = 0; i < 4; i++)
+		schedule_join(threads[i]);
+	schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	judge();
+}
+
 /* ---- close, with others that look ---- */
 
 enum look {
@@ -652,6 +723,7 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
 	{ "looks", "and one that tunes, opens readers and looks", run_looks },
 	{ "close", "close, while a producer waits for room", run_close },
+	{ "turn", "large submissions, and one that tries to pass them", run_turn },
 	{ "leave", "close, while others are in a call", run_leave },
 	{ NULL, NULL, NULL },
 };

@@ -32,11 +32,11 @@ Test(ring, full_ring_refuses)
 			put(&ring, 0);
 		/* Full at every place of the array: one slot is given back and taken at a time. */
 		for (uint64_t i = 0; i < 3 * capacity; i++) {
-			check(!ps_ring_has_room(&ring));
+			check(!ps_ring_has_room(&ring, NULL));
 			check(!ps_ring_claim(&ring, &claim));
 			check(ps_ring_tail(&ring) - ps_ring_head(&ring) == capacity);
 			ps_ring_release(&ring, ++head);
-			check(ps_ring_has_room(&ring));
+			check(ps_ring_has_room(&ring, NULL));
 			check(ps_ring_claim(&ring, &claim));
 			check(claim.ticket == head + capacity - 1 && !claim.wake);
 			check(ps_ring_peek(&ring, claim.ticket) == NULL);
@@ -91,20 +91,56 @@ Test(ring, hole_hides_what_is_behind_it)
 	ps_ring_destroy(&ring);
 }
 
+Test(ring, the_first_in_line_is_not_passed)
+{
+	struct ps_claim claim, kept;
+	struct ps_turn first, second;
+	struct ps_ring ring;
+
+	check(ps_ring_init(&ring, 2));
+	check(ps_ring_reserve_bytes(&ring, NULL, 60, 100));
+	ps_line_join(&ring.line, &first);
+	ps_line_join(&ring.line, &second);
+	/* Bytes: for the first alone, once they are free. */
+	check(!ps_ring_reserve_bytes(&ring, NULL, 1, 100) && !ps_ring_reserve_bytes(&ring, &second, 1, 100));
+	check(!ps_ring_reserve_bytes(&ring, &first, 200, 100));
+	ps_ring_return_bytes(&ring, 60);
+	check(!ps_ring_reserve_bytes(&ring, NULL, 1, 100) && ps_ring_reserve_bytes(&ring, &first, 200, 100));
+	/* A slot is kept for it, also when it has handed on what it saw. */
+	check(ps_ring_claim(&ring, &claim));
+	ps_ring_publish(&ring, &claim);
+	ps_ring_release(&ring, 1);
+	check(ps_ring_claim(&ring, &claim));
+	ps_ring_publish(&ring, &claim);
+	check(!ps_ring_has_room(&ring, NULL) && !ps_ring_claim(&ring, &kept) && !ps_ring_claim_in_turn(&ring, &second, &kept));
+	check(ps_ring_has_room(&ring, &first) && ps_ring_claim_in_turn(&ring, &first, &kept));
+	ps_ring_publish(&ring, &kept);
+	/* Then the next is first, who may leave without anything; and then nobody. */
+	ps_line_leave(&ring.line, &first);
+	ps_ring_return_bytes(&ring, 200);
+	check(!ps_ring_reserve_bytes(&ring, NULL, 1, 100));
+	ps_line_leave(&ring.line, &second);
+	check(ps_ring_reserve_bytes(&ring, NULL, 100, 100));
+	ps_ring_release(&ring, 3);
+	for (int i = 0; i < 2; i++)
+		check(ps_ring_claim(&ring, &claim));
+	ps_ring_destroy(&ring);
+}
+
 Test(ring, bytes_are_bounded)
 {
 	struct ps_ring ring;
 
 	check(ps_ring_init(&ring, 2));
-	check(ps_ring_reserve_bytes(&ring, 60, 100));
-	check(ps_ring_reserve_bytes(&ring, 40, 100)); /* exactly */
-	check(!ps_ring_reserve_bytes(&ring, 1, 100));
+	check(ps_ring_reserve_bytes(&ring, NULL, 60, 100));
+	check(ps_ring_reserve_bytes(&ring, NULL, 40, 100)); /* exactly */
+	check(!ps_ring_reserve_bytes(&ring, NULL, 1, 100));
 	ps_ring_return_bytes(&ring, 60);
-	check(!ps_ring_reserve_bytes(&ring, 61, 100));
-	check(ps_ring_reserve_bytes(&ring, 60, 100));
+	check(!ps_ring_reserve_bytes(&ring, NULL, 61, 100));
+	check(ps_ring_reserve_bytes(&ring, NULL, 60, 100));
 	ps_ring_return_bytes(&ring, 100);
-	check(ps_ring_reserve_bytes(&ring, 1000, 100)); /* alone */
-	check(!ps_ring_reserve_bytes(&ring, 1, 100));
+	check(ps_ring_reserve_bytes(&ring, NULL, 1000, 100)); /* alone */
+	check(!ps_ring_reserve_bytes(&ring, NULL, 1, 100));
 	ps_ring_return_bytes(&ring, 1000);
 	check(ring.bytes == 0);
 	ps_ring_destroy(&ring);
@@ -153,7 +189,7 @@ static void wait_for_room(struct crowd *crowd)
 {
 	uint32_t key = ps_eventcount_prepare(&crowd->ring.room);
 
-	if (ps_ring_has_room(&crowd->ring))
+	if (ps_ring_has_room(&crowd->ring, NULL))
 		ps_eventcount_cancel(&crowd->ring.room);
 	else
 		ps_eventcount_wait(&crowd->ring.room, key, PS_NEVER);
@@ -440,7 +476,7 @@ Test(ring, room_is_told_with_hysteresis)
 	for (int i = 0; i < 6; i++)
 		kit_join(roomers[i].thread);
 	/* Full once more: back to one. */
-	while (ps_ring_has_room(&crowd->ring))
+	while (ps_ring_has_room(&crowd->ring, NULL))
 		put(&crowd->ring, 0);
 	roomers[0] = (struct roomer){ .crowd = crowd };
 	roomers[0].thread = kit_thread(want_room, &roomers[0]);

@@ -1579,6 +1579,54 @@ static void *large_producer(void *arg)
 	return NULL;
 }
 
+struct crowd {
+	penstock *db;
+	_Atomic bool large_is_in;
+};
+
+static void *submit_small_ones(void *arg)
+{
+	struct crowd *crowd = arg;
+	static const char bytes[300];
+	penstock_value value = penstock_blob(bytes, sizeof bytes);
+	/* It takes its time, so that the ring is always full. */
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 1000) INSERT INTO t SELECT ? FROM c WHERE x=1000",
+		.values = &value,
+		.value_count = 1,
+	};
+
+	while (!crowd->large_is_in)
+		expect(penstock_submit(crowd->db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	return NULL;
+}
+
+/* One that needs all bytes to be free, while others want them too: it gets in, or this does not end. */
+Test(states, a_large_submission_gets_its_turn)
+{
+	penstock_config config = kit_config();
+	struct producer producer = { .bytes = 1000000 };
+	struct crowd crowd = { 0 };
+	pthread_t threads[3];
+
+	config.ring_bytes = 500000;
+	config.ring_slots = 64;
+	config.batch_max = 4;
+	crowd.db = producer.db = kit_open_table(&config);
+	for (int i = 0; i < 3; i++)
+		threads[i] = kit_thread(submit_small_ones, &crowd);
+	for (int i = 0; i < 3; i++) {
+		large_producer(&producer);
+		expect(producer.status, PENSTOCK_OK);
+	}
+	crowd.large_is_in = true;
+	for (int i = 0; i < 3; i++)
+		kit_join(threads[i]);
+	expect(penstock_close(crowd.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE length(a) = 1000000"), 3);
+}
+
 /* A submit that began before close has time to copy its values, and close waits for it (it is inside). */
 Test(states, close_waits_for_a_submit_that_has_begun)
 {
