@@ -119,7 +119,9 @@ static const struct word synchronous_words[] = {
 	  "how long one statement may run before it is interrupted and fails; 0: for ever")                                         \
 	X(sql_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED,                                                               \
 	  "longest SQL text on every connection, the texts of the schema among them")                                               \
-	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED, "longest string, blob or row on every connection")
+	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED, "longest string, blob or row on every connection")          \
+	X(checkpoint_wait_ms, 3000, RANGE(0, 3600000, " milliseconds"), LIVE,                                                       \
+	  "longest that the writer once waits for readers, when they keep the WAL from beginning anew; 0: never")
 
 struct key {
 	penstock_config_key shown;

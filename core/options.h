@@ -48,6 +48,7 @@ struct ps_keys {
 	int64_t statement_timeout_ms;
 	int64_t sql_bytes_max;
 	int64_t value_bytes_max;
+	int64_t checkpoint_wait_ms;
 };
 
 struct ps_options {

@@ -340,10 +340,12 @@ typedef struct penstock_config {
 	int64_t statement_timeout_ms; /* how long a statement may run, not counting its waiting for locks, before it is
 	                             * interrupted and fails with SQLITE_INTERRUPT; 0: for ever. One that runs more than once
 	                             * has it each time; a SQL function is not cut short */
-	int64_t sql_bytes_max;   /* longest SQL text (SQLITE_LIMIT_SQL_LENGTH), on every connection; a database with a longer
+	int64_t sql_bytes_max;      /* longest SQL text (SQLITE_LIMIT_SQL_LENGTH), on every connection; a database with a longer
 	                             * CREATE cannot be used */
-	int64_t value_bytes_max; /* longest string, blob or row (SQLITE_LIMIT_LENGTH), on every connection; a longer one that
+	int64_t value_bytes_max;    /* longest string, blob or row (SQLITE_LIMIT_LENGTH), on every connection; a longer one that
 	                             * is there cannot be read */
+	int64_t checkpoint_wait_ms; /* longest that the writer once waits for readers, when they keep the WAL from beginning
+	                             * anew beyond wal_bytes_max; a fifth of the time at most. 0: never */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
 	size_t pragma_count;

@@ -39,6 +39,7 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 {
 	batch->store = store;
 	batch->blocked_at = 0;
+	batch->stall = (struct ps_stall){ 0 };
 	batch->broken_code = 0;
 }
 
@@ -633,14 +634,18 @@ uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t lim
 
 /* ---- checkpoints ---- */
 
-static bool checkpoint(struct ps_batch *batch, bool restart, bool *blocked)
+/* wait_ms: as for ps_store_checkpoint. */
+static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, bool *blocked)
 {
-	uint64_t started = ps_clock_nsec();
-	enum ps_verdict verdict = ps_store_checkpoint(batch->store, restart, blocked);
+	uint64_t started = ps_clock_nsec(), now;
+	enum ps_verdict verdict = ps_store_checkpoint(batch->store, wait_ms, blocked);
 
+	now = ps_clock_nsec();
+	if (wait_ms > 0)
+		ps_stall_end(&batch->stall, started, now, *blocked);
 	ps_counters_begin(batch->counters);
 	ps_count(&batch->counters->writer.checkpoints, 1);
-	ps_count(&batch->counters->writer.checkpoint_nsec, ps_clock_nsec() - started);
+	ps_count(&batch->counters->writer.checkpoint_nsec, now - started);
 	ps_count(&batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
 	count_wal(batch);
 	ps_counters_end(batch->counters);
@@ -650,23 +655,33 @@ static bool checkpoint(struct ps_batch *batch, bool restart, bool *blocked)
 	return false;
 }
 
+/* Held up by a reader: not again for every batch, but when it has grown by a part of what it is, or a wait is due. */
+static bool checkpoint_is_due(const struct ps_batch *batch, uint64_t bytes)
+{
+	uint64_t most = (uint64_t)batch->keys.wal_bytes_max;
+	uint64_t step = (batch->blocked_at > most ? batch->blocked_at : most) / CHECKPOINT_PART;
+
+	return bytes >= batch->blocked_at + step ||
+	       (bytes >= most && batch->keys.checkpoint_wait_ms > 0 && ps_stall_is_due(&batch->stall, ps_clock_nsec()));
+}
+
 bool ps_batch_checkpoint(struct ps_batch *batch)
 {
-	uint64_t step = (uint64_t)batch->keys.wal_bytes_max / CHECKPOINT_PART;
 	uint64_t bytes = ps_store_wal_bytes(batch->store);
 	bool blocked = false;
+	int64_t wait_ms;
 
-	/* Held up by a reader: not again for every batch, but when it has grown by as much again. */
-	if (bytes < batch->blocked_at + step) {
+	if (!checkpoint_is_due(batch, bytes)) {
 		ps_store_write_out(batch->store);
 		return true;
 	}
-	if (!checkpoint(batch, false, &blocked))
+	if (!checkpoint(batch, -1, &blocked))
 		return false;
 	if (bytes >= (uint64_t)batch->keys.wal_bytes_max) {
-		if (!checkpoint(batch, true, &blocked))
+		wait_ms = ps_stall_begin(&batch->stall, ps_clock_nsec(), batch->keys.checkpoint_wait_ms);
+		if (!checkpoint(batch, wait_ms, &blocked))
 			return false;
-		if (blocked)
+		if (blocked && wait_ms > 0)
 			ps_log(batch->options, PENSTOCK_EVENT_WAL_HELD,
 			       "the write-ahead log is %llu bytes long: a reader keeps it from beginning anew",
 			       (unsigned long long)bytes);

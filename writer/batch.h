@@ -30,6 +30,7 @@
 #include "queue/ring.h"
 #include "writer/entries.h"
 #include "writer/patience.h"
+#include "writer/stall.h"
 #include "writer/store.h"
 
 /* What a submission hears that a stop gave up. */
@@ -45,7 +46,8 @@ struct ps_batch {
 	struct ps_patience patience;
 	uint64_t fused;      /* entries of the transaction under way that ran as one with others */
 	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
-	int broken_code;     /* the I/O error that ended it all, or 0 */
+	struct ps_stall stall;
+	int broken_code; /* the I/O error that ended it all, or 0 */
 	char broken_message[320];
 };
 

@@ -117,8 +117,11 @@ void ps_store_write_out(struct ps_store *store);
 
 /* Bytes of the WAL's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_store_wal_bytes(const struct ps_store *store);
-/* Copies the WAL into the database; restart: also waits (bounded) for readers, so that the WAL begins anew. */
-enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked);
+/*
+ * Copies the WAL into the database as far as readers let it. wait_ms: not -1: also waits so long for readers, so that the WAL begins
+ * anew. *blocked: readers stood in the way.
+ */
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked);
 /* Times SQLite prepared a statement again by itself since the last call. */
 uint64_t ps_store_take_reprepares(struct ps_store *store);
 

@@ -336,10 +336,10 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store)
 	return 0;
 }
 
-enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked)
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
 {
 	(void)store;
-	(void)restart;
+	(void)wait_ms;
 	*blocked = false;
 	touch_connected();
 	return PS_DONE;

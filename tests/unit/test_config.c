@@ -61,6 +61,7 @@ static const struct promise {
 	{ AT(statement_timeout_ms), 0, 0, INT31, 0, "0", "0 to 2147483647 milliseconds" },
 	{ AT(sql_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
 	{ AT(value_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
+	{ AT(checkpoint_wait_ms), 3000, 0, 3600000, 1, "3000", "0 to 3600000 milliseconds" },
 #undef AT
 };
 

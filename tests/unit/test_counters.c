@@ -250,6 +250,26 @@ Test(counters, checkpoints_and_those_that_a_reader_blocks)
 
 static sqlite3 *_Atomic in_the_way;
 
+/* Readers that overlap for ever: now and then the next one begins, and only then the one before it ends. */
+#define NAPS_OF_A_READER 60 /* a millisecond each, or more */
+static sqlite3 *overlapping[2];
+static unsigned naps;
+
+static void begin_reading(sqlite3 *reader)
+{
+	check(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) == SQLITE_OK);
+}
+
+static void hand_over(void)
+{
+	unsigned now = naps / NAPS_OF_A_READER % 2;
+
+	if (++naps % NAPS_OF_A_READER != 0)
+		return;
+	begin_reading(overlapping[!now]);
+	check(sqlite3_exec(overlapping[now], "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+}
+
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
@@ -260,6 +280,8 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 		check(sqlite3_exec(in_the_way, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
 		in_the_way = NULL;
 	}
+	if (ps_in_callback() && overlapping[0] != NULL)
+		hand_over();
 	return __real_nanosleep(time, left);
 }
 
@@ -281,6 +303,65 @@ Test(counters, a_reader_that_leaves_when_it_is_waited_for_lets_the_wal_begin_ane
 	check(counters.checkpoints_blocked > 0 && counters.wal_bytes < 400000, "%" PRIu64, counters.wal_bytes);
 	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* There is no moment without a reader, and each stays for longer than the first wait. */
+Test(counters, readers_that_overlap_let_the_wal_begin_anew_once_the_writer_waits_long_enough)
+{
+	penstock_config config = kit_config();
+	uint64_t peak;
+	penstock *db;
+
+	config.wal_bytes_max = 65536;
+	config.checkpoint_wait_ms = 3600000;
+	db = kit_open_table(&config);
+	for (int i = 0; i < 2; i++)
+		expect(penstock_reader_open(db, &overlapping[i]), PENSTOCK_OK);
+	begin_reading(overlapping[0]);
+	write_much(db);
+	peak = kit_counters(db).wal_bytes;
+	check(peak > 65536, "%" PRIu64, peak);
+	/* Or this does not end. */
+	while (kit_counters(db).wal_bytes >= peak)
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(sqlite3_close(overlapping[i]), SQLITE_OK);
+	overlapping[0] = NULL;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+#define MSEC UINT64_C(1000000)
+
+Test(counters, the_longer_the_log_is_held_up_the_longer_one_wait_and_the_rest)
+{
+	struct ps_stall stall = { 0 };
+	uint64_t now = 1, total = 0, waited = 0;
+	int64_t before = 0;
+
+	/* Each as long as it may be, and in vain. */
+	for (int i = 0; i < 10; i++) {
+		int64_t wait = ps_stall_begin(&stall, now, 3000);
+
+		cr_assert(wait > before || (wait == before && wait == 3000));
+		ps_stall_end(&stall, now, now + (uint64_t)wait * MSEC, true);
+		now += (uint64_t)wait * MSEC;
+		/* Then it works, for four times as long. */
+		cr_assert_eq(ps_stall_begin(&stall, now + 4 * (uint64_t)wait * MSEC - 1, 3000), 0);
+		cr_assert(!ps_stall_is_due(&stall, now));
+		now += 4 * (uint64_t)wait * MSEC;
+		waited += (uint64_t)wait;
+		total = now / MSEC;
+		before = wait;
+	}
+	cr_assert_eq(before, 3000);
+	cr_assert_eq(waited * 5, total);
+	/* One that was enough, or was cut short, is the next one's too; another key counts at once; and 0 is never. */
+	ps_stall_end(&stall, now, now + 7 * MSEC, false);
+	ps_stall_end(&stall, now, now + 7 * MSEC, true);
+	now += 100 * MSEC;
+	cr_assert_eq(ps_stall_begin(&stall, now, 1000000), 12000);
+	cr_assert_eq(ps_stall_begin(&stall, now, 20), 20);
+	cr_assert_eq(ps_stall_begin(&stall, now, 0), 0);
 }
 
 Test(counters, the_log_of_an_attached_file_does_not_count)

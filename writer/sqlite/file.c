@@ -13,8 +13,8 @@
 /* How old the last look for the database's file may be; so old may OKs be that nobody will find. */
 #define LOOK_NSEC PS_NSEC_PER_MSEC
 
-/* How long a restarting checkpoint waits for readers to leave the WAL; the queue waits with it. */
-#define RESTART_WAIT_MS 50
+/* How long readers of a file that has moved are waited for as it is closed. */
+#define CLOSE_WAIT_MS 50
 
 #define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
 
@@ -90,7 +90,7 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 	 * now. What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
 	 */
 	if (moved)
-		file->busy->timeout_ms = RESTART_WAIT_MS;
+		file->busy->timeout_ms = CLOSE_WAIT_MS;
 	if (checkpoint)
 		sqlite3_wal_checkpoint_v2(file->connection, "main",
 		                          moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -187,14 +187,13 @@ uint64_t ps_file_wal_bytes(const struct ps_file *file)
 	return file->wal_frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
 }
 
-int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked)
+int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked)
 {
 	int frames = -1, copied = -1, rc;
 
-	if (restart)
-		file->busy->readers_ms = RESTART_WAIT_MS;
+	file->busy->readers_ms = wait_ms;
 	rc = sqlite3_wal_checkpoint_v2(file->connection, "main",
-	                               restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	                               wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
 	file->busy->readers_ms = -1;
 	*blocked = rc == SQLITE_BUSY || copied < frames;
 	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's

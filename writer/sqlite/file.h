@@ -62,7 +62,7 @@ void ps_file_write_out(struct ps_file *file);
 
 /* Bytes of the log's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_file_wal_bytes(const struct ps_file *file);
-/* Copies the log into the database; restart: also waits (bounded) for readers, so that it begins anew. SQLite's code. */
-int ps_file_checkpoint(struct ps_file *file, bool restart, bool *blocked);
+/* Copies the log into the database; wait_ms: not -1: also waits so long for readers, so that it begins anew. SQLite's code. */
+int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked);
 
 #endif

@@ -918,9 +918,9 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store)
 	return ps_file_wal_bytes(&store->file);
 }
 
-enum ps_verdict ps_store_checkpoint(struct ps_store *store, bool restart, bool *blocked)
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
 {
-	int rc = ps_file_checkpoint(&store->file, restart, blocked);
+	int rc = ps_file_checkpoint(&store->file, wait_ms, blocked);
 
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
