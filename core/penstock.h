@@ -405,8 +405,8 @@ typedef enum penstock_phase {
 PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
 /*
  * Stops, gives SHUTDOWN to what is still held in the ring, frees the engine. Handles and their results stay readable;
- * registered statements are gone. TIMEOUT: the backlog was not done in time; the engine is still there, STOPPING as
- * after a stop: call again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside.
+ * registered statements are gone. TIMEOUT: the backlog was not done in time, or a call of another thread (a reader_open in its
+ * hook); the engine is still there, STOPPING or STOPPED as after a stop: call again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside.
  * No call may begin after it has returned OK. MISUSE in a callback, FORKED in a child (which leaves the engine alone).
  * NULL is OK.
  */

@@ -16,7 +16,7 @@ __attribute__((unused)) static const unsigned allowed[PS_PHASES] = {
 	[PS_PAUSED] = TO(PS_RUNNING) | TO(PS_STOPPING) | TO(PS_FAILED),
 	[PS_STOPPING] = TO(PS_STOPPED) | TO(PS_FAILED),
 	[PS_FAILED] = TO(PS_STOPPED),
-	[PS_CLOSED] = 0,
+	[PS_CLOSED] = TO(PS_STOPPED), /* a close that timed out */
 };
 
 static int admission(enum ps_phase phase, const struct ps_keys *keys)

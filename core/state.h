@@ -9,7 +9,8 @@
  *     +---- STOPPING <---+-------------------- stop -----------------------+
  *  any state --- unrecoverable I/O failure ---> FAILED --- stop, close ---> STOPPED
  *
- * NEW is STOPPED before the first start, when submissions are accepted and wait; CLOSED is STOPPED for good.
+ * NEW is STOPPED before the first start, when submissions are accepted and wait; CLOSED is STOPPED while a close waits for the calls
+ * that are inside, and then for good.
  *
  * A producer reads the record and publishes its slot inside one read-side section. A control verb swaps in a new record
  * and waits one grace period; from then on no producer can still be between "saw RUNNING" and "published", so the ring's

@@ -15,6 +15,8 @@
 
 /* How often close looks whether the last caller has left; it has nothing to wait on that would outlive the engine. */
 #define LEAVE_POLL_NSEC 50000
+/* So often at least: who has been told to leave needs a moment. */
+#define LEAVE_LOOKS 20
 
 /* ---- getting in and out ---- */
 
@@ -224,15 +226,69 @@ static void end_closing_locked(penstock *db)
 	ps_state_retune(&db->state, &keys);
 }
 
-static void wait_until_all_left(penstock *db)
+/* Until the closing thread alone is inside; false when the deadline has passed. */
+static bool wait_until_all_left(penstock *db, uint64_t deadline)
 {
 	struct timespec moment = ps_timespec(LEAVE_POLL_NSEC);
+	unsigned looks = 0;
 
-	while (ps_load_acquire_u32(&db->inside) != 0) {
+	while (ps_load_acquire_u32(&db->inside) != 1) {
+		if (looks++ >= LEAVE_LOOKS && ps_deadline_passed(deadline))
+			return false;
 		ps_eventcount_broadcast(&db->ring.room);
 		ps_eventcount_broadcast(&db->ring.progress);
 		nanosleep(&moment, NULL);
 	}
+	/* And those that submit. */
+	ps_rcu_synchronize(&db->state.reserve);
+	return true;
+}
+
+static void destroy(penstock *db)
+{
+	ps_registry_destroy(&db->registry);
+	ps_control_destroy(&db->control);
+	ps_batch_destroy(&db->batch);
+	ps_ring_destroy(&db->ring);
+	ps_state_destroy(&db->state);
+	free(db->path);
+	ps_options_free(&db->options);
+	free(db);
+}
+
+static int close_inside(penstock *db, uint64_t deadline, unsigned flags)
+{
+	struct ps_control *control = &db->control;
+	uint64_t tail;
+	int status;
+
+	pthread_mutex_lock(&control->mutex);
+	if (control->closing) {
+		pthread_mutex_unlock(&control->mutex);
+		return ps_error(PENSTOCK_MISUSE, "another thread is closing the engine");
+	}
+	begin_closing_locked(db);
+	status = ps_control_stop_locked(db, deadline, flags);
+	if (status != PENSTOCK_OK) {
+		end_closing_locked(db);
+		pthread_mutex_unlock(&control->mutex);
+		return status;
+	}
+	ps_state_move(&db->state, PS_CLOSED);
+	pthread_cond_broadcast(&control->changed);
+	tail = ps_ring_tail(&db->ring);
+	pthread_mutex_unlock(&control->mutex);
+
+	/* No writer runs and no submit gets in: what is held in the ring is this thread's. */
+	if (tail != db->next)
+		db->next = ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
+	if (wait_until_all_left(db, deadline))
+		return PENSTOCK_OK;
+	pthread_mutex_lock(&control->mutex);
+	ps_state_move(&db->state, PS_STOPPED);
+	end_closing_locked(db);
+	pthread_mutex_unlock(&control->mutex);
+	return ps_refuse(PENSTOCK_TIMEOUT);
 }
 
 int penstock_close(penstock *db, int64_t timeout_usec)
@@ -243,54 +299,19 @@ int penstock_close(penstock *db, int64_t timeout_usec)
 int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags)
 {
 	PS_NO_CANCEL;
-	struct ps_control *control;
-	uint64_t tail;
-	int status;
+	int status = ps_control_check_flags(flags);
 
-	if (ps_control_check_flags(flags) != PENSTOCK_OK)
-		return PENSTOCK_MISUSE;
-	if (db == NULL)
-		return PENSTOCK_OK;
+	if (status != PENSTOCK_OK || db == NULL)
+		return status;
 	status = ps_engine_enter_to_wait(db, "penstock_close");
 	if (status != PENSTOCK_OK)
 		return status;
-	control = &db->control;
-	pthread_mutex_lock(&control->mutex);
-	if (control->closing) {
-		pthread_mutex_unlock(&control->mutex);
+	status = close_inside(db, ps_engine_deadline(db, timeout_usec), flags);
+	if (status == PENSTOCK_OK)
+		destroy(db);
+	else
 		ps_engine_leave(db);
-		return ps_error(PENSTOCK_MISUSE, "another thread is closing the engine");
-	}
-	begin_closing_locked(db);
-	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec), flags);
-	if (status != PENSTOCK_OK) {
-		end_closing_locked(db);
-		pthread_mutex_unlock(&control->mutex);
-		ps_engine_leave(db);
-		return status;
-	}
-	ps_state_move(&db->state, PS_CLOSED);
-	pthread_cond_broadcast(&control->changed);
-	tail = ps_ring_tail(&db->ring);
-	pthread_mutex_unlock(&control->mutex);
-
-	/* No writer runs and no submit gets in: what is held in the ring is this thread's. */
-	if (tail != db->next)
-		ps_batch_shut_down(&db->batch, db->next, tail, SQLITE_OK, "the engine was closed before running it");
-	ps_engine_leave(db);
-	wait_until_all_left(db);
-	/* And those that submit. */
-	ps_rcu_synchronize(&db->state.reserve);
-
-	ps_registry_destroy(&db->registry);
-	ps_control_destroy(&db->control);
-	ps_batch_destroy(&db->batch);
-	ps_ring_destroy(&db->ring);
-	ps_state_destroy(&db->state);
-	free(db->path);
-	ps_options_free(&db->options);
-	free(db);
-	return PENSTOCK_OK;
+	return status;
 }
 
 /* ---- the queue ---- */

@@ -686,6 +686,7 @@ static void run_leave(void)
 {
 	unsigned lookers[2], looks[2], i;
 	penstock_config config;
+	int status;
 
 	memset(submissions, 0, sizeof submissions);
 	memset(&store_world, 0, sizeof store_world);
@@ -706,7 +707,10 @@ static void run_leave(void)
 		while (looks[i] >= UNCOUNTED_LOOKS && through < 2 && schedule_additions(lookers[i]) == 0)
 			ps_stall();
 	}
-	schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	do {
+		status = penstock_close(db, some_timeout());
+		schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "close: %s", penstock_status_name(status));
+	} while (status != PENSTOCK_OK);
 	for (i = 0; i < 2; i++) {
 		schedule_join(lookers[i]);
 		schedule_check(looks[i] < UNCOUNTED_LOOKS || schedule_additions(lookers[i]) > 0,

@@ -38,7 +38,7 @@ static const struct schedule_control controls[] = {
 	{ "no grace period (S1)", "pause", "replace", "grace", "", 0 },
 	{ "no grace period (S1)", "stop", "replace", "grace", "", 0 },
 	{ "bytes are had without a look at the line", "turn", "ps_line_is_others", "load", "&line->first", 0 },
-	{ "close frees what others look at", "leave", "penstock_close_with", "grace", "", 0 },
+	{ "close frees what others look at", "leave", "wait_until_all_left", "grace", "", 0 },
 	{ "close does not count who is inside", "leave", "ps_engine_look", "add", "(uint32_t *)&db->inside", 0 },
 	{ "the writer does not say that it has paused", "pause", "obey_locked", "broadcast", "&control->changed", 2 },
 	{ "the writer does not say that it has ended", "stop", "writer_main", "broadcast", "&control->changed", 2 },

@@ -1751,6 +1751,37 @@ Test(states, close_waits_for_one_that_asks_for_the_failure)
 	expect(verb_end(&close), PENSTOCK_OK);
 }
 
+static void *open_a_reader(void *arg)
+{
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(arg, &reader), PENSTOCK_OK);
+	sqlite3_close(reader);
+	return NULL;
+}
+
+Test(states, close_does_not_wait_longer_than_it_may_for_a_reader_that_is_opened)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	pthread_t opener;
+
+	gate_set(&hook_gate, true);
+	opener = kit_thread(open_a_reader, db);
+	gate_await(&hook_gate);
+	/* It stands in its hook until this has come back. */
+	expect(penstock_close(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_close(db, 0), PENSTOCK_TIMEOUT);
+	cr_assert_eq(phase(db), PENSTOCK_PHASE_STOPPED);
+	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_STOPPED);
+	gate_set(&hook_gate, false);
+	kit_join(opener);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 1);
+}
+
 /* ---- behind another process's lock, and giving up ---------------------------------------------------------------- */
 
 static sqlite3 *lock_file(void)
