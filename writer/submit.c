@@ -286,7 +286,10 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 	status = check_submission(submission, handle != NULL);
 	if (status == PENSTOCK_OK)
 		status = prepare(db, submission, &pending, handle != NULL);
-	status = status == PENSTOCK_OK ? enqueue(db, &pending, may_wait) : refuse(db, status);
+	if (status == PENSTOCK_OK)
+		status = enqueue(db, &pending, may_wait);
+	else if (status != PENSTOCK_STOPPED && status != PENSTOCK_FORKED) /* then it is closed, and may be gone */
+		status = refuse(db, status);
 	if (status == PENSTOCK_FULL && !pending.final)
 		status = enqueue_when_room(db, &pending, timeout_usec);
 	if (pending.inside)
