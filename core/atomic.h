@@ -24,8 +24,8 @@
  *   H2  outcome.c, wait        acquire: whoever sees DONE sees the outcome                             pairs with H1
  *   B1  outcome.c, wait        acquire: the bell before the look for DONE
  *   B2  outcome.c, ring        full: DONE before the bell moves                                        pairs with B1
- *   C1  counters.c, begin/end  release: a torn set of counters is never taken for a whole one
- *   C2  counters.c, read       acquire                                                                 pairs with C1
+ *   C1  counters.c, hand_on    release: a torn set of counters is never taken for a whole one
+ *   C2  counters.c, copy       acquire                                                                 pairs with C1
  *   F1  fault.c, arm           release: which calls it is about, before the fault                      (fault builds)
  *   F2  fault.c, ps_fault      acquire                                                                 pairs with F1
  *   S1  state.c, swap          release (rcu): the record's fields before its address

@@ -2,46 +2,56 @@
 #include "core/counters.h"
 
 #include <math.h>
-#include <sched.h>
+#include <string.h>
 
 #define SUB_BITS 3 /* eight buckets to a power of two */
 #define SUB_BUCKETS (1u << SUB_BITS)
 
-_Static_assert(sizeof(struct ps_writer_counters) % sizeof(uint64_t) == 0, "copied word by word");
+_Static_assert(sizeof(penstock_counters) % sizeof(uint64_t) == 0, "copied word by word");
 
-void ps_counters_begin(struct ps_counters *counters)
-{
-	/* C1: odd before any figure changes; the add is a full barrier. Pairs with C2 in ps_counters_copy. */
-	ps_add_u32(&counters->sequence, 1);
-}
-
-void ps_counters_end(struct ps_counters *counters)
-{
-	/* C1: even after all figures changed; pairs with C2 in ps_counters_copy. */
-	ps_store_release_u32(&counters->sequence, ps_load_relaxed_u32(&counters->sequence) + 1);
-}
-
-void ps_counters_copy(const struct ps_counters *counters, struct ps_writer_counters *copy)
+/* The sequence points readers to the other copy before this one changes. */
+static void hand_on(struct ps_counters *counters, penstock_counters *copy)
 {
 	const uint64_t *from = (const uint64_t *)&counters->writer;
 	uint64_t *to = (uint64_t *)copy;
-	size_t words = sizeof *copy / sizeof(uint64_t);
-	uint32_t before;
 	size_t i;
 
-	for (;;) {
-		/* C2: the sequence before the figures; pairs with C1 in ps_counters_end. */
-		before = ps_load_acquire_u32(&counters->sequence);
-		if ((before & 1) == 0) {
-			/* C2: each load acquires, so that the second look at the sequence comes after all of them; pairs with C1 in
-			 * ps_counters_begin. (Free on x86-64.) */
-			for (i = 0; i < words; i++)
-				to[i] = ps_load_acquire_u64(&from[i]);
-			if (ps_load_acquire_u32(&counters->sequence) == before)
-				return;
+	ps_store_release_u32(&counters->sequence, ps_load_relaxed_u32(&counters->sequence) + 1);
+	for (i = 0; i < sizeof counters->changed / sizeof counters->changed[0]; i++) {
+		uint64_t bits = counters->changed[i];
+
+		for (; bits != 0; bits &= bits - 1) {
+			size_t word = i * 64 + (size_t)__builtin_ctzll(bits);
+
+			/* C1: each word after the sequence that turned readers away; pairs with C2 in ps_counters_copy. (Free on
+			 * x86-64.) The sequence that turns them back comes after all of them, being a release too. */
+			ps_store_release_u64(&to[word], from[word]);
 		}
-		sched_yield();
 	}
+}
+
+void ps_counters_publish(struct ps_counters *counters)
+{
+	hand_on(counters, &counters->copies[0]);
+	hand_on(counters, &counters->copies[1]);
+	memset(counters->changed, 0, sizeof counters->changed);
+}
+
+void ps_counters_copy(const struct ps_counters *counters, penstock_counters *all, size_t bytes)
+{
+	uint64_t *to = (uint64_t *)all;
+	size_t words = bytes / sizeof(uint64_t), i;
+	uint32_t before;
+
+	do {
+		const uint64_t *from;
+
+		/* C2: the sequence before the words, and each word (an acquire) before the second look; pairs with C1 in hand_on. */
+		before = ps_load_acquire_u32(&counters->sequence);
+		from = (const uint64_t *)&counters->copies[before & 1];
+		for (i = 1; i < words; i++)
+			to[i] = ps_load_acquire_u64(&from[i]);
+	} while (ps_load_acquire_u32(&counters->sequence) != before);
 }
 
 static size_t bucket_of(uint64_t value)
@@ -68,12 +78,26 @@ uint64_t penstock_histogram_floor(size_t bucket)
 	return (uint64_t)(bucket % SUB_BUCKETS + SUB_BUCKETS) << shift;
 }
 
-void ps_histogram_add(penstock_histogram *histogram, uint64_t value)
+size_t ps_histogram_add(penstock_histogram *histogram, uint64_t value)
 {
-	ps_count(&histogram->count, 1);
-	ps_count(&histogram->sum, value);
-	ps_count_max(&histogram->max, value);
-	ps_count(&histogram->buckets[bucket_of(value)], 1);
+	size_t bucket = bucket_of(value);
+
+	histogram->count++;
+	histogram->sum += value;
+	if (value > histogram->max)
+		histogram->max = value;
+	histogram->buckets[bucket]++;
+	return bucket;
+}
+
+void ps_count_in(struct ps_counters *counters, penstock_histogram *histogram, uint64_t value)
+{
+	size_t bucket = ps_histogram_add(histogram, value);
+
+	ps_count_changed(counters, &histogram->count);
+	ps_count_changed(counters, &histogram->sum);
+	ps_count_changed(counters, &histogram->max);
+	ps_count_changed(counters, &histogram->buckets[bucket]);
 }
 
 uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double fraction)

@@ -2,16 +2,17 @@
 /*
  * counters.h - what the engine counts, readable as one snapshot at any time
  *
- * The writer owns the figures that describe outcomes, batches and checkpoints. It changes them between
- * ps_counters_begin and ps_counters_end (a sequence lock: odd while they change); a reader copies and tries again when the
- * sequence moved. Producers count refusals and waiting, each with an atomic add on a slow path.
+ * The writer owns the figures that describe outcomes, batches and checkpoints. It changes its own set of them, and then
+ * publishes the words it has changed in two copies, one after the other: the sequence says which of them stands still (Linux's latch, seqcount_latch_t). A reader copies that one, and tries again when the
+ * sequence has moved. Producers count refusals and waiting, each with an atomic add on a slow path.
  *
  * Invariants
- *   1. A snapshot is from between two changes of the writer, so its sums agree.
+ *   1. A snapshot is from between two changes that the writer published, so its sums agree.
  *   2. accepted is the ring's tail, read after the snapshot of outcomes: never less than their sum; the difference is the
  *      queue depth.
+ *   3. Wherever the writer stands, one of the copies is whole: a reader never waits for it, be it preempted by the reader itself.
  *
- * Failure modes: a reader that always meets a change yields and goes on; changes last as long as one batch's delivery.
+ * Failure modes: a reader whose copying is met by a change each time tries again; each of these is a step of the writer's.
  */
 #ifndef PENSTOCK_COUNTERS_H
 #define PENSTOCK_COUNTERS_H
@@ -21,69 +22,65 @@
 #include "core/atomic.h"
 #include "core/penstock.h"
 
-/* The fields the writer changes between begin and end. Only 64-bit words. */
-struct ps_writer_counters {
-	uint64_t committed;
-	uint64_t failed;
-	uint64_t unknown;
-	uint64_t shutdown;
-	uint64_t batches;
-	uint64_t replayed_batches;
-	uint64_t replayed_statements;
-	uint64_t alone;
-	uint64_t fused;
-	uint64_t queue_depth_max;
-	uint64_t parks;
-	uint64_t busy_retries;
-	uint64_t wal_bytes;
-	uint64_t wal_bytes_peak;
-	uint64_t checkpoints;
-	uint64_t checkpoint_nsec;
-	uint64_t checkpoints_blocked;
-	uint64_t wal_syncs;
-	uint64_t schema_reprepares;
-	penstock_histogram batch_size;
-	penstock_histogram commit_nsec;
-	penstock_histogram outcome_nsec;
-};
+#define PS_COUNTER_WORDS (sizeof(penstock_counters) / sizeof(uint64_t))
 
 struct ps_counters {
-	uint32_t sequence PS_OWN_LINE;
-	struct ps_writer_counters writer;
-	uint64_t resolved; /* outcomes of all kinds, for the queue depth by itself */
+	uint32_t sequence PS_OWN_LINE; /* even: the first copy stands still; odd: the second */
+	penstock_counters copies[2];   /* of the writer's words; what others count is 0 in them */
+	/* the writer's own */
+	penstock_counters writer PS_OWN_LINE;
+	uint64_t changed[(PS_COUNTER_WORDS + 63) / 64]; /* bits of words that the copies do not have yet */
+	uint64_t resolved;                              /* outcomes of all kinds, for the queue depth by itself */
 	/* any thread, atomic adds */
 	uint64_t refused[PENSTOCK_STATUS_COUNT] PS_OWN_LINE;
 	uint64_t full_events;
 	uint64_t full_nsec;
 };
 
-/* The writer, or with no writer running the thread that holds the control mutex. */
-void ps_counters_begin(struct ps_counters *counters);
-void ps_counters_end(struct ps_counters *counters);
+/* The writer, or with no writer running the thread that holds the control mutex: all changes since the last time, as one. */
+void ps_counters_publish(struct ps_counters *counters);
 
-/* Between begin and end. */
-static inline void ps_count(uint64_t *word, uint64_t value)
+static inline void ps_count_changed(struct ps_counters *counters, const uint64_t *word)
 {
-	ps_bump_u64(word, value);
+	size_t i = (size_t)(word - (const uint64_t *)&counters->writer);
+
+	counters->changed[i / 64] |= UINT64_C(1) << i % 64;
 }
 
-/* One figure by itself, with its own begin and end. */
+/* On words of counters->writer; seen once they are published. */
+static inline void ps_count_set(struct ps_counters *counters, uint64_t *word, uint64_t value)
+{
+	*word = value;
+	ps_count_changed(counters, word);
+}
+
+static inline void ps_count(struct ps_counters *counters, uint64_t *word, uint64_t value)
+{
+	if (value != 0)
+		ps_count_set(counters, word, *word + value);
+}
+
+static inline void ps_count_max(struct ps_counters *counters, uint64_t *word, uint64_t value)
+{
+	if (value > *word)
+		ps_count_set(counters, word, value);
+}
+
+/* Returns the bucket. */
+size_t ps_histogram_add(penstock_histogram *histogram, uint64_t value);
+void ps_count_in(struct ps_counters *counters, penstock_histogram *histogram, uint64_t value);
+
+/* One figure by itself, published. */
 static inline void ps_counters_add(struct ps_counters *counters, uint64_t *word, uint64_t value)
 {
-	ps_counters_begin(counters);
-	ps_count(word, value);
-	ps_counters_end(counters);
+	ps_count(counters, word, value);
+	ps_counters_publish(counters);
 }
 
-static inline void ps_count_max(uint64_t *word, uint64_t value)
-{
-	if (value > ps_load_relaxed_u64(word))
-		ps_store_relaxed_u64(word, value);
-}
-
-void ps_histogram_add(penstock_histogram *histogram, uint64_t value);
-
-/* Any thread: a consistent copy of the writer's part. */
-void ps_counters_copy(const struct ps_counters *counters, struct ps_writer_counters *copy);
+/*
+ * Any thread: fills *to with a snapshot of the writer's words, as many as `bytes` of it hold, but for struct_size; what others count
+ * is 0.
+ */
+void ps_counters_copy(const struct ps_counters *counters, penstock_counters *to, size_t bytes);
 
 #endif

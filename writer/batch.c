@@ -108,28 +108,27 @@ static enum attempt begin(struct ps_batch *batch)
 	}
 }
 
-/* Between begin and end. */
+/* Not published yet. */
 static void count_wal(struct ps_batch *batch)
 {
-	struct ps_writer_counters *counters = &batch->counters->writer;
+	penstock_counters *counters = &batch->counters->writer;
 	uint64_t bytes = ps_store_wal_bytes(batch->store);
 
-	ps_store_relaxed_u64(&counters->wal_bytes, bytes);
-	ps_count_max(&counters->wal_bytes_peak, bytes);
-	ps_count(&counters->schema_reprepares, ps_store_take_reprepares(batch->store));
+	ps_count_set(batch->counters, &counters->wal_bytes, bytes);
+	ps_count_max(batch->counters, &counters->wal_bytes_peak, bytes);
+	ps_count(batch->counters, &counters->schema_reprepares, ps_store_take_reprepares(batch->store));
 }
 
 static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t started)
 {
 	uint64_t took = ps_clock_nsec() - started;
 
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.batches, 1);
-	ps_count(&batch->counters->writer.fused, batch->fused);
-	ps_histogram_add(&batch->counters->writer.batch_size, statements);
-	ps_histogram_add(&batch->counters->writer.commit_nsec, took);
+	ps_count(batch->counters, &batch->counters->writer.batches, 1);
+	ps_count(batch->counters, &batch->counters->writer.fused, batch->fused);
+	ps_count_in(batch->counters, &batch->counters->writer.batch_size, statements);
+	ps_count_in(batch->counters, &batch->counters->writer.commit_nsec, took);
 	count_wal(batch);
-	ps_counters_end(batch->counters);
+	ps_counters_publish(batch->counters);
 }
 
 /* Whatever may be committed and may not. */
@@ -477,10 +476,9 @@ static bool deliver(struct ps_batch *batch, uint64_t first, uint64_t end)
 
 static void count_replay(struct ps_batch *batch, uint64_t statements)
 {
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.replayed_batches, 1);
-	ps_count(&batch->counters->writer.replayed_statements, statements);
-	ps_counters_end(batch->counters);
+	ps_count(batch->counters, &batch->counters->writer.replayed_batches, 1);
+	ps_count(batch->counters, &batch->counters->writer.replayed_statements, statements);
+	ps_counters_publish(batch->counters);
 }
 
 /*
@@ -643,12 +641,11 @@ static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, bool *blocked)
 	now = ps_clock_nsec();
 	if (wait_ms > 0)
 		ps_stall_end(&batch->stall, started, now, *blocked);
-	ps_counters_begin(batch->counters);
-	ps_count(&batch->counters->writer.checkpoints, 1);
-	ps_count(&batch->counters->writer.checkpoint_nsec, now - started);
-	ps_count(&batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
+	ps_count(batch->counters, &batch->counters->writer.checkpoints, 1);
+	ps_count(batch->counters, &batch->counters->writer.checkpoint_nsec, now - started);
+	ps_count(batch->counters, &batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
 	count_wal(batch);
-	ps_counters_end(batch->counters);
+	ps_counters_publish(batch->counters);
 	if (verdict == PS_DONE)
 		return true;
 	note_broken(batch, "checkpointing");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/engine.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -416,52 +417,34 @@ int penstock_reader_open(penstock *db, sqlite3 **connection)
 
 /* ---- counters ---- */
 
-static void gather(const penstock *db, penstock_counters *all)
+/* What others than the writer count; `bytes` of *all are there. */
+static void gather(const penstock *db, penstock_counters *all, size_t bytes)
 {
-	struct ps_writer_counters writer;
+	uint64_t accepted;
 	size_t i;
 
-	ps_counters_copy(&db->counters, &writer);
-	memset(all, 0, sizeof *all);
-#define COPY(field) all->field = writer.field
-	COPY(committed);
-	COPY(failed);
-	COPY(unknown);
-	COPY(shutdown);
-	COPY(batches);
-	COPY(replayed_batches);
-	COPY(replayed_statements);
-	COPY(alone);
-	COPY(fused);
-	COPY(queue_depth_max);
-	COPY(parks);
-	COPY(busy_retries);
-	COPY(wal_bytes);
-	COPY(wal_bytes_peak);
-	COPY(checkpoints);
-	COPY(checkpoint_nsec);
-	COPY(checkpoints_blocked);
-	COPY(wal_syncs);
-	COPY(schema_reprepares);
-	COPY(batch_size);
-	COPY(commit_nsec);
-	COPY(outcome_nsec);
-#undef COPY
-	for (i = 0; i < PENSTOCK_STATUS_COUNT; i++)
-		all->refused[i] = ps_load_relaxed_u64(&db->counters.refused[i]);
-	all->full_events = ps_load_relaxed_u64(&db->counters.full_events);
-	all->full_nsec = ps_load_relaxed_u64(&db->counters.full_nsec);
-	all->queue_bytes = ps_load_relaxed_u64(&db->ring.bytes);
-	all->wakes = ps_load_relaxed_u64(&db->ring.wakes);
 	/* After the outcomes: never fewer than they are. */
-	all->accepted = ps_ring_tail(&db->ring);
-	all->queue_depth = all->accepted - (all->committed + all->failed + all->unknown + all->shutdown);
+	accepted = ps_ring_tail(&db->ring);
+#define PUT(field, value)                                                           \
+	do {                                                                        \
+		if (bytes >= offsetof(penstock_counters, field) + sizeof(uint64_t)) \
+			all->field = value;                                         \
+	} while (0)
+	PUT(accepted, accepted);
+	for (i = 0; i < PENSTOCK_STATUS_COUNT; i++)
+		PUT(refused[i], ps_load_relaxed_u64(&db->counters.refused[i]));
+	PUT(full_events, ps_load_relaxed_u64(&db->counters.full_events));
+	PUT(full_nsec, ps_load_relaxed_u64(&db->counters.full_nsec));
+	PUT(queue_bytes, ps_load_relaxed_u64(&db->ring.bytes));
+	PUT(wakes, ps_load_relaxed_u64(&db->ring.wakes));
+	/* All of these are there then. */
+	PUT(queue_depth, accepted - (all->committed + all->failed + all->unknown + all->shutdown));
+#undef PUT
 }
 
 int penstock_counters_read(const penstock *db, penstock_counters *counters)
 {
-	penstock_counters all;
-	size_t size;
+	size_t bytes;
 	int status;
 
 	if (counters == NULL || counters->struct_size < sizeof counters->struct_size)
@@ -469,12 +452,11 @@ int penstock_counters_read(const penstock *db, penstock_counters *counters)
 	status = ps_engine_enter((penstock *)db);
 	if (status != PENSTOCK_OK)
 		return status;
-	gather(db, &all);
-	ps_engine_leave(db);
-	size = counters->struct_size < sizeof all ? counters->struct_size : sizeof all;
-	/* What a later version has more stays zero. */
+	/* What a later version has more stays zero. Straight into the caller's memory: the threads of a program may have small stacks. */
 	memset((char *)counters + sizeof counters->struct_size, 0, counters->struct_size - sizeof counters->struct_size);
-	all.struct_size = counters->struct_size;
-	memcpy(counters, &all, size);
+	bytes = counters->struct_size < sizeof *counters ? counters->struct_size : sizeof *counters;
+	ps_counters_copy(&db->counters, counters, bytes);
+	gather(db, counters, bytes);
+	ps_engine_leave(db);
 	return PENSTOCK_OK;
 }

@@ -208,20 +208,20 @@ bool ps_entries_any_durable(const struct ps_entries *entries, uint64_t first, ui
 	return (notes & NOTE_DURABLE) != 0;
 }
 
-static void tally(struct ps_writer_counters *counters, penstock_status status)
+static void tally(struct ps_counters *counters, penstock_status status)
 {
 	switch (status) {
 	case PENSTOCK_OK:
-		ps_count(&counters->committed, 1);
+		ps_count(counters, &counters->writer.committed, 1);
 		break;
 	case PENSTOCK_ERROR:
-		ps_count(&counters->failed, 1);
+		ps_count(counters, &counters->writer.failed, 1);
 		break;
 	case PENSTOCK_UNKNOWN:
-		ps_count(&counters->unknown, 1);
+		ps_count(counters, &counters->writer.unknown, 1);
 		break;
 	default:
-		ps_count(&counters->shutdown, 1);
+		ps_count(counters, &counters->writer.shutdown, 1);
 		break;
 	}
 }
@@ -233,10 +233,9 @@ static bool in_pass(unsigned note, enum ps_pass pass)
 
 static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass)
 {
-	struct ps_writer_counters *counters = &entries->counters->writer;
+	struct ps_counters *counters = entries->counters;
 	uint64_t now = 0, quiet = 0, told = 0, i;
 
-	ps_counters_begin(entries->counters);
 	for (i = first; i < end; i++) {
 		unsigned note = entries->notes[i - entries->base];
 
@@ -249,14 +248,14 @@ static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t e
 		if (note & NOTE_STAMPED) {
 			if (now == 0)
 				now = ps_clock_nsec();
-			ps_histogram_add(&counters->outcome_nsec, now - ps_ring_at(entries->ring, i)->submit_nsec);
+			ps_count_in(counters, &counters->writer.outcome_nsec, now - ps_ring_at(entries->ring, i)->submit_nsec);
 		}
 		told++;
 		tally(counters, note & NOTE_FAILED ? ps_entries_result(entries, i)->status : PENSTOCK_OK);
 	}
-	ps_count(&counters->committed, quiet);
-	ps_count(&entries->counters->resolved, quiet + told);
-	ps_counters_end(entries->counters);
+	ps_count(counters, &counters->writer.committed, quiet);
+	ps_bump_u64(&counters->resolved, quiet + told);
+	ps_counters_publish(counters);
 }
 
 static void call(penstock_completion *completion, void *arg, const penstock_result *result)

@@ -160,9 +160,8 @@ static void linger(penstock *db, const struct ps_keys *keys)
 
 static void count_depth(penstock *db)
 {
-	ps_counters_begin(&db->counters);
-	ps_count_max(&db->counters.writer.queue_depth_max, ps_ring_tail(&db->ring) - db->next);
-	ps_counters_end(&db->counters);
+	ps_count_max(&db->counters, &db->counters.writer.queue_depth_max, ps_ring_tail(&db->ring) - db->next);
+	ps_counters_publish(&db->counters);
 }
 
 /* Runs batches until a command is due or an I/O error breaks the batch (false). */

@@ -608,6 +608,55 @@ Test(counters, attempts_that_met_a_lock)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Wherever the writer stands as it publishes, be it preempted by this very reader. */
+Test(counters, a_reader_does_not_wait_for_a_writer_that_publishes)
+{
+	static struct ps_counters counters;
+	static penstock_counters seen;
+
+	ps_count(&counters, &counters.writer.committed, 7);
+	ps_count_in(&counters, &counters.writer.commit_nsec, 1000);
+	ps_counters_copy(&counters, &seen, sizeof seen);
+	check(seen.committed == 0 && seen.commit_nsec.count == 0, "not published");
+	ps_counters_publish(&counters);
+	ps_counters_copy(&counters, &seen, sizeof seen);
+	check(seen.committed == 7 && seen.commit_nsec.count == 1 && seen.commit_nsec.sum == 1000 &&
+	      seen.commit_nsec.max == 1000);
+	/* The first copy is half changed, and then the second. */
+	for (uint32_t half = 0; half < 2; half++) {
+		struct ps_counters torn = counters;
+
+		torn.sequence += 1 + half;
+		torn.copies[half].committed++;
+		ps_counters_copy(&torn, &seen, sizeof seen);
+		check(seen.committed == 7, "%" PRIu32, half);
+	}
+}
+
+static void *read_on_a_small_stack(void *arg)
+{
+	static penstock_counters counters;
+
+	counters.struct_size = sizeof counters;
+	expect(penstock_counters_read(arg, &counters), PENSTOCK_OK);
+	cr_assert_eq(counters.committed, 1);
+	return NULL;
+}
+
+Test(counters, are_read_on_a_small_stack)
+{
+	penstock *db = kit_open_table(NULL);
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	pthread_attr_init(&attributes);
+	/* The least that there may be, of which the thread's own variables take some; a sanitizer's frames need more. */
+	check(pthread_attr_setstacksize(&attributes, KIT_SANITIZED ? 1 << 20 : 16384) == 0);
+	check(pthread_create(&thread, &attributes, read_on_a_small_stack, db) == 0);
+	kit_join(thread);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, an_older_program_gets_what_it_knows)
 {
 	penstock_config config = kit_config();
