@@ -287,7 +287,8 @@ static void stop_once(struct place *place)
 
 	rest(&place->random, 3000);
 	pthread_cleanup_push(start_again, place);
-	status = CALL(place, penstock_stop(db, some_timeout(&place->random)));
+	status = CALL(place, penstock_stop_with(db, some_timeout(&place->random),
+	                                        random_below(&place->random, 4) == 0 ? PENSTOCK_GIVE_UP : 0));
 	if (status != PENSTOCK_OK && status != PENSTOCK_TIMEOUT)
 		COMPLAIN("stop: %s", penstock_status_name(status));
 	if (random_below(&place->random, 4) == 0)
@@ -525,9 +526,10 @@ static void *disturb_from_outside(void *arg)
 
 static void check_fate(const struct fate *fate, unsigned times, unsigned p, unsigned n)
 {
-	int wanted = fate->wrong ? PENSTOCK_ERROR : PENSTOCK_OK;
-	unsigned present = fate->stage == ACCEPTED && !fate->wrong;
-	bool heard = fate->heard != BY_NOBODY || fate->wrong;
+	bool given_up = fate->outcomes != 0 && fate->status == PENSTOCK_SHUTDOWN;
+	int wanted = given_up ? PENSTOCK_SHUTDOWN : fate->wrong ? PENSTOCK_ERROR : PENSTOCK_OK;
+	unsigned present = fate->stage == ACCEPTED && !fate->wrong && !given_up;
+	bool heard = fate->heard != BY_NOBODY || fate->wrong || given_up;
 
 	if (fate->stage != ACCEPTED && fate->stage != REFUSED)
 		COMPLAIN("submission %u of producer %u was left half done", n, p);
