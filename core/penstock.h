@@ -313,7 +313,7 @@ typedef struct penstock_config {
 
 	int64_t ring_slots;         /* slots of the ring, 2 to 2^24, rounded up to a power of two */
 	int64_t ring_bytes;         /* payload bytes outside the slots that may be queued; one larger submission may enter
-	                             * when nothing else is */
+	                             * when nothing else is, and gets its turn */
 	int64_t batch_max;          /* most statements in one transaction */
 	int64_t batch_bytes;        /* a transaction ends after this many payload bytes */
 	int64_t batch_usec;         /* a transaction ends after this time; 0 for no limit */
@@ -612,7 +612,7 @@ typedef struct penstock_counters {
 
 /*
  * Fills *counters, up to the struct_size set by the caller. Cheap: a copy of a few kilobytes, no lock; it never delays
- * the writer. MISUSE, FORKED. Any thread.
+ * the writer, nor waits for it. MISUSE, FORKED. Any thread.
  */
 PENSTOCK_API int penstock_counters_read(const penstock *db, penstock_counters *counters);
 

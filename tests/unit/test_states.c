@@ -1784,6 +1784,16 @@ Test(states, close_does_not_wait_longer_than_it_may_for_a_reader_that_is_opened)
 
 /* ---- behind another process's lock, and giving up ---------------------------------------------------------------- */
 
+static bool is_closing(penstock *db)
+{
+	bool closing;
+
+	pthread_mutex_lock(&db->control.mutex);
+	closing = db->control.closing;
+	pthread_mutex_unlock(&db->control.mutex);
+	return closing;
+}
+
 static sqlite3 *lock_file(void)
 {
 	sqlite3 *connection;
@@ -1880,7 +1890,7 @@ Test(states, busy_limit_is_live_while_it_stops_or_closes)
 		verb_begin(&end, closes ? penstock_close : penstock_stop, db);
 		kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
 		if (closes)
-			await(db->control.closing);
+			await(is_closing(db));
 		expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
 		expect(verb_end(&end), PENSTOCK_OK);
 		cr_assert_eq(ends[PENSTOCK_ERROR], 100);
@@ -1922,7 +1932,7 @@ Test(states, what_waits_for_a_lock_is_given_up)
 		default:
 			/* While another thread waits in a close that does not give up. */
 			verb_begin(&close, penstock_close, db);
-			await(db->control.closing);
+			await(is_closing(db));
 			stop_giving_up(db, 0);
 			expect(verb_end(&close), PENSTOCK_OK);
 			break;
