@@ -56,20 +56,15 @@ static inline void ps_rcu_enter(void)
 	PS_RCU(read_lock)();
 }
 
-/* Whether the thread's next section begins without the mutex under which liburcu registers it. */
+/* Whether the thread's next section begins without the mutex under which liburcu registers it; and that it does from now on. */
 static inline bool ps_rcu_is_registered(void)
 {
-#ifdef PENSTOCK_RCU_MEMB
 	return ps_thread.rcu_registered;
-#elif !defined(PENSTOCK_RCU_CALLS)
-	return URCU_TLS(urcu_bp_reader) != NULL;
-#else
-	static __thread bool seen;
-	bool before = seen;
+}
 
-	seen = true;
-	return before;
-#endif
+static inline void ps_rcu_note_registered(void)
+{
+	ps_thread.rcu_registered = true;
 }
 
 static inline void ps_rcu_leave(void *annotation)

@@ -27,9 +27,7 @@
 #define PS_SPARE_HANDLES 64
 
 struct ps_thread {
-#ifdef PENSTOCK_RCU_MEMB
-	bool rcu_registered;
-#endif
+	bool rcu_registered; /* its read sections begin without liburcu's mutex */
 	unsigned callback_depth;
 	uint64_t number; /* 0: none yet */
 	unsigned spare_count;

@@ -39,6 +39,7 @@ int ps_engine_try_enter(penstock *db)
 		if (ps_state_read(&db->state)->phase == PS_CLOSED)
 			status = PENSTOCK_STOPPED;
 		ps_state_leave(&db->state);
+		ps_rcu_note_registered();
 	}
 	if (status != PENSTOCK_OK)
 		ps_engine_leave(db);

@@ -673,6 +673,7 @@ static void looker(void *arg)
 
 	if (!counted) {
 		ps_rcu_enter();
+		ps_rcu_note_registered();
 		if (--to_look == 0)
 			ps_engine_leave(db);
 	}

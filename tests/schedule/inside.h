@@ -37,7 +37,6 @@ struct thread {
 	int priority, buffer_priority;
 	uint64_t section; /* of the read section it is in, 0: none; stored through the buffer */
 	unsigned depth;   /* of nested sections */
-	unsigned entered; /* sections there have been */
 	unsigned added;   /* additions to a word */
 	struct pending buffer[BUFFERED];
 	unsigned buffered;

@@ -205,15 +205,9 @@ void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint3
 void schedule_rcu_enter(struct schedule_site *site)
 {
 	point();
-	self->entered++;
 	if (self->depth++ == 0)
 		store(&self->section, sizeof self->section, grace_periods + 1);
 	trace_line(self, site, "%s", "");
-}
-
-bool schedule_rcu_is_registered(void)
-{
-	return self->entered > 0;
 }
 
 void schedule_rcu_leave(struct schedule_site *site)

@@ -123,8 +123,6 @@ void schedule_rcu_synchronize(struct schedule_site *site);
 #define ps_rcu_enter() schedule_rcu_enter(SCHEDULE_SITE("enter", ""))
 #define ps_rcu_leave(annotation) ((void)(annotation), schedule_rcu_leave(SCHEDULE_SITE("leave", "")))
 #define ps_rcu_synchronize(annotation) ((void)(annotation), schedule_rcu_synchronize(SCHEDULE_SITE("grace", "")))
-bool schedule_rcu_is_registered(void);
-#define ps_rcu_is_registered() schedule_rcu_is_registered()
 #define rcu_dereference(pointer) \
 	((__typeof__(pointer))(uintptr_t)schedule_load(SCHEDULE_SITE("load", #pointer), &(pointer), sizeof(pointer)))
 #define rcu_set_pointer(place, value) schedule_store(SCHEDULE_SITE("store", #place), place, sizeof *(place), (uintptr_t)(value))
@@ -173,5 +171,15 @@ void schedule_free(void *memory);
 /* The three headers bring these. */
 #include "core/clock.h"
 #include "core/thread.h"
+
+static inline bool ps_rcu_is_registered(void)
+{
+	return ps_thread.rcu_registered;
+}
+
+static inline void ps_rcu_note_registered(void)
+{
+	ps_thread.rcu_registered = true;
+}
 
 #endif
