@@ -54,6 +54,12 @@
  *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. It may open one of
  *     its own, but for a file that an engine or a reader had open at the fork: there SQLite takes the parent's locks for the
  *     child's, so it is refused (CANTOPEN). vfork and a bare clone() that bypass pthread_atfork are not seen.
+ *   - While an engine runs, the database, its -wal and its -shm must stay what their names lead to. When one is removed, replaced
+ *     or emptied, the engine is FAILED (SQLITE_READONLY_DBMOVED) and the commit under way is UNKNOWN. It looks after each
+ *     commit that is durable, and after each sync for durable outcomes: no durable OK is of a file that was lost before. Else it
+ *     looks once a millisecond: a plain OK of the last millisecond may be void. What a removed -wal held is brought into the
+ *     database as the engine stops, unless others have written there or (with the -shm gone too) have it open. A -wal that was
+ *     replaced or emptied is lost with what it held. Bytes that others write into the midst of the files are not noticed.
  *   - Asynchronous thread cancellation is not supported; deferred cancellation is: no call here is a cancellation point, so
  *     a thread that is cancelled in one ends behind it, and a wait for ever is not cut short.
  *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
@@ -264,7 +270,7 @@ enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENS
 	X(WAL_RESET_BUG, 2, WARNING, "the linked SQLite has the WAL-reset bug; nobody else may checkpoint the file") \
 	X(LOCKED, 3, WARNING, "another process holds the database's lock; the writer keeps trying")                  \
 	X(WAL_HELD, 4, WARNING, "a reader keeps the write-ahead log from beginning anew")                            \
-	X(FILE_MOVED, 5, WARNING, "the database was removed or replaced while it was in use")                        \
+	X(FILE_MOVED, 5, WARNING, "the database, its -wal or its -shm was removed or replaced while it was in use")  \
 	X(RING_ROUNDED, 6, INFO, "ring_slots was rounded up to a power of two")                                      \
 	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there")
 

@@ -94,8 +94,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
  * it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);
 /*
- * After a commit, before its outcomes: PS_BROKEN when the database's file is not any more where it was opened, so that nobody
- * will find what was committed. Looked at once a millisecond at most (a stat is 1 to 2 us).
+ * After a commit, before its outcomes: PS_BROKEN when the database, its log or the log's index is not any more where it was
+ * opened, so that nobody will find what was committed. Where a commit is not durable, it looks once a millisecond at most.
  */
 enum ps_verdict ps_store_look_for_file(struct ps_store *store);
 void ps_store_rollback(struct ps_store *store);
@@ -110,7 +110,7 @@ int ps_store_error(const struct ps_store *store, const char **message);
 
 /* Whether a commit alone survives power loss. */
 bool ps_store_commit_is_durable(const struct ps_store *store);
-/* Makes everything committed survive power loss: PS_DONE or PS_BROKEN. */
+/* Makes everything committed survive power loss: PS_DONE; PS_BROKEN, also when what was synced is not there any more. */
 enum ps_verdict ps_store_sync(struct ps_store *store);
 /* Where commits alone are not durable: lets the disk begin with them, so that the next sync is short. */
 void ps_store_write_out(struct ps_store *store);

@@ -21,9 +21,14 @@ bool ps_connection_met_lock(int code)
 
 static int explain(sqlite3 *connection, const char *path, const char *doing)
 {
-	int code = sqlite3_errcode(connection) & 0xff;
+	int code = sqlite3_extended_errcode(connection);
 
-	switch (code) {
+	/* The index tells of frames that the log does not have. */
+	if (code == SQLITE_IOERR_SHORT_READ)
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s: %s: its -wal was removed or cut short while connections still use it; close them all",
+		                path, doing);
+	switch (code & 0xff) {
 	case SQLITE_NOMEM:
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	case SQLITE_NOTADB:

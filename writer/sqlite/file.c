@@ -10,7 +10,7 @@
 #include "core/clock.h"
 #include "writer/sqlite/path.h"
 
-/* How old the last look for the database's file may be; so old may OKs be that nobody will find. */
+/* How old the last look for the files may be; so old may OKs be that nobody will find, but for durable ones. */
 #define LOOK_NSEC PS_NSEC_PER_MSEC
 
 /* How long readers of a file that has moved are waited for as it is closed. */
@@ -41,6 +41,7 @@ void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes
 {
 	*file = (struct ps_file){ .connection = connection, .busy = busy, .page_bytes = page_bytes, .write_out_fd = -1 };
 	sqlite3_wal_hook(connection, on_commit, file);
+	ps_presence_init(&file->presence, connection);
 }
 
 bool ps_file_has_weak_sectors(struct ps_file *file)
@@ -53,28 +54,50 @@ bool ps_file_has_weak_sectors(struct ps_file *file)
 	       (log->pMethods->xDeviceCharacteristics(log) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) == 0;
 }
 
-static bool has_moved(struct ps_file *file)
+enum ps_gone ps_file_look(struct ps_file *file, bool now)
 {
-	int moved = 0;
+	uint64_t at = ps_clock_nsec();
 
-	/* A VFS that cannot tell leaves it 0. */
-	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-	return moved != 0;
+	if (!now && at - file->looked_nsec < LOOK_NSEC)
+		return PS_GONE_NOTHING;
+	file->looked_nsec = at;
+	return ps_presence_look(&file->presence);
 }
 
-bool ps_file_is_seen_to_have_moved(struct ps_file *file)
+static void keep_log(struct ps_file *file)
 {
-	uint64_t now = ps_clock_nsec();
-
-	if (now - file->looked_nsec < LOOK_NSEC)
-		return false;
-	file->looked_nsec = now;
-	return has_moved(file);
+	sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
-bool ps_file_close(struct ps_file *file, bool checkpoint)
+/*
+ * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a failed sync
+ * nothing of the log may reach the database: what it holds is decided when the file is next opened.
+ *
+ * When the database has moved that last connection would delete the -wal by its name, which may be another database's now.
+ * What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
+ *
+ * A log that has lost its name is brought into the database as long as nobody else can have written there; without an index that
+ * others could see, only under the lock that SQLite takes as it closes. When only the index is gone, the log is found by its
+ * name. Else nothing is touched.
+ */
+static void settle_log(struct ps_file *file, enum ps_gone gone)
 {
-	bool moved = checkpoint && has_moved(file);
+	int mode = SQLITE_CHECKPOINT_PASSIVE;
+	enum ps_saving saving = gone == PS_GONE_WAL ? ps_presence_saving_of_log(&file->presence) : PS_SAVING_NOT;
+
+	if (gone == PS_GONE_DATABASE) {
+		file->busy->timeout_ms = CLOSE_WAIT_MS;
+		mode = SQLITE_CHECKPOINT_TRUNCATE;
+	}
+	if (gone == PS_GONE_NOTHING || gone == PS_GONE_DATABASE || saving == PS_SAVING_SHARED)
+		sqlite3_wal_checkpoint_v2(file->connection, "main", mode, NULL, NULL);
+	if (gone != PS_GONE_NOTHING && saving == PS_SAVING_NOT)
+		keep_log(file);
+}
+
+enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint)
+{
+	enum ps_gone gone = checkpoint ? ps_file_look(file, true) : PS_GONE_NOTHING;
 
 	sqlite3_wal_hook(file->connection, NULL, NULL);
 	if (file->wal != NULL) {
@@ -83,20 +106,11 @@ bool ps_file_close(struct ps_file *file, bool checkpoint)
 	}
 	if (file->write_out_fd >= 0)
 		close(file->write_out_fd);
-	/*
-	 * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a
-	 * failed sync nothing of the WAL may reach the database: what it holds is decided when the file is next opened.
-	 * And when the file has moved that last connection would delete the -wal by its name, which may be another database's
-	 * now. What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
-	 */
-	if (moved)
-		file->busy->timeout_ms = CLOSE_WAIT_MS;
 	if (checkpoint)
-		sqlite3_wal_checkpoint_v2(file->connection, "main",
-		                          moved ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	if (!checkpoint || moved)
-		sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	return moved;
+		settle_log(file, gone);
+	else
+		keep_log(file);
+	return gone;
 }
 
 /* ---- durability ---- */
@@ -191,6 +205,9 @@ int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked)
 {
 	int frames = -1, copied = -1, rc;
 
+	*blocked = false;
+	if (ps_file_look(file, true) != PS_GONE_NOTHING)
+		return SQLITE_READONLY_DBMOVED;
 	file->busy->readers_ms = wait_ms;
 	rc = sqlite3_wal_checkpoint_v2(file->connection, "main",
 	                               wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
@@ -200,5 +217,6 @@ int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked)
 	 * hook tells. */
 	if (frames >= 0)
 		file->wal_frames = *blocked ? (uint64_t)frames : 0;
-	return rc;
+	/* Also so that the database is known as this checkpoint has left it. */
+	return ps_file_look(file, true) == PS_GONE_NOTHING ? rc : SQLITE_READONLY_DBMOVED;
 }

@@ -9,6 +9,7 @@
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
  *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
  *   4. No -wal is deleted by a name that may be another database's by now.
+ *   5. Nothing is copied from a log that is not the database's any more, or into a database that others may have written to since.
  *
  * Failure modes: SQLite's codes; the store says which of them break the engine.
  *
@@ -23,6 +24,7 @@
 #include <sqlite3.h>
 
 #include "writer/sqlite/busy.h"
+#include "writer/sqlite/presence.h"
 
 struct ps_file {
 	sqlite3 *connection;
@@ -34,19 +36,20 @@ struct ps_file {
 	int write_out_fd;     /* the log, -1 until it is first needed */
 	bool no_write_out;    /* it is not to be had */
 	uint64_t written_out; /* of the log's content, the disk has been told to begin with */
-	uint64_t looked_nsec; /* whether it has moved */
+	uint64_t looked_nsec;
+	struct ps_presence presence;
 };
 
 /* Takes the connection's hook for commits, until it is closed. */
 void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
- * Whether the database's file is not any more where it was opened (looked at only with `checkpoint`).
+ * Which file is gone (looked at only with `checkpoint`).
  */
-bool ps_file_close(struct ps_file *file, bool checkpoint);
+enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint);
 
-/* The same question, after a commit: it looks once a millisecond at most (a stat is 1 to 2 us), and else says no. */
-bool ps_file_is_seen_to_have_moved(struct ps_file *file);
+/* Which of the files is gone. Not `now`: it looks once a millisecond at most, and else says none. */
+enum ps_gone ps_file_look(struct ps_file *file, bool now);
 
 /* Whether a write to the log may harm bytes beside it, when the power fails. */
 bool ps_file_has_weak_sectors(struct ps_file *file);
@@ -62,7 +65,10 @@ void ps_file_write_out(struct ps_file *file);
 
 /* Bytes of the log's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_file_wal_bytes(const struct ps_file *file);
-/* Copies the log into the database; wait_ms: not -1: also waits so long for readers, so that it begins anew. SQLite's code. */
+/*
+ * Copies the log into the database; wait_ms: not -1: also waits so long for readers, so that it begins anew. SQLite's code;
+ * SQLITE_READONLY_DBMOVED: one of the files is gone.
+ */
 int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked);
 
 #endif

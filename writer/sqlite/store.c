@@ -42,7 +42,7 @@
 /* Without memory a rollback may fail (end_transaction); so often it is tried, a millisecond apart. */
 #define ROLLBACK_ATTEMPTS 10
 
-#define MOVED_FORMAT "%s was removed or replaced while it was in use"
+#define GONE_FORMAT "%s%s was removed or replaced while it was in use"
 
 struct ps_store {
 	const char *path;
@@ -136,6 +136,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
                   struct ps_patience *patience, bool *locked)
 {
 	struct ps_store *store = calloc(1, sizeof *store);
+	enum ps_gone gone = PS_GONE_NOTHING;
 	int status;
 
 	*result = NULL;
@@ -165,6 +166,9 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy);
+	gone = ps_file_look(&store->file, true);
+	if (gone != PS_GONE_NOTHING)
+		goto err_after_file;
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
 	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
 		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
@@ -173,6 +177,9 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	*result = store;
 	return PENSTOCK_OK;
 
+err_after_file:
+	ps_file_close(&store->file, false);
+	ps_statement_deadline_destroy(store->connection);
 err_after_statements:
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
@@ -185,7 +192,11 @@ err_after_changes:
 	ps_changes_release(store->changes);
 err_after_connection:
 	sqlite3_close_v2(store->connection);
-	status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	status = gone == PS_GONE_NOTHING
+	                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
+	                 : ps_error(PENSTOCK_CANTOPEN,
+	                            GONE_FORMAT ", and connections of this process still use the old one; close them all", path,
+	                            ps_presence_suffix(gone));
 err_after_alloc:
 	free(store);
 	return status;
@@ -210,6 +221,8 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 
 void ps_store_close(struct ps_store *store, bool checkpoint)
 {
+	enum ps_gone gone;
+
 	ps_statements_destroy(&store->statements);
 	ps_statement_deadline_destroy(store->connection);
 	sqlite3_finalize(store->begin);
@@ -218,8 +231,9 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	sqlite3_finalize(store->savepoint);
 	sqlite3_finalize(store->release);
 	sqlite3_finalize(store->read_cookie);
-	if (ps_file_close(&store->file, checkpoint))
-		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, MOVED_FORMAT, store->path);
+	gone = ps_file_close(&store->file, checkpoint);
+	if (gone != PS_GONE_NOTHING)
+		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	ps_changes_release(store->changes);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
@@ -418,13 +432,20 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
 }
 
-enum ps_verdict ps_store_look_for_file(struct ps_store *store)
+static enum ps_verdict look(struct ps_store *store, bool now)
 {
-	if (!ps_file_is_seen_to_have_moved(&store->file))
+	enum ps_gone gone = ps_file_look(&store->file, now);
+
+	if (gone == PS_GONE_NOTHING)
 		return PS_DONE;
 	store->error_code = SQLITE_READONLY_DBMOVED;
-	snprintf(store->error_message, sizeof store->error_message, MOVED_FORMAT, store->path);
+	snprintf(store->error_message, sizeof store->error_message, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	return PS_BROKEN;
+}
+
+enum ps_verdict ps_store_look_for_file(struct ps_store *store)
+{
+	return look(store, ps_store_commit_is_durable(store));
 }
 
 /* ---- statements ---- */
@@ -898,8 +919,9 @@ enum ps_verdict ps_store_sync(struct ps_store *store)
 	const char *doing;
 	int rc = ps_file_sync(&store->file, &doing);
 
+	/* What was synced may have lost its name meanwhile. */
 	if (rc == SQLITE_OK)
-		return PS_DONE;
+		return look(store, true);
 	store->error_code = rc;
 	snprintf(store->error_message, sizeof store->error_message, "%s: %s", doing, sqlite3_errstr(rc));
 	return PS_BROKEN;
@@ -924,6 +946,8 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, boo
 
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
+	if (rc == SQLITE_READONLY_DBMOVED)
+		return look(store, true);
 	note_error(store);
 	/* A full disk (or no memory) leaves the WAL as it is; it is tried again later. */
 	return is_io_error_of_disk(store->error_code) ? PS_BROKEN : PS_DONE;

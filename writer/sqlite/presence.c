@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "writer/sqlite/presence.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/atomic.h"
+
+/* sqlite.org/walformat.html; the index begins with two copies of its header */
+#define INDEX_VERSION 3007000
+#define INDEX_PIECE_BYTES 32768
+#define LOG_HEADER_BYTES 32
+#define SALT_AT 16
+
+struct index_header {
+	uint32_t version;
+	uint32_t unused;
+	uint32_t change;
+	uint8_t ready;
+	uint8_t big_endian;
+	uint16_t page_bytes;
+	uint32_t frames;
+	uint32_t pages;
+	uint32_t frame_checksum[2];
+	uint8_t salt[8]; /* as in the log's header */
+	uint32_t checksum[2];
+};
+
+_Static_assert(sizeof(struct index_header) == 48, "the index's header, as SQLite documents it");
+
+/* ---- names ---- */
+
+static const char *database_name(const struct ps_presence *presence)
+{
+	return sqlite3_db_filename(presence->connection, "main");
+}
+
+static const char *wal_name(const struct ps_presence *presence)
+{
+	return sqlite3_filename_wal(database_name(presence));
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+	return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+static bool is_named(const struct ps_presence *presence, const char *name, bool known, const struct stat *noted,
+                     struct stat *found)
+{
+	if (stat(name, found) != 0)
+		return !known && !presence->by_name;
+	return !known || is_same_file(noted, found);
+}
+
+/* Whether the VFS at the bottom is one whose -wal and -shm are files of these names. */
+static bool goes_by_name(sqlite3 *connection)
+{
+	char *name = NULL;
+	const char *last;
+	bool own;
+
+	if (sqlite3_file_control(connection, "main", SQLITE_FCNTL_VFSNAME, &name) != SQLITE_OK || name == NULL)
+		return false;
+	last = strrchr(name, '/');
+	own = strcmp(last != NULL ? last + 1 : name, "unix") == 0;
+	sqlite3_free(name);
+	return own;
+}
+
+/* ---- the log and its index ---- */
+
+/* False: there is none, or it is being changed. */
+static bool read_index(sqlite3_file *database, struct index_header *header)
+{
+	uint32_t words[2 * sizeof *header / sizeof(uint32_t)];
+	void volatile *memory = NULL;
+	size_t i;
+
+	if (database == NULL || database->pMethods == NULL || database->pMethods->iVersion < 2 ||
+	    database->pMethods->xShmMap(database, 0, INDEX_PIECE_BYTES, 0, &memory) != SQLITE_OK || memory == NULL)
+		return false;
+	database->pMethods->xShmBarrier(database);
+	for (i = 0; i < sizeof words / sizeof words[0]; i++)
+		words[i] = ps_load_relaxed_u32((const uint32_t *)(uintptr_t)memory + i);
+	database->pMethods->xShmBarrier(database);
+	memcpy(header, words, sizeof *header);
+	return memcmp(header, (const char *)words + sizeof *header, sizeof *header) == 0 && header->ready != 0 &&
+	       header->version == INDEX_VERSION;
+}
+
+/* Whether the log is the one that the index is of. */
+static bool is_log_of_index(const struct index_header *index, sqlite3_file *log)
+{
+	unsigned char header[LOG_HEADER_BYTES] = { 0 };
+	int rc = log->pMethods->xRead(log, header, sizeof header, 0);
+
+	/* A read that fails otherwise will fail for SQLite, too. */
+	return (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) ||
+	       memcmp(header + SALT_AT, index->salt, sizeof index->salt) == 0;
+}
+
+static bool is_log_whole(const struct ps_presence *presence)
+{
+	sqlite3_file *database = NULL, *log = NULL;
+	struct index_header before, after;
+
+	sqlite3_file_control(presence->connection, "main", SQLITE_FCNTL_FILE_POINTER, &database);
+	/* In WAL mode "the journal" is the log. */
+	sqlite3_file_control(presence->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log == NULL || log->pMethods == NULL || !read_index(database, &before) || before.frames == 0 ||
+	    is_log_of_index(&before, log))
+		return true;
+	return !read_index(database, &after) || memcmp(&before, &after, sizeof before) != 0;
+}
+
+/* ---- looking ---- */
+
+static bool has_moved(sqlite3 *connection)
+{
+	int moved = 0;
+
+	/* A VFS that cannot tell leaves it 0. */
+	sqlite3_file_control(connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved != 0;
+}
+
+void ps_presence_init(struct ps_presence *presence, sqlite3 *connection)
+{
+	const char *name;
+
+	memset(presence, 0, sizeof *presence);
+	presence->connection = connection;
+	presence->by_name = goes_by_name(connection);
+	name = database_name(presence);
+	snprintf(presence->shm_name, sizeof presence->shm_name, "%s-shm", name);
+	presence->wal_known = stat(wal_name(presence), &presence->wal) == 0;
+	presence->shm_known = stat(presence->shm_name, &presence->shm) == 0;
+	/* SQLite compares with what it has open. */
+	presence->database_known = stat(name, &presence->database) == 0 && presence->by_name && !has_moved(connection);
+}
+
+static bool is_database_there(const struct ps_presence *presence, struct stat *found)
+{
+	if (!presence->database_known)
+		return !has_moved(presence->connection);
+	return is_named(presence, database_name(presence), true, &presence->database, found);
+}
+
+enum ps_gone ps_presence_look(struct ps_presence *presence)
+{
+	struct stat database = presence->database, found;
+
+	/* The database first: whoever writes to it later than this is not taken for the one who had the log. */
+	if (!is_database_there(presence, &database))
+		return is_log_whole(presence) ? PS_GONE_DATABASE : PS_GONE_WAL;
+	if (!is_named(presence, wal_name(presence), presence->wal_known, &presence->wal, &found))
+		return PS_GONE_WAL;
+	if (!is_named(presence, presence->shm_name, presence->shm_known, &presence->shm, &found))
+		return PS_GONE_SHM;
+	if (!is_log_whole(presence))
+		return PS_GONE_WAL;
+	presence->database = database;
+	return PS_GONE_NOTHING;
+}
+
+const char *ps_presence_suffix(enum ps_gone gone)
+{
+	return gone == PS_GONE_WAL ? "-wal" : gone == PS_GONE_SHM ? "-shm" : "";
+}
+
+/* By the name there is nothing, not even what cannot be looked at. */
+static bool is_missing(const char *name)
+{
+	struct stat found;
+
+	return stat(name, &found) != 0 && errno == ENOENT;
+}
+
+static bool is_database_untouched(const struct ps_presence *presence)
+{
+	const struct stat *noted = &presence->database;
+	struct stat found;
+
+	return stat(database_name(presence), &found) == 0 && is_same_file(noted, &found) && noted->st_size == found.st_size &&
+	       noted->st_mtim.tv_sec == found.st_mtim.tv_sec && noted->st_mtim.tv_nsec == found.st_mtim.tv_nsec;
+}
+
+enum ps_saving ps_presence_saving_of_log(const struct ps_presence *presence)
+{
+	struct stat found;
+
+	if (!presence->database_known || !presence->wal_known || !is_missing(wal_name(presence)) ||
+	    !is_database_untouched(presence))
+		return PS_SAVING_NOT;
+	if (is_missing(presence->shm_name))
+		return PS_SAVING_LOCKED;
+	return is_named(presence, presence->shm_name, presence->shm_known, &presence->shm, &found) ? PS_SAVING_SHARED
+	                                                                                           : PS_SAVING_NOT;
+}

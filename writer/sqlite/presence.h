@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * presence.h - whether the database, its log and the log's index are still what their names lead to
+ *
+ * SQLite goes on with a file that has lost its name, and no call fails. Whoever opens the database next finds another log, or
+ * none: what was committed meanwhile is gone. Where the index is another one too, each overwrites what the other has written.
+ * That happens when somebody tidies up or restores a backup under a running program. It also happens without anybody's slip:
+ * POSIX locks belong to the process, so a second copy of SQLite in it takes itself for the last user of the file, and removes
+ * the log as it closes.
+ *
+ * Invariants
+ *   1. A file is known by device and inode, as its name led to them when the connection was opened. SQLite has it open, so no
+ *      other file is given the same inode.
+ *   2. As long as the index tells of frames, the log begins with the header that the index was made from. So one that was emptied
+ *      or written over is noticed, too.
+ *   3. A look in the midst of a change, when another process commits or begins the log anew, finds everything there; the next
+ *      one decides.
+ *
+ * Failure modes: bytes that others write into the midst of the files, or cut off behind the log's header, are not noticed. Of a VFS whose files have no such names,
+ * only what that VFS says itself counts (SQLITE_FCNTL_HAS_MOVED), and invariant 2.
+ */
+#ifndef PENSTOCK_PRESENCE_H
+#define PENSTOCK_PRESENCE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include <sqlite3.h>
+
+enum ps_gone { PS_GONE_NOTHING, PS_GONE_DATABASE, PS_GONE_WAL, PS_GONE_SHM };
+
+struct ps_presence {
+	sqlite3 *connection;
+	bool by_name; /* the VFS is SQLite's own: the names must be there */
+	bool database_known, wal_known, shm_known;
+	struct stat wal, shm;
+	struct stat database; /* as of the last look that found everything */
+	char shm_name[PATH_MAX];
+};
+
+/* Of a connection in WAL mode that has read the database. */
+void ps_presence_init(struct ps_presence *presence, sqlite3 *connection);
+/* The first of the files that is gone. Three stats and a short read: 3 to 4 us. */
+enum ps_gone ps_presence_look(struct ps_presence *presence);
+/* "", "-wal" or "-shm" */
+const char *ps_presence_suffix(enum ps_gone gone);
+/*
+ * Whether what a log that has lost its name holds may still be brought into the database: nobody has put another log in its
+ * place, or written to the database since the last look that found everything.
+ */
+enum ps_saving {
+	PS_SAVING_NOT,
+	PS_SAVING_SHARED, /* the index is there: it keeps out whoever opens the database meanwhile */
+	PS_SAVING_LOCKED  /* it is not: only while nobody else has the database open */
+};
+enum ps_saving ps_presence_saving_of_log(const struct ps_presence *presence);
+
+#endif
