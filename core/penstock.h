@@ -60,6 +60,12 @@
  *     looks once a millisecond: a plain OK of the last millisecond may be void. What a removed -wal held is brought into the
  *     database as the engine stops, unless others have written there or (with the -shm gone too) have it open. A -wal that was
  *     replaced or emptied is lost with what it held. Bytes that others write into the midst of the files are not noticed.
+ *   - The program must not open the database through a second copy of SQLite, such as language bindings bring with them. POSIX
+ *     locks belong to the process, so each copy takes itself for the only user of the file, and the first one that closes it
+ *     removes the -wal. The event SECOND_SQLITE tells at open, and when a file is lost, of each loaded object that exports such a
+ *     copy. One that hides its symbols (linked statically without exporting them), one in a dlmopen namespace, and one that is
+ *     loaded after open are not found. Nor may the program open and close the database's files by itself (not even to copy them):
+ *     any close() drops SQLite's locks.
  *   - Asynchronous thread cancellation is not supported; deferred cancellation is: no call here is a cancellation point, so
  *     a thread that is cancelled in one ends behind it, and a wait for ever is not cut short.
  *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
@@ -272,7 +278,8 @@ enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENS
 	X(WAL_HELD, 4, WARNING, "a reader keeps the write-ahead log from beginning anew")                            \
 	X(FILE_MOVED, 5, WARNING, "the database, its -wal or its -shm was removed or replaced while it was in use")  \
 	X(RING_ROUNDED, 6, INFO, "ring_slots was rounded up to a power of two")                                      \
-	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there")
+	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there") \
+	X(SECOND_SQLITE, 8, WARNING, "a second copy of SQLite is in the process, whose locks do not count")
 
 enum penstock_event {
 #define PENSTOCK_EVENT_ENUM(name, number, level, sentence) PENSTOCK_EVENT_##name = number,

@@ -778,6 +778,111 @@ Test(disk, a_log_that_others_begin_anew_is_not_lost)
 	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 30);
 }
 
+/* ---- a second copy of SQLite -------------------------------------------------------------------------------------- */
+
+struct second {
+	int (*open)(const char *, sqlite3 **);
+	int (*exec)(sqlite3 *, const char *, int (*)(void *, int, char **, char **), void *, char **);
+	int (*close)(sqlite3 *);
+};
+
+static int find_sqlite(struct dl_phdr_info *object, size_t size, void *arg)
+{
+	(void)size;
+	if (strstr(object->dlpi_name, "libsqlite3") == NULL)
+		return 0;
+	snprintf(arg, 512, "%s", object->dlpi_name);
+	return 1;
+}
+
+/* Another file with the same content is another object to the loader. */
+static void load_second(struct second *second, int flags)
+{
+	char path[512], command[1200];
+	void *library;
+
+	if (dl_iterate_phdr(find_sqlite, path) == 0)
+		cr_skip_test("SQLite is no shared library here");
+	snprintf(command, sizeof command, "cp %s %s", path, harness_path("libsecond.so"));
+	check(system(command) == 0);
+	library = dlopen(harness_path("libsecond.so"), RTLD_NOW | RTLD_LOCAL | flags);
+	check(library != NULL, "%s", dlerror());
+	second->open = (int (*)(const char *, sqlite3 **))dlsym(library, "sqlite3_open");
+	second->exec = (int (*)(sqlite3 *, const char *, int (*)(void *, int, char **, char **), void *, char **))dlsym(
+		library, "sqlite3_exec");
+	second->close = (int (*)(sqlite3 *))dlsym(library, "sqlite3_close");
+}
+
+static _Atomic unsigned told_of_second;
+static char second_message[1024];
+
+static void on_second(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
+{
+	(void)arg;
+	if (event != PENSTOCK_EVENT_SECOND_SQLITE)
+		return;
+	check(level == PENSTOCK_LOG_WARNING);
+	snprintf(second_message, sizeof second_message, "%s", message);
+	told_of_second++;
+}
+
+Test(disk, a_second_copy_of_sqlite_is_told_at_open)
+{
+	penstock_config config = kit_config();
+	struct second second;
+	char path[512];
+	penstock *db;
+
+	config.log = on_second;
+	db = kit_open_table(&config);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(told_of_second, 0);
+	load_second(&second, 0);
+	check(dl_iterate_phdr(find_sqlite, path) == 1);
+	for (config.autostart = 1; config.autostart >= 0; config.autostart--) {
+		told_of_second = 0;
+		db = kit_open(&config);
+		cr_assert_eq(told_of_second, 1);
+		check(strstr(second_message, "libsecond.so") != NULL && strstr(second_message, path) != NULL, "%s",
+		      second_message);
+		/* Once. */
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(told_of_second, 1);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+}
+
+/* It does not see the locks of the first, so it takes itself for the last user of the file, and removes the log. */
+Test(disk, a_second_copy_of_sqlite_that_closes_the_file_voids_no_durable_outcome)
+{
+	penstock_config config = kit_config();
+	struct second second;
+	sqlite3 *other;
+	penstock *db;
+
+#if KIT_SANITIZED
+	cr_skip_test("a sanitizer does not let a library be bound to itself");
+#endif
+	config.synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+	config.log = on_second;
+	db = kit_open_table(&config);
+	for (int i = 0; i < 3; i++)
+		expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+	load_second(&second, RTLD_DEEPBIND);
+	check(second.open(harness_path("test.db"), &other) == SQLITE_OK);
+	check(second.exec(other, "INSERT INTO t VALUES(1)", NULL, NULL, NULL) == SQLITE_OK);
+	expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+	check(second.close(other) == SQLITE_OK);
+	check(access(harness_path("test.db-wal"), F_OK) != 0, "it did not");
+	expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_UNKNOWN);
+	has_failed_for(db, "-wal");
+	cr_assert_eq(told_of_second, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") >= 5);
+}
+
 /* ---- written out ahead of the sync --------------------------------------------------------------------------------- */
 
 #define TOLD_MAX 64

@@ -32,6 +32,7 @@
 #include "writer/sqlite/busy.h"
 #include "writer/sqlite/changes.h"
 #include "writer/sqlite/connection.h"
+#include "writer/sqlite/copies.h"
 #include "writer/sqlite/deadline.h"
 #include "writer/sqlite/explain.h"
 #include "writer/sqlite/file.h"
@@ -174,6 +175,8 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
 		       "%s: synchronous=normal is raised to full, since overwriting is not safe there", path);
 	read_settings(store);
+	if (role == PS_CREATING_WRITER)
+		ps_copies_tell(options, path);
 	*result = store;
 	return PENSTOCK_OK;
 
@@ -207,8 +210,10 @@ int ps_store_probe(const char *path, const struct ps_options *options, bool *loc
 	sqlite3 *connection;
 	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, &connection, locked);
 
-	if (status == PENSTOCK_OK)
+	if (status == PENSTOCK_OK) {
+		ps_copies_tell(options, path);
 		sqlite3_close(connection);
+	}
 	return status;
 }
 
@@ -440,6 +445,8 @@ static enum ps_verdict look(struct ps_store *store, bool now)
 		return PS_DONE;
 	store->error_code = SQLITE_READONLY_DBMOVED;
 	snprintf(store->error_message, sizeof store->error_message, GONE_FORMAT, store->path, ps_presence_suffix(gone));
+	/* It may have been one that was loaded since. */
+	ps_copies_tell(store->options, store->path);
 	return PS_BROKEN;
 }
 
