@@ -133,6 +133,33 @@ static void read_settings(struct ps_store *store)
 	store->statements.keep = !store->attached;
 }
 
+static bool prepare_own(struct ps_store *store)
+{
+	const struct {
+		const char *sql;
+		sqlite3_stmt **statement;
+	} own[] = { { "BEGIN IMMEDIATE", &store->begin },    { "COMMIT", &store->commit },
+		    { "ROLLBACK", &store->rollback },        { "SAVEPOINT penstock", &store->savepoint },
+		    { "RELEASE penstock", &store->release }, { "PRAGMA main.schema_version", &store->read_cookie } };
+
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		if (sqlite3_prepare_v3(store->connection, own[i].sql, -1, SQLITE_PREPARE_PERSISTENT, own[i].statement, NULL) !=
+		    SQLITE_OK)
+			return false;
+	}
+	return true;
+}
+
+static void finalize_own(struct ps_store *store)
+{
+	sqlite3_finalize(store->begin);
+	sqlite3_finalize(store->commit);
+	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->savepoint);
+	sqlite3_finalize(store->release);
+	sqlite3_finalize(store->read_cookie);
+}
+
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role,
                   struct ps_patience *patience, bool *locked)
 {
@@ -156,14 +183,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (!ps_statements_init(&store->statements, store->connection, (size_t)options->keys.statement_cache))
 		goto err_after_changes;
 	/* Behind both of these, for which SQLite would prepare them again. */
-	if (sqlite3_prepare_v3(store->connection, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &store->begin, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "COMMIT", -1, SQLITE_PREPARE_PERSISTENT, &store->commit, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &store->rollback, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "SAVEPOINT penstock", -1, SQLITE_PREPARE_PERSISTENT, &store->savepoint,
-	                       NULL) ||
-	    sqlite3_prepare_v3(store->connection, "RELEASE penstock", -1, SQLITE_PREPARE_PERSISTENT, &store->release, NULL) ||
-	    sqlite3_prepare_v3(store->connection, "PRAGMA main.schema_version", -1, SQLITE_PREPARE_PERSISTENT,
-	                       &store->read_cookie, NULL))
+	if (!prepare_own(store))
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
 	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy);
@@ -184,12 +204,7 @@ err_after_file:
 	ps_file_close(&store->file, false);
 	ps_statement_deadline_destroy(store->connection);
 err_after_statements:
-	sqlite3_finalize(store->begin);
-	sqlite3_finalize(store->commit);
-	sqlite3_finalize(store->rollback);
-	sqlite3_finalize(store->savepoint);
-	sqlite3_finalize(store->release);
-	sqlite3_finalize(store->read_cookie);
+	finalize_own(store);
 	ps_statements_destroy(&store->statements);
 err_after_changes:
 	ps_changes_release(store->changes);
@@ -230,12 +245,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 	ps_statements_destroy(&store->statements);
 	ps_statement_deadline_destroy(store->connection);
-	sqlite3_finalize(store->begin);
-	sqlite3_finalize(store->commit);
-	sqlite3_finalize(store->rollback);
-	sqlite3_finalize(store->savepoint);
-	sqlite3_finalize(store->release);
-	sqlite3_finalize(store->read_cookie);
+	finalize_own(store);
 	gone = ps_file_close(&store->file, checkpoint);
 	if (gone != PS_GONE_NOTHING)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
