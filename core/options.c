@@ -121,7 +121,9 @@ static const struct word synchronous_words[] = {
 	  "longest SQL text on every connection, the texts of the schema among them")                                               \
 	X(value_bytes_max, 1000000000, BYTES(1 KiB, 1000000000), FIXED, "longest string, blob or row on every connection")          \
 	X(checkpoint_wait_ms, 3000, RANGE(0, 3600000, " milliseconds"), LIVE,                                                       \
-	  "longest that the writer once waits for readers, when they keep the WAL from beginning anew; 0: never")
+	  "longest that the writer once waits for readers, when they keep the WAL from beginning anew; 0: never")                   \
+	X(trusted_schema, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
+	  "the schema may call functions that are not innocuous; no is safer with a file from strangers")
 
 struct key {
 	penstock_config_key shown;
@@ -360,6 +362,11 @@ static bool value_is(const char *value, const char *word)
 	return length == strlen(word) && sqlite3_strnicmp(value, word, length) == 0;
 }
 
+bool ps_options_is_late_pragma(const char *name)
+{
+	return sqlite3_stricmp(name, "trusted_schema") == 0;
+}
+
 static int check_pragma(const char *origin, const char *name, const char *value)
 {
 	if (!is_identifier(name))
@@ -371,8 +378,8 @@ static int check_pragma(const char *origin, const char *name, const char *value)
 		    !(managed->harmless != NULL && value_is(value, managed->harmless)))
 			return ps_error(PENSTOCK_CONFIG, "%s: pragma %s is refused: %s", origin, name, managed->why);
 	}
-	/* SQLite ignores a pragma that it does not know, and so the key would do nothing. */
-	if (find_key(name) != NULL)
+	/* SQLite ignores a pragma that it does not know, and so the key would do nothing. One it does know. */
+	if (find_key(name) != NULL && !ps_options_is_late_pragma(name))
 		return ps_error(PENSTOCK_CONFIG,
 		                "%s: %s is a key of Penstock and no pragma; in a file it goes to the"
 		                " top or under [penstock]",

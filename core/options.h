@@ -49,6 +49,7 @@ struct ps_keys {
 	int64_t sql_bytes_max;
 	int64_t value_bytes_max;
 	int64_t checkpoint_wait_ms;
+	int64_t trusted_schema;
 };
 
 struct ps_options {
@@ -75,6 +76,8 @@ int ps_options_resolve(struct ps_options *options, const penstock_config *config
  * value is out of range, or when config carries a file, pragmas, hooks or callbacks; *keys is then unchanged.
  */
 int ps_options_overlay(struct ps_keys *keys, const penstock_config *config);
+/* A pragma that must not come before the schema is read (trusted_schema). */
+bool ps_options_is_late_pragma(const char *name);
 void ps_options_free(struct ps_options *options);
 
 #endif

@@ -299,12 +299,23 @@ typedef struct penstock_pragma {
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
  * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
  * SQLITE_OK, or an SQLite code to refuse the connection. Neither the hook nor a function may leave a transaction open on the
- * writer's connection: it is refused, or the statement fails and the transaction is rolled back. The authorizer, the
- * progress handler and the busy handler of the writer's connection belong to the engine.
+ * writer's connection: it is refused, or the statement fails and the transaction is rolled back.
  *
- * Before the pragmas each connection has been made to distrust what it reads: DEFENSIVE (key defensive), trusted_schema off (so
- * a function in a trigger, view, index, default or CHECK must be SQLITE_INNOCUOUS, or the pragma trusted_schema=1 be configured),
- * and no extensions, neither load_extension() nor sqlite3_load_extension. Pragmas and hook may lift any of it.
+ * What the hook installs stays, but on the writer's connection these belong to the engine, and what the hook has put there is
+ * replaced: the authorizer, the progress handler, the busy handler (keys busy_timeout_ms, busy_limit_ms), the WAL hook and
+ * automatic checkpoints (key wal_bytes_max), and the SQL functions changes() and total_changes(). Commit, rollback, update,
+ * pre-update and trace hooks see the engine's transactions: one for many statements, and those that are rolled back and run
+ * again. A commit hook that refuses makes each of them run alone, and fail or not as in autocommit.
+ *
+ * On each connection the pragmas come before anything that reads the file, in their order, so `key` of an encrypted database and
+ * page_size or auto_vacuum of a new one have effect where they stand before others (cache_size, synchronous and user_version
+ * read the file). Only trusted_schema waits until the schema has been read.
+ *
+ * Before the pragmas each connection is DEFENSIVE (key defensive) and may load no extensions, neither by load_extension() nor by
+ * sqlite3_load_extension. Pragmas and hook may lift either. With the key trusted_schema=0 a function in a trigger, view, index,
+ * default or CHECK must be SQLITE_INNOCUOUS, and a virtual table in a trigger or view too, unless the pragma trusted_schema or
+ * the hook lifts it. Before SQLite marked its JSON functions innocuous (3.40 has not), tables that use them then fail, and a
+ * reader's connection may call the schema malformed once it has changed. The writer goes on.
  */
 typedef int penstock_connect_hook(sqlite3 *connection, void *arg);
 /* Runs on the writer thread (at close, for submissions that were held: on the closing thread). Must not block for long. */
@@ -359,6 +370,8 @@ typedef struct penstock_config {
 	                             * is there cannot be read */
 	int64_t checkpoint_wait_ms; /* longest that the writer once waits for readers, when they keep the WAL from beginning
 	                             * anew beyond wal_bytes_max; a fifth of the time at most. 0: never */
+	int64_t trusted_schema; /* 1: as SQLite's default; 0: nothing in the schema may call a function, or use a virtual table,
+	                             * that is not innocuous. Advised for files from strangers */
 
 	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
 	size_t pragma_count;

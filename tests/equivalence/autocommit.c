@@ -38,7 +38,6 @@ sqlite3 *open_reference(const struct setup *setup)
 	size_t i;
 
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	for (i = 0; i < setup->pragma_count; i++) {
 		char *pragma = sqlite3_mprintf("PRAGMA %s=%Q", setup->pragmas[i].name, setup->pragmas[i].value);
 

@@ -1660,6 +1660,7 @@ static void live_a_life(void)
 	config.busy_limit_ms = 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 	config.when_stopped = PENSTOCK_HOLD;
+	config.trusted_schema = 0; /* the schema is looked at before each transaction */
 	status = penstock_open(harness_path("faults.db"), &config, &db);
 	if (status != PENSTOCK_OK) {
 		cr_assert(db == NULL && penstock_error_message()[0] != '\0', "an engine with an error");

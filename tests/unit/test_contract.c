@@ -142,6 +142,142 @@ Test(contract, quoted_pragmas_and_those_that_sqlite_refuses)
 	cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA application_id"), 9);
 }
 
+/* ---- pragmas come before anything that reads the file ---- */
+
+/* A VFS that stands for an encryption: what is read before its key is an error. It takes the pragma `vfs_key`. */
+static struct {
+	const sqlite3_io_methods *real;
+	sqlite3_io_methods methods;
+	sqlite3_vfs vfs;
+	const sqlite3_vfs *below;
+	bool key_given;
+	unsigned keys, reads;
+} locked_file;
+
+static int read_with_key(sqlite3_file *file, void *data, int bytes, sqlite3_int64 offset)
+{
+	/* But for the file's header, which sqlite3_open looks at. */
+	check(locked_file.key_given || (bytes == 100 && offset == 0), "%d bytes at %lld were read before the key", bytes,
+	      (long long)offset);
+	locked_file.reads++;
+	return locked_file.real->xRead(file, data, bytes, offset);
+}
+
+static int take_key(sqlite3_file *file, int operation, void *arg)
+{
+	char *const *arguments = arg;
+
+	if (operation != SQLITE_FCNTL_PRAGMA || sqlite3_stricmp(arguments[1], "vfs_key") != 0)
+		return locked_file.real->xFileControl(file, operation, arg);
+	if (arguments[2] != NULL) {
+		check(strcmp(arguments[2], "secret's") == 0, "%s", arguments[2]);
+		locked_file.key_given = true;
+		locked_file.keys++;
+	}
+	return SQLITE_OK;
+}
+
+static int open_locked(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+	int code = locked_file.below->xOpen((sqlite3_vfs *)(uintptr_t)locked_file.below, name, file, flags, out);
+
+	(void)vfs;
+	if (code != SQLITE_OK || (flags & SQLITE_OPEN_MAIN_DB) == 0)
+		return code;
+	locked_file.key_given = false;
+	locked_file.real = file->pMethods;
+	locked_file.methods = *file->pMethods;
+	locked_file.methods.xRead = read_with_key;
+	locked_file.methods.xFileControl = take_key;
+	file->pMethods = &locked_file.methods;
+	return code;
+}
+
+static void lock_files(void)
+{
+	locked_file.below = sqlite3_vfs_find("unix");
+	locked_file.vfs = *locked_file.below;
+	locked_file.vfs.zName = "locked";
+	locked_file.vfs.pNext = NULL;
+	locked_file.vfs.xOpen = open_locked;
+	check(sqlite3_vfs_register(&locked_file.vfs, 1) == SQLITE_OK);
+}
+
+Test(contract, no_byte_is_read_before_the_configured_key)
+{
+	penstock_pragma pragmas[] = {
+		{ "temp_store", "memory" }, { "VFS_Key", "'secret''s'" }, { "cache_size", "-4321" }, { "trusted_schema", "0" }
+	};
+	penstock_pragma slip[] = { { "vfs_keys", "'secret''s'" } };
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	lock_files();
+	config.pragmas = pragmas;
+	config.pragma_count = COUNT_OF(pragmas);
+	for (config.autostart = 0; config.autostart <= 1; config.autostart++) {
+		db = kit_open(&config);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+		expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+		check(sqlite3_close(reader) == SQLITE_OK);
+		expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	cr_assert_eq(locked_file.keys, 7);
+	cr_assert_gt(locked_file.reads, 0);
+	/* A name that neither SQLite nor the VFS knows is refused, and that does not need the file either. */
+	config.pragmas = slip;
+	config.pragma_count = COUNT_OF(slip);
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "no pragma 'vfs_keys'");
+}
+
+static bool codec;
+
+int __wrap_sqlite3_compileoption_used(const char *name);
+int __real_sqlite3_compileoption_used(const char *name);
+
+int __wrap_sqlite3_compileoption_used(const char *name)
+{
+	return codec && strcmp(name, "HAS_CODEC") == 0 ? 1 : __real_sqlite3_compileoption_used(name);
+}
+
+/* Its pragmas are not all in its list. */
+Test(contract, an_sqlite_with_encryption_has_pragmas_that_it_does_not_list)
+{
+	penstock_pragma pragma = { "cipher_compatibility", "4" };
+	penstock_config config = kit_config();
+
+	config.pragmas = &pragma;
+	config.pragma_count = 1;
+	open_fails(harness_path("test.db"), &config, PENSTOCK_CONFIG, "no pragma 'cipher_compatibility'");
+	codec = true;
+	expect(penstock_close(kit_open(&config), PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Each is lost once the file has been read. */
+Test(contract, what_only_a_new_database_takes_has_effect)
+{
+	penstock_pragma pragmas[] = { { "page_size", "8192" }, { "auto_vacuum", "full" }, { "encoding", "'UTF-16be'" } };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.pragmas = pragmas;
+	config.pragma_count = COUNT_OF(pragmas);
+	for (config.autostart = 0; config.autostart <= 1; config.autostart++) {
+		unlink(harness_path("test.db"));
+		db = kit_open(&config);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA page_size"), 8192);
+		cr_assert_eq(kit_ask(harness_path("test.db"), "PRAGMA auto_vacuum"), 1);
+		cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT encoding = 'UTF-16be' FROM pragma_encoding"), 1);
+	}
+}
+
 Test(contract, open_checks_struct_size)
 {
 	penstock_config config;

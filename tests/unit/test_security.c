@@ -416,21 +416,25 @@ static int look_hook(sqlite3 *connection, void *arg)
 	return kit_hook(connection, arg);
 }
 
-Test(security, writer_and_readers_distrust_the_file)
+Test(security, writer_and_readers_distrust_the_file_as_far_as_is_configured)
 {
 	penstock_config config = kit_config();
 	sqlite3 *reader;
 	penstock *db;
+	int trusted;
 
 	config.connect_hook = look_hook;
-	found = (struct settings){ -1, -1, -1 };
-	db = kit_open_table(&config);
-	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
-	found = (struct settings){ -1, -1, -1 };
-	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
-	cr_assert(found.defensive == 1 && found.trusted_schema == 0 && found.load_extension == 0);
-	check(sqlite3_close(reader) == SQLITE_OK);
-	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (trusted = 1; trusted >= 0; trusted--) {
+		config.trusted_schema = trusted ? PENSTOCK_UNSET : 0;
+		found = (struct settings){ -1, -1, -1 };
+		db = kit_open(&config);
+		cr_assert(found.defensive == 1 && found.trusted_schema == trusted && found.load_extension == 0);
+		found = (struct settings){ -1, -1, -1 };
+		expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+		cr_assert(found.defensive == 1 && found.trusted_schema == trusted && found.load_extension == 0);
+		check(sqlite3_close(reader) == SQLITE_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
 }
 
 Test(security, the_schema_cannot_be_written_unless_defensive_is_off)
@@ -456,13 +460,15 @@ static int trusting_hook(sqlite3 *connection, void *arg)
 	return kit_hook(connection, arg);
 }
 
-Test(security, a_trigger_calls_no_function_of_the_program_unless_the_schema_is_trusted)
+Test(security, a_trigger_calls_no_function_of_the_program_where_the_schema_is_not_trusted)
 {
 	static const char insert[] = "INSERT INTO t VALUES(1)";
-	const penstock_pragma trust = { "trusted_schema", "1" };
+	const penstock_pragma trust = { "trusted_schema", "1" }, distrust = { "trusted_schema", "0" };
 	penstock_config config = kit_config();
-	penstock *db = kit_open_table(&config);
+	penstock *db;
 
+	config.trusted_schema = 0;
+	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TRIGGER planted AFTER INSERT ON t BEGIN SELECT gate(); END"), PENSTOCK_OK);
 	statement_fails(db, insert, SQLITE_ERROR, "unsafe use of gate()");
 	cr_assert_eq(sql_gate.entered, 0);
@@ -476,8 +482,196 @@ Test(security, a_trigger_calls_no_function_of_the_program_unless_the_schema_is_t
 	config.connect_hook = trusting_hook;
 	db = kit_open(&config);
 	expect(kit_execute(db, insert), PENSTOCK_OK);
-	cr_assert_eq(sql_gate.entered, 2);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.connect_hook = kit_hook;
+	config.trusted_schema = PENSTOCK_UNSET;
+	db = kit_open(&config);
+	expect(kit_execute(db, insert), PENSTOCK_OK);
+	cr_assert_eq(sql_gate.entered, 3);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.pragmas = &distrust;
+	config.pragma_count = 1;
+	db = kit_open(&config);
+	statement_fails(db, insert, SQLITE_ERROR, "unsafe use of gate()");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* What people have in their schemas, and a statement that uses it. */
+static const struct schema {
+	const char *ddl, *use;
+} schemas[] = {
+	{ "CREATE TABLE e(doc TEXT CHECK(json_valid(doc)))", "INSERT INTO e VALUES('{}')" },
+	{ "CREATE TABLE e(doc TEXT, a AS (doc->>'a'))", "INSERT INTO e VALUES('{\"a\":1}')" },
+	{ "CREATE TABLE e(doc TEXT, a AS (json_extract(doc, '$.a')) STORED)", "INSERT INTO e VALUES('{\"a\":1}')" },
+	{ "CREATE TABLE e(doc TEXT); CREATE INDEX ei ON e(json_extract(doc, '$.a'))", "INSERT INTO e VALUES('{\"a\":1}')" },
+	{ "CREATE TABLE e(doc TEXT); CREATE UNIQUE INDEX ei ON e(doc) WHERE json_valid(doc)", "INSERT INTO e VALUES('{}')" },
+	{ "CREATE TABLE e(doc TEXT, a DEFAULT (json_object('b', 1)))", "INSERT INTO e(doc) VALUES('{}')" },
+	{ "CREATE TABLE e(doc TEXT); CREATE VIEW v AS SELECT json_extract(doc, '$.a') FROM e", "SELECT * FROM v" },
+	{ "CREATE TABLE e(doc TEXT); CREATE VIEW v AS SELECT value FROM e, json_each(e.doc)", "SELECT * FROM v" },
+	{ "CREATE TABLE e(doc TEXT); CREATE TABLE l(a); CREATE TRIGGER r AFTER INSERT ON e BEGIN INSERT INTO l VALUES(NEW.doc->>'a'); END",
+	  "INSERT INTO e VALUES('{\"a\":1}')" },
+	{ "CREATE TABLE doc(id INTEGER PRIMARY KEY, b);"
+	  "CREATE VIRTUAL TABLE ftx USING fts5(b, content='doc', content_rowid='id');"
+	  "CREATE TRIGGER ai AFTER INSERT ON doc BEGIN INSERT INTO ftx(rowid, b) VALUES(NEW.id, NEW.b); END;"
+	  "CREATE TRIGGER ad AFTER DELETE ON doc BEGIN INSERT INTO ftx(ftx, rowid, b) VALUES('delete', OLD.id, OLD.b); END",
+	  "INSERT INTO doc(b) VALUES('one two')" },
+	{ "CREATE TABLE doc(b); CREATE VIRTUAL TABLE f4 USING fts4(b);"
+	  "CREATE TRIGGER ai AFTER INSERT ON doc BEGIN INSERT INTO f4(docid, b) VALUES(NEW.rowid, NEW.b); END",
+	  "INSERT INTO doc(b) VALUES('one two')" },
+	{ "CREATE TABLE place(id INTEGER PRIMARY KEY, x, y); CREATE VIRTUAL TABLE rt USING rtree(id, x0, x1, y0, y1);"
+	  "CREATE TRIGGER ai AFTER INSERT ON place BEGIN INSERT INTO rt VALUES(NEW.id, NEW.x, NEW.x, NEW.y, NEW.y); END",
+	  "INSERT INTO place(x, y) VALUES(1, 2)" },
+};
+
+static void forget_database(void)
+{
+	static const char *const names[] = { "test.db", "test.db-wal", "test.db-shm", "test.db-journal" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		unlink(harness_path(names[i]));
+}
+
+static void make_schema(const char *ddl)
+{
+	forget_database();
+	kit_change(harness_path("test.db"), ddl);
+	kit_change(harness_path("test.db"), "CREATE TABLE other(a)");
+}
+
+/* Opened in every way that the engine opens a file. */
+Test(security, ordinary_schemas_open_and_work)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	for (size_t i = 0; i < COUNT_OF(schemas); i++) {
+		for (config.autostart = 1; config.autostart >= 0; config.autostart--) {
+			make_schema(schemas[i].ddl);
+			db = kit_open(&config);
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(kit_execute(db, schemas[i].use), PENSTOCK_OK);
+			expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+			check(sqlite3_exec(reader, "SELECT * FROM other", NULL, NULL, NULL) == SQLITE_OK);
+			check(sqlite3_close(reader) == SQLITE_OK);
+			expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(kit_execute(db, "DELETE FROM other"), PENSTOCK_OK);
+			expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		}
+		check(kit_ask(harness_path("test.db"), "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "%s",
+		      schemas[i].ddl);
+	}
+}
+
+/* By the key or by the pragma, whatever of it fails in this version. */
+Test(security, ordinary_schemas_open_where_they_are_not_trusted)
+{
+	const penstock_pragma distrust = { "Trusted_Schema", "off" };
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	config.pragmas = &distrust;
+	for (size_t i = 0; i < COUNT_OF(schemas); i++) {
+		make_schema(schemas[i].ddl);
+		for (config.pragma_count = 0; config.pragma_count <= 1; config.pragma_count++) {
+			config.trusted_schema = config.pragma_count == 1 ? PENSTOCK_UNSET : 0;
+			db = kit_open(&config);
+			expect(kit_execute(db, "INSERT INTO other VALUES(1)"), PENSTOCK_OK);
+			expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+			check(sqlite3_exec(reader, "SELECT * FROM other", NULL, NULL, NULL) == SQLITE_OK);
+			check(sqlite3_close(reader) == SQLITE_OK);
+			expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		}
+	}
+}
+
+static void sound(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_int(context, 1);
+}
+
+/* It is not innocuous. (Of one that is not deterministic either, some versions do not ask that in a CHECK.) */
+static int sound_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_create_function(connection, "sound", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sound, NULL, NULL);
+	return kit_hook(connection, arg);
+}
+
+/* Whatever the schema calls, only what uses it fails. */
+static void distrusted_but_read(penstock *db)
+{
+	penstock_handle *handles[3];
+
+	expect(kit_execute(db, "INSERT INTO other VALUES(1)"), PENSTOCK_OK);
+	statement_fails(db, "INSERT INTO checked VALUES(1)", SQLITE_ERROR, "unsafe use of sound()");
+	/* A transaction that changed the schema is rolled back, by a neighbour... */
+	kit_block(db);
+	expect(kit_submit(db, "CREATE TABLE made(a)", 0, &handles[0]), PENSTOCK_OK);
+	expect(kit_submit(db, "INSERT OR ROLLBACK INTO other VALUES(NULL)", 0, &handles[1]), PENSTOCK_OK);
+	expect(kit_submit(db, "INSERT INTO other VALUES(2)", 0, &handles[2]), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_handle_wait(handles[0], PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(handles[1], PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	check(penstock_handle_result(handles[1])->code == SQLITE_CONSTRAINT, "%s", penstock_handle_result(handles[1])->message);
+	expect(penstock_handle_wait(handles[2], PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(handles); i++)
+		penstock_handle_release(handles[i]);
+	/* ...or by itself, alone... */
+	statement_fails(db, "CREATE TABLE failed AS SELECT abs(-9223372036854775808) AS a", SQLITE_ERROR, "overflow");
+	expect(kit_execute(db, "INSERT INTO other VALUES(3)"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT count(*) FROM other"), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA user_version"), PENSTOCK_OK);
+	/* ...and another process changes it. */
+	kit_change(harness_path("test.db"), "CREATE TABLE theirs(a)");
+	expect(kit_execute(db, "INSERT INTO theirs VALUES(4)"), PENSTOCK_OK);
+	kit_change(harness_path("test.db"), "DROP TABLE theirs");
+	kit_block(db);
+	expect(kit_submit(db, "INSERT INTO other VALUES(4)", 0, &handles[0]), PENSTOCK_OK);
+	expect(kit_submit(db, "INSERT INTO other VALUES(5)", 0, &handles[1]), PENSTOCK_OK);
+	kit_unblock();
+	for (size_t i = 0; i < 2; i++) {
+		expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), PENSTOCK_OK);
+		penstock_handle_release(handles[i]);
+	}
+	statement_fails(db, "INSERT INTO checked VALUES(1)", SQLITE_ERROR, "unsafe use of sound()");
+	expect(kit_execute(db, "DROP TABLE made"), PENSTOCK_OK);
+}
+
+Test(security, a_schema_that_is_not_trusted_is_read_again_and_again)
+{
+	penstock_submission durable = { .struct_size = sizeof durable,
+		                        .sql = "DELETE FROM other WHERE a > 100",
+		                        .ack = PENSTOCK_ACK_DURABLE };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = sound_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE checked(a CHECK(sound(a)))"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE other(a NOT NULL)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.trusted_schema = 0;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+	db = kit_open(&config);
+	distrusted_but_read(db);
+	/* SQLite forgets the schema, and the engine reads its settings behind that: a commit is durable by itself. */
+	statement_fails(db, "VACUUM", SQLITE_ERROR, "unsafe use of sound()");
+	expect(penstock_execute(db, &durable, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).wal_syncs, 0);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	distrusted_but_read(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM other"), 10);
+	cr_assert_eq(sql_gate.entered, 4);
 }
 
 static int loading_hook(sqlite3 *connection, void *arg)

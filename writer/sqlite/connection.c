@@ -11,6 +11,7 @@
 #include "core/thread.h"
 #include "writer/sqlite/open_files.h"
 #include "writer/sqlite/path.h"
+#include "writer/sqlite/trust.h"
 #include "writer/sqlite/wal_repair.h"
 
 bool ps_connection_met_lock(int code)
@@ -56,20 +57,47 @@ static int run(sqlite3 *connection, const char *path, const char *sql)
 	return sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK ? PENSTOCK_OK : explain(connection, path, sql);
 }
 
-/* SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. */
+static bool is_listed(sqlite3_stmt *list, const char *name)
+{
+	while (sqlite3_step(list) == SQLITE_ROW) {
+		const char *known = (const char *)sqlite3_column_text(list, 0);
+
+		if (known != NULL && sqlite3_stricmp(known, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A VFS, of an encryption for one, may have pragmas of its own. */
+static bool is_of_vfs(sqlite3 *connection, const char *name)
+{
+	char *arguments[] = { NULL, (char *)name, NULL, NULL };
+	int rc = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PRAGMA, arguments);
+
+	sqlite3_free(arguments[0]);
+	return rc != SQLITE_NOTFOUND;
+}
+
+/*
+ * SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. The list is asked for by a
+ * statement that does not read the file, which may need a key first: the table-valued pragma would.
+ */
 static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *list;
 	int rc;
 
-	rc = sqlite3_prepare_v2(connection, "SELECT 1 FROM pragma_pragma_list WHERE name = lower(?)", -1, &statement, NULL);
+	rc = sqlite3_prepare_v2(connection, "PRAGMA pragma_list", -1, &list, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-	rc = sqlite3_step(statement);
-	*exists = rc == SQLITE_ROW;
-	sqlite3_finalize(statement);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+	*exists = is_listed(list, name);
+	if (!*exists) {
+		rc = sqlite3_errcode(connection);
+		/* SQLCipher has pragmas that it does not list. */
+		*exists = rc == SQLITE_DONE && (is_of_vfs(connection, name) || sqlite3_compileoption_used("HAS_CODEC"));
+	}
+	sqlite3_finalize(list);
+	return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma)
@@ -188,6 +216,18 @@ static int configure_reader(sqlite3 *connection, const char *path)
 	return run(connection, path, "PRAGMA query_only=ON; SELECT 1 FROM sqlite_schema LIMIT 1");
 }
 
+/* late: those that must come behind the first reading of the schema. */
+static int set_pragmas(sqlite3 *connection, const char *path, const struct ps_options *options, bool late)
+{
+	int status = PENSTOCK_OK;
+
+	for (size_t i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++) {
+		if (ps_options_is_late_pragma(options->pragmas[i].name) == late)
+			status = set_pragma(connection, path, &options->pragmas[i]);
+	}
+	return status;
+}
+
 static int call_hook(sqlite3 *connection, const char *path, const struct ps_options *options)
 {
 	int code;
@@ -198,7 +238,8 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 	code = options->connect_hook(connection, options->connect_arg);
 	ps_callback_end();
 	if (code == SQLITE_OK)
-		return PENSTOCK_OK;
+		return ps_trust_note_functions(connection) == SQLITE_OK ? PENSTOCK_OK
+		                                                        : explain(connection, path, "reading the schema");
 	return ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook refused the connection: %s", path, sqlite3_errstr(code));
 }
 
@@ -206,8 +247,7 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
                      struct ps_busy *busy)
 {
 	const char *file = sqlite3_db_filename(connection, "main"), *cache;
-	int status = PENSTOCK_OK;
-	size_t i;
+	int status;
 
 	if (file == NULL || file[0] == '\0')
 		return ps_error(
@@ -236,16 +276,19 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, (int)options->keys.defensive, NULL);
 	if (is_to_repair(role, options))
 		sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
 	sqlite3_limit(connection, SQLITE_LIMIT_SQL_LENGTH, (int)options->keys.sql_bytes_max);
 	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, (int)options->keys.value_bytes_max);
-	/* Before WAL: page_size and encoding only count in an empty file. */
-	for (i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++)
-		status = set_pragma(connection, path, &options->pragmas[i]);
+	/* Before anything that reads the file. */
+	status = set_pragmas(connection, path, options, false);
 	if (status == PENSTOCK_OK)
 		status = role == PS_READER ? configure_reader(connection, path)
 		                           : configure_writer(connection, path, options, role);
+	/* By now the schema has been read. */
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, (int)options->keys.trusted_schema, NULL);
+	if (status == PENSTOCK_OK)
+		status = set_pragmas(connection, path, options, true);
 	return status;
 }
 

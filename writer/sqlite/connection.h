@@ -2,10 +2,11 @@
 /*
  * connection.h - opening a configured SQLite connection, the writer's or a reader's
  *
- * Every connection gets the busy timeout, DEFENSIVE, a schema that is not trusted, no extensions, and the limits;
- * then the configured pragmas in order and the connect hook, which may lift these. The writer's is switched to WAL
- * (or refused with the reason) and never checkpoints inside COMMIT; a reader's is query_only and never checkpoints,
- * not even when it closes, so that only one connection of the engine ever does (the WAL-reset bug).
+ * Every connection gets the busy timeout, DEFENSIVE, no extensions, and the limits; then the configured pragmas in order,
+ * before anything that reads the file, which may need a key. The writer's is switched to WAL (or refused with the reason) and
+ * never checkpoints inside COMMIT; a reader's is query_only and never checkpoints, not even when it closes, so that only one
+ * connection of the engine ever does (the WAL-reset bug). Once the schema has been read it may be distrusted (trust.h). The
+ * connect hook comes last; pragmas and hook may lift what is set here.
  */
 #ifndef PENSTOCK_CONNECTION_H
 #define PENSTOCK_CONNECTION_H

@@ -39,6 +39,7 @@
 #include "writer/sqlite/fuse.h"
 #include "writer/sqlite/rows.h"
 #include "writer/sqlite/statements.h"
+#include "writer/sqlite/trust.h"
 
 /* Without memory a rollback may fail (end_transaction); so often it is tried, a millisecond apart. */
 #define ROLLBACK_ATTEMPTS 10
@@ -119,8 +120,10 @@ static void read_settings(struct ps_store *store)
 
 	/* The hook, or PRAGMA busy_timeout. */
 	ps_busy_install(&store->busy, store->connection);
-	deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
 
+	/* Without it SQLite answers no pragma. */
+	ps_trust_read_schema(store->connection);
+	deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
 	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
 	raise_synchronous(store);
 	/* SQLite compiles the flag into a statement, and does not notice when a commit ends it. */
@@ -378,7 +381,13 @@ static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
+	ps_trust_read_schema(store->connection);
 	look_for_schema_change(store);
+	/* Without memory either may have ended it. */
+	if (!ps_store_in_transaction(store)) {
+		note_error(store);
+		return PS_TAKE_OUT;
+	}
 	ps_changes_begin(store->changes);
 	return PS_DONE;
 }
@@ -816,6 +825,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		ps_outcome_fail(outcome, PENSTOCK_SHUTDOWN, store->error_code, store->error_message);
 		return PS_BROKEN;
 	}
+	if (!batched)
+		ps_trust_read_schema(store->connection);
 	if (may_set)
 		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
 		         store->synchronous);

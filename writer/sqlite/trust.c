@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "writer/sqlite/trust.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static int read_schema(sqlite3 *connection)
+{
+	return sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+}
+
+static void set_trust(sqlite3 *connection, int trusted)
+{
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusted, NULL);
+}
+
+static bool is_trusted(sqlite3 *connection)
+{
+	int trusted = 1;
+
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, -1, &trusted);
+	return trusted != 0;
+}
+
+void ps_trust_read_schema(sqlite3 *connection)
+{
+	/* Every statement would be prepared again when it is changed: only if need be. */
+	if (is_trusted(connection) || (read_schema(connection) & 0xff) != SQLITE_CORRUPT)
+		return;
+	set_trust(connection, 1);
+	read_schema(connection);
+	set_trust(connection, 0);
+}
+
+int ps_trust_note_functions(sqlite3 *connection)
+{
+	int rc;
+
+	if (is_trusted(connection))
+		return SQLITE_OK;
+	set_trust(connection, 1);
+	rc = sqlite3_exec(connection, "PRAGMA writable_schema=RESET", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = read_schema(connection);
+	set_trust(connection, 0);
+	return rc;
+}
