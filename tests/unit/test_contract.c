@@ -278,6 +278,150 @@ Test(contract, what_only_a_new_database_takes_has_effect)
 	}
 }
 
+/* ---- what the connect hook installs ---- */
+
+static struct {
+	unsigned commits, rollbacks, updates, traces, wals, busy;
+	bool refuse;
+} hooked;
+
+static int on_hooked_commit(void *arg)
+{
+	(void)arg;
+	hooked.commits++;
+	return hooked.refuse;
+}
+
+static void on_hooked_rollback(void *arg)
+{
+	(void)arg;
+	hooked.rollbacks++;
+}
+
+static void on_hooked_update(void *arg, int operation, const char *database, const char *table, sqlite3_int64 rowid)
+{
+	(void)arg;
+	(void)operation;
+	(void)database;
+	(void)table;
+	(void)rowid;
+	hooked.updates++;
+}
+
+static int on_hooked_trace(unsigned kind, void *arg, void *statement, void *more)
+{
+	(void)kind;
+	(void)arg;
+	(void)statement;
+	(void)more;
+	hooked.traces++;
+	return 0;
+}
+
+static int on_hooked_wal(void *arg, sqlite3 *connection, const char *database, int frames)
+{
+	(void)arg;
+	(void)connection;
+	(void)database;
+	(void)frames;
+	hooked.wals++;
+	return SQLITE_OK;
+}
+
+static int on_hooked_busy(void *arg, int times)
+{
+	(void)arg;
+	(void)times;
+	hooked.busy++;
+	return 0;
+}
+
+static int all_hooks(sqlite3 *connection, void *arg)
+{
+	sqlite3_commit_hook(connection, on_hooked_commit, NULL);
+	sqlite3_rollback_hook(connection, on_hooked_rollback, NULL);
+	sqlite3_update_hook(connection, on_hooked_update, NULL);
+	sqlite3_trace_v2(connection, SQLITE_TRACE_STMT, on_hooked_trace, NULL);
+	sqlite3_wal_hook(connection, on_hooked_wal, NULL);
+	sqlite3_busy_handler(connection, on_hooked_busy, NULL);
+	return kit_hook(connection, arg);
+}
+
+/* 65536 is the least that wal_bytes_max may be; a quarter of it makes a checkpoint due. */
+static void fill_log(penstock *db)
+{
+	uint64_t before = kit_counters(db).checkpoints;
+
+	while (kit_counters(db).checkpoints < before + 2)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(30000))"), PENSTOCK_OK);
+}
+
+static void write_behind_a_lock(penstock *db)
+{
+	sqlite3 *outsider;
+	penstock_handle *handle;
+	uint64_t before = kit_counters(db).busy_retries;
+
+	check(sqlite3_open(harness_path("test.db"), &outsider) == SQLITE_OK);
+	check(sqlite3_exec(outsider, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	expect(kit_submit(db, "INSERT INTO t VALUES(1)", 0, &handle), PENSTOCK_OK);
+	await(kit_counters(db).busy_retries > before);
+	check(sqlite3_exec(outsider, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	check(sqlite3_close(outsider) == SQLITE_OK);
+}
+
+/* As the header says: before any checkpoint as well as behind one that makes the log begin anew. */
+Test(contract, hooks_of_the_connect_hook_stay_but_for_the_engines_own)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = all_hooks;
+	config.wal_bytes_max = 65536;
+	config.busy_timeout_ms = 1;
+	db = kit_open_table(&config);
+	for (unsigned times = 0; times < 2; times++) {
+		hooked.commits = hooked.updates = hooked.traces = 0;
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		cr_assert_eq(hooked.commits, 1);
+		cr_assert_eq(hooked.updates, 1);
+		cr_assert_gt(hooked.traces, 0);
+		write_behind_a_lock(db);
+		cr_assert_eq(hooked.busy, 0);
+		cr_assert_eq(hooked.wals, 0);
+		fill_log(db);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The commit is refused for all, and then for each. */
+Test(contract, a_commit_hook_that_refuses_has_each_fail_as_in_autocommit)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handles[3];
+	penstock *db;
+
+	config.connect_hook = all_hooks;
+	db = kit_open_table(&config);
+	kit_block(db);
+	for (size_t i = 0; i < COUNT_OF(handles); i++)
+		expect(kit_insert(db, (int64_t)i, 0, &handles[i]), PENSTOCK_OK);
+	hooked.refuse = true;
+	kit_unblock();
+	for (size_t i = 0; i < COUNT_OF(handles); i++) {
+		expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handles[i])->extended_code, SQLITE_CONSTRAINT_COMMITHOOK);
+		penstock_handle_release(handles[i]);
+	}
+	check(hooked.rollbacks >= COUNT_OF(handles));
+	hooked.refuse = false;
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 1);
+}
+
 Test(contract, open_checks_struct_size)
 {
 	penstock_config config;
