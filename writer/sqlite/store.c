@@ -810,6 +810,12 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	return verdict;
 }
 
+/* Without memory even a look at the schema may have ended the batch's transaction: nothing runs as if that were still there. */
+static bool is_lost(const struct ps_store *store, bool batched)
+{
+	return batched && !ps_store_in_transaction(store);
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
@@ -825,6 +831,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		ps_outcome_fail(outcome, PENSTOCK_SHUTDOWN, store->error_code, store->error_message);
 		return PS_BROKEN;
 	}
+	if (is_lost(store, batched))
+		return PS_TAKE_OUT;
 	if (!batched)
 		ps_trust_read_schema(store->connection);
 	if (may_set)
@@ -890,6 +898,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	bool ran, meddled = false;
 	unsigned i;
 
+	if (is_lost(store, true))
+		return PS_TAKE_OUT;
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
 	sqlite3_set_last_insert_rowid(store->connection, 0);
