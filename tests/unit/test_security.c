@@ -1031,6 +1031,7 @@ Test(security, statements_that_a_function_left_open_outlive_the_engine)
 {
 	penstock_config config = clock_config();
 	sqlite3_stmt *counting, *writing;
+	sqlite3 *holder;
 	penstock *db;
 
 	config.connect_hook = leaving_hook;
@@ -1045,6 +1046,11 @@ Test(security, statements_that_a_function_left_open_outlive_the_engine)
 	cr_assert_eq(sqlite3_column_int(counting, 0), 3);
 	cr_assert_eq(sqlite3_column_int(counting, 1), 3);
 	cr_assert_eq(sqlite3_reset(counting), SQLITE_OK);
+	check(sqlite3_open(harness_path("test.db"), &holder) == SQLITE_OK);
+	check(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	cr_assert_eq(sqlite3_step(writing), SQLITE_BUSY);
+	cr_assert_eq(sqlite3_reset(writing), SQLITE_BUSY);
+	check(sqlite3_close(holder) == SQLITE_OK);
 	cr_assert_eq(sqlite3_step(writing), SQLITE_DONE);
 	cr_assert_eq(sqlite3_step(counting), SQLITE_ROW);
 	cr_assert_eq(sqlite3_column_int(counting, 1), 4);

@@ -336,6 +336,8 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	if (status == PENSTOCK_OK && role != PS_READER && !sqlite3_get_autocommit(*connection))
 		status = ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook has left a transaction open; end it there", path);
 	if (status != PENSTOCK_OK) {
+		if (*connection != NULL)
+			sqlite3_busy_handler(*connection, NULL, NULL);
 		/* _v2: should the connect hook have left a statement open, it goes with that. */
 		sqlite3_close_v2(*connection);
 		*connection = NULL;

@@ -212,6 +212,7 @@ err_after_statements:
 err_after_changes:
 	ps_changes_release(store->changes);
 err_after_connection:
+	sqlite3_busy_handler(store->connection, NULL, NULL);
 	sqlite3_close_v2(store->connection);
 	status = gone == PS_GONE_NOTHING
 	                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
@@ -253,6 +254,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	if (gone != PS_GONE_NOTHING)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	ps_changes_release(store->changes);
+	sqlite3_busy_handler(store->connection, NULL, NULL);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
