@@ -773,6 +773,12 @@ static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddle
 	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
 }
 
+/* Without memory even a look at the schema may have ended the batch's transaction: nothing runs as if that were still there. */
+static bool is_lost(const struct ps_store *store, bool batched)
+{
+	return batched && !ps_store_in_transaction(store);
+}
+
 /* Around the run of what has been prepared: what functions do meanwhile, and changes() as it should be. */
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
@@ -788,6 +794,8 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		return judge_failure(store, outcome->result.extended_code, batched, false);
 	}
 	look_at_schema(store);
+	if (is_lost(store, batched))
+		return PS_TAKE_OUT;
 	total = sqlite3_total_changes64(store->connection);
 	ps_statements_begin_run(&store->statements, batched);
 	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
@@ -795,6 +803,8 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	functions_wrote = (*meddled & PS_WROTE) != 0;
 	if (batched && verdict == PS_DONE)
 		verdict = leave_nothing_behind(store, prepared, functions_wrote);
+	if (is_lost(store, batched))
+		return PS_TAKE_OUT;
 	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
 	if (sqlite3_total_changes64(store->connection) != total && !record->alone)
 		*meddled |= PS_WROTE;
@@ -810,12 +820,6 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	     (verdict == PS_HALF_DONE && functions_wrote && !record->alone)))
 		return PS_TAKE_OUT;
 	return verdict;
-}
-
-/* Without memory even a look at the schema may have ended the batch's transaction: nothing runs as if that were still there. */
-static bool is_lost(const struct ps_store *store, bool batched)
-{
-	return batched && !ps_store_in_transaction(store);
 }
 
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
@@ -898,6 +902,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	int64_t total = sqlite3_total_changes64(store->connection), count_before = ps_changes_shown(store->changes);
 	int rc = SQLITE_OK, reprepared;
 	bool ran, meddled = false;
+	enum ps_verdict verdict;
 	unsigned i;
 
 	if (is_lost(store, true))
@@ -922,7 +927,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
 		look_at_schema(store);
-		return leave_nothing_behind(store, prepared, false);
+		verdict = leave_nothing_behind(store, prepared, false);
+		return is_lost(store, true) ? PS_TAKE_OUT : verdict;
 	}
 	ps_changes_correct(store->changes, count_before);
 	if (reprepared != 0)
