@@ -7,7 +7,8 @@ void write_failure(FILE *out, const struct statement *statement, int extended_co
 {
 	bool own = statement->expected == REFUSED || statement->expected == NO_SINGLE || extended_code == SQLITE_RANGE;
 
-	fprintf(out, "ERROR code=%d", extended_code);
+	/* Of a wrong text SQLite says SCHEMA where it has not read the schema since it changed, as behind VACUUM. */
+	fprintf(out, "ERROR code=%d", extended_code == SQLITE_SCHEMA ? SQLITE_ERROR : extended_code);
 	if (own)
 		fprintf(out, " message=%s", message[0] != '\0' ? "(Penstock's)" : "(none)");
 	else
