@@ -101,11 +101,11 @@ static int count_down(void *arg)
 	return --*left < 0;
 }
 
-/* Behind white space, semicolons and comments. */
-static const char *skip_blank(const char *text)
+/* Behind white space and comments; before a statement semicolons are blank too, behind it the contract has none of them. */
+static const char *skip_blank(const char *text, bool semicolons)
 {
 	for (;;) {
-		if (*text != '\0' && strchr(" \t\f\r;", *text) != NULL)
+		if (*text != '\0' && strchr(semicolons ? " \t\f\r;" : " \t\f\r", *text) != NULL)
 			text++;
 		else if (strncmp(text, "--", 2) == 0)
 			text += strlen(text);
@@ -156,8 +156,8 @@ static bool can_be_prepared(sqlite3 *connection, const char *sql)
 static bool scout(sqlite3 *connection, struct statement *statement, size_t line, bool loose_pages)
 {
 	struct look look = { .loose_pages = loose_pages };
-	const char *first = skip_blank(statement->sql);
-	bool more = *skip_blank(behind_first((char *)first)) != '\0';
+	const char *first = skip_blank(statement->sql, true);
+	bool more = *skip_blank(behind_first((char *)first), false) != '\0';
 	sqlite3_stmt *prepared = NULL;
 	int steps = STEPS_MAX / 100, rc;
 
