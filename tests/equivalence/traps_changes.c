@@ -173,3 +173,14 @@ Test(trap, changes_behind_a_returning_statement_that_cannot_be_prepared_again)
 	             "CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO nowhere VALUES(new.a); END",
 	             "INSERT INTO t VALUES(NULL) RETURNING *", "SELECT changes()");
 }
+
+/* R*Tree writes its nodes, and leaves the rowid of the last. */
+Test(trap, the_rowid_that_another_module_leaves_stays_beside_a_full_text_index)
+{
+	if (!sqlite3_compileoption_used("ENABLE_FTS4") || !sqlite3_compileoption_used("ENABLE_RTREE"))
+		cr_skip_test("no FTS4 or no R*Tree");
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_fts4 }), "CREATE VIRTUAL TABLE f USING fts4(a)",
+	                  "CREATE VIRTUAL TABLE rt USING rtree(id,x0,x1)", "INSERT INTO rt VALUES(24,0,0),(25,0,0)",
+	                  "DELETE FROM rt WHERE id=24", "PRAGMA user_version", "DELETE FROM rt WHERE id>10",
+	                  "SELECT last_insert_rowid()");
+}
