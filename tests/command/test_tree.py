@@ -29,7 +29,7 @@ def tree_files():
         for folder, folders, names in os.walk('.'):
             folders[:] = [name for name in folders if name != 'build' and not name.startswith('.git')]
             files += [os.path.normpath(os.path.join(folder, name)) for name in names]
-    return [name for name in files if not name.startswith(DATA)]
+    return files
 
 
 def is_source(name, text):
@@ -63,7 +63,7 @@ def main():
     files = tree_files()
     texts = {}
     for name in files:
-        if not name.endswith('.svg'):
+        if not name.startswith(DATA) and not name.endswith('.svg'):
             with open(name, encoding='utf-8') as file:
                 texts[name] = file.read()
     pages = {name: text for name, text in texts.items() if name.endswith('.md')}
@@ -80,6 +80,7 @@ def main():
         for line in wrong:
             print(f'# {line}')
     print(f'1..{len(tests)}')
+    return 1 if any(tests.values()) else 0
 
 
-main()
+sys.exit(main())
