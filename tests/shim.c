@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/shim.h"
 
+#include <errno.h>
 #include <string.h>
 
 struct shim_file_object {
 	sqlite3_file base;
 	enum shim_file kind;
+	const char *name; /* SQLite's, for as long as the file is open */
+	int last_errno;
 	sqlite3_file *real;
 };
 
@@ -46,12 +49,25 @@ static sqlite3_file *real_of(sqlite3_file *file)
 	return ((struct shim_file_object *)file)->real;
 }
 
+_Atomic int shim_errno = EIO;
+
+static void note_errno(sqlite3_file *file, int code)
+{
+	struct shim_file_object *shim = (struct shim_file_object *)file;
+
+	/* The index of a log has none; nor has a disk that is full. */
+	if (file != NULL)
+		shim->last_errno = (code & 0xff) == SQLITE_IOERR ? shim_errno : 0;
+}
+
 /* Shows the event, makes the call unless it is to fail, and shows the event again. */
-#define PASS(event, real_call)                                        \
+#define PASS(file, event, real_call)                                  \
 	do {                                                          \
 		int code_ = watch(&(event));                          \
-		if (code_ != SQLITE_OK && code_ != SHIM_SKIP)         \
+		if (code_ != SQLITE_OK && code_ != SHIM_SKIP) {       \
+			note_errno(file, code_);                      \
 			return code_;                                 \
+		}                                                     \
 		code_ = code_ == SHIM_SKIP ? SQLITE_OK : (real_call); \
 		if (code_ == SQLITE_OK) {                             \
 			(event).after = true;                         \
@@ -62,7 +78,9 @@ static sqlite3_file *real_of(sqlite3_file *file)
 
 static struct shim_event event_of(enum shim_call call, sqlite3_file *file)
 {
-	return (struct shim_event){ .call = call, .file = ((struct shim_file_object *)file)->kind };
+	const struct shim_file_object *shim = (struct shim_file_object *)file;
+
+	return (struct shim_event){ .call = call, .file = shim->kind, .name = shim->name };
 }
 
 static int shim_close(sqlite3_file *file)
@@ -75,13 +93,22 @@ static int shim_close(sqlite3_file *file)
 	return told != SQLITE_OK ? told : code;
 }
 
+static int read_below(sqlite3_file *file, void *data, int bytes, sqlite3_int64 offset)
+{
+	int code = real_of(file)->pMethods->xRead(real_of(file), data, bytes, offset);
+
+	if (code == SQLITE_IOERR_SHORT_READ)
+		note_errno(file, SQLITE_OK);
+	return code;
+}
+
 static int shim_read(sqlite3_file *file, void *data, int bytes, sqlite3_int64 offset)
 {
 	struct shim_event event = event_of(SHIM_READ, file);
 
 	event.bytes = bytes;
 	event.offset = offset;
-	PASS(event, real_of(file)->pMethods->xRead(real_of(file), data, bytes, offset));
+	PASS(file, event, read_below(file, data, bytes, offset));
 }
 
 static int shim_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 offset)
@@ -91,42 +118,42 @@ static int shim_write(sqlite3_file *file, const void *data, int bytes, sqlite3_i
 	event.data = data;
 	event.bytes = bytes;
 	event.offset = offset;
-	PASS(event, real_of(file)->pMethods->xWrite(real_of(file), data, bytes, offset));
+	PASS(file, event, real_of(file)->pMethods->xWrite(real_of(file), data, bytes, offset));
 }
 
 static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct shim_event event = event_of(SHIM_TRUNCATE, file);
 
-	PASS(event, real_of(file)->pMethods->xTruncate(real_of(file), size));
+	PASS(file, event, real_of(file)->pMethods->xTruncate(real_of(file), size));
 }
 
 static int shim_sync(sqlite3_file *file, int flags)
 {
 	struct shim_event event = event_of(SHIM_SYNC, file);
 
-	PASS(event, real_of(file)->pMethods->xSync(real_of(file), flags));
+	PASS(file, event, real_of(file)->pMethods->xSync(real_of(file), flags));
 }
 
 static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
 {
 	struct shim_event event = event_of(SHIM_SIZE, file);
 
-	PASS(event, real_of(file)->pMethods->xFileSize(real_of(file), size));
+	PASS(file, event, real_of(file)->pMethods->xFileSize(real_of(file), size));
 }
 
 static int shim_lock(sqlite3_file *file, int level)
 {
 	struct shim_event event = event_of(SHIM_LOCK, file);
 
-	PASS(event, real_of(file)->pMethods->xLock(real_of(file), level));
+	PASS(file, event, real_of(file)->pMethods->xLock(real_of(file), level));
 }
 
 static int shim_unlock(sqlite3_file *file, int level)
 {
 	struct shim_event event = event_of(SHIM_UNLOCK, file);
 
-	PASS(event, real_of(file)->pMethods->xUnlock(real_of(file), level));
+	PASS(file, event, real_of(file)->pMethods->xUnlock(real_of(file), level));
 }
 
 static int shim_reserved(sqlite3_file *file, int *result)
@@ -136,7 +163,11 @@ static int shim_reserved(sqlite3_file *file, int *result)
 
 static int shim_control(sqlite3_file *file, int operation, void *arg)
 {
-	return real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
+	int code = real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
+
+	if (operation == SQLITE_FCNTL_LAST_ERRNO && code == SQLITE_OK && *(int *)arg == 0)
+		*(int *)arg = ((struct shim_file_object *)file)->last_errno;
+	return code;
 }
 
 static int shim_sector(sqlite3_file *file)
@@ -157,7 +188,7 @@ static int shim_shm_map(sqlite3_file *file, int page, int bytes, int extend, voi
 {
 	struct shim_event event = event_of(SHIM_SHM_MAP, file);
 
-	PASS(event, real_of(file)->pMethods->xShmMap(real_of(file), page, bytes, extend, memory));
+	PASS(NULL, event, real_of(file)->pMethods->xShmMap(real_of(file), page, bytes, extend, memory));
 }
 
 static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
@@ -166,7 +197,7 @@ static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 
 	event.offset = offset;
 	event.flags = flags;
-	PASS(event, real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags));
+	PASS(NULL, event, real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags));
 }
 
 static void shim_shm_barrier(sqlite3_file *file)
@@ -213,15 +244,20 @@ static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
 	struct shim_file_object *shim = (struct shim_file_object *)file;
-	struct shim_event event = { .call = SHIM_OPEN };
+	struct shim_event event = { .call = SHIM_OPEN, .name = name };
 
 	(void)vfs;
 	shim->base.pMethods = NULL;
-	shim->kind = flags & SQLITE_OPEN_MAIN_DB ? SHIM_MAIN : flags & SQLITE_OPEN_WAL ? SHIM_WAL : SHIM_OTHER;
+	shim->name = name;
+	shim->last_errno = 0;
+	shim->kind = name == NULL                  ? SHIM_TEMP
+	             : flags & SQLITE_OPEN_MAIN_DB ? SHIM_MAIN
+	             : flags & SQLITE_OPEN_WAL     ? SHIM_WAL
+	                                           : SHIM_OTHER;
 	shim->real = (sqlite3_file *)(shim + 1);
 	shim->real->pMethods = NULL;
 	event.file = shim->kind;
-	PASS(event, open_below(below, name, file, flags, out_flags));
+	PASS(NULL, event, open_below(below, name, file, flags, out_flags));
 }
 
 static enum shim_file file_named(const char *name)
@@ -231,18 +267,18 @@ static enum shim_file file_named(const char *name)
 
 static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
-	struct shim_event event = { .call = SHIM_DELETE, .file = file_named(name) };
+	struct shim_event event = { .call = SHIM_DELETE, .file = file_named(name), .name = name };
 
 	(void)vfs;
-	PASS(event, below->xDelete(below, name, sync));
+	PASS(NULL, event, below->xDelete(below, name, sync));
 }
 
 static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *result)
 {
-	struct shim_event event = { .call = SHIM_ACCESS, .file = file_named(name) };
+	struct shim_event event = { .call = SHIM_ACCESS, .file = file_named(name), .name = name };
 
 	(void)vfs;
-	PASS(event, below->xAccess(below, name, flags, result));
+	PASS(NULL, event, below->xAccess(below, name, flags, result));
 }
 
 void shim_install(shim_watcher *watcher)

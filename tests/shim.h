@@ -40,11 +40,13 @@ enum shim_call {
 
 #define SHIM_SKIP (-1)
 
-enum shim_file { SHIM_MAIN = 1, SHIM_WAL = 2, SHIM_OTHER = 4 };
+/* TEMP: a file without a name, for a journal, a sort or a temporary table. */
+enum shim_file { SHIM_MAIN = 1, SHIM_WAL = 2, SHIM_OTHER = 4, SHIM_TEMP = 8 };
 
 struct shim_event {
 	enum shim_call call;
 	enum shim_file file;
+	const char *name; /* NULL: it has none */
 	bool after;
 	const void *data;     /* WRITE */
 	int bytes;            /* READ, WRITE */
@@ -52,9 +54,11 @@ struct shim_event {
 	int flags;            /* SHM_LOCK, SHM_UNLOCK */
 };
 
+/* A file that failed with SQLITE_IOERR tells shim_errno when it is asked for SQLITE_FCNTL_LAST_ERRNO, until it is read beyond its end. */
 typedef int shim_watcher(const struct shim_event *event);
 
 void shim_install(shim_watcher *watcher);
+extern _Atomic int shim_errno; /* EIO unless told otherwise */
 /* Set: files are not said to be safe beside the bytes that are written. */
 extern bool shim_weak_sectors;
 int shim_natural_code(enum shim_call call);
