@@ -205,14 +205,15 @@ static void enter(struct ps_batch *batch, struct filling *filling, uint64_t tick
 }
 
 /*
- * Runs the submission at `first` as one with those behind it that are there and may. PS_ELSEWHERE: it did not; whoever has
- * been entered (see *end) is to run by itself.
+ * Runs the submission at *next as one with those behind it that are there and may. PS_ELSEWHERE: *next, which is behind those
+ * that did, and whoever has been entered (see *end) are to run by themselves.
  */
-static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling, uint64_t first,
+static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling, uint64_t *next,
                                  const struct ps_record *record, uint64_t *end)
 {
 	const struct ps_record *records[PS_FUSE_ROWS_MAX];
-	unsigned most = ps_store_fuse_most(batch->store, record), count = 1, i;
+	unsigned most = ps_store_fuse_most(batch->store, record), count = 1, done, i;
+	uint64_t first = *next;
 	enum ps_verdict verdict;
 
 	if (most == 0)
@@ -230,9 +231,11 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 		return PS_ELSEWHERE;
 	for (i = 0; i < count; i++)
 		enter(batch, filling, first + i, records[i], end);
-	verdict = ps_store_run_fused(batch->store, records, count);
-	if (verdict == PS_DONE)
-		batch->fused += count;
+	verdict = ps_store_run_fused(batch->store, records, count, &done);
+	if (verdict == PS_DONE || verdict == PS_DONE_LAST)
+		done = count;
+	batch->fused += done;
+	*next += done;
 	return verdict;
 }
 
@@ -295,12 +298,10 @@ static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64
 
 		if (record == NULL || (*next > first && ps_store_must_be_alone(batch->store, record)))
 			break;
-		switch (run_fused(batch, filling, *next, record, entered)) {
+		switch (run_fused(batch, filling, next, record, entered)) {
 		case PS_DONE:
-			*next = *entered;
 			continue;
 		case PS_DONE_LAST:
-			*next = *entered;
 			return FULL;
 		case PS_TAKE_OUT:
 			ps_store_rollback(batch->store);

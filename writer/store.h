@@ -86,10 +86,11 @@ bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next
 /* How many of `count` such statements run as one; 0: none. */
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count);
 /*
- * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: nothing
- * happened, run each by itself; PS_TAKE_OUT: roll back and run everything again, each by itself; PS_BROKEN.
+ * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: the first
+ * *done of them did, run each of the others by itself; PS_TAKE_OUT: roll back and run everything again, each by itself; PS_BROKEN.
  */
-enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count);
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
+                                   unsigned *done);
 /* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_BROKEN:
  * it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);

@@ -294,15 +294,21 @@ unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *rec
 	return count >= 2 ? count : 0;
 }
 
-enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count)
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
+                                   unsigned *done)
 {
 	unsigned row, i;
 	bool bad;
 
 	(void)store;
 	touch_connected();
+	*done = 0;
 	for (i = 0; i < count; i++) {
 		values_of(records[i], &row, &bad);
+		if (bad && i > 0 && schedule_random(2) == 0) {
+			*done = i;
+			return PS_ELSEWHERE;
+		}
 		if (bad)
 			return PS_TAKE_OUT;
 		store_world.pending[store_world.pending_count++] = row;

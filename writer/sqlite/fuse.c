@@ -62,22 +62,31 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 	return fit;
 }
 
-/* The statement's text with its row `width` times. NULL without memory. */
+static char *append(char *end, const char *text, size_t bytes)
+{
+	memcpy(end, text, bytes);
+	return end + bytes;
+}
+
+/* The statement's text with its row `width` times, and OR FAIL. NULL without memory. */
 static char *text_of(const struct ps_registered *statement, unsigned width, size_t *bytes)
 {
+	static const char or_fail[] = " OR FAIL";
 	const struct ps_syntax_row *row = &statement->row;
+	const char *sql = statement->base.text.data;
 	size_t head = row->at + row->bytes;
 	char *text, *end;
 
-	*bytes = head + (width - 1) * (row->bytes + 1);
+	*bytes = head + strlen(or_fail) + (width - 1) * (row->bytes + 1);
 	text = malloc(*bytes + 1);
 	if (text == NULL)
 		return NULL;
-	memcpy(text, statement->base.text.data, head);
-	for (end = text + head; width > 1; width--) {
+	end = append(text, sql, row->into);
+	end = append(end, or_fail, strlen(or_fail));
+	end = append(end, sql + row->into, head - row->into);
+	for (; width > 1; width--) {
 		*end++ = ',';
-		memcpy(end, statement->base.text.data + row->at, row->bytes);
-		end += row->bytes;
+		end = append(end, sql + row->at, row->bytes);
 	}
 	*end = '\0';
 	return text;

@@ -9,14 +9,16 @@
  * Invariants
  *   1. Rows are inserted one after the other in ticket order, as SQLite does for a list of rows: the same rowids, defaults,
  *      indexes.
- *   2. If it fails in any way its entries run one by one: where it left nothing behind at once, else after the batch was
- *      rolled back. So which of them fails, and with what, is decided as ever.
+ *   2. If it fails its entries run one by one: those behind the rows that are known to be in and whole at once, else all
+ *      after the batch was rolled back. So which of them fails, and with what, is decided as ever.
  *   3. Only a table on which a row cannot see its neighbours in the statement, and cannot be kept when another one fails:
  *      an ordinary one of main, without triggers (SQLite's authorizer tells), references (they are checked when a statement
  *      ends) and conflict clauses (FAIL keeps rows, ROLLBACK ends the batch). Its defaults, checks, generated columns and indexes
  *      call none but SQLite's own functions, changes() and last_insert_rowid() not among them (explain.h). The table's own text
  *      decides of the rest, and where it only sounds as if, the answer is no.
- *   4. What was found of a table holds until SQLite prepares the fused statement anew by itself. Then what it did is taken
+ *   4. It is INSERT OR FAIL: what would have to undo the rows before a failing one keeps a journal of them, which inside a
+ *      transaction goes to a temporary file from 64 KiB on. The rows that are in are counted then, and stay.
+ *   5. What was found of a table holds until SQLite prepares the fused statement anew by itself. Then what it did is taken
  *      back and the table is looked at again.
  *
  * Failure modes: without memory, or beyond SQLite's limits (parameters, length of the text), statements are not fused.

@@ -895,35 +895,51 @@ bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next
 	       next->value_count == record->value_count;
 }
 
-enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count)
+/*
+ * How many rows of a fused statement that failed are in, each of them whole, and nothing of the others; 0: that cannot be told.
+ * They are counted where OR FAIL decided what becomes of them; where something else did, as a function's own error, none is.
+ */
+static unsigned count_whole_rows(struct ps_store *store, int64_t total_before)
+{
+	int64_t counted = sqlite3_total_changes64(store->connection) - total_before;
+
+	if (!ps_store_in_transaction(store) || may_leave_rows(store->error_code) ||
+	    counted != sqlite3_changes64(store->connection) || ps_store_commit_would_fail(store))
+		return 0;
+	return (unsigned)counted;
+}
+
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
+                                   unsigned *done)
 {
 	struct ps_registered *statement = ps_registered_of(records[0]);
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection), count_before = ps_changes_shown(store->changes);
 	int rc = SQLITE_OK, reprepared;
-	bool ran, meddled = false;
+	unsigned meddled = 0, i;
 	enum ps_verdict verdict;
-	unsigned i;
 
+	*done = 0;
 	if (is_lost(store, true))
 		return PS_TAKE_OUT;
 	for (i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
-	sqlite3_set_last_insert_rowid(store->connection, 0);
-	ran = rc == SQLITE_OK;
-	if (ran) {
-		ps_statement_deadline_begin(&store->deadline, prepared->statement);
-		ps_statements_begin_run(&store->statements, true);
-		rc = sqlite3_step(prepared->statement);
-		meddled = (ps_statements_end_run(&store->statements) & PS_MEDDLED) != 0;
-		ps_statement_deadline_end(&store->deadline);
+	if (rc != SQLITE_OK) {
+		ps_fuse_pause(statement);
+		return PS_ELSEWHERE;
 	}
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	ps_statement_deadline_begin(&store->deadline, prepared->statement);
+	ps_statements_begin_run(&store->statements, true);
+	rc = sqlite3_step(prepared->statement);
+	meddled = ps_statements_end_run(&store->statements);
+	ps_statement_deadline_end(&store->deadline);
 	if (rc != SQLITE_DONE)
 		note_error(store);
 	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	store->reprepares += (uint64_t)reprepared;
 	sqlite3_reset(prepared->statement);
-	if (rc == SQLITE_DONE && reprepared == 0 && !meddled && stands_alone(store, prepared)) {
+	if (rc == SQLITE_DONE && reprepared == 0 && (meddled & PS_MEDDLED) == 0 && stands_alone(store, prepared)) {
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
 		look_at_schema(store);
@@ -938,11 +954,16 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		return PS_TAKE_OUT;
 	if (is_io_error_of_disk(store->error_code))
 		return PS_BROKEN;
-	/* Undone rows are not counted; but not every row that is not counted is undone. */
-	return ps_store_in_transaction(store) && !meddled && !(ran && may_leave_rows(store->error_code)) &&
-	                       sqlite3_total_changes64(store->connection) == total
-	               ? PS_ELSEWHERE
-	               : PS_TAKE_OUT;
+	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0)
+		*done = count_whole_rows(store, total);
+	look_at_schema(store);
+	if (*done == 0 || leave_nothing_behind(store, prepared, false) != PS_DONE || is_lost(store, true)) {
+		*done = 0;
+		return PS_TAKE_OUT;
+	}
+	/* As after the last of them. */
+	ps_changes_correct(store->changes, 1);
+	return PS_ELSEWHERE;
 }
 
 uint64_t ps_store_take_reprepares(struct ps_store *store)

@@ -175,7 +175,10 @@ bool ps_syntax_plain_insert(const char *text, struct ps_syntax_row *row)
 	const char *at = text, *open;
 
 	row->places = 0;
-	if ((at = after_word(at, "INSERT")) == NULL || (at = after_word(at, "INTO")) == NULL || (at = after_name(at)) == NULL)
+	if ((at = after_word(at, "INSERT")) == NULL)
+		return false;
+	row->into = (size_t)(at - text);
+	if ((at = after_word(at, "INTO")) == NULL || (at = after_name(at)) == NULL)
 		return false;
 	if (*skip(at, false) == '(' && (at = after_columns(at)) == NULL)
 		return false;

@@ -31,6 +31,7 @@ bool ps_syntax_single(const char *text);
 
 /* The row of a plain insert: from its opening parenthesis on, and how many question marks are in it. */
 struct ps_syntax_row {
+	size_t into; /* where INSERT ends */
 	size_t at;
 	size_t bytes;
 	unsigned places;
