@@ -306,6 +306,8 @@ typedef struct penstock_pragma {
  * automatic checkpoints (key wal_bytes_max), and the SQL functions changes() and total_changes(). Commit, rollback, update,
  * pre-update and trace hooks see the engine's transactions: one for many statements, and those that are rolled back and run
  * again. A commit hook that refuses makes each of them run alone, and fail or not as in autocommit.
+ * A commit hook takes the place of the engine's, which then cannot tell an I/O error before a commit from one in it: in a statement
+ * alone that writes much it fails the engine.
  *
  * On each connection the pragmas come before anything that reads the file, in their order, so `key` of an encrypted database and
  * page_size or auto_vacuum of a new one have effect where they stand before others (cache_size, synchronous and user_version
@@ -481,7 +483,8 @@ PENSTOCK_API penstock_phase penstock_phase_of(const penstock *db);
 /* "RUNNING"; static. */
 PENSTOCK_API const char *penstock_phase_name(penstock_phase phase);
 /*
- * Why the engine FAILED: copies the reason into text (NUL-terminated, cut to bytes) and returns SQLite's extended code,
+ * Why the engine FAILED (an I/O error of the database's own files in a commit, a sync or a checkpoint; the file gone; no memory for a
+ * ROLLBACK): copies the reason into text (NUL-terminated, cut to bytes) and returns SQLite's extended code,
  * or returns 0 and "" when it has not failed since the last start. text may be NULL. Any thread.
  */
 PENSTOCK_API int penstock_failure(const penstock *db, char *text, size_t bytes);

@@ -163,8 +163,11 @@ static int shim_reserved(sqlite3_file *file, int *result)
 
 static int shim_control(sqlite3_file *file, int operation, void *arg)
 {
-	int code = real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
+	int code;
 
+	if (operation == SQLITE_FCNTL_LAST_ERRNO && shim_errno == -1)
+		return SQLITE_NOTFOUND;
+	code = real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
 	if (operation == SQLITE_FCNTL_LAST_ERRNO && code == SQLITE_OK && *(int *)arg == 0)
 		*(int *)arg = ((struct shim_file_object *)file)->last_errno;
 	return code;

@@ -58,7 +58,7 @@ struct shim_event {
 typedef int shim_watcher(const struct shim_event *event);
 
 void shim_install(shim_watcher *watcher);
-extern _Atomic int shim_errno; /* EIO unless told otherwise */
+extern _Atomic int shim_errno; /* EIO unless told otherwise; -1: none is kept */
 /* Set: files are not said to be safe beside the bytes that are written. */
 extern bool shim_weak_sectors;
 int shim_natural_code(enum shim_call call);

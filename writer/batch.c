@@ -78,9 +78,9 @@ static void note_broken_by(struct ps_batch *batch, uint64_t ticket)
 
 /* What came of beginning, filling and committing a transaction. */
 enum attempt {
-	BEGUN, /* or: goes on */
-	FULL,  /* what has run is to be committed now */
-	COMMITTED,
+	BEGUN,        /* or: goes on */
+	FULL,         /* what has run is to be committed now */
+	COMMITTED,    /* or else the outcomes are set, and it goes on */
 	TROUBLE,      /* rolled back because of one entry */
 	NOT_TOGETHER, /* rolled back; run each alone */
 	NO_LOCK,      /* nothing ran: the lock was not to be had */
@@ -131,17 +131,32 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 	ps_counters_publish(batch->counters);
 }
 
-/* Whatever may be committed and may not. */
-static enum attempt leave_unknown(struct ps_batch *batch, uint64_t first, uint64_t end, const char *doing)
+static void make_unknown(struct ps_batch *batch, uint64_t first, uint64_t end, int code, const char *message)
 {
 	uint64_t i;
 
-	note_broken(batch, doing);
 	for (i = first; i < end; i++) {
 		if (!ps_entries_failed(&batch->entries, i))
-			ps_entries_fail(&batch->entries, i, PENSTOCK_UNKNOWN, batch->broken_code, batch->broken_message);
+			ps_entries_fail(&batch->entries, i, PENSTOCK_UNKNOWN, code, message);
 	}
+}
+
+/* Whatever may be committed and may not, and what was committed before it may be concerned. */
+static enum attempt leave_unknown(struct ps_batch *batch, uint64_t first, uint64_t end, const char *doing)
+{
+	note_broken(batch, doing);
+	make_unknown(batch, first, end, batch->broken_code, batch->broken_message);
 	return BROKEN;
+}
+
+/* The same, where nothing else is concerned. */
+static enum attempt leave_unsure(struct ps_batch *batch, uint64_t first, uint64_t end)
+{
+	const char *message;
+	int code = ps_store_error(batch->store, &message);
+
+	make_unknown(batch, first, end, code, message);
+	return COMMITTED;
 }
 
 /* An OK is of a file that was there after the commit. */
@@ -166,6 +181,8 @@ static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 				break;
 			ps_store_rollback(batch->store);
 			return NO_LOCK;
+		case PS_UNSURE:
+			return leave_unsure(batch, first, end);
 		case PS_BROKEN:
 			return leave_unknown(batch, first, end, "committing");
 		default:
@@ -307,10 +324,6 @@ static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64
 			ps_store_rollback(batch->store);
 			*next = *entered;
 			return TROUBLE;
-		case PS_BROKEN:
-			note_broken(batch, "running a statement");
-			*next = *entered;
-			return abandon(batch, first, *entered);
 		default:
 			break;
 		}
@@ -395,7 +408,7 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	}
 	ps_store_note_failure(batch->store, true);
 	code = ps_store_error(batch->store, &message);
-	ps_entries_fail(&batch->entries, ticket, verdict == PS_BROKEN ? PENSTOCK_UNKNOWN : PENSTOCK_ERROR, code, message);
+	ps_entries_fail(&batch->entries, ticket, verdict == PS_TAKE_OUT ? PENSTOCK_ERROR : PENSTOCK_UNKNOWN, code, message);
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 }
 

@@ -19,8 +19,9 @@
  * A stop that gives up ends a batch early: what has run is committed, and what has not begun, or waits for another process's
  * lock, gets SHUTDOWN.
  *
- * Failure modes: an I/O error makes the batch broken. Before COMMIT nothing of it is there (SHUTDOWN); in COMMIT or the
- * sync behind it nobody can tell (UNKNOWN). The caller then moves the engine to FAILED.
+ * Failure modes: an I/O error before COMMIT is rolled back like any other failure: the others run again, the failing one alone. In
+ * COMMIT or the sync behind it nobody can tell what is there (UNKNOWN), and the batch is broken where what was committed before may be
+ * concerned; nothing of what has not run will be there (SHUTDOWN). The caller then moves the engine to FAILED.
  */
 #ifndef PENSTOCK_BATCH_H
 #define PENSTOCK_BATCH_H

@@ -6,7 +6,7 @@
  * replicated one) can stand beside this one.
  *
  * A statement's verdict says what the batch must do about it; see sqlite/store.c for what SQLite makes of a failing
- * statement inside a transaction.
+ * statement inside a transaction, and sqlite/harm.h for what an I/O error may have broken.
  *
  * All of it is for the writer thread alone, unless it says otherwise.
  */
@@ -30,7 +30,8 @@ enum ps_verdict {
 	PS_TOO_LONG,  /* its rows are too many: undo it; the outcome says so */
 	PS_HALF_DONE, /* it failed in a transaction of its own, which may hold a part of it: undo it */
 	PS_BUSY,      /* another process holds the lock; nothing happened */
-	PS_BROKEN,    /* an I/O error: the engine cannot go on; the outcome has the reason */
+	PS_UNSURE,    /* a commit failed and is rolled back, but may be there after a crash; nothing else is concerned */
+	PS_BROKEN, /* an I/O error that may concern what was committed before: the engine cannot go on; the outcome has the reason */
 };
 
 /* A writer repairs the log that was left behind. CREATING: a missing file is created. */
@@ -87,12 +88,12 @@ bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count);
 /*
  * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: the first
- * *done of them did, run each of the others by itself; PS_TAKE_OUT: roll back and run everything again, each by itself; PS_BROKEN.
+ * *done of them did, run each of the others by itself; PS_TAKE_OUT: roll back and run everything again, each by itself.
  */
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
                                    unsigned *done);
-/* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_BROKEN:
- * it may or may not be committed. */
+/* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_UNSURE;
+ * PS_BROKEN: it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);
 /*
  * After a commit, before its outcomes: PS_BROKEN when the database, its log or the log's index is not any more where it was

@@ -12,7 +12,7 @@
  *      preempted between claim and publish) is looked at again after a moment.
  *   4. It is named penstock and blocks every signal, so the program's handlers never run on it.
  *
- * Failure modes: FAILED, with the reason, after an I/O error that leaves the database undecided; every pending submission
+ * Failure modes: FAILED, with the reason, after an I/O error that may have broken what was committed; every pending submission
  * then has its outcome.
  */
 #ifndef PENSTOCK_WRITER_H

@@ -12,6 +12,7 @@
  *     PENSTOCK_FAULT_STEP=1   every N of the exhaustive tests instead of every so many
  */
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdarg.h>
@@ -75,7 +76,8 @@ static struct {
 	const char *name;       /* only of files whose name ends so; NULL: of any */
 	unsigned seen;
 	unsigned failed;
-	sqlite3_int64 wal_space; /* a write beyond is SQLITE_FULL; 0: no limit */
+	sqlite3_int64 wal_space; /* a write beyond fails; 0: no limit */
+	int lack_code;           /* ... with this; 0: SQLITE_FULL */
 	unsigned long calls;
 	unsigned temporary; /* files opened */
 	struct event log[4096];
@@ -137,7 +139,7 @@ static int watch_disk(const struct shim_event *event)
 	code = enter_call(event);
 	if (code == SQLITE_OK && event->call == SHIM_WRITE && event->file == SHIM_WAL && disk.wal_space != 0 &&
 	    event->offset + event->bytes > disk.wal_space)
-		code = SQLITE_FULL;
+		code = disk.lack_code != 0 ? disk.lack_code : SQLITE_FULL;
 	return code;
 }
 
@@ -750,8 +752,10 @@ Test(fault, a_pauser_that_heard_of_the_failure_hears_of_it_again)
 
 /* ---- a full disk ---- */
 
-static void fill_the_disk(const char *large)
+/* error: 0, or that of a quota or a limit, for which SQLite says IOERR_WRITE. */
+static void fill_the_disk(const char *large, int error)
 {
+	int code = error == 0 ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 	penstock_config config;
 	penstock *db;
 	size_t i;
@@ -765,13 +769,15 @@ static void fill_the_disk(const char *large)
 	for (i = 1; i < 12; i++)
 		submit(db, i % 5 == 0 ? large : INSERT);
 	disk.wal_space = 600000;
+	disk.lack_code = code;
+	shim_errno = error;
 	open_gate();
 	flush(db);
 	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
 	for (i = 1; i < 12; i++) {
 		cr_assert(works[i].status == (i % 5 == 0 ? PENSTOCK_ERROR : PENSTOCK_OK), "%zu: %s %d", i,
 		          penstock_status_name(works[i].status), works[i].code);
-		cr_assert(i % 5 != 0 || works[i].code == SQLITE_FULL, "code %d", works[i].code);
+		cr_assert(i % 5 != 0 || works[i].code == code, "code %d", works[i].code);
 	}
 	/* Nothing fits any more. */
 	disk.wal_space = 1;
@@ -780,10 +786,11 @@ static void fill_the_disk(const char *large)
 	submit(db, INSERT);
 	flush(db);
 	for (; i < work_count; i++)
-		cr_assert(works[i].status == PENSTOCK_ERROR && works[i].code == SQLITE_FULL, "%s %d",
+		cr_assert(works[i].status == PENSTOCK_ERROR && works[i].code == code, "%s %d",
 		          penstock_status_name(works[i].status), works[i].code);
 	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
 	disk.wal_space = 0;
+	shim_errno = EIO;
 	submit(db, INSERT);
 	submit(db, large);
 	flush(db);
@@ -800,9 +807,13 @@ static void fill_the_disk(const char *large)
 
 Test(fault, a_full_disk_fails_what_does_not_fit)
 {
+	static const int errors[] = { 0, EDQUOT, EFBIG };
+
 	/* Larger than SQLite's page cache, so that it is written before COMMIT; and smaller. */
-	fill_the_disk("INSERT INTO t SELECT ?,zeroblob(6000000)");
-	fill_the_disk("INSERT INTO t SELECT ?,zeroblob(1000000)");
+	for (size_t i = 0; i < 3; i++) {
+		fill_the_disk("INSERT INTO t SELECT ?,zeroblob(6000000)", errors[i]);
+		fill_the_disk("INSERT INTO t SELECT ?,zeroblob(1000000)", errors[i]);
+	}
 }
 
 Test(fault, a_disk_full_once_loses_nothing)
@@ -1060,6 +1071,455 @@ Test(fault, without_a_rollback_nothing_is_ok)
 	expect_failed(db, SQLITE_NOMEM);
 	close_engine(db);
 	check_works("memory", 1000000);
+}
+
+/* ---- an error that breaks nothing that was promised ---- */
+
+#define COLD                                                                          \
+	"PRAGMA journal_mode=WAL;"                                                    \
+	"CREATE TABLE times(id);"                                                     \
+	"CREATE TABLE cold(a INTEGER PRIMARY KEY, b TEXT NOT NULL);"                  \
+	"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<12000)" \
+	" INSERT INTO cold SELECT i,hex(randomblob(100)) FROM n"
+
+/* A statement, the calls that fail for ever while it runs among others, and what becomes of it. */
+struct harmless {
+	const char *sql;
+	unsigned operations, kinds;
+	const char *name; /* of the file; NULL: any */
+	int code, error;  /* 0: the natural one; EIO */
+	penstock_status status;
+	int expected; /* code */
+};
+
+/* Among others in a batch (if it may be), and between others by itself. */
+static void fail_without_harm(const struct harmless *fault, const char *before, bool batched)
+{
+	penstock_config config;
+	penstock *db;
+	size_t first;
+
+	init_config(&config);
+	new_file();
+	unlink(harness_path("out.db"));
+	outside(COLD);
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	if (before != NULL)
+		submit(db, before);
+	flush(db);
+	cr_assert(works[work_count - 1].status == PENSTOCK_OK, "%s: %d", before, works[work_count - 1].code);
+	if (batched)
+		shut_gate(db);
+	first = work_count;
+	fail_call(fault->operations, fault->kinds, 1, true);
+	disk.name = fault->name;
+	disk.code = fault->code;
+	shim_errno = fault->error != 0 ? fault->error : EIO;
+	submit(db, INSERT);
+	submit(db, fault->sql);
+	submit(db, INSERT);
+	if (batched)
+		open_gate();
+	flush(db);
+	cr_assert(disk.failed > 0, "%s: nothing failed", fault->sql);
+	mend();
+	shim_errno = EIO;
+	submit(db, INSERT);
+	flush(db);
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s, %d: %s", fault->sql, fault->code,
+	          penstock_phase_name(penstock_phase_of(db)));
+	for (size_t i = first; i < work_count; i++) {
+		bool meant = i == first + 1;
+
+		cr_assert(works[i].status == (meant ? fault->status : PENSTOCK_OK), "%s, %d: %zu: %s %d", fault->sql,
+		          fault->code, i - first, penstock_status_name(works[i].status), works[i].code);
+		cr_assert(!meant || works[i].code == fault->expected, "%s, %d: %d", fault->sql, fault->code, works[i].code);
+	}
+	check_counters(db);
+	close_engine(db);
+	for (size_t i = first; i < work_count; i++) {
+		if (i != first + 1)
+			check_present(&works[i], fault->sql, 0);
+	}
+}
+
+static void fail_each_without_harm(const struct harmless *faults, size_t count, const char *before)
+{
+	for (size_t i = 0; i < count; i++) {
+		fail_without_harm(&faults[i], before, false);
+		fail_without_harm(&faults[i], before, true);
+	}
+}
+
+#define FAIL_WITHOUT_HARM(faults, before) fail_each_without_harm(faults, sizeof(faults) / sizeof(faults)[0], before)
+
+static const char *with_path(const char *format, const char *name)
+{
+	static char sql[2][4300];
+	static unsigned turn;
+
+	turn = (turn + 1) % 2;
+	snprintf(sql[turn], sizeof sql[turn], format, harness_path(name));
+	return sql[turn];
+}
+
+Test(fault, what_another_file_does_not_take_fails_one_statement)
+{
+	const char *vacuum = with_path("VACUUM INTO '%s'", "out.db");
+	const struct harmless faults[] = {
+		{ vacuum, WRITE, MAIN, "out.db", 0, EFBIG, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ vacuum, WRITE, MAIN, "out.db", 0, EDQUOT, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ vacuum, WRITE, MAIN, "out.db", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ vacuum, WRITE, MAIN, "out.db", SQLITE_FULL, 0, PENSTOCK_ERROR, SQLITE_FULL },
+		{ vacuum, SYNC, MAIN, "out.db", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_FSYNC },
+		{ vacuum, OPEN, MAIN, "out.db", 0, 0, PENSTOCK_ERROR, SQLITE_CANTOPEN },
+		{ vacuum, READ, MAIN, "faults.db", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+	};
+
+	FAIL_WITHOUT_HARM(faults, NULL);
+}
+
+/* With its log, and with a journal. What its own sync leaves in doubt is told so, and is no affair of this database's. */
+Test(fault, what_an_attached_database_does_not_take_fails_one_statement)
+{
+	static const char insert[] = "INSERT INTO o.t VALUES(1)";
+	static const char many[] = "INSERT INTO o.t SELECT b FROM cold";
+	static const struct harmless faults[] = {
+		{ insert, WRITE, WAL, "attached.db-wal", 0, EFBIG, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ insert, WRITE, WAL, "attached.db-wal", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ insert, WRITE, WAL, "attached.db-wal", SQLITE_FULL, 0, PENSTOCK_ERROR, SQLITE_FULL },
+		{ many, WRITE, WAL, "attached.db-wal", 0, EDQUOT, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ insert, SYNC, WAL, "attached.db-wal", 0, EIO, PENSTOCK_UNKNOWN, SQLITE_IOERR_FSYNC },
+		{ insert, READ, MAIN, "attached.db", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+	};
+	static const struct harmless with_journal[] = {
+		{ insert, WRITE, MAIN, "attached.db", 0, EFBIG, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ insert, WRITE, OTHER, "attached.db-journal", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ insert, OPEN, OTHER, "attached.db-journal", 0, 0, PENSTOCK_ERROR, SQLITE_CANTOPEN },
+		{ insert, SYNC, MAIN, "attached.db", 0, EIO, PENSTOCK_UNKNOWN, SQLITE_IOERR_FSYNC },
+	};
+	char attach[4300], name[4200];
+
+	snprintf(name, sizeof name, "%s", harness_path("attached.db"));
+	snprintf(attach, sizeof attach, "ATTACH '%s' AS o", name);
+	for (int log = 1; log >= 0; log--) {
+		sqlite3 *connection;
+
+		unlink(name);
+		cr_assert(sqlite3_open_v2(name, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix") == SQLITE_OK);
+		run_on(connection, log ? "PRAGMA journal_mode=WAL; CREATE TABLE t(a)" : "CREATE TABLE t(a)");
+		sqlite3_close(connection);
+		if (log)
+			FAIL_WITHOUT_HARM(faults, attach);
+		else
+			FAIL_WITHOUT_HARM(with_journal, attach);
+	}
+}
+
+Test(fault, without_temporary_files_what_needs_one_fails_alone)
+{
+	static const char sort[] = "CREATE INDEX by_b ON cold(b)", table[] = "CREATE TEMP TABLE big AS SELECT * FROM cold";
+	static const char read[] = "SELECT max(b) FROM (SELECT b FROM cold ORDER BY b||random() LIMIT 100000)";
+	static const struct harmless faults[] = {
+		{ sort, OPEN, TEMP, NULL, SQLITE_IOERR_GETTEMPPATH, 0, PENSTOCK_ERROR, SQLITE_IOERR_GETTEMPPATH },
+		{ sort, OPEN, TEMP, NULL, 0, 0, PENSTOCK_ERROR, SQLITE_CANTOPEN },
+		{ sort, WRITE, TEMP, NULL, SQLITE_FULL, 0, PENSTOCK_ERROR, SQLITE_FULL },
+		{ sort, WRITE, TEMP, NULL, 0, EFBIG, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ read, OPEN, TEMP, NULL, SQLITE_IOERR_GETTEMPPATH, 0, PENSTOCK_ERROR, SQLITE_IOERR_GETTEMPPATH },
+		{ read, WRITE, TEMP, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+		{ table, OPEN, TEMP, NULL, SQLITE_IOERR_GETTEMPPATH, 0, PENSTOCK_ERROR, SQLITE_IOERR_GETTEMPPATH },
+		{ table, OPEN, TEMP, NULL, 0, 0, PENSTOCK_ERROR, SQLITE_CANTOPEN },
+		{ table, WRITE, TEMP, NULL, SQLITE_FULL, 0, PENSTOCK_ERROR, SQLITE_FULL },
+		{ table, WRITE, TEMP, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE },
+	};
+
+	FAIL_WITHOUT_HARM(faults, NULL);
+}
+
+/* Among others a statement of many rows needs one, to be undone; in autocommit it does not. */
+Test(fault, without_temporary_files_what_needs_one_in_a_batch_alone_runs_alone)
+{
+	static const char update[] = "UPDATE cold SET b=b||'x'";
+	static const char replace[] =
+		"REPLACE INTO cold WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
+		" SELECT i,hex(randomblob(90)) FROM n";
+	static const struct {
+		int operation, code, error;
+	} ways[] = { { OPEN, SQLITE_IOERR_GETTEMPPATH, 0 },
+		     { OPEN, SQLITE_CANTOPEN, 0 },
+		     { WRITE, SQLITE_FULL, 0 },
+		     { WRITE, SQLITE_IOERR_WRITE, EIO },
+		     { WRITE, SQLITE_IOERR_WRITE, EFBIG } };
+	static const char *const texts[] = { update, replace };
+
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++) {
+			struct harmless fault = { texts[j],     ways[i].operation, TEMP,        NULL,
+				                  ways[i].code, ways[i].error,     PENSTOCK_OK, SQLITE_OK };
+
+			fail_without_harm(&fault, NULL, true);
+		}
+	}
+}
+
+Test(fault, what_cannot_be_read_fails_one_statement)
+{
+	static const struct harmless faults[] = {
+		{ "SELECT max(b) FROM cold", READ, MAIN, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+		{ "UPDATE cold SET b=b||'x'", READ, MAIN, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+		{ "UPDATE cold SET b=b||'x' RETURNING a", READ, MAIN, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+		{ "DELETE FROM cold WHERE a=7000", READ, MAIN, NULL, 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_READ },
+	};
+
+	FAIL_WITHOUT_HARM(faults, NULL);
+}
+
+/* What was to be written before the commit, as nobody can tell without the errno, or behind a hook of the program's. */
+static int allow_commit(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int add_commit_hook(sqlite3 *connection, void *arg)
+{
+	sqlite3_commit_hook(connection, allow_commit, NULL);
+	return add_gate(connection, arg);
+}
+
+static void fail_a_spill(penstock_connect_hook *hook, penstock_status status)
+{
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	config.connect_hook = hook;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	flush(db);
+	fail_call(WRITE, WAL, 7, false);
+	submit(db, INSERT_LARGE);
+	flush(db);
+	cr_assert(disk.failed == 1 && works[1].status == status && works[1].code == SQLITE_IOERR_WRITE, "%s %d",
+	          penstock_status_name(works[1].status), works[1].code);
+	if (status == PENSTOCK_UNKNOWN) {
+		while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+			usleep(1000);
+		expect_failed(db, SQLITE_IOERR_WRITE);
+	} else {
+		submit(db, INSERT);
+		submit(db, INSERT_LARGE);
+		flush(db);
+		cr_assert(works[2].status == PENSTOCK_OK && works[3].status == PENSTOCK_OK);
+	}
+	close_engine(db);
+	check_works("spill", 0);
+}
+
+Test(fault, a_failed_write_of_the_log_before_the_commit_fails_one_statement)
+{
+	fail_a_spill(add_gate, PENSTOCK_ERROR);
+}
+
+Test(fault, whether_the_commit_had_begun_is_not_told_by_a_hook_of_the_programs)
+{
+	fail_a_spill(add_commit_hook, PENSTOCK_UNKNOWN);
+}
+
+Test(fault, whose_file_it_was_is_not_told_without_an_errno)
+{
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	unlink(harness_path("out.db"));
+	fail_call(WRITE, MAIN, 1, false);
+	disk.name = "out.db";
+	shim_errno = -1;
+	submit(db, with_path("VACUUM INTO '%s'", "out.db"));
+	flush(db);
+	while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+		usleep(1000);
+	shim_errno = EIO;
+	cr_assert(works[0].status == PENSTOCK_UNKNOWN, "%s", penstock_status_name(works[0].status));
+	expect_failed(db, SQLITE_IOERR_WRITE);
+	close_engine(db);
+}
+
+/* An earlier failure is not taken for that of another file. */
+Test(fault, a_file_that_failed_before_is_asked_anew)
+{
+	const char *vacuum = with_path("VACUUM INTO '%s'", "out.db");
+	const struct harmless fault = { vacuum, WRITE, MAIN, "out.db", 0, EIO, PENSTOCK_ERROR, SQLITE_IOERR_WRITE };
+	static const unsigned kinds[] = { MAIN, WAL };
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	for (size_t i = 0; i < 2; i++) {
+		new_file();
+		unlink(harness_path("out.db"));
+		outside(COLD);
+		forget_works();
+		db = open_engine(&config);
+		submit(db, INSERT);
+		submit(db, "INSERT INTO cold VALUES(-1,zeroblob(4000000))"); /* in the log, and not in the cache */
+		flush(db);
+		fail_call(READ, kinds[i], 1, true);
+		submit(db, "SELECT count(*) FROM cold WHERE substr(b,-1)='q'");
+		flush(db);
+		cr_assert(works[2].status == PENSTOCK_ERROR && works[2].code == SQLITE_IOERR_READ, "%s %d",
+		          penstock_status_name(works[2].status), works[2].code);
+		fail_call(fault.operations, fault.kinds, 1, true);
+		disk.name = fault.name;
+		submit(db, vacuum);
+		flush(db);
+		mend();
+		submit(db, INSERT);
+		flush(db);
+		cr_assert(works[3].status == PENSTOCK_ERROR && works[4].status == PENSTOCK_OK, "%zu: %s", i,
+		          penstock_status_name(works[3].status));
+		close_engine(db);
+	}
+}
+
+/* ---- the index of the log ---- */
+
+#define INSERT_100K "INSERT INTO times SELECT ?,zeroblob(100000)"
+
+/* An engine whose log is so long that with one more of these its index grows. */
+static penstock *open_with_a_long_log(void)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	config.wal_bytes_max = 256 << 20;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
+	new_file();
+	outside("PRAGMA journal_mode=WAL; CREATE TABLE times(id, data)");
+	forget_works();
+	db = open_engine(&config);
+	do {
+		work_count = 0;
+		submit(db, "INSERT INTO times SELECT ?-1,zeroblob(100000)");
+		flush(db);
+		cr_assert(penstock_counters_read(db, &counters) == PENSTOCK_OK);
+	} while (counters.wal_bytes < (uint64_t)(4062 - 26) * (4096 + 24));
+	forget_works();
+	return db;
+}
+
+/* The frames are in the log by then, which a recovery after a crash would find. */
+Test(fault, an_index_that_cannot_grow_in_a_commit_leaves_that_one_in_doubt)
+{
+	static const int codes[] = { SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHMMAP };
+
+	for (size_t c = 0; c < 2; c++) {
+		for (unsigned batched = 0; batched < 3; batched++) {
+			penstock *db = open_with_a_long_log();
+
+			if (batched == 2)
+				shut_gate(db);
+			else
+				submit(db, "SELECT 1");
+			fail_call(SHM_MAP, ANY_FILE, 1, true);
+			disk.code = codes[c];
+			submit(db, batched == 1 ? INSERT_100K " RETURNING id" : INSERT_100K);
+			if (batched == 2) {
+				submit(db, "INSERT INTO times SELECT ?,zeroblob(-1) FROM nowhere");
+				submit(db, INSERT_100K);
+				open_gate();
+			}
+			flush(db);
+			cr_assert(disk.failed > 0, "it did not grow");
+			cr_assert(works[1].status == PENSTOCK_UNKNOWN && works[1].code == codes[c], "%u: %s %d", batched,
+			          penstock_status_name(works[1].status), works[1].code);
+			cr_assert(batched != 2 || (works[2].status == PENSTOCK_ERROR && works[3].status == PENSTOCK_UNKNOWN),
+			          "%s", penstock_status_name(works[3].status));
+			/* What the index has room for goes well, and everything when it may grow again. */
+			submit(db, "INSERT INTO times VALUES(?,0)");
+			flush(db);
+			cr_assert(works[work_count - 1].status == PENSTOCK_OK, "%d", works[work_count - 1].code);
+			mend();
+			for (int i = 0; i < 3; i++)
+				submit(db, INSERT_100K);
+			flush(db);
+			cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING);
+			check_counters(db);
+			close_engine(db);
+			check_works("index", batched);
+			for (size_t i = batched == 2 ? 4 : 2; i < work_count; i++) {
+				cr_assert(works[i].status == PENSTOCK_OK, "%zu: %d", i, works[i].code);
+				check_present(&works[i], "index", batched);
+			}
+		}
+	}
+}
+
+Test(fault, an_index_that_cannot_grow_before_the_commit_fails_one_statement)
+{
+	for (unsigned batched = 0; batched < 2; batched++) {
+		penstock *db = open_with_a_long_log();
+
+		submit(db, "INSERT INTO times VALUES(?,0)");
+		flush(db);
+		if (batched)
+			shut_gate(db);
+		fail_call(SHM_MAP, ANY_FILE, 1, true);
+		disk.code = SQLITE_IOERR_SHMSIZE;
+		submit(db, "INSERT INTO times SELECT ?,zeroblob(6000000)");
+		submit(db, "INSERT INTO times VALUES(?,0)");
+		if (batched)
+			open_gate();
+		flush(db);
+		cr_assert(works[work_count - 2].status == PENSTOCK_ERROR && works[work_count - 2].code == SQLITE_IOERR_SHMSIZE,
+		          "%s %d", penstock_status_name(works[work_count - 2].status), works[work_count - 2].code);
+		cr_assert(works[work_count - 1].status == PENSTOCK_OK, "%d", works[work_count - 1].code);
+		close_engine(db);
+		check_works("index", batched);
+		check_present(&works[work_count - 1], "index", batched);
+	}
+}
+
+/* Another process has made the log so long. */
+Test(fault, an_index_that_cannot_be_mapped_to_be_read_fails_what_reads_it)
+{
+	penstock_config config;
+	penstock *db;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	flush(db);
+	outside("PRAGMA wal_autocheckpoint=0; INSERT INTO t SELECT 1,zeroblob(20000000)");
+	fail_call(SHM_MAP, ANY_FILE, 1, true);
+	submit(db, INSERT);
+	flush(db);
+	shut_gate(db);
+	submit(db, INSERT);
+	submit(db, "SELECT max(id) FROM times");
+	open_gate();
+	flush(db);
+	mend();
+	submit(db, INSERT);
+	flush(db);
+	for (size_t i = 1; i < work_count - 1; i++)
+		cr_assert(works[i].code == SQLITE_IOERR_SHMMAP || i == 2, "%zu: %s %d", i,
+		          penstock_status_name(works[i].status), works[i].code);
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING && works[work_count - 1].status == PENSTOCK_OK);
+	close_engine(db);
+	check_works("index", 0);
 }
 
 /* ---- temporary files ---- */

@@ -1199,19 +1199,33 @@ static void on_log(void *arg, enum penstock_log_level level, enum penstock_event
 static void on_secret_error(void *arg, const penstock_result *result)
 {
 	(void)arg;
-	tells_nothing(result->message);
+	/* Of the statement that broke the engine: in the words of the function. */
+	if (result->status != PENSTOCK_UNKNOWN)
+		tells_nothing(result->message);
 }
 
-/* Fails as a disk would, and says with what. */
+/* Fails as a disk would, and says with what; the database's file has a failure to tell of, too. */
 static void babble(sqlite3_context *context, int count, sqlite3_value **values)
 {
+	sqlite3_file *file;
+
 	(void)count;
+	sqlite3_file_control(sqlite3_context_db_handle(context), "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	cr_assert_neq(file->pMethods->xTruncate(file, -1), SQLITE_OK);
 	sqlite3_result_error(context, (const char *)sqlite3_value_text(values[0]), -1);
 	sqlite3_result_error_code(context, SQLITE_IOERR_WRITE);
 }
 
+static int allow_commit(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
 static int babble_hook(sqlite3 *connection, void *arg)
 {
+	/* So that nobody can tell whether the commit had begun. */
+	sqlite3_commit_hook(connection, allow_commit, NULL);
 	sqlite3_create_function(connection, "babble", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, babble, NULL, NULL);
 	return clock_hook(connection, arg);
 }
@@ -1311,7 +1325,7 @@ Test(security, the_failure_of_the_engine_tells_no_value_when_a_statement_brought
 	for (size_t i = 0; i + 1 < COUNT; i++)
 		tells_nothing(heard[i].message);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	cr_assert(told > 3);
+	cr_assert(told > 2);
 }
 
 Test(security, the_value_of_a_pragma_is_not_told)

@@ -304,8 +304,15 @@ static int explain_open(sqlite3 *connection, const char *path, bool create)
 	return ps_path_explain(path, create, sqlite3_system_errno(connection), sqlite3_errmsg(connection));
 }
 
+/* What points to the store, which goes before the connection may. */
+static void release_handlers(sqlite3 *connection)
+{
+	sqlite3_busy_handler(connection, NULL, NULL);
+	sqlite3_commit_hook(connection, NULL, NULL);
+}
+
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       struct ps_busy *busy, sqlite3 **connection, bool *locked)
+                       struct ps_busy *busy, struct ps_harm_watch *watch, sqlite3 **connection, bool *locked)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	bool create = role == PS_CREATING_WRITER;
@@ -330,6 +337,8 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 		status = configure(*connection, path, options, role, busy);
 		*locked = status == PENSTOCK_CANTOPEN && ps_connection_met_lock(sqlite3_errcode(*connection));
 	}
+	if (status == PENSTOCK_OK && watch != NULL)
+		ps_harm_watch(watch, *connection);
 	if (status == PENSTOCK_OK && with_hook)
 		status = call_hook(*connection, path, options);
 	/* Nothing would be committed, and all be told so. */
@@ -337,7 +346,7 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 		status = ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook has left a transaction open; end it there", path);
 	if (status != PENSTOCK_OK) {
 		if (*connection != NULL)
-			sqlite3_busy_handler(*connection, NULL, NULL);
+			release_handlers(*connection);
 		/* _v2: should the connect hook have left a statement open, it goes with that. */
 		sqlite3_close_v2(*connection);
 		*connection = NULL;

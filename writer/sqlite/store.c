@@ -8,9 +8,11 @@
  *   - another failure may leave the rows before it in the transaction, which autocommit would not (may_leave_rows);
  *   - ROLLBACK, an interrupted write, FULL, NOMEM and IOERR may end the whole transaction: the autocommit flag tells,
  *     after every statement;
+ *   - FULL, CANTOPEN and IOERR may be of the temporary file that holds what undoes the statement within the transaction, which
+ *     autocommit does not need;
  *   - deferred foreign keys are only looked at by COMMIT, but SQLITE_DBSTATUS_DEFERRED_FKS tells after each statement
  *     whether it left a violation, for which it would have failed alone.
- * In the last three cases the batch rolls back, runs the others, and runs the failing one alone, in autocommit, where SQLite
+ * In the last four cases the batch rolls back, runs the others, and runs the failing one alone, in autocommit, where SQLite
  * itself decides what becomes of it.
  *
  * Invariants
@@ -37,6 +39,7 @@
 #include "writer/sqlite/explain.h"
 #include "writer/sqlite/file.h"
 #include "writer/sqlite/fuse.h"
+#include "writer/sqlite/harm.h"
 #include "writer/sqlite/rows.h"
 #include "writer/sqlite/statements.h"
 #include "writer/sqlite/trust.h"
@@ -54,6 +57,7 @@ struct ps_store {
 	struct ps_statement_deadline deadline;
 	struct ps_file file;
 	struct ps_busy busy;
+	struct ps_harm_watch harm;
 	struct ps_changes *changes;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
@@ -177,7 +181,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	store->path = path;
 	store->options = options;
 	ps_busy_init(&store->busy, patience, options->keys.busy_timeout_ms);
-	status = ps_connection_open(path, options, role, true, &store->busy, &store->connection, locked);
+	status = ps_connection_open(path, options, role, true, &store->busy, &store->harm, &store->connection, locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->changes = ps_changes_new(store->connection);
@@ -213,6 +217,7 @@ err_after_changes:
 	ps_changes_release(store->changes);
 err_after_connection:
 	sqlite3_busy_handler(store->connection, NULL, NULL);
+	ps_harm_end_watch(&store->harm);
 	sqlite3_close_v2(store->connection);
 	status = gone == PS_GONE_NOTHING
 	                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
@@ -227,7 +232,7 @@ err_after_alloc:
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
 {
 	sqlite3 *connection;
-	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, &connection, locked);
+	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, NULL, &connection, locked);
 
 	if (status == PENSTOCK_OK) {
 		ps_copies_tell(options, path);
@@ -240,7 +245,7 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 {
 	bool locked;
 
-	return ps_connection_open(path, options, PS_READER, true, NULL, connection, &locked);
+	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, connection, &locked);
 }
 
 void ps_store_close(struct ps_store *store, bool checkpoint)
@@ -255,6 +260,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	ps_changes_release(store->changes);
 	sqlite3_busy_handler(store->connection, NULL, NULL);
+	ps_harm_end_watch(&store->harm);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
@@ -262,25 +268,16 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 /* ---- errors ---- */
 
-/* Without memory SQLite may say IOERR_NOMEM where it did no I/O. */
-static bool is_io_error(int extended_code)
-{
-	return (extended_code & 0xff) == SQLITE_IOERR && extended_code != SQLITE_IOERR_NOMEM;
-}
-
-/* A SQL function may fail with the bare code, which a VFS never gives a statement: that is the statement's own failure. */
-static bool is_io_error_of_disk(int extended_code)
-{
-	return is_io_error(extended_code) && extended_code != SQLITE_IOERR;
-}
-
-/* What the batch, or memory that others took, may have caused; alone it may go well. */
+/*
+ * What the batch, or memory that others took, may have caused; alone it may go well: SQLite keeps what undoes a statement of many
+ * rows in a temporary file, which it does not need in autocommit. (The bare IOERR is a SQL function's: no file gives it.)
+ */
 static bool may_be_the_batch(int extended_code)
 {
 	int code = extended_code & 0xff;
 
 	return code == SQLITE_FULL || code == SQLITE_NOMEM || ps_connection_met_lock(code) ||
-	       extended_code == SQLITE_IOERR_NOMEM;
+	       (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
 }
 
 static void note_error(struct ps_store *store)
@@ -288,7 +285,8 @@ static void note_error(struct ps_store *store)
 	store->error_code = sqlite3_extended_errcode(store->connection);
 	/* What breaks the engine is told to everybody, so it is not in the words of a function of the program. */
 	snprintf(store->error_message, sizeof store->error_message, "%s",
-	         is_io_error(store->error_code) ? sqlite3_errstr(store->error_code) : sqlite3_errmsg(store->connection));
+	         ps_harm_is_io_error(store->error_code) ? sqlite3_errstr(store->error_code)
+	                                                : sqlite3_errmsg(store->connection));
 }
 
 int ps_store_error(const struct ps_store *store, const char **message)
@@ -377,9 +375,8 @@ static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 		return PS_BROKEN;
 	if (step_once(statement) != SQLITE_OK) {
 		note_error(store);
-		if (ps_connection_met_lock(store->error_code))
-			return PS_BUSY;
-		return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+		ps_harm_note(&store->harm, store->error_code);
+		return ps_connection_met_lock(store->error_code) ? PS_BUSY : PS_TAKE_OUT;
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
@@ -439,14 +436,34 @@ void ps_store_note_failure(struct ps_store *store, bool in_commit)
 	ps_changes_fail(store->changes, in_commit ? sqlite3_changes64(store->connection) : 0);
 }
 
+/* What a commit that failed may have broken. through_hook: not VACUUM or a pragma. */
+static enum ps_harm judge_harm(struct ps_store *store, int extended_code, bool through_hook)
+{
+	enum ps_harm harm = PS_HARMLESS;
+
+	if (through_hook && ps_harm_is_before_commit(&store->harm)) {
+		ps_harm_note(&store->harm, extended_code);
+		return PS_HARMLESS;
+	}
+	if (ps_harm_is_io_error(extended_code))
+		harm = ps_harm_of(&store->harm, extended_code);
+	else if ((extended_code & 0xff) == SQLITE_FULL)
+		harm = PS_NO_ROOM;
+	/* What lacked room may have been to fill the sector up, behind the frame that ends the commit. */
+	return harm == PS_NO_ROOM && store->weak_sectors ? PS_IN_DOUBT : harm;
+}
+
 enum ps_verdict ps_store_commit(struct ps_store *store)
 {
+	enum ps_harm harm;
 	int64_t count;
 
 	/* Now, since later it may have to wait for the lock. Without memory, later. */
 	ps_changes_put_right(store->changes);
 	count = ps_changes_shown(store->changes);
+	ps_harm_begin(&store->harm);
 	if (step_once(store->commit) == SQLITE_OK) {
+		ps_harm_committed(&store->harm);
 		/* Full-text tables write in COMMIT, which counts. In autocommit the statement's own count goes over it. */
 		ps_changes_correct(store->changes, count);
 		return PS_DONE;
@@ -454,8 +471,16 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	note_error(store);
 	if (ps_connection_met_lock(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
+	harm = judge_harm(store, store->error_code, true);
 	ps_store_rollback(store);
-	return is_io_error(store->error_code) ? PS_BROKEN : PS_TAKE_OUT;
+	switch (harm) {
+	case PS_HARMFUL:
+		return PS_BROKEN;
+	case PS_IN_DOUBT:
+		return PS_UNSURE;
+	default:
+		return PS_TAKE_OUT;
+	}
 }
 
 static enum ps_verdict look(struct ps_store *store, bool now)
@@ -567,11 +592,10 @@ static bool may_leave_rows(int extended_code)
 	return (extended_code & 0xff) != SQLITE_CONSTRAINT || extended_code == SQLITE_CONSTRAINT_DATATYPE;
 }
 
-/* What a statement that failed inside a transaction, or in autocommit, means for the batch. */
+/* What a statement that failed inside a transaction, or in autocommit without harm, means for the batch. */
 static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
 {
-	if (is_io_error_of_disk(extended_code))
-		return PS_BROKEN;
+	ps_harm_note(&store->harm, extended_code);
 	/* PROTOCOL alone comes to the statement, as in autocommit: a function may have said it. */
 	if (!batched && (extended_code & 0xff) == SQLITE_BUSY)
 		return PS_BUSY;
@@ -581,6 +605,18 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 		return PS_TAKE_OUT;
 	/* OR FAIL keeps rows, unless they violate a deferred key. */
 	return ps_store_commit_would_fail(store) ? PS_TAKE_OUT : PS_DONE;
+}
+
+/* What a statement that failed in autocommit means for the engine, and what it came to. */
+static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepared *prepared, const struct ps_record *record,
+                                   struct ps_outcome *outcome)
+{
+	int code = outcome->result.extended_code;
+	enum ps_harm harm = judge_harm(store, code, !prepared->read_only && !ps_statements_act_early(record));
+
+	if (harm == PS_HARMFUL || (harm == PS_IN_DOUBT && !prepared->read_only))
+		outcome->result.status = PENSTOCK_UNKNOWN;
+	return harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
 }
 
 /* Whether a statement that went well in a transaction would have gone well alone. */
@@ -602,6 +638,7 @@ static void note_effect(struct ps_store *store, const struct ps_prepared *prepar
 static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
+	bool autocommit = !ps_store_in_transaction(store);
 	int64_t total = sqlite3_total_changes64(store->connection);
 	enum ps_collected collected;
 	int rc;
@@ -615,12 +652,16 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return PS_DONE;
 	}
 	sqlite3_set_last_insert_rowid(store->connection, 0);
+	if (autocommit)
+		ps_harm_begin(&store->harm);
 	ps_statement_deadline_begin(&store->deadline, prepared->statement);
 	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
 	ps_statement_deadline_end(&store->deadline);
 	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
 		if (batched && !stands_alone(store, prepared))
 			return PS_TAKE_OUT;
+		if (autocommit && prepared->dml)
+			ps_harm_committed(&store->harm);
 		if (wanted)
 			note_effect(store, prepared, outcome);
 		return PS_DONE;
@@ -637,9 +678,8 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	/* In autocommit it was the statement or its COMMIT that met the disk's refusal. */
-	if (!batched && !prepared->read_only && is_io_error_of_disk(outcome->result.extended_code))
-		outcome->result.status = PENSTOCK_UNKNOWN;
+	if (autocommit)
+		return judge_alone(store, prepared, record, outcome);
 	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only);
 }
 
@@ -952,8 +992,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	ps_fuse_pause(statement);
 	if (rc == SQLITE_DONE)
 		return PS_TAKE_OUT;
-	if (is_io_error_of_disk(store->error_code))
-		return PS_BROKEN;
+	ps_harm_note(&store->harm, store->error_code);
 	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0)
 		*done = count_whole_rows(store, total);
 	look_at_schema(store);
@@ -1009,13 +1048,23 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store)
 
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
 {
-	int rc = ps_file_checkpoint(&store->file, wait_ms, blocked);
+	int rc;
 
+	ps_harm_begin(&store->harm);
+	rc = ps_file_checkpoint(&store->file, wait_ms, blocked);
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
 	if (rc == SQLITE_READONLY_DBMOVED)
 		return look(store, true);
 	note_error(store);
-	/* A full disk (or no memory) leaves the WAL as it is; it is tried again later. */
-	return is_io_error_of_disk(store->error_code) ? PS_BROKEN : PS_DONE;
+	/* No room (or no memory) leaves the WAL as it is; it is tried again later. */
+	if (!ps_harm_is_io_error(store->error_code))
+		return PS_DONE;
+	switch (ps_harm_of(&store->harm, store->error_code)) {
+	case PS_NO_ROOM:
+	case PS_IN_DOUBT:
+		return PS_DONE;
+	default:
+		return PS_BROKEN;
+	}
 }
