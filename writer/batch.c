@@ -380,12 +380,9 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 		return PS_DONE;
 	}
 	if (verdict == PS_TAKE_OUT) {
-		/* As in autocommit, unless it may never run twice. */
+		/* As in autocommit. */
 		ps_store_rollback(batch->store);
-		if (!record->alone)
-			return run_entry(batch, ticket, false);
-		ps_store_note_failure(batch->store, false);
-		return PS_DONE;
+		return run_entry(batch, ticket, false);
 	}
 	if (verdict == PS_TOO_LONG || verdict == PS_BROKEN || verdict == PS_BUSY) {
 		ps_store_rollback(batch->store);
@@ -394,8 +391,8 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	/* OR ROLLBACK has ended it. */
 	if (!ps_store_in_transaction(batch->store))
 		return PS_DONE;
-	/* Its rows are not too many, so it can fail as it should, in its own commit; but not what may never run twice. */
-	if (!record->alone && ps_store_commit_would_fail(batch->store)) {
+	/* Its rows are not too many, so it can fail as it should, in its own commit. */
+	if (ps_store_commit_would_fail(batch->store)) {
 		ps_store_rollback(batch->store);
 		return run_entry(batch, ticket, false);
 	}

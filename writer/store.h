@@ -65,7 +65,7 @@ void ps_store_statement_free(struct penstock_statement *statement);
 
 /* Whether the record must run alone, as far as can be told without preparing it. */
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record);
-/* Whether, run alone, the statement needs a transaction around it so that PS_TOO_LONG can be undone. */
+/* Whether, run alone, the statement should have a transaction around it so that PS_TOO_LONG is undone as if it had never run. */
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record);
 
 /* Whether it writes, so that another process's lock keeps it from running. */

@@ -1117,9 +1117,11 @@ static void fail_without_harm(const struct harmless *fault, const char *before, 
 	disk.name = fault->name;
 	disk.code = fault->code;
 	shim_errno = fault->error != 0 ? fault->error : EIO;
-	submit(db, INSERT);
-	submit(db, fault->sql);
-	submit(db, INSERT);
+	for (size_t i = 0; i < 3; i++) {
+		submit(db, i == 1 ? fault->sql : INSERT);
+		if (!batched)
+			flush(db);
+	}
 	if (batched)
 		open_gate();
 	flush(db);
@@ -1242,6 +1244,7 @@ Test(fault, without_temporary_files_what_needs_one_fails_alone)
 Test(fault, without_temporary_files_what_needs_one_in_a_batch_alone_runs_alone)
 {
 	static const char update[] = "UPDATE cold SET b=b||'x'";
+	static const char returning[] = "UPDATE cold SET b=b||'x' RETURNING 1";
 	static const char replace[] =
 		"REPLACE INTO cold WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
 		" SELECT i,hex(randomblob(90)) FROM n";
@@ -1252,7 +1255,7 @@ Test(fault, without_temporary_files_what_needs_one_in_a_batch_alone_runs_alone)
 		     { WRITE, SQLITE_FULL, 0 },
 		     { WRITE, SQLITE_IOERR_WRITE, EIO },
 		     { WRITE, SQLITE_IOERR_WRITE, EFBIG } };
-	static const char *const texts[] = { update, replace };
+	static const char *const texts[] = { update, replace, returning };
 
 	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
 		for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++) {
@@ -1260,7 +1263,98 @@ Test(fault, without_temporary_files_what_needs_one_in_a_batch_alone_runs_alone)
 				                  ways[i].code, ways[i].error,     PENSTOCK_OK, SQLITE_OK };
 
 			fail_without_harm(&fault, NULL, true);
+			/* Alone it has a transaction around it, for its rows. */
+			if (texts[j] == returning)
+				fail_without_harm(&fault, NULL, false);
 		}
+	}
+}
+
+/* The others are not rolled back for it again and again; but after a while it is tried. */
+Test(fault, what_needs_a_temporary_file_in_a_batch_is_remembered)
+{
+	static const char update[] = "UPDATE cold SET b=b||'x'";
+	penstock_counters counters = { .struct_size = sizeof counters };
+	penstock_statement *statement;
+	penstock_config config;
+
+	init_config(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
+	for (unsigned registered = 0; registered < 2; registered++) {
+		penstock_submission submission = { .struct_size = sizeof submission };
+		uint64_t replayed = 0;
+		penstock *db;
+
+		new_file();
+		outside(COLD);
+		outside("DELETE FROM cold WHERE a>1000");
+		forget_works();
+		db = open_engine(&config);
+		cr_assert(penstock_statement_register(db, update, -1, &statement) == PENSTOCK_OK);
+		if (registered)
+			submission.statement = statement;
+		else
+			submission.sql = update;
+		fail_call(OPEN, TEMP, 1, true);
+		for (unsigned i = 0; i < 1002; i++) {
+			work_count = 0;
+			shut_gate(db);
+			submit(db, INSERT);
+			cr_assert(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK);
+			submit(db, INSERT);
+			open_gate();
+			flush(db);
+			cr_assert(penstock_counters_read(db, &counters) == PENSTOCK_OK);
+			replayed = i == 0 ? counters.replayed_batches : replayed;
+			cr_assert(counters.failed == 0 && works[1].status == PENSTOCK_OK && works[2].status == PENSTOCK_OK);
+			cr_assert(disk.failed == 1 || i > 1000, "%u: %u", i, disk.failed);
+			cr_assert(i > 1000 || counters.replayed_batches == replayed, "%u", i);
+		}
+		cr_assert(replayed > 0 && counters.replayed_batches > replayed && disk.failed == 2, "%u", disk.failed);
+		close_engine(db);
+	}
+}
+
+/* With nothing to undo it with but the end of its transaction. */
+Test(fault, rows_that_are_too_many_are_undone_without_a_temporary_file)
+{
+	static const char returning[] = "UPDATE cold SET b=b||'x' RETURNING a";
+	penstock_config config;
+	sqlite3 *connection;
+	sqlite3_stmt *statement;
+
+	init_config(&config);
+	config.result_bytes_max = 4096;
+	for (unsigned flags = 0; flags <= PENSTOCK_RUN_ALONE; flags++) {
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql = returning,
+			                           .flags = flags,
+			                           .on_complete = on_outcome,
+			                           .arg = &works[1] };
+		penstock *db;
+
+		new_file();
+		outside(COLD);
+		forget_works();
+		db = open_engine(&config);
+		submit(db, INSERT);
+		fail_call(OPEN, TEMP, 1, true);
+		works[work_count] = (struct work){ .id = (int)work_count };
+		work_count++;
+		cr_assert(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK);
+		submit(db, INSERT);
+		flush(db);
+		mend();
+		cr_assert(works[1].status == PENSTOCK_ERROR && works[1].code == SQLITE_TOOBIG, "%d", works[1].code);
+		cr_assert(works[2].status == PENSTOCK_OK);
+		close_engine(db);
+		check_present(&works[2], "too many", flags);
+		connection = open_outside();
+		cr_assert(sqlite3_prepare_v2(connection, "SELECT count(*) FROM cold WHERE b LIKE '%x'", -1, &statement, NULL) ==
+		          SQLITE_OK);
+		cr_assert(sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) == 0);
+		sqlite3_finalize(statement);
+		sqlite3_close(connection);
 	}
 }
 

@@ -386,6 +386,22 @@ bool ps_statements_act_early(const struct ps_record *record)
 	return must_be_alone(ps_record_sql(record, &bytes));
 }
 
+bool ps_statements_is_apart(const struct ps_statements *statements, const struct ps_record *record)
+{
+	struct ps_text text, *found;
+	size_t bytes;
+	const char *sql;
+
+	if (!statements->any_apart)
+		return false;
+	if (record->statement != NULL)
+		return ps_registered_of(record)->prepared.apart > 0;
+	sql = ps_record_sql(record, &bytes);
+	text = ps_text_of(sql, bytes);
+	found = ps_text_set_get((ck_hs_t *)&statements->by_text, &text);
+	return found != NULL && caa_container_of(found, struct entry, text)->prepared.apart > 0;
+}
+
 static struct ps_prepared *get_text(struct ps_statements *statements, const char *sql, size_t bytes, uint32_t values, int *code,
                                     const char **message)
 {

@@ -34,13 +34,15 @@ struct ps_prepared {
 	struct cds_list_head link; /* in ps_statements.prepared, while prepared */
 	int parameters;
 	int columns;
-	bool alone;     /* must not run in a batch */
-	bool dml;       /* changes() is this statement's */
-	bool read_only; /* as sqlite3_stmt_readonly has it */
-	bool inserts;   /* it inserts into one table of main, and does nothing besides (no trigger either) */
-	bool kept;      /* it may be used again */
-	bool renames;   /* when it has run, names may mean something else */
-	bool cached;    /* it is part of a cache's entry, or of what would be one */
+	bool alone;         /* must not run in a batch */
+	bool dml;           /* changes() is this statement's */
+	bool read_only;     /* as sqlite3_stmt_readonly has it */
+	bool inserts;       /* it inserts into one table of main, and does nothing besides (no trigger either) */
+	bool kept;          /* it may be used again */
+	bool renames;       /* when it has run, names may mean something else */
+	bool cached;        /* it is part of a cache's entry, or of what would be one */
+	bool may_lack_temp; /* it failed within a transaction; maybe for want of a temporary file, which alone it does not need */
+	uint32_t apart;     /* it did: so many runs are still to be alone */
 	/* what the store asks of its program, once */
 	bool asked;
 	bool hides_violations; /* it may count violated deferred keys below zero */
@@ -93,6 +95,7 @@ struct ps_statements {
 	size_t cached;
 	size_t capacity;
 	bool keep;                  /* prepared forms may be kept */
+	bool any_apart;             /* some statement was ever to run alone for a while */
 	bool preparing;             /* the authorizer's word counts */
 	bool running;               /* a statement runs */
 	bool batched;               /* in a transaction with others */
@@ -122,6 +125,8 @@ bool ps_statements_act_early(const struct ps_record *record);
  */
 struct ps_prepared *ps_statements_get(struct ps_statements *statements, const struct ps_record *record, int *code,
                                       const char **message);
+/* Whether it is to run alone for a while, as far as can be told without preparing it. */
+bool ps_statements_is_apart(const struct ps_statements *statements, const struct ps_record *record);
 /* Around a statement's run, in a batch or not. What functions that it called have prepared: enum ps_meddling. */
 void ps_statements_begin_run(struct ps_statements *statements, bool batched);
 unsigned ps_statements_end_run(struct ps_statements *statements);

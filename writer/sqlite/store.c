@@ -49,6 +49,9 @@
 
 #define GONE_FORMAT "%s%s was removed or replaced while it was in use"
 
+/* So many runs of a statement are alone when it has met missing room for temporary files in a batch, and went well alone. */
+#define APART_RUNS 1000
+
 struct ps_store {
 	const char *path;
 	const struct ps_options *options;
@@ -295,6 +298,17 @@ int ps_store_error(const struct ps_store *store, const char **message)
 	return store->error_code;
 }
 
+/*
+ * Whether a statement that wrote, and failed so within a transaction, may lack the temporary file that would hold what undoes it.
+ * Alone it needs none.
+ */
+static bool may_lack_temp(int extended_code)
+{
+	int code = extended_code & 0xff;
+
+	return code == SQLITE_FULL || code == SQLITE_CANTOPEN || (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
+}
+
 /* ---- transactions ---- */
 
 static int step_once(sqlite3_stmt *statement)
@@ -505,7 +519,8 @@ enum ps_verdict ps_store_look_for_file(struct ps_store *store)
 
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
-	return store->one_by_one || record->alone || ps_statements_act_early(record);
+	return store->one_by_one || record->alone || ps_statements_act_early(record) ||
+	       ps_statements_is_apart(&store->statements, record);
 }
 
 /* What is known of a statement that may be prepared now; nothing (all zero) of one that may not, or cannot. */
@@ -526,9 +541,12 @@ static struct ps_prepared look_at(struct ps_store *store, const struct ps_record
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
 {
-	struct ps_prepared seen = look_at(store, record);
+	struct ps_prepared seen;
 
-	return seen.dml && seen.columns > 0;
+	if (record->alone)
+		return false;
+	seen = look_at(store, record);
+	return seen.dml && seen.columns > 0 && seen.apart == 0 && !seen.may_lack_temp;
 }
 
 bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
@@ -635,6 +653,32 @@ static void note_effect(struct ps_store *store, const struct ps_prepared *prepar
 	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
 }
 
+/* In autocommit a reset would commit; what is interrupted is rolled back. */
+static void undo_alone(struct ps_store *store, const struct ps_prepared *prepared)
+{
+	int64_t count = ps_changes_shown(store->changes);
+
+	sqlite3_interrupt(store->connection);
+	sqlite3_step(prepared->statement);
+	ps_changes_correct(store->changes, count);
+}
+
+/* Behind a run of a statement that writes. Those of a batch that need a temporary file are not rolled back each time for it. */
+static void note_temp(struct ps_store *store, struct ps_prepared *prepared, bool autocommit, int extended_code)
+{
+	if (!autocommit) {
+		prepared->may_lack_temp = may_lack_temp(extended_code);
+		return;
+	}
+	if (prepared->apart > 0)
+		prepared->apart--;
+	if (prepared->may_lack_temp && extended_code == SQLITE_OK) {
+		prepared->apart = APART_RUNS;
+		store->statements.any_apart = true;
+	}
+	prepared->may_lack_temp = false;
+}
+
 static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                     bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
 {
@@ -664,9 +708,13 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 			ps_harm_committed(&store->harm);
 		if (wanted)
 			note_effect(store, prepared, outcome);
+		if (!prepared->read_only)
+			note_temp(store, prepared, autocommit, SQLITE_OK);
 		return PS_DONE;
 	}
 	if (collected != PS_COLLECTED) {
+		if (autocommit && !prepared->read_only)
+			undo_alone(store, prepared);
 		fail_collecting(outcome, collected, bytes_max);
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
@@ -678,8 +726,14 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+	if (!prepared->read_only)
+		note_temp(store, prepared, autocommit, outcome->result.extended_code);
 	if (autocommit)
 		return judge_alone(store, prepared, record, outcome);
+	if (!batched && prepared->may_lack_temp) {
+		ps_harm_note(&store->harm, outcome->result.extended_code);
+		return PS_TAKE_OUT;
+	}
 	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only);
 }
 
@@ -845,19 +899,17 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		verdict = leave_nothing_behind(store, prepared, functions_wrote);
 	if (is_lost(store, batched))
 		return PS_TAKE_OUT;
-	/* What may never run twice is not taken out for rows of its own that OR FAIL has kept. */
-	if (sqlite3_total_changes64(store->connection) != total && !record->alone)
+	if (sqlite3_total_changes64(store->connection) != total)
 		*meddled |= PS_WROTE;
 	/* Alone it has its way, as in autocommit... */
 	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
 		return PS_TAKE_OUT;
 	/*
 	 * ...but in a transaction of its own what a function wrote to another database would stay when it fails. Run again as in
-	 * autocommit it is right. What may never run twice is taken for ABORT, unless OR FAIL is seen to have kept rows.
+	 * autocommit it is right. (What may never run twice has no transaction of its own.)
 	 */
 	if (own_transaction && outcome->result.status != PENSTOCK_OK && (*meddled & PS_WROTE) != 0 &&
-	    ((verdict == PS_DONE && (!record->alone || sqlite3_changes64(store->connection) == 0)) ||
-	     (verdict == PS_HALF_DONE && functions_wrote && !record->alone)))
+	    (verdict == PS_DONE || (verdict == PS_HALF_DONE && functions_wrote)))
 		return PS_TAKE_OUT;
 	return verdict;
 }
@@ -890,7 +942,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		return judge_failure(store, code, batched, false);
 	}
 	renames = prepared->renames;
-	if (!batched || !prepared->alone)
+	if (!batched || !(prepared->alone || prepared->apart > 0))
 		verdict = run_watched(store, prepared, record, batched, wanted, result_bytes_max, outcome, &meddled);
 	if (!batched)
 		store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
