@@ -1447,6 +1447,42 @@ Test(fault, whose_file_it_was_is_not_told_without_an_errno)
 	close_engine(db);
 }
 
+/* A VFS over SQLite's that fails by itself: the file below knows of nothing, but a commit has no other. */
+Test(fault, a_commit_that_fails_above_the_file_is_unknown)
+{
+	for (int batched = 0; batched < 2; batched++) {
+		for (int write = 0; write < 2; write++) {
+			penstock_config config;
+			penstock *db;
+
+			init_config(&config);
+			new_file_with_table();
+			forget_works();
+			db = open_engine(&config);
+			submit(db, INSERT);
+			flush(db);
+			if (batched)
+				shut_gate(db);
+			fail_call(write ? WRITE : SYNC, WAL, 1, true);
+			shim_errno = 0;
+			submit(db, INSERT);
+			if (batched) {
+				submit(db, INSERT);
+				open_gate();
+			}
+			flush(db);
+			shim_errno = EIO;
+			cr_assert(works[work_count - 1].status == PENSTOCK_UNKNOWN, "%s",
+			          penstock_status_name(works[work_count - 1].status));
+			while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+				usleep(1000);
+			expect_failed(db, write ? SQLITE_IOERR_WRITE : SQLITE_IOERR_FSYNC);
+			close_engine(db);
+			check_works("above", 0);
+		}
+	}
+}
+
 /* An earlier failure is not taken for that of another file. */
 Test(fault, a_file_that_failed_before_is_asked_anew)
 {

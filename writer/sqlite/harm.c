@@ -88,6 +88,11 @@ void ps_harm_note(struct ps_harm_watch *watch, int extended_code)
 		watch->stale = true;
 }
 
+bool ps_harm_is_ours(const struct ps_harm_watch *watch)
+{
+	return watch->committing && sqlite3_db_name(watch->connection, 2) == NULL;
+}
+
 static bool is_for_want_of_room(int error)
 {
 	return error == 0 || error == ENOSPC || error == EDQUOT || error == EFBIG;
@@ -127,7 +132,7 @@ static enum ps_harm harm_of_others(const struct ps_harm_watch *watch, int extend
 	return PS_HARMLESS;
 }
 
-enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code)
+enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code, bool ours)
 {
 	int database = errno_of(watch, "main", SQLITE_FCNTL_FILE_POINTER);
 	int log = errno_of(watch, "main", SQLITE_FCNTL_JOURNAL_POINTER);
@@ -137,9 +142,10 @@ enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code)
 		return PS_IN_DOUBT;
 	if (is_before_writing(extended_code))
 		return PS_HARMLESS;
-	if (database == 0 && log == 0)
+	if (database == 0 && log == 0 && !ours)
 		return harm_of_others(watch, extended_code);
-	if (extended_code == SQLITE_IOERR_WRITE && is_for_want_of_room(database) && is_for_want_of_room(log))
+	if (extended_code == SQLITE_IOERR_WRITE && (database != 0 || log != 0) && is_for_want_of_room(database) &&
+	    is_for_want_of_room(log))
 		return PS_NO_ROOM;
 	return PS_HARMFUL;
 }

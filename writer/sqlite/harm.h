@@ -6,7 +6,8 @@
  * read fail one statement; before COMMIT a rollback mends everything. What was promised is in danger where the database's own
  * files were to be written or synced, in a commit or a checkpoint. SQLite's code does not tell the files apart, so they are asked:
  *
- *   - Each file of SQLite's keeps the errno of its last failure (SQLITE_FCNTL_LAST_ERRNO). It stays until the file is read
+ *   - A commit that has begun, and a checkpoint, write to no other file than ours, unless a database is attached.
+ *   - Else each file of SQLite's keeps the errno of its last failure (SQLITE_FCNTL_LAST_ERRNO). It stays until the file is read
  *     beyond its end, which is done before the next commit, so that what is told then is of that one.
  *   - The commit hook is called as a commit begins. It is set before the program's connect hook, which may put its own in the
  *     place; so its silence counts only when it was heard in the commit before.
@@ -52,8 +53,10 @@ void ps_harm_begin(struct ps_harm_watch *watch);
 void ps_harm_committed(struct ps_harm_watch *watch);
 /* Whether that which failed cannot have begun to commit. Not for what commits past the hook: VACUUM, pragmas, checkpoints. */
 bool ps_harm_is_before_commit(const struct ps_harm_watch *watch);
-/* What a failure since ps_harm_begin may have broken. Not before the commit: see above. */
-enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code);
+/* What an I/O error since ps_harm_begin may have broken. ours: no other file than the database and its log was to be written. */
+enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code, bool ours);
+/* Whether, as far as commits go, that holds of what has failed and is not before the commit. */
+bool ps_harm_is_ours(const struct ps_harm_watch *watch);
 /* An I/O error was met: before the next commit the files are to be asked anew. */
 void ps_harm_note(struct ps_harm_watch *watch, int extended_code);
 

@@ -283,6 +283,12 @@ static bool may_be_the_batch(int extended_code)
 	       (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
 }
 
+static bool is_read_error(int extended_code)
+{
+	return extended_code == SQLITE_IOERR_READ || extended_code == SQLITE_IOERR_SHORT_READ ||
+	       extended_code == SQLITE_IOERR_CORRUPTFS;
+}
+
 static void note_error(struct ps_store *store)
 {
 	store->error_code = sqlite3_extended_errcode(store->connection);
@@ -460,7 +466,7 @@ static enum ps_harm judge_harm(struct ps_store *store, int extended_code, bool t
 		return PS_HARMLESS;
 	}
 	if (ps_harm_is_io_error(extended_code))
-		harm = ps_harm_of(&store->harm, extended_code);
+		harm = ps_harm_of(&store->harm, extended_code, through_hook && ps_harm_is_ours(&store->harm));
 	else if ((extended_code & 0xff) == SQLITE_FULL)
 		harm = PS_NO_ROOM;
 	/* What lacked room may have been to fill the sector up, behind the frame that ends the commit. */
@@ -1112,11 +1118,13 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, boo
 	/* No room (or no memory) leaves the WAL as it is; it is tried again later. */
 	if (!ps_harm_is_io_error(store->error_code))
 		return PS_DONE;
-	switch (ps_harm_of(&store->harm, store->error_code)) {
-	case PS_NO_ROOM:
-	case PS_IN_DOUBT:
-		return PS_DONE;
-	default:
+	switch (ps_harm_of(&store->harm, store->error_code, true)) {
+	case PS_HARMFUL:
 		return PS_BROKEN;
+	case PS_HARMLESS:
+		/* A lock, or what was committed cannot be read any more. */
+		return is_read_error(store->error_code) ? PS_BROKEN : PS_DONE;
+	default:
+		return PS_DONE;
 	}
 }
