@@ -1017,3 +1017,97 @@ Test(disk, the_folder_is_synced_with_the_first_durable_statement_alone)
 	}
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
+
+/* ---- no descriptor left ------------------------------------------------------------------------------------------- */
+
+static int held[100];
+static unsigned held_count;
+
+/* Leaves so many. */
+static void take_descriptors(unsigned left)
+{
+	struct rlimit limit = { 100, 100 };
+
+	check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	for (held_count = 0; (held[held_count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0; held_count++)
+		;
+	check(errno == EMFILE && held_count > left);
+	for (; left > 0; left--)
+		close(held[--held_count]);
+}
+
+static void give_descriptors(void)
+{
+	while (held_count > 0)
+		close(held[--held_count]);
+}
+
+static void insert_durable(penstock *db)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(1)",
+		                           .ack = PENSTOCK_ACK_DURABLE };
+
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+}
+
+Test(disk, a_durable_statement_needs_no_descriptor)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	take_descriptors(0);
+	/* Nor does a log that grows. */
+	for (int i = 0; i < 10; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	cr_assert_eq(told.count, 0);
+	for (int i = 0; i < 3; i++)
+		insert_durable(db);
+	cr_assert_eq(folder_syncs, 1);
+	give_descriptors();
+	/* When there is one again the disk is told. */
+	for (int i = 0; i < 10; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	cr_assert(told.count > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 23);
+}
+
+/* With however few it connects, or says why not; and when it has, a durable statement is that. */
+Test(disk, a_connection_that_lacks_a_descriptor_is_none)
+{
+	unsigned connected = 0, refused = 0;
+
+	for (unsigned left = 0; left < 10; left++) {
+		penstock_config config = kit_config();
+		penstock *db;
+		int status;
+
+		config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+		db = kit_open(&config);
+		expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+		expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		take_descriptors(left);
+		folder_syncs = 0;
+		status = penstock_unpause(db, PENSTOCK_FOREVER);
+		if (status == PENSTOCK_OK) {
+			connected++;
+			insert_durable(db);
+			check(folder_syncs == 1, "%u left: %u", left, folder_syncs);
+		} else {
+			refused++;
+			cr_assert_eq(status, PENSTOCK_CANTOPEN);
+			check(penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED);
+		}
+		give_descriptors();
+		if (status != PENSTOCK_OK) {
+			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			insert_durable(db);
+			cr_assert_eq(folder_syncs, 1);
+		}
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	check(connected > 0 && refused > 3, "%u connected, %u refused", connected, refused);
+}

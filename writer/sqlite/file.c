@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/error.h"
 #include "writer/sqlite/path.h"
 
 /* How old the last look for the files may be; so old may OKs be that nobody will find, but for durable ones. */
@@ -37,21 +38,52 @@ static int on_commit(void *arg, sqlite3 *connection, const char *database, int f
 	return SQLITE_OK;
 }
 
-void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy)
+/* As SQLite does: a folder that cannot be opened (some file systems) is not an error, and need not be synced. */
+static int open_folder(struct ps_file *file)
 {
-	*file = (struct ps_file){ .connection = connection, .busy = busy, .page_bytes = page_bytes, .write_out_fd = -1 };
+	const char *path = sqlite3_db_filename(file->connection, "main");
+	char *folder = ps_path_folder(path);
+	int error;
+
+	if (folder == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	file->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	error = errno;
+	free(folder);
+	if (file->folder_fd >= 0 || (error != EMFILE && error != ENFILE && error != ENOMEM))
+		return PENSTOCK_OK;
+	return ps_error(PENSTOCK_CANTOPEN, "%s: its folder cannot be opened: %s", path, strerror(error));
+}
+
+int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy, bool syncs)
+{
+	int status;
+
+	*file = (struct ps_file){
+		.connection = connection, .busy = busy, .page_bytes = page_bytes, .folder_fd = -1, .write_out_fd = -1
+	};
+	status = syncs ? open_folder(file) : PENSTOCK_OK;
+	if (status != PENSTOCK_OK)
+		return status;
 	sqlite3_wal_hook(connection, on_commit, file);
 	ps_presence_init(&file->presence, connection);
+	return PENSTOCK_OK;
+}
+
+/* SQLite's own file. In WAL mode "the journal" is the log, which is open by now. */
+static sqlite3_file *log_of(struct ps_file *file)
+{
+	sqlite3_file *log = NULL;
+
+	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	return log != NULL && log->pMethods != NULL ? log : NULL;
 }
 
 bool ps_file_has_weak_sectors(struct ps_file *file)
 {
-	sqlite3_file *log = NULL;
+	sqlite3_file *log = log_of(file);
 
-	/* In WAL mode "the journal" is the log, which is open by now. */
-	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-	return log != NULL && log->pMethods != NULL &&
-	       (log->pMethods->xDeviceCharacteristics(log) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) == 0;
+	return log != NULL && (log->pMethods->xDeviceCharacteristics(log) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) == 0;
 }
 
 enum ps_gone ps_file_look(struct ps_file *file, bool now)
@@ -100,10 +132,8 @@ enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint)
 	enum ps_gone gone = checkpoint ? ps_file_look(file, true) : PS_GONE_NOTHING;
 
 	sqlite3_wal_hook(file->connection, NULL, NULL);
-	if (file->wal != NULL) {
-		file->wal->pMethods->xClose(file->wal);
-		free(file->wal);
-	}
+	if (file->folder_fd >= 0)
+		close(file->folder_fd);
 	if (file->write_out_fd >= 0)
 		close(file->write_out_fd);
 	if (checkpoint)
@@ -120,54 +150,30 @@ static const char *wal_name(const struct ps_file *file)
 	return sqlite3_filename_wal(sqlite3_db_filename(file->connection, "main"));
 }
 
-static int open_wal(struct ps_file *file)
-{
-	sqlite3_vfs *vfs = NULL;
-	int flags, rc;
-
-	sqlite3_file_control(file->connection, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
-	file->wal = vfs == NULL ? NULL : calloc(1, (size_t)vfs->szOsFile);
-	if (file->wal == NULL)
-		return SQLITE_NOMEM;
-	rc = vfs->xOpen(vfs, wal_name(file), file->wal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &flags);
-	if (rc != SQLITE_OK) {
-		free(file->wal);
-		file->wal = NULL;
-	}
-	return rc;
-}
-
-/* The -wal file's directory entry: SQLite syncs it with the file's first sync, which under NORMAL may come much later. */
+/* The log's name in its folder: SQLite syncs it with the log's first sync, which under NORMAL may come much later, and without a word
+ * if it fails. */
 static int sync_folder(struct ps_file *file)
 {
-	char *folder = ps_path_folder(sqlite3_db_filename(file->connection, "main"));
-	int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool synced;
-
-	free(folder);
-	/* As SQLite does: a folder that cannot be opened or synced (some file systems) is not an error. */
-	synced = fd < 0 || fsync(fd) == 0 || errno == EINVAL;
-	if (fd >= 0)
-		close(fd);
-	return synced ? SQLITE_OK : SQLITE_IOERR_DIR_FSYNC;
+	if (file->folder_fd < 0)
+		return SQLITE_OK;
+	if (fsync(file->folder_fd) != 0 && errno != EINVAL)
+		return SQLITE_IOERR_DIR_FSYNC;
+	close(file->folder_fd);
+	file->folder_fd = -1;
+	return SQLITE_OK;
 }
 
 int ps_file_sync(struct ps_file *file, const char **doing)
 {
-	int rc = SQLITE_OK;
+	sqlite3_file *log = log_of(file);
+	int rc;
 
-	*doing = "syncing the write-ahead log";
-	if (file->wal == NULL)
-		rc = open_wal(file);
-	if (rc == SQLITE_OK && !file->folder_synced) {
-		*doing = "syncing the database's folder";
-		rc = sync_folder(file);
-		file->folder_synced = rc == SQLITE_OK;
-	}
+	*doing = "syncing the database's folder";
+	rc = sync_folder(file);
 	if (rc != SQLITE_OK)
 		return rc;
 	*doing = "syncing the write-ahead log";
-	return file->wal->pMethods->xSync(file->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	return log == NULL ? SQLITE_IOERR_FSYNC : log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 
 void ps_file_write_out(struct ps_file *file)
@@ -181,10 +187,11 @@ void ps_file_write_out(struct ps_file *file)
 	if (file->write_out_fd < 0) {
 		/* To close it drops the locks that this process holds on the log, of which SQLite takes none. */
 		file->write_out_fd = open(wal_name(file), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-		/* Under a VFS of the program's own there need not be such a file. */
-		file->no_write_out = file->write_out_fd < 0;
-		if (file->no_write_out)
+		/* Under a VFS of the program's own there need not be such a file. When only a descriptor lacks, another time. */
+		if (file->write_out_fd < 0) {
+			file->no_write_out = errno != EMFILE && errno != ENFILE;
 			return;
+		}
 	}
 	/* Not the page that the next commit goes on with: some disks make a writer wait for a page that is on its way. An error
 	 * is told by the next sync, as any of the system's own writing. */

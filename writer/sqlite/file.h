@@ -4,8 +4,8 @@
  * as long as that is where it was opened
  *
  * Invariants
- *   1. The main database file is never opened or closed by itself (that would drop the process's POSIX locks); for syncing,
- *      the -wal file is, through the same VFS.
+ *   1. The main database file is never opened or closed by itself (that would drop the process's POSIX locks). The log is synced
+ *      through SQLite's own file, and the descriptor for its folder is taken when the connection is: a durable commit needs none.
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
  *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
  *   4. No -wal is deleted by a name that may be another database's by now.
@@ -30,9 +30,8 @@ struct ps_file {
 	sqlite3 *connection;
 	struct ps_busy *busy;
 	uint64_t page_bytes;
-	uint64_t wal_frames; /* after the last commit or checkpoint */
-	sqlite3_file *wal;   /* for syncing; opened when first needed */
-	bool folder_synced;
+	uint64_t wal_frames;  /* after the last commit or checkpoint */
+	int folder_fd;        /* until it is synced; -1: it need not be */
 	int write_out_fd;     /* the log, -1 until it is first needed */
 	bool no_write_out;    /* it is not to be had */
 	uint64_t written_out; /* of the log's content, the disk has been told to begin with */
@@ -40,8 +39,11 @@ struct ps_file {
 	struct ps_presence presence;
 };
 
-/* Takes the connection's hook for commits, until it is closed. */
-void ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy);
+/*
+ * Takes the connection's hook of the log, until it is closed. syncs: it may be asked to. OK, or CANTOPEN (no descriptor is left), NOMEM
+ * with the thread's message.
+ */
+int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy, bool syncs);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
  * Which file is gone (looked at only with `checkpoint`).

@@ -196,10 +196,17 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (!prepare_own(store))
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
-	ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy);
+	status = ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy,
+	                      options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF);
+	if (status != PENSTOCK_OK)
+		goto err_after_deadline;
 	gone = ps_file_look(&store->file, true);
-	if (gone != PS_GONE_NOTHING)
+	if (gone != PS_GONE_NOTHING) {
+		status = ps_error(PENSTOCK_CANTOPEN,
+		                  GONE_FORMAT ", and connections of this process still use the old one; close them all", path,
+		                  ps_presence_suffix(gone));
 		goto err_after_file;
+	}
 	store->weak_sectors = ps_file_has_weak_sectors(&store->file);
 	if (store->weak_sectors && options->keys.synchronous == PENSTOCK_SYNCHRONOUS_NORMAL)
 		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
@@ -212,6 +219,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 
 err_after_file:
 	ps_file_close(&store->file, false);
+err_after_deadline:
 	ps_statement_deadline_destroy(store->connection);
 err_after_statements:
 	finalize_own(store);
@@ -222,11 +230,8 @@ err_after_connection:
 	sqlite3_busy_handler(store->connection, NULL, NULL);
 	ps_harm_end_watch(&store->harm);
 	sqlite3_close_v2(store->connection);
-	status = gone == PS_GONE_NOTHING
-	                 ? ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path)
-	                 : ps_error(PENSTOCK_CANTOPEN,
-	                            GONE_FORMAT ", and connections of this process still use the old one; close them all", path,
-	                            ps_presence_suffix(gone));
+	if (status == PENSTOCK_OK)
+		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 err_after_alloc:
 	free(store);
 	return status;
