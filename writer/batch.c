@@ -40,6 +40,7 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 	batch->store = store;
 	batch->blocked_at = 0;
 	batch->stall = (struct ps_stall){ 0 };
+	batch->lacks_room = false;
 	batch->broken_code = 0;
 }
 
@@ -123,6 +124,7 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 {
 	uint64_t took = ps_clock_nsec() - started;
 
+	batch->lacks_room = false;
 	ps_count(batch->counters, &batch->counters->writer.batches, 1);
 	ps_count(batch->counters, &batch->counters->writer.fused, batch->fused);
 	ps_count_in(batch->counters, &batch->counters->writer.batch_size, statements);
@@ -155,6 +157,7 @@ static enum attempt leave_unsure(struct ps_batch *batch, uint64_t first, uint64_
 	const char *message;
 	int code = ps_store_error(batch->store, &message);
 
+	batch->lacks_room = ps_store_lacked_room(batch->store);
 	make_unknown(batch, first, end, code, message);
 	return COMMITTED;
 }
@@ -418,11 +421,63 @@ static void fail_without_lock(struct ps_batch *batch, uint64_t ticket)
 		ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, SQLITE_BUSY, "database is locked");
 }
 
+/* wait_ms: as for ps_store_checkpoint. */
+static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, bool *blocked)
+{
+	uint64_t started = ps_clock_nsec(), now;
+	enum ps_verdict verdict = ps_store_checkpoint(batch->store, wait_ms, blocked);
+
+	now = ps_clock_nsec();
+	if (wait_ms > 0)
+		ps_stall_end(&batch->stall, started, now, *blocked);
+	ps_count(batch->counters, &batch->counters->writer.checkpoints, 1);
+	ps_count(batch->counters, &batch->counters->writer.checkpoint_nsec, now - started);
+	ps_count(batch->counters, &batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
+	count_wal(batch);
+	ps_counters_publish(batch->counters);
+	if (verdict == PS_DONE)
+		return true;
+	note_broken(batch, "checkpointing");
+	return false;
+}
+
+/* There is none for a write. BEGUN: now there may be some. */
+static enum attempt make_room(struct ps_batch *batch)
+{
+	bool blocked;
+
+	batch->lacks_room = true;
+	if (!checkpoint(batch, -1, &blocked))
+		return BROKEN;
+	return ps_store_made_room(batch->store) ? BEGUN : COMMITTED;
+}
+
+/* The statement alone has failed for want of room. BEGUN: it may run again. */
+static enum attempt make_room_for(struct ps_batch *batch, uint64_t ticket, bool again)
+{
+	enum attempt result = make_room(batch);
+
+	if (result != BEGUN)
+		return result;
+	return again && ps_entries_result(&batch->entries, ticket)->status == PENSTOCK_ERROR ? BEGUN : COMMITTED;
+}
+
+static enum attempt shut_down_alone(struct ps_batch *batch, uint64_t ticket)
+{
+	ps_entries_fail(&batch->entries, ticket, PENSTOCK_SHUTDOWN, batch->broken_code, batch->broken_message);
+	return BROKEN;
+}
+
 static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
+	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	uint64_t started = ps_clock_nsec();
+	bool again = !record->alone;
+	enum attempt result;
 
 	batch->fused = 0;
+	if (batch->lacks_room && make_room(batch) == BROKEN)
+		return shut_down_alone(batch, ticket);
 	for (;;) {
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
@@ -431,19 +486,23 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			fail_without_lock(batch, ticket);
 			return COMMITTED;
 		case PS_BROKEN:
-			if (ps_entries_failed(&batch->entries, ticket))
-				note_broken_by(batch, ticket);
-			else
-				ps_entries_fail(&batch->entries, ticket, PENSTOCK_SHUTDOWN, batch->broken_code,
-				                batch->broken_message);
+			if (!ps_entries_failed(&batch->entries, ticket))
+				return shut_down_alone(batch, ticket);
+			note_broken_by(batch, ticket);
 			return BROKEN;
 		default:
-			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
+			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, record))
 				ps_patience_renew(&batch->patience);
-			if (ps_entries_failed(&batch->entries, ticket))
+			if (!ps_entries_failed(&batch->entries, ticket)) {
+				count_commit(batch, 1, started);
+				return look_for_file(batch, ticket, ticket + 1);
+			}
+			if (!ps_store_lacked_room(batch->store))
 				return COMMITTED;
-			count_commit(batch, 1, started);
-			return look_for_file(batch, ticket, ticket + 1);
+			result = make_room_for(batch, ticket, again);
+			if (result != BEGUN)
+				return result;
+			again = false;
 		}
 	}
 }
@@ -642,26 +701,6 @@ uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t lim
 }
 
 /* ---- checkpoints ---- */
-
-/* wait_ms: as for ps_store_checkpoint. */
-static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, bool *blocked)
-{
-	uint64_t started = ps_clock_nsec(), now;
-	enum ps_verdict verdict = ps_store_checkpoint(batch->store, wait_ms, blocked);
-
-	now = ps_clock_nsec();
-	if (wait_ms > 0)
-		ps_stall_end(&batch->stall, started, now, *blocked);
-	ps_count(batch->counters, &batch->counters->writer.checkpoints, 1);
-	ps_count(batch->counters, &batch->counters->writer.checkpoint_nsec, now - started);
-	ps_count(batch->counters, &batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
-	count_wal(batch);
-	ps_counters_publish(batch->counters);
-	if (verdict == PS_DONE)
-		return true;
-	note_broken(batch, "checkpointing");
-	return false;
-}
 
 /* Held up by a reader: not again for every batch, but when it has grown by a part of what it is, or a wait is due. */
 static bool checkpoint_is_due(const struct ps_batch *batch, uint64_t bytes)

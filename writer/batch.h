@@ -16,6 +16,9 @@
  *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
  *   3. A replay covers fewer statements than the run before it, so it ends.
  *
+ * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
+ * once more. If a reader is in the way, that is tried before each of the next ones.
+ *
  * A stop that gives up ends a batch early: what has run is committed, and what has not begun, or waits for another process's
  * lock, gets SHUTDOWN.
  *
@@ -46,6 +49,7 @@ struct ps_batch {
 	struct ps_entries entries;
 	struct ps_patience patience;
 	uint64_t fused;      /* entries of the transaction under way that ran as one with others */
+	bool lacks_room;     /* a write has met none, and none has gone well since */
 	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
 	struct ps_stall stall;
 	int broken_code; /* the I/O error that ended it all, or 0 */

@@ -71,6 +71,9 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 /* Whether it writes, so that another process's lock keeps it from running. */
 bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record);
 
+/* Whether the last statement alone, or commit, failed for want of room, which a checkpoint may make. */
+bool ps_store_lacked_room(const struct ps_store *store);
+
 enum ps_verdict ps_store_begin(struct ps_store *store);
 /* The same for one statement's own transaction, which locks no more than the statement does. */
 enum ps_verdict ps_store_begin_own(struct ps_store *store);
@@ -119,6 +122,8 @@ void ps_store_write_out(struct ps_store *store);
 
 /* Bytes of the WAL's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_store_wal_bytes(const struct ps_store *store);
+/* Whether the last checkpoint copied all of a WAL that held something, so that the next commit may begin it anew. */
+bool ps_store_made_room(const struct ps_store *store);
 /*
  * Copies the WAL into the database as far as readers let it. wait_ms: not -1: also waits so long for readers, so that the WAL begins
  * anew. *blocked: readers stood in the way.

@@ -342,6 +342,18 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store)
 	return 0;
 }
 
+bool ps_store_made_room(const struct ps_store *store)
+{
+	(void)store;
+	return false;
+}
+
+bool ps_store_lacked_room(const struct ps_store *store)
+{
+	(void)store;
+	return false;
+}
+
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
 {
 	(void)store;

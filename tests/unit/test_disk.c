@@ -27,14 +27,19 @@ static void end(void)
 
 TestSuite(disk, .init = kit_begin, .fini = end);
 
-static void mount_small(void)
+static void mount_sized(const char *size)
 {
 	const char *folder = harness_make_folder();
 
 	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("none", folder, "tmpfs", 0, "size=2m") != 0)
+	    mount("none", folder, "tmpfs", 0, size) != 0)
 		cr_skip_test("a tmpfs cannot be mounted: %s", strerror(errno));
 	mounted = true;
+}
+
+static void mount_small(void)
+{
+	mount_sized("size=2m");
 }
 
 static void remount(unsigned long flags)
@@ -154,6 +159,146 @@ Test(disk, full_while_checkpointing)
 Test(disk, full_for_one_statement)
 {
 	fill(64 << 20, 200000);
+}
+
+/* Rows whose updates need room in the log alone. */
+static penstock *open_with_rows(penstock_config *config)
+{
+	penstock *db;
+
+	config->wal_bytes_max = 64 << 20;
+	db = kit_open(config);
+	expect(kit_execute(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, data)"), PENSTOCK_OK);
+	for (int i = 0; i < 100; i++)
+		expect(kit_execute(db, "INSERT INTO t(data) VALUES(zeroblob(3000))"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK); /* the log is in the database now */
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return db;
+}
+
+/* Updates of that many rows; how many went well, the others met the code. */
+static unsigned update(penstock *db, unsigned count, int code)
+{
+	unsigned ok = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		penstock_value value = penstock_int64(1 + i % 100);
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql = "UPDATE t SET data=randomblob(3000) WHERE a=?",
+			                           .values = &value,
+			                           .value_count = 1 };
+		penstock_handle *handle;
+
+		if (penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle) == PENSTOCK_OK)
+			ok++;
+		else
+			check(penstock_handle_result(handle)->extended_code == code, "%s", penstock_error_message());
+		penstock_handle_release(handle);
+	}
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING);
+	return ok;
+}
+
+Test(disk, full_of_the_log_until_a_reader_leaves)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+	unsigned ok;
+
+	mount_small();
+	db = open_with_rows(&config);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) == SQLITE_OK);
+	ok = update(db, 500, SQLITE_FULL);
+	check(ok > 50 && ok < 500, "%u", ok);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	cr_assert_eq(update(db, 1000, SQLITE_OK), 1000);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT sum(length(data)) FROM t") == 300000);
+}
+
+/* As a file system's largest file, or a quota: SQLite says that the write has failed. */
+Test(disk, a_log_that_may_not_grow_begins_anew)
+{
+	struct rlimit limit = { 1 << 20, 1 << 20 };
+	penstock_config config = kit_config();
+	penstock *db = open_with_rows(&config);
+
+	signal(SIGXFSZ, SIG_IGN);
+	check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	cr_assert_eq(update(db, 1000, SQLITE_OK), 1000);
+	/* What has no room at all fails, and nothing else. */
+	expect(kit_execute(db, "INSERT INTO t(data) VALUES(zeroblob(2000000))"), PENSTOCK_ERROR);
+	cr_assert_eq(update(db, 100, SQLITE_OK), 100);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT sum(length(data)) FROM t") == 300000);
+}
+
+Test(disk, what_vacuum_into_may_not_write_fails_it_alone)
+{
+	struct rlimit limit = { 200000, 200000 };
+	penstock_config config = kit_config();
+	char sql[4300];
+	penstock *db = open_with_rows(&config);
+
+	signal(SIGXFSZ, SIG_IGN);
+	check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	snprintf(sql, sizeof sql, "VACUUM INTO '%s'", harness_path("out.db"));
+	for (int i = 0; i < 3; i++) {
+		unlink(harness_path("out.db"));
+		cr_assert_eq(update(db, 1, SQLITE_OK), 1);
+		expect(kit_execute(db, sql), PENSTOCK_ERROR);
+		cr_assert_eq(update(db, 1, SQLITE_OK), 1);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int64_t count_frames(penstock *db)
+{
+	return (int64_t)kit_counters(db).wal_bytes / (4096 + 24);
+}
+
+/* All but so many pages of the file system are taken. */
+static void fill_but(int pages)
+{
+	static const char page[4096];
+	int file = open(harness_path("ballast"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600), written = 0;
+
+	check(file >= 0);
+	while (write(file, page, sizeof page) == (ssize_t)sizeof page)
+		written++;
+	check(errno == ENOSPC && ftruncate(file, (off_t)(written - pages) * 4096) == 0);
+	close(file);
+}
+
+/* The log fits, and its index has no room to grow from 32 KiB to 64. */
+Test(disk, full_for_the_index_of_the_log)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	int64_t before;
+	penstock *db;
+
+	mount_sized("size=48m");
+	config.wal_bytes_max = 64 << 20;
+	db = kit_open_table(&config);
+	while (count_frames(db) < 4062 - 30)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	while (count_frames(db) < 4062 - 2)
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	before = kit_ask(harness_path("test.db"), "SELECT count(*) FROM t");
+	fill_but(6);
+	expect(kit_submit(db, "INSERT INTO t VALUES(zeroblob(6000))", PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_UNKNOWN);
+	cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_IOERR_SHMSIZE);
+	penstock_handle_release(handle);
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING);
+	check(unlink(harness_path("ballast")) == 0);
+	for (int i = 0; i < 50; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(6000))"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == before + 50);
 }
 
 /* ---- read-only ---------------------------------------------------------------------------------------------------- */

@@ -220,6 +220,7 @@ int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked)
 	                               wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
 	file->busy->readers_ms = -1;
 	*blocked = rc == SQLITE_BUSY || copied < frames;
+	file->log_is_copied = rc == SQLITE_OK && frames > 0 && copied == frames;
 	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
 	 * hook tells. */
 	if (frames >= 0)

@@ -31,6 +31,7 @@ struct ps_file {
 	struct ps_busy *busy;
 	uint64_t page_bytes;
 	uint64_t wal_frames;  /* after the last commit or checkpoint */
+	bool log_is_copied;   /* by the last checkpoint: the next commit may begin the log anew */
 	int folder_fd;        /* until it is synced; -1: it need not be */
 	int write_out_fd;     /* the log, -1 until it is first needed */
 	bool no_write_out;    /* it is not to be had */

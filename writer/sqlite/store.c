@@ -72,6 +72,7 @@ struct ps_store {
 	bool one_by_one;             /* transactions would show: see read_settings */
 	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool foreign_keys;           /* as of the last begin */
+	bool lacked_room;            /* the last statement alone, or commit */
 	bool stuck;                  /* a transaction that must not be committed could not be rolled back */
 	uint64_t reprepares;
 	uint64_t schema_changes; /* statements run that may have been one, ours or other processes' */
@@ -466,16 +467,20 @@ static enum ps_harm judge_harm(struct ps_store *store, int extended_code, bool t
 {
 	enum ps_harm harm = PS_HARMLESS;
 
-	if (through_hook && ps_harm_is_before_commit(&store->harm)) {
-		ps_harm_note(&store->harm, extended_code);
-		return PS_HARMLESS;
-	}
 	if (ps_harm_is_io_error(extended_code))
 		harm = ps_harm_of(&store->harm, extended_code, through_hook && ps_harm_is_ours(&store->harm));
 	else if ((extended_code & 0xff) == SQLITE_FULL)
 		harm = PS_NO_ROOM;
+	store->lacked_room = harm == PS_NO_ROOM || extended_code == SQLITE_IOERR_SHMSIZE;
+	if (through_hook && ps_harm_is_before_commit(&store->harm))
+		return PS_HARMLESS;
 	/* What lacked room may have been to fill the sector up, behind the frame that ends the commit. */
 	return harm == PS_NO_ROOM && store->weak_sectors ? PS_IN_DOUBT : harm;
+}
+
+bool ps_store_lacked_room(const struct ps_store *store)
+{
+	return store->lacked_room;
 }
 
 enum ps_verdict ps_store_commit(struct ps_store *store)
@@ -483,6 +488,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	enum ps_harm harm;
 	int64_t count;
 
+	store->lacked_room = false;
 	/* Now, since later it may have to wait for the lock. Without memory, later. */
 	ps_changes_put_right(store->changes);
 	count = ps_changes_shown(store->changes);
@@ -936,6 +942,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	unsigned meddled = 0;
 	int code;
 
+	store->lacked_room = false;
 	if (is_stuck(store)) {
 		ps_outcome_fail(outcome, PENSTOCK_SHUTDOWN, store->error_code, store->error_message);
 		return PS_BROKEN;
@@ -1107,6 +1114,11 @@ void ps_store_write_out(struct ps_store *store)
 uint64_t ps_store_wal_bytes(const struct ps_store *store)
 {
 	return ps_file_wal_bytes(&store->file);
+}
+
+bool ps_store_made_room(const struct ps_store *store)
+{
+	return store->file.log_is_copied;
 }
 
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
