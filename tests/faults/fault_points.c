@@ -8,9 +8,10 @@
  *
  *   1. every accepted submission has exactly one outcome, a refused one none; OK is in the file once, UNKNOWN at most once,
  *      everything else not at all
- *   2. UNKNOWN only where the fault met a COMMIT, a writing statement in autocommit or a sync for durable outcomes, and
- *      whenever a write or a sync failed in a COMMIT; then the engine is FAILED. Without an I/O error it never is, and nothing
- *      is UNKNOWN
+ *   2. UNKNOWN only where the fault met a COMMIT, a writing statement in autocommit or a sync for durable outcomes; and
+ *      whenever a write or a sync of the database's own files failed in a COMMIT. FAILED only where such a file was to be written or
+ *      synced outside of a statement's transaction, or could not be read in a checkpoint; and with every UNKNOWN, unless that is of
+ *      the log's index or an attached file's. Without an I/O error, and for want of room, nothing is FAILED or UNKNOWN
  *   3. a sleep that ends early changes nothing at all
  *   4. threads, descriptors, SQLite's memory and (without sanitizers) everybody's are as before
  *   5. nothing hangs: every step is for ever, and a watchdog ends the program
@@ -57,6 +58,9 @@
 	X(read, 3, true, false)            \
 	X(write, 4, true, false)           \
 	X(write_full, 4, false, false)     \
+	X(write_quota, 4, false, false)    \
+	X(temp_open, 1, true, false)       \
+	X(temp_write, 1, true, false)      \
 	X(sync, 2, true, false)            \
 	X(truncate, 1, true, false)        \
 	X(size, 2, true, false)            \
@@ -94,6 +98,7 @@ static const struct {
 /* ---- the fault ---------------------------------------------------------------------------------------------------- */
 
 /* What the writer's connection was doing, and so what a fault met. */
+/* NOTHING: a checkpoint, a sync for a durable outcome; or a statement that SQLite prepared anew meanwhile, and did not tell of again. */
 enum doing { NOTHING, STATEMENT, AUTOCOMMIT, COMMIT };
 
 static __thread enum doing doing;
@@ -104,10 +109,11 @@ static struct {
 	bool for_ever;
 	_Atomic unsigned seen, failed;
 	_Atomic enum doing met; /* where the first one was */
-	_Atomic bool met_wal;
+	_Atomic bool met_wal, met_ours;
 } fault = { .kind = -1 };
 
-static bool fails(enum kind kind, bool wal)
+/* file: that it is of, of those that are ours, or 0. */
+static bool fails(enum kind kind, unsigned file)
 {
 	unsigned number;
 
@@ -118,7 +124,8 @@ static bool fails(enum kind kind, bool wal)
 		return false;
 	if (atomic_fetch_add(&fault.failed, 1) == 0) {
 		fault.met = doing;
-		fault.met_wal = wal;
+		fault.met_ours = file != 0;
+		fault.met_wal = file == SHIM_WAL;
 	}
 	return true;
 }
@@ -132,7 +139,24 @@ static void arm(int kind, unsigned n, bool for_ever)
 	fault.failed = 0;
 	fault.met = NOTHING;
 	fault.met_wal = false;
+	fault.met_ours = false;
+	shim_errno = kind == KIND_write_quota ? EDQUOT : EIO;
 	fault.kind = kind;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text);
+
+	return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* The database or its log, or 0. */
+static unsigned ours(const struct shim_event *event)
+{
+	if (event->name == NULL || !(ends_with(event->name, "faults.db") || ends_with(event->name, "faults.db-wal")))
+		return 0;
+	return event->file;
 }
 
 static int on_call(const struct shim_event *event)
@@ -149,10 +173,16 @@ static int on_call(const struct shim_event *event)
 
 	if (event->after || kind_of[event->call] < 0)
 		return SQLITE_OK;
-	if (fails((enum kind)kind_of[event->call], event->file == SHIM_WAL))
+	if (fails((enum kind)kind_of[event->call], ours(event)))
 		return shim_natural_code(event->call);
-	if (event->call == SHIM_WRITE && fails(KIND_write_full, event->file == SHIM_WAL))
+	if (event->call == SHIM_WRITE && fails(KIND_write_full, ours(event)))
 		return SQLITE_FULL;
+	if (event->call == SHIM_WRITE && fails(KIND_write_quota, ours(event)))
+		return SQLITE_IOERR_WRITE;
+	if (event->call == SHIM_OPEN && event->file == SHIM_TEMP && fails(KIND_temp_open, 0))
+		return SQLITE_IOERR_GETTEMPPATH;
+	if (event->call == SHIM_WRITE && event->file == SHIM_TEMP && fails(KIND_temp_write, 0))
+		return SQLITE_IOERR_WRITE;
 	/* Nothing here loses power. */
 	return event->call == SHIM_SYNC ? SHIM_SKIP : SQLITE_OK;
 }
@@ -163,12 +193,12 @@ static sqlite3_mem_methods sqlite_memory;
 
 static void *sqlite_malloc(int bytes)
 {
-	return fails(KIND_sqlite_memory, false) ? NULL : sqlite_memory.xMalloc(bytes);
+	return fails(KIND_sqlite_memory, 0) ? NULL : sqlite_memory.xMalloc(bytes);
 }
 
 static void *sqlite_realloc(void *old, int bytes)
 {
-	return fails(KIND_sqlite_memory, false) ? NULL : sqlite_memory.xRealloc(old, bytes);
+	return fails(KIND_sqlite_memory, 0) ? NULL : sqlite_memory.xRealloc(old, bytes);
 }
 
 static _Atomic long live_blocks;
@@ -191,24 +221,24 @@ static void *counted(void *block)
 
 VISIBLE void *malloc(size_t bytes)
 {
-	return fails(KIND_memory, false) ? NULL : counted(__libc_malloc(bytes));
+	return fails(KIND_memory, 0) ? NULL : counted(__libc_malloc(bytes));
 }
 
 VISIBLE void *calloc(size_t count, size_t bytes)
 {
-	return fails(KIND_memory, false) ? NULL : counted(__libc_calloc(count, bytes));
+	return fails(KIND_memory, 0) ? NULL : counted(__libc_calloc(count, bytes));
 }
 
 VISIBLE void *realloc(void *old, size_t bytes)
 {
-	if (fails(KIND_memory, false))
+	if (fails(KIND_memory, 0))
 		return NULL;
 	return old == NULL ? counted(__libc_malloc(bytes)) : __libc_realloc(old, bytes);
 }
 
 VISIBLE void *aligned_alloc(size_t alignment, size_t bytes)
 {
-	return fails(KIND_memory, false) ? NULL : counted(__libc_memalign(alignment, bytes));
+	return fails(KIND_memory, 0) ? NULL : counted(__libc_memalign(alignment, bytes));
 }
 
 VISIBLE void free(void *block)
@@ -243,7 +273,7 @@ long __wrap_syscall(long number, ...)
 	for (size_t i = 0; i < COUNT_OF(arguments); i++)
 		arguments[i] = va_arg(list, long);
 	va_end(list);
-	if (number == SYS_futex && ((int)arguments[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && fails(KIND_futex_wait, false)) {
+	if (number == SYS_futex && ((int)arguments[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && fails(KIND_futex_wait, 0)) {
 		errno = EINTR;
 		return -1;
 	}
@@ -252,17 +282,17 @@ long __wrap_syscall(long number, ...)
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
-	return fails(KIND_thread_create, false) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
+	return fails(KIND_thread_create, 0) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
 }
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {
-	return fails(KIND_mutex_init, false) ? ENOMEM : __real_pthread_mutex_init(mutex, attributes);
+	return fails(KIND_mutex_init, 0) ? ENOMEM : __real_pthread_mutex_init(mutex, attributes);
 }
 
 int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes)
 {
-	return fails(KIND_cond_init, false) ? ENOMEM : __real_pthread_cond_init(condition, attributes);
+	return fails(KIND_cond_init, 0) ? ENOMEM : __real_pthread_cond_init(condition, attributes);
 }
 
 /* Woken for nothing. The lock is let go of meanwhile: whoever must change the condition needs it. */
@@ -275,7 +305,7 @@ static void wake_for_nothing(pthread_mutex_t *mutex)
 
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
-	if (!fails(KIND_cond_wait, false))
+	if (!fails(KIND_cond_wait, 0))
 		return __real_pthread_cond_wait(condition, mutex);
 	wake_for_nothing(mutex);
 	return 0;
@@ -287,7 +317,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mu
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (now.tv_sec > limit->tv_sec || (now.tv_sec == limit->tv_sec && now.tv_nsec >= limit->tv_nsec) ||
-	    !fails(KIND_cond_wait, false))
+	    !fails(KIND_cond_wait, 0))
 		return __real_pthread_cond_timedwait(condition, mutex, limit);
 	wake_for_nothing(mutex);
 	return 0;
@@ -427,6 +457,28 @@ static int hook(sqlite3 *connection, void *arg)
 
 static penstock_statement *registered;
 
+/* What goes to other files: a journal of many rows, a copy, an attached database. */
+static void submit_elsewhere(penstock *db)
+{
+	char sql[4300];
+
+	submit(db,
+	       "INSERT INTO u WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i+1 FROM n WHERE i<140)"
+	       " SELECT i,zeroblob(3000) FROM n",
+	       BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "UPDATE u SET a=-a", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_HANDLE, PENSTOCK_ACK_COMMITTED);
+	snprintf(sql, sizeof sql, "VACUUM INTO '%s'", harness_path("out.db"));
+	submit(db, sql, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS o", harness_path("other.db"));
+	submit(db, sql, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "CREATE TABLE o.x(a)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "INSERT INTO o.x VALUES(1)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, "DETACH o", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+}
+
 static void submit_all(penstock *db)
 {
 	penstock_config change;
@@ -446,6 +498,7 @@ static void submit_all(penstock *db)
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "INSERT INTO u SELECT ?,zeroblob(70000)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_HANDLE, PENSTOCK_ACK_DURABLE);
+	submit_elsewhere(db);
 	penstock_config_init(&change);
 	change.batch_max = 4;
 	penstock_reconfigure(db, &change);
@@ -635,29 +688,49 @@ static unsigned check_works(void)
 	return unknown;
 }
 
+/* Where FAILED may be. */
+static bool may_fail(enum kind kind, bool for_ever)
+{
+	switch (kind) {
+	case KIND_write:
+	case KIND_sync:
+	case KIND_truncate:
+		/* For ever: the first fault may have been met and survived before a later one. */
+		return for_ever || (fault.met_ours && fault.met != STATEMENT);
+	case KIND_read:
+		return for_ever || (fault.met_ours && fault.met == NOTHING);
+	default:
+		return false;
+	}
+}
+
+/* Where UNKNOWN may be. */
+static bool may_be_unknown(enum kind kind, bool for_ever)
+{
+	if (kind == KIND_temp_open || kind == KIND_temp_write)
+		return false;
+	return for_ever || fault.met != STATEMENT;
+}
+
 /* Where UNKNOWN and FAILED may be, and must be. */
 static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 {
-	bool in_commit = fault.met == COMMIT && (kind == KIND_write || kind == KIND_sync);
-	bool may_be_unknown = fault.met == COMMIT || fault.met == AUTOCOMMIT || (kind == KIND_sync && fault.met_wal) ||
-	                      (kind == KIND_open && fault.met_wal);
+	bool in_commit = fault.met == COMMIT && fault.met_ours && (kind == KIND_write || kind == KIND_sync);
 
 	if (!kinds[kind].disk) {
-		/* The engine's own sync of the WAL needs a block: without it the log is as good as not synced. */
-		bool no_sync = strstr(life.reason, "syncing the write-ahead log: out of memory") != NULL;
 		/* Nor can it go on inside a transaction that should not be there any more. */
 		bool no_rollback = for_ever && (strstr(life.reason, "beginning a transaction: out of memory") != NULL ||
 		                                strstr(life.reason, "running a statement: out of memory") != NULL);
 
-		must(unknown == 0 || no_sync, "without an I/O error nothing is UNKNOWN");
-		must(life.failures == 0 || no_sync || no_rollback, "without an I/O error nothing is FAILED");
+		must(unknown == 0, "without an I/O error nothing is UNKNOWN");
+		must(life.failures == 0 || no_rollback, "without an I/O error nothing is FAILED");
 		return;
 	}
-	/* For ever: the first fault may have been met and survived before a later one. */
-	if (!for_ever)
-		must(unknown == 0 || may_be_unknown, "UNKNOWN only where a commit or its sync met the fault");
+	must(life.failures == 0 || may_fail(kind, for_ever), "FAILED only where what was promised may be broken");
+	must(unknown == 0 || may_be_unknown(kind, for_ever), "UNKNOWN only where a commit or its sync met the fault");
 	must(!in_commit || unknown > 0, "a commit that could not write or sync is UNKNOWN");
-	must(unknown == 0 || life.failures > 0, "with UNKNOWN the engine is FAILED");
+	must(unknown == 0 || life.failures > 0 || kind == KIND_shm_map || !fault.met_ours || for_ever,
+	     "with UNKNOWN the engine is FAILED");
 }
 
 /* Whether two lives came to the same. */
@@ -676,7 +749,8 @@ static bool same_life(const struct life *a, const struct life *b)
 
 static void new_file(void)
 {
-	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm", "faults.db-journal" };
+	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm",   "faults.db-journal",
+		                             "out.db",    "other.db",      "other.db-journal" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		unlink(harness_path(names[i]));
