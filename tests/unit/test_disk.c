@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_disk.c - a file system that is truly full, truly read-only; a database, a log or an index that is gone; and what the disk is
- * told ahead
+ * test_disk.c - a file system that is truly full, truly read-only, a file that may not grow, no descriptor left; a database, a log or
+ * an index that is gone; and what the disk is told ahead
  *
  * Other tests let a VFS shim say so; here the kernel does, on a small tmpfs in a mount namespace of the test's own. Without the
  * right to mount, the tests that need it are skipped, and say so. What the disk is told to begin with before it is synced is
