@@ -894,7 +894,7 @@ static bool is_lost(const struct ps_store *store, bool batched)
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
 {
-	bool own_transaction = !batched && ps_store_in_transaction(store), functions_wrote;
+	bool transaction = ps_store_in_transaction(store), own_transaction = !batched && transaction, functions_wrote;
 	int64_t total;
 	enum ps_verdict verdict;
 	int rc = ps_changes_put_right(store->changes);
@@ -905,7 +905,8 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		return judge_failure(store, outcome->result.extended_code, batched, false);
 	}
 	look_at_schema(store);
-	if (is_lost(store, batched))
+	/* A query of the engine's own that fails for lack of memory, or of the disk, may end the transaction. */
+	if ((batched || transaction) && !ps_store_in_transaction(store))
 		return PS_TAKE_OUT;
 	total = sqlite3_total_changes64(store->connection);
 	ps_statements_begin_run(&store->statements, batched);
