@@ -503,6 +503,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			if (result != BEGUN)
 				return result;
 			again = false;
+			ps_store_take_back(batch->store);
 		}
 	}
 }

@@ -110,6 +110,8 @@ bool ps_store_commit_would_fail(const struct ps_store *store);
 /* After the rollback of a statement's own transaction, since it failed, or its commit did: changes() and total_changes() tell
  * what they would in autocommit. */
 void ps_store_note_failure(struct ps_store *store, bool in_commit);
+/* Before a statement that failed in autocommit runs once more: the same of the run before. */
+void ps_store_take_back(struct ps_store *store);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);
 

@@ -200,6 +200,11 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return false;
 }
 
+void ps_store_take_back(struct ps_store *store)
+{
+	(void)store;
+}
+
 void ps_store_note_failure(struct ps_store *store, bool in_commit)
 {
 	(void)store;

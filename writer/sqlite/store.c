@@ -457,6 +457,11 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 	return violated != 0;
 }
 
+void ps_store_take_back(struct ps_store *store)
+{
+	ps_changes_roll_back(store->changes);
+}
+
 void ps_store_note_failure(struct ps_store *store, bool in_commit)
 {
 	ps_changes_fail(store->changes, in_commit ? sqlite3_changes64(store->connection) : 0);
@@ -649,6 +654,8 @@ static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepa
 	int code = outcome->result.extended_code;
 	enum ps_harm harm = judge_harm(store, code, !prepared->read_only && !ps_statements_act_early(record));
 
+	/* A query lacks none in the log; and what its functions wrote is not undone with it. */
+	store->lacked_room &= !prepared->read_only;
 	if (harm == PS_HARMFUL || (harm == PS_IN_DOUBT && !prepared->read_only))
 		outcome->result.status = PENSTOCK_UNKNOWN;
 	return harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
@@ -908,6 +915,8 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	/* A query of the engine's own that fails for lack of memory, or of the disk, may end the transaction. */
 	if ((batched || transaction) && !ps_store_in_transaction(store))
 		return PS_TAKE_OUT;
+	if (!transaction)
+		ps_changes_begin(store->changes);
 	total = sqlite3_total_changes64(store->connection);
 	ps_statements_begin_run(&store->statements, batched);
 	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
