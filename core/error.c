@@ -4,32 +4,33 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A message longer than this is cut; SQL text never travels in one. */
-#define MESSAGE_BYTES 1024
-
-static __thread char message[MESSAGE_BYTES];
-static __thread int refused; /* a status whose own sentence is the message, or 0 */
+#include "core/thread.h"
 
 int ps_error(int status, const char *format, ...)
 {
+	struct ps_thread_heap *heap = ps_thread_heap();
 	va_list arguments;
 
+	if (heap == NULL)
+		return ps_refuse(status);
 	va_start(arguments, format);
-	vsnprintf(message, sizeof message, format, arguments);
+	vsnprintf(heap->message, sizeof heap->message, format, arguments);
 	va_end(arguments);
-	refused = 0;
+	ps_thread.refused = 0;
 	return status;
 }
 
 int ps_refuse(int status)
 {
-	refused = status;
+	ps_thread.refused = status;
 	return status;
 }
 
 const char *penstock_error_message(void)
 {
-	return refused != 0 ? penstock_status_text(refused) : message;
+	if (ps_thread.refused != 0)
+		return penstock_status_text(ps_thread.refused);
+	return ps_thread.heap != NULL ? ps_thread.heap->message : "";
 }
 
 const char *penstock_status_name(int status)

@@ -2,8 +2,8 @@
 /*
  * error.h - the message of the last failing call, per thread
  *
- * A public call that fails returns ps_error(status, format, ...): the text goes to a buffer of the calling thread, where
- * penstock_error_message finds it. A refusal on the submit path returns ps_refuse(status), which only remembers the number:
+ * A public call that fails returns ps_error(status, format, ...): the text goes to a buffer of the calling thread (thread.h),
+ * where penstock_error_message finds it; without memory for that buffer it is the status's own sentence. A refusal on the submit path returns ps_refuse(status), which only remembers the number:
  * the sentence of the status list is looked up when somebody asks.
  */
 #ifndef PENSTOCK_ERROR_H

@@ -91,10 +91,11 @@ void ps_outcome_fail(struct ps_outcome *outcome, penstock_status status, int ext
 
 penstock_handle *ps_handle_new(int64_t default_timeout_usec)
 {
+	struct ps_thread_heap *heap = ps_thread.heap;
 	penstock_handle *handle;
 
-	if (ps_thread.spare_count > 0) {
-		handle = ps_thread.spare[--ps_thread.spare_count];
+	if (heap != NULL && heap->spare_count > 0) {
+		handle = heap->spare[--heap->spare_count];
 	} else {
 		handle = malloc(sizeof *handle);
 		if (handle == NULL)
@@ -116,14 +117,14 @@ void ps_handle_free(penstock_handle *handle)
 /* Into the thread's cache, if there is room. */
 static void recycle(penstock_handle *handle)
 {
-	if (ps_thread.spare_count == PS_SPARE_HANDLES || !ps_thread_setup()) {
+	struct ps_thread_heap *heap = ps_thread_heap();
+
+	if (heap == NULL || heap->spare_count == PS_SPARE_HANDLES) {
 		ps_handle_free(handle);
 		return;
 	}
 	free_blocks(&handle->outcome);
-	if (ps_thread.spare_count == 0)
-		ps_thread_arm();
-	ps_thread.spare[ps_thread.spare_count++] = handle;
+	heap->spare[heap->spare_count++] = handle;
 }
 
 /* ---- bells ---- */

@@ -2,6 +2,7 @@
 #include "core/thread.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "core/outcome.h"
 #include "core/rcu.h"
@@ -35,12 +36,23 @@ static void after_fork_in_child(void)
 	ps_store_relaxed_u32(&ps_fork_count, ps_load_relaxed_u32(&ps_fork_count) + 1);
 }
 
-/* Runs again if another destructor of this thread submits after it, which arms the key anew. */
+void ps_thread_clear(void)
+{
+	struct ps_thread_heap *heap = ps_thread.heap;
+
+	if (heap == NULL)
+		return;
+	ps_thread.heap = NULL;
+	while (heap->spare_count > 0)
+		ps_handle_free(heap->spare[--heap->spare_count]);
+	free(heap);
+}
+
+/* Runs again if another destructor of this thread calls Penstock after it, which arms the key anew. */
 static void leave(void *value)
 {
 	(void)value;
-	while (ps_thread.spare_count > 0)
-		ps_handle_free(ps_thread.spare[--ps_thread.spare_count]);
+	ps_thread_clear();
 #ifdef PENSTOCK_RCU_MEMB
 	if (ps_thread.rcu_registered)
 		urcu_memb_unregister_thread();
@@ -65,10 +77,31 @@ bool ps_thread_setup(void)
 	return ready;
 }
 
-void ps_thread_arm(void)
+/* Arranges for the destructor to run when the thread ends. */
+static bool arm(void)
 {
-	/* Fails only without memory for the key's table; the thread then stays registered after its end, and its handles leak. */
-	pthread_setspecific(key, &ps_thread);
+	return pthread_setspecific(key, &ps_thread) == 0;
+}
+
+struct ps_thread_heap *ps_thread_heap(void)
+{
+	struct ps_thread_heap *heap = ps_thread.heap;
+
+	if (heap != NULL)
+		return heap;
+	if (!ps_thread_setup())
+		return NULL;
+	heap = malloc(sizeof *heap);
+	if (heap == NULL)
+		return NULL;
+	if (!arm()) {
+		free(heap);
+		return NULL;
+	}
+	heap->spare_count = 0;
+	heap->message[0] = '\0';
+	ps_thread.heap = heap;
+	return heap;
 }
 
 uint64_t ps_thread_number(void)
@@ -85,6 +118,6 @@ void ps_thread_rcu_register(void)
 {
 	urcu_memb_register_thread();
 	ps_thread.rcu_registered = true;
-	ps_thread_arm();
+	arm(); /* fails only without memory for the key's table: the thread then stays registered after its end */
 }
 #endif

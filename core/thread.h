@@ -2,8 +2,14 @@
 /*
  * thread.h - what Penstock remembers of each thread, and of fork
  *
- * One thread-local struct: whether the thread is inside a callback (where waiting for a writer would deadlock), and a few
- * handles kept for reuse, which a pthread key's destructor frees at thread exit.
+ * One small thread-local struct: whether the thread is inside a callback (where waiting for a writer would deadlock), and
+ * where its larger things lie. These are the message of its last error and a few handles kept for reuse. They are on the
+ * heap from the first need on, and a pthread key's destructor frees them at thread exit.
+ *
+ * The struct is small, and of the general dynamic model, so that a plugin can bring Penstock into any host. A library with
+ * initial-exec variables needs room in the static TLS block, of which glibc keeps less than 2 KiB for all that is dlopened;
+ * where other libraries have used that up, dlopen fails. (liburcu's own variables are of the general model too.) It costs a
+ * call of __tls_get_addr, a nanosecond; a program that links the static library pays none.
  *
  * Fork is noticed by a counter that a pthread_atfork child handler raises: an engine (and a handle) remembers the value
  * it was made under. getpid would be a system call per submit.
@@ -13,6 +19,9 @@
  *
  * Invariants
  *   1. callback_depth > 0 exactly while user code runs that the engine called.
+ *   2. The library has no other thread-local variable, and no initial-exec one.
+ *
+ * Failure modes: without memory a thread keeps no spare handles, and its message is the sentence of the status alone.
  */
 #ifndef PENSTOCK_THREAD_H
 #define PENSTOCK_THREAD_H
@@ -26,17 +35,24 @@
 
 #define PS_SPARE_HANDLES 64
 
+/* A message longer than this is cut; SQL text never travels in one. */
+#define PS_MESSAGE_BYTES 1024
+
+struct ps_thread_heap {
+	unsigned spare_count;
+	penstock_handle *spare[PS_SPARE_HANDLES];
+	char message[PS_MESSAGE_BYTES];
+};
+
 struct ps_thread {
 	bool rcu_registered; /* its read sections begin without liburcu's mutex */
 	unsigned callback_depth;
+	int refused;     /* a status whose own sentence is the message, or 0 */
 	uint64_t number; /* 0: none yet */
-	unsigned spare_count;
-	penstock_handle *spare[PS_SPARE_HANDLES];
+	struct ps_thread_heap *heap;
 };
 
-/* initial-exec: one instruction to reach, no call; the library may then be dlopened as long as a few hundred bytes of
- * static TLS are free (glibc keeps more for this). */
-extern __thread struct ps_thread ps_thread __attribute__((tls_model("initial-exec")));
+extern __thread struct ps_thread ps_thread;
 
 extern uint32_t ps_fork_count;
 
@@ -86,7 +102,9 @@ void ps_thread_rcu_register(void);
 #endif
 /* A number that no other thread of the process ever has (a pthread_t is used again). */
 uint64_t ps_thread_number(void);
-/* Arranges for the destructor to run when the thread ends. */
-void ps_thread_arm(void);
+/* What the thread has on the heap, from now until it ends; NULL without memory. */
+struct ps_thread_heap *ps_thread_heap(void);
+/* Frees it, as the thread's end does. */
+void ps_thread_clear(void);
 
 #endif

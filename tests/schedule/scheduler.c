@@ -278,12 +278,6 @@ static struct thread *choose(void)
 	}
 }
 
-/* The engine's thread-local struct goes with its thread; of the spare handles only those that are there. */
-static void copy_local(struct ps_thread *to, const struct ps_thread *from)
-{
-	memcpy(to, from, offsetof(struct ps_thread, spare) + from->spare_count * sizeof from->spare[0]);
-}
-
 static void switch_to(struct thread *next)
 {
 	struct thread *before = self;
@@ -294,8 +288,9 @@ static void switch_to(struct thread *next)
 	if (next == before)
 		return;
 	turn_began = step;
-	copy_local(&before->local, &ps_thread);
-	copy_local(&ps_thread, &next->local);
+	/* The engine's thread-local struct goes with its thread. */
+	before->local = ps_thread;
+	ps_thread = next->local;
 	self = next;
 	coroutine_switch(&before->coroutine, &next->coroutine);
 }
@@ -361,13 +356,6 @@ void schedule_point_at(struct schedule_site *site)
 	trace_line(self, site, "%s", "");
 }
 
-/* As the destructor in core/thread.c does. */
-static void free_spare_handles(void)
-{
-	while (ps_thread.spare_count > 0)
-		ps_handle_free(ps_thread.spare[--ps_thread.spare_count]);
-}
-
 /* What a coroutine does for ever: a thread in each schedule. */
 static void thread_main(void *arg)
 {
@@ -380,7 +368,7 @@ static void thread_main(void *arg)
 			thread->run_pthread(thread->arg);
 		else
 			thread->run(thread->arg);
-		free_spare_handles();
+		ps_thread_clear(); /* as the destructor in core/thread.c does */
 		schedule_check(thread->depth == 0, "a thread ends inside a read section");
 		flush_all(thread);
 		thread->done = true;
