@@ -2,11 +2,14 @@
 /*
  * atomic.h - every atomic operation of Penstock, over Concurrency Kit's ck_pr
  *
- * Nothing else includes ck_pr.h. ck_pr is inline assembly, which ThreadSanitizer cannot see; under it (or with
- * PENSTOCK_BUILTIN_ATOMICS) the same functions are the compiler's __atomic builtins, so a TSan run tests that variant.
+ * Nothing else includes ck_pr.h. ck_pr is inline assembly, which ThreadSanitizer cannot see, and lacks some of the 64-bit
+ * operations on 32-bit machines. There the same functions are the compiler's __atomic builtins.
  *
- * Orderings are asked for by name (relaxed, acquire, release) at each call; read-modify-write operations are full
- * barriers, as they are on x86-64 (on weaker machines the fences below make them so).
+ * Orderings are asked for by name (relaxed, acquire, release) at each call. Read-modify-write operations are full barriers,
+ * as if a full fence stood on either side, and P4, E1, B2 and H1 rely on it. On x86 the instruction is one. Elsewhere full
+ * fences make it one: ck's fences for acquire and release do not order a store before a later load on POWER (lwsync) and
+ * SPARC, nor need a sequentially consistent operation order what is around it (AArch64's stlxr and a later ldr).
+ * tests/litmus searches what these orderings allow.
  *
  * The pairs, by label; each end names the other at its line:
  *
@@ -38,55 +41,77 @@
 #include <stdint.h>
 
 #if defined(__SANITIZE_THREAD__)
-#define PENSTOCK_BUILTIN_ATOMICS 1
+#define PENSTOCK_UNDER_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define PENSTOCK_BUILTIN_ATOMICS 1
+#define PENSTOCK_UNDER_TSAN 1
 #endif
+#endif
+
+#if defined(PENSTOCK_UNDER_TSAN) || UINTPTR_MAX < UINT64_MAX
+#define PENSTOCK_BUILTIN_ATOMICS 1
 #endif
 
 /* Words of different writers are kept this far apart: two lines, because x86 prefetches lines in pairs. */
 #define PS_LINE_BYTES 128
 #define PS_OWN_LINE __attribute__((aligned(PS_LINE_BYTES)))
 
+#if defined(__x86_64__) || defined(__i386__) || defined(PENSTOCK_UNDER_TSAN)
+#define PS_FENCE_AROUND() ((void)0)
+#else
+#define PS_FENCE_AROUND() ps_fence_full()
+#endif
+
 #ifdef PENSTOCK_BUILTIN_ATOMICS
 
-#define PS_ATOMIC_OPERATIONS(suffix, type)                                                                              \
-	static inline type ps_load_relaxed_##suffix(const type *word)                                                   \
-	{                                                                                                               \
-		return __atomic_load_n(word, __ATOMIC_RELAXED);                                                         \
-	}                                                                                                               \
-	static inline type ps_load_acquire_##suffix(const type *word)                                                   \
-	{                                                                                                               \
-		return __atomic_load_n(word, __ATOMIC_ACQUIRE);                                                         \
-	}                                                                                                               \
-	static inline void ps_store_relaxed_##suffix(type *word, type value)                                            \
-	{                                                                                                               \
-		__atomic_store_n(word, value, __ATOMIC_RELAXED);                                                        \
-	}                                                                                                               \
-	static inline void ps_store_release_##suffix(type *word, type value)                                            \
-	{                                                                                                               \
-		__atomic_store_n(word, value, __ATOMIC_RELEASE);                                                        \
-	}                                                                                                               \
-	/* On failure *expected is what was found. */                                                                   \
-	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                    \
-	{                                                                                                               \
-		return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-	}                                                                                                               \
-	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                       \
-	{                                                                                                               \
-		return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);                                               \
+static inline void ps_fence_full(void)
+{
+#ifdef PENSTOCK_UNDER_TSAN
+	/* TSan does not model fences; an operation on a word of its own orders the same on the machine. */
+	static uint32_t word;
+	__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+#define PS_ATOMIC_OPERATIONS(suffix, type)                                                                                 \
+	static inline type ps_load_relaxed_##suffix(const type *word)                                                      \
+	{                                                                                                                  \
+		return __atomic_load_n(word, __ATOMIC_RELAXED);                                                            \
+	}                                                                                                                  \
+	static inline type ps_load_acquire_##suffix(const type *word)                                                      \
+	{                                                                                                                  \
+		return __atomic_load_n(word, __ATOMIC_ACQUIRE);                                                            \
+	}                                                                                                                  \
+	static inline void ps_store_relaxed_##suffix(type *word, type value)                                               \
+	{                                                                                                                  \
+		__atomic_store_n(word, value, __ATOMIC_RELAXED);                                                           \
+	}                                                                                                                  \
+	static inline void ps_store_release_##suffix(type *word, type value)                                               \
+	{                                                                                                                  \
+		__atomic_store_n(word, value, __ATOMIC_RELEASE);                                                           \
+	}                                                                                                                  \
+	/* On failure *expected is what was found. */                                                                      \
+	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)                                       \
+	{                                                                                                                  \
+		bool swapped;                                                                                              \
+		PS_FENCE_AROUND();                                                                                         \
+		swapped = __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+		PS_FENCE_AROUND();                                                                                         \
+		return swapped;                                                                                            \
+	}                                                                                                                  \
+	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */                          \
+	{                                                                                                                  \
+		type before;                                                                                               \
+		PS_FENCE_AROUND();                                                                                         \
+		before = __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);                                                \
+		PS_FENCE_AROUND();                                                                                         \
+		return before;                                                                                             \
 	}
 
 PS_ATOMIC_OPERATIONS(u32, uint32_t)
 PS_ATOMIC_OPERATIONS(u64, uint64_t)
-
-/* TSan does not model fences; an operation on a word of its own orders the same on the machine. */
-static inline void ps_fence_full(void)
-{
-	static uint32_t word;
-	__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
-}
 
 static inline void ps_stall(void)
 {
@@ -96,6 +121,15 @@ static inline void ps_stall(void)
 #else
 
 #include <ck_pr.h>
+
+#if !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__) && !defined(CK_MD_RMO)
+#error "the ck_md.h found is another machine's: its fences are nothing here"
+#endif
+
+static inline void ps_fence_full(void)
+{
+	ck_pr_fence_strict_memory();
+}
 
 #define PS_ATOMIC_OPERATIONS(suffix, bits, type)                                                  \
 	static inline type ps_load_relaxed_##suffix(const type *word)                             \
@@ -121,27 +155,22 @@ static inline void ps_stall(void)
 	static inline bool ps_cas_##suffix(type *word, type *expected, type desired)              \
 	{                                                                                         \
 		bool swapped;                                                                     \
-		ck_pr_fence_release();                                                            \
+		PS_FENCE_AROUND();                                                                \
 		swapped = ck_pr_cas_##bits##_value(word, *expected, desired, expected);           \
-		ck_pr_fence_acquire();                                                            \
+		PS_FENCE_AROUND();                                                                \
 		return swapped;                                                                   \
 	}                                                                                         \
 	static inline type ps_add_##suffix(type *word, type value) /* returns the value before */ \
 	{                                                                                         \
 		type before;                                                                      \
-		ck_pr_fence_release();                                                            \
+		PS_FENCE_AROUND();                                                                \
 		before = ck_pr_faa_##bits(word, value);                                           \
-		ck_pr_fence_acquire();                                                            \
+		PS_FENCE_AROUND();                                                                \
 		return before;                                                                    \
 	}
 
 PS_ATOMIC_OPERATIONS(u32, 32, uint32_t)
 PS_ATOMIC_OPERATIONS(u64, 64, uint64_t)
-
-static inline void ps_fence_full(void)
-{
-	ck_pr_fence_memory();
-}
 
 static inline void ps_stall(void)
 {
@@ -158,6 +187,7 @@ static inline void ps_stalls(unsigned count)
 }
 
 #undef PS_ATOMIC_OPERATIONS
+#undef PS_FENCE_AROUND
 
 /*
  * A word that one thread writes and others read: no read-modify-write is needed to add to it.

@@ -42,7 +42,7 @@
 
 #include "core/thread.h"
 
-#ifdef PENSTOCK_BUILTIN_ATOMICS
+#ifdef PENSTOCK_UNDER_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #endif
@@ -69,7 +69,7 @@ static inline void ps_rcu_note_registered(void)
 
 static inline void ps_rcu_leave(void *annotation)
 {
-#ifdef PENSTOCK_BUILTIN_ATOMICS
+#ifdef PENSTOCK_UNDER_TSAN
 	__tsan_release(annotation);
 #else
 	(void)annotation;
@@ -81,7 +81,7 @@ static inline void ps_rcu_leave(void *annotation)
 static inline void ps_rcu_synchronize(void *annotation)
 {
 	PS_RCU(synchronize_rcu)();
-#ifdef PENSTOCK_BUILTIN_ATOMICS
+#ifdef PENSTOCK_UNDER_TSAN
 	__tsan_acquire(annotation);
 #else
 	(void)annotation;

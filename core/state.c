@@ -66,7 +66,7 @@ static void replace(struct ps_state_word *word, enum ps_phase phase, const struc
 
 	*new = (struct ps_state){ .phase = phase, .keys = *keys, .admit = admission(phase, keys) };
 	/* S1: the fields before the address; pairs with S2 in ps_state_read. */
-#ifdef PENSTOCK_BUILTIN_ATOMICS
+#ifdef PENSTOCK_UNDER_TSAN
 	__atomic_store_n(&word->current, new, __ATOMIC_RELEASE);
 #else
 	rcu_set_pointer(&word->current, new);

@@ -62,7 +62,7 @@ void ps_state_retune(struct ps_state_word *word, const struct ps_keys *keys);
 static inline const struct ps_state *ps_state_read(const struct ps_state_word *word)
 {
 	/* S2: the fields come with the address; pairs with S1 in replace (state.c). */
-#ifdef PENSTOCK_BUILTIN_ATOMICS
+#ifdef PENSTOCK_UNDER_TSAN
 	return __atomic_load_n(&word->current, __ATOMIC_ACQUIRE);
 #else
 	return rcu_dereference(word->current);
