@@ -15,6 +15,13 @@
 
 #include "core/clock.h"
 
+/* On 32-bit machines the kernel's older call reads a timespec of 32-bit times, whatever the C library's has. */
+#ifdef SYS_futex_time64
+#define PS_SYS_FUTEX (sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex)
+#else
+#define PS_SYS_FUTEX SYS_futex
+#endif
+
 /* Of those that sleep on one word, a wake can mean some: both sides give a set of bits, and they meet if it overlaps. */
 #define PS_FUTEX_ANY FUTEX_BITSET_MATCH_ANY
 
@@ -26,7 +33,7 @@ static inline void ps_futex_wait(const uint32_t *word, uint32_t expected, uint32
 
 	if (deadline != PS_NEVER)
 		limit = ps_timespec(deadline);
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == PS_NEVER ? NULL : &limit, NULL, bits);
+	syscall(PS_SYS_FUTEX, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == PS_NEVER ? NULL : &limit, NULL, bits);
 	errno = saved;
 }
 
@@ -35,7 +42,7 @@ static inline void ps_futex_wake(const uint32_t *word, uint32_t count, uint32_t 
 {
 	int saved = errno;
 
-	syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, count > INT32_MAX ? INT32_MAX : (int)count, NULL, NULL, bits);
+	syscall(PS_SYS_FUTEX, word, FUTEX_WAKE_BITSET_PRIVATE, count > INT32_MAX ? INT32_MAX : (int)count, NULL, NULL, bits);
 	errno = saved;
 }
 

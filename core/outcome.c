@@ -41,6 +41,8 @@ void *ps_outcome_allocate(struct ps_outcome *outcome, size_t bytes)
 	struct ps_block *block = outcome->blocks;
 	void *memory;
 
+	if (bytes > SIZE_MAX / 2)
+		return NULL;
 	bytes = (bytes + 15) & ~(size_t)15;
 	if (block == NULL || block->size - block->used < bytes) {
 		/* Twice the last one, so that many small cells take few blocks. */

@@ -27,13 +27,13 @@
 
 bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 {
-	size_t bytes = capacity * sizeof(struct ps_slot);
+	uint64_t bytes = capacity * sizeof(struct ps_slot);
 	uint64_t i;
 
 	memset(ring, 0, sizeof *ring);
-	if (!ps_line_init(&ring->line))
+	if ((size_t)bytes != bytes || !ps_line_init(&ring->line))
 		return false;
-	ring->slots = aligned_alloc(PS_LINE_BYTES, bytes);
+	ring->slots = aligned_alloc(PS_LINE_BYTES, (size_t)bytes);
 	if (ring->slots == NULL) {
 		ps_line_destroy(&ring->line);
 		return false;

@@ -448,14 +448,17 @@ int penstock_counters_read(const penstock *db, penstock_counters *counters)
 	size_t bytes;
 	int status;
 
-	if (counters == NULL || counters->struct_size < sizeof counters->struct_size)
+	if (counters == NULL || counters->struct_size < sizeof counters->struct_size ||
+	    (size_t)counters->struct_size != counters->struct_size)
 		return ps_error(PENSTOCK_MISUSE, "set penstock_counters.struct_size to sizeof the struct");
 	status = ps_engine_enter((penstock *)db);
 	if (status != PENSTOCK_OK)
 		return status;
 	/* What a later version has more stays zero. Straight into the caller's memory: the threads of a program may have small stacks. */
-	memset((char *)counters + sizeof counters->struct_size, 0, counters->struct_size - sizeof counters->struct_size);
-	bytes = counters->struct_size < sizeof *counters ? counters->struct_size : sizeof *counters;
+	bytes = (size_t)counters->struct_size;
+	memset((char *)counters + sizeof counters->struct_size, 0, bytes - sizeof counters->struct_size);
+	if (bytes > sizeof *counters)
+		bytes = sizeof *counters;
 	ps_counters_copy(&db->counters, counters, bytes);
 	gather(db, counters, bytes);
 	ps_engine_leave(db);

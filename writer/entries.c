@@ -36,7 +36,7 @@ bool ps_entries_init(struct ps_entries *entries, struct ps_ring *ring, struct ps
 	entries->options = options;
 	entries->bell = ps_bell_assign();
 	/* No more than a ring's worth can be there at once. */
-	entries->capacity = ring->capacity;
+	entries->capacity = (size_t)ring->capacity; /* whose slots are in memory */
 	entries->notes = malloc(entries->capacity);
 	entries->outcomes = malloc(entries->capacity * sizeof *entries->outcomes);
 	if (entries->notes == NULL || entries->outcomes == NULL) {
@@ -95,7 +95,7 @@ static void give_outcome(struct ps_entries *entries, struct ps_outcome *outcome)
 
 void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record)
 {
-	size_t i = ticket - entries->base;
+	size_t i = (size_t)(ticket - entries->base);
 	unsigned char note = 0;
 
 	entries->outcomes[i] = NULL;
@@ -117,7 +117,7 @@ void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct 
 
 struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch)
 {
-	size_t i = ticket - entries->base;
+	size_t i = (size_t)(ticket - entries->base);
 	struct ps_outcome *outcome = entries->outcomes[i];
 
 	if (outcome != NULL && (entries->notes[i] & NOTE_LISTENER) == 0) {
@@ -145,7 +145,7 @@ struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t tic
 /* The entry's own outcome; one is found for a failing fire-and-forget statement too. */
 static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticket)
 {
-	size_t i = ticket - entries->base;
+	size_t i = (size_t)(ticket - entries->base);
 
 	if (entries->outcomes[i] == NULL)
 		entries->outcomes[i] = take_outcome(entries);
@@ -154,7 +154,7 @@ static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticke
 
 void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome)
 {
-	size_t i = ticket - entries->base;
+	size_t i = (size_t)(ticket - entries->base);
 	struct ps_outcome *own;
 
 	if (outcome->result.status == PENSTOCK_OK)
@@ -315,6 +315,6 @@ void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end
 void ps_entries_deliver_early(struct ps_entries *entries, uint64_t first, uint64_t end)
 {
 	ps_entries_deliver(entries, first, end, PS_PASS_ALL);
-	memset(&entries->notes[first - entries->base], 0, end - first);
+	memset(&entries->notes[first - entries->base], 0, (size_t)(end - first));
 }
 #endif

@@ -12,6 +12,12 @@
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
 #define SAMPLE_EVERY 64
 
+/* The length of a text, as it was given; what cannot be in memory stays too much. */
+static size_t length_of(int64_t given)
+{
+	return (size_t)given == (uint64_t)given ? (size_t)given : SIZE_MAX;
+}
+
 int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement)
 {
 	size_t bytes;
@@ -21,7 +27,7 @@ int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes
 		return ps_error(PENSTOCK_MISUSE,
 		                "penstock_statement_register: the text or the place for the statement is NULL");
 	*statement = NULL;
-	bytes = sql_bytes < 0 ? strlen(sql) : (size_t)sql_bytes;
+	bytes = sql_bytes < 0 ? strlen(sql) : length_of(sql_bytes);
 	if (bytes > PS_LENGTH_MAX)
 		return ps_error(PENSTOCK_TOOBIG, "the SQL text is %zu bytes long; SQLite takes at most %d", bytes,
 		                PS_LENGTH_MAX);
@@ -99,7 +105,7 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	int status;
 
 	if (submission->sql != NULL)
-		sql_bytes = submission->sql_bytes > 0 ? (size_t)submission->sql_bytes : strlen(submission->sql);
+		sql_bytes = submission->sql_bytes > 0 ? length_of(submission->sql_bytes) : strlen(submission->sql);
 	status = ps_record_measure(submission, sql_bytes, &pending->bytes);
 	if (status != PENSTOCK_OK)
 		return status;
@@ -120,7 +126,9 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	}
 	if (record->on_heap) {
 		record->payload.heap.size = pending->bytes;
-		record->payload.heap.data = malloc(pending->bytes);
+		/* Values may share their bytes: what they come to may be more than there are addresses. */
+		if ((size_t)pending->bytes == pending->bytes)
+			record->payload.heap.data = malloc((size_t)pending->bytes);
 		if (record->payload.heap.data == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
 			                (unsigned long long)pending->bytes);

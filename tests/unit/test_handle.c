@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 
+#include "core/futex.h"
 #include "core/outcome.h"
 
 TestSuite(handle, .init = kit_begin, .fini = harness_end);
@@ -245,6 +246,16 @@ Test(handle, without_a_waiter_no_bell_is_rung)
 	check(ps_load_acquire_u32(&bell->rung) == rung);
 	expect(penstock_handle_wait(handle, 0), PENSTOCK_OK);
 	penstock_handle_release(handle);
+}
+
+/* The deadline is given to the kernel whole, in the form that this machine's call reads. */
+Test(handle, sleep_that_nobody_ends_lasts_until_its_deadline)
+{
+	uint64_t deadline = ps_deadline(SHORT);
+	uint32_t word = 0;
+
+	ps_futex_wait(&word, 0, PS_FUTEX_ANY, deadline);
+	check(ps_deadline_passed(deadline));
 }
 
 /* What looks before it sleeps gives up quickly where that does not pay, and begins again at the first success. */

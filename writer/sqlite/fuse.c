@@ -68,7 +68,8 @@ static char *append(char *end, const char *text, size_t bytes)
 	return end + bytes;
 }
 
-/* The statement's text with its row `width` times, and OR FAIL. NULL without memory. */
+/* The statement's text with its row `width` times, and OR FAIL. NULL without memory, and when
+ * SQLite would not take it. */
 static char *text_of(const struct ps_registered *statement, unsigned width, size_t *bytes)
 {
 	static const char or_fail[] = " OR FAIL";
@@ -77,6 +78,8 @@ static char *text_of(const struct ps_registered *statement, unsigned width, size
 	size_t head = row->at + row->bytes;
 	char *text, *end;
 
+	if (row->bytes >= PS_LENGTH_MAX / width)
+		return NULL;
 	*bytes = head + strlen(or_fail) + (width - 1) * (row->bytes + 1);
 	text = malloc(*bytes + 1);
 	if (text == NULL)

@@ -78,8 +78,11 @@ static penstock_value *next_row(struct ps_outcome *outcome)
 
 	if (used + columns > outcome->cell_capacity) {
 		size_t capacity = outcome->cell_capacity == 0 ? columns : 2 * (used + columns);
+		size_t bytes;
 
-		cells = ps_outcome_allocate(outcome, capacity * sizeof *cells);
+		if (__builtin_mul_overflow(capacity, sizeof *cells, &bytes))
+			return NULL;
+		cells = ps_outcome_allocate(outcome, bytes);
 		if (cells == NULL)
 			return NULL;
 		if (used != 0)
