@@ -426,9 +426,9 @@ typedef enum penstock_phase {
  * Opens an engine on a database file, which is created (for this user alone: mode 0600) when missing and switched to
  * WAL, and starts the writer unless autostart is 0. config may be NULL for the defaults. *db is the caller's, to be
  * closed with penstock_close; NULL on error. Errors: CANTOPEN (missing folder, no permission, a symbolic link, a
- * folder that others can write to, not a database, no WAL possible, open at the fork of this child, configuration
- * file missing), CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL path, unknown
- * struct_size, called in a callback). Any thread.
+ * folder that others can write to, not a database, no WAL possible, an SQLite for one thread only, open at the fork of
+ * this child, configuration file missing), CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL
+ * path, unknown struct_size, called in a callback). Any thread.
  */
 PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
 /*

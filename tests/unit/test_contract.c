@@ -2416,6 +2416,51 @@ int __wrap_sqlite3_libversion_number(void)
 	return sqlite_version != 0 ? sqlite_version : __real_sqlite3_libversion_number();
 }
 
+static bool sqlite_without_threads;
+
+int __wrap_sqlite3_threadsafe(void);
+int __real_sqlite3_threadsafe(void);
+
+int __wrap_sqlite3_threadsafe(void)
+{
+	return sqlite_without_threads ? 0 : __real_sqlite3_threadsafe();
+}
+
+static void refused_for_its_threads(const char *message)
+{
+	penstock *db;
+
+	for (int autostart = 0; autostart < 2; autostart++) {
+		penstock_config config = kit_config();
+
+		config.autostart = autostart;
+		expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+		expect_message(message);
+		check(access(harness_path("test.db"), F_OK) != 0);
+	}
+}
+
+/* An SQLite without mutexes would fail later, and somewhere else. */
+Test(contract, sqlite_for_one_thread_is_refused)
+{
+	static const int safe[] = { SQLITE_CONFIG_MULTITHREAD, SQLITE_CONFIG_SERIALIZED };
+	penstock_config config = kit_config();
+
+	sqlite_without_threads = true;
+	refused_for_its_threads("SQLITE_THREADSAFE=0");
+	sqlite_without_threads = false;
+	check(sqlite3_shutdown() == SQLITE_OK && sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) == SQLITE_OK);
+	refused_for_its_threads("SQLITE_CONFIG_SINGLETHREAD");
+	for (size_t i = 0; i < COUNT_OF(safe); i++) {
+		penstock *db;
+
+		check(sqlite3_shutdown() == SQLITE_OK && sqlite3_config(safe[i]) == SQLITE_OK);
+		db = kit_open(&config);
+		expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+}
+
 /* The first and the last that have it, and those between in which it was mended (sqlite.org/wal.html#walresetbug). */
 Test(contract, the_versions_with_the_wal_reset_bug_are_known)
 {

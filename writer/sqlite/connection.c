@@ -311,6 +311,33 @@ static void release_handlers(sqlite3 *connection)
 	sqlite3_commit_hook(connection, NULL, NULL);
 }
 
+/*
+ * Whether this copy of SQLite may be used by several threads, each with connections of its own. How it was compiled is easily
+ * said; that sqlite3_config switched its mutexes off shows in a connection that is asked to have one.
+ */
+static int check_threads(const char *path)
+{
+	sqlite3 *probe;
+	int rc, status = PENSTOCK_OK;
+
+	if (!sqlite3_threadsafe())
+		return ps_error(PENSTOCK_CANTOPEN,
+		                "%s: this SQLite is compiled for one thread (SQLITE_THREADSAFE=0), and the writer is one more; "
+		                "link one that is not",
+		                path);
+	rc = sqlite3_open_v2(":memory:", &probe, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+	if (rc != SQLITE_OK)
+		status = ps_error(rc == SQLITE_NOMEM ? PENSTOCK_NOMEM : PENSTOCK_CANTOPEN, "%s: SQLite opens nothing: %s", path,
+		                  sqlite3_errstr(rc));
+	else if (sqlite3_db_mutex(probe) == NULL)
+		status = ps_error(PENSTOCK_CANTOPEN,
+		                  "%s: SQLite is configured for one thread (SQLITE_CONFIG_SINGLETHREAD), and the writer is one "
+		                  "more; configure MULTITHREAD or SERIALIZED",
+		                  path);
+	sqlite3_close(probe);
+	return status;
+}
+
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
                        struct ps_busy *busy, struct ps_harm_watch *watch, sqlite3 **connection, bool *locked)
 {
@@ -321,6 +348,10 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 
 	*connection = NULL;
 	*locked = false;
+	/* Once for an engine: SQLite takes no other configuration while it is in use. */
+	status = create ? check_threads(path) : PENSTOCK_OK;
+	if (status != PENSTOCK_OK)
+		return status;
 	status = ps_path_find(path, options, create, &place);
 	if (status != PENSTOCK_OK)
 		return status;
