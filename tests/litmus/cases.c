@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * cases.c - the ring, the park, the event counts, the bell and the counters, with as few threads and steps as can go wrong
+ *
+ * What is called is the code that ships. Where the engine's own loop around it would bring the whole engine along, the loop
+ * is written out here, and named.
+ */
+#include "tests/litmus/cases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/counters.h"
+#include "core/outcome.h"
+#include "core/thread.h"
+#include "queue/ring.h"
+
+#define SLOTS 2
+
+static struct ps_ring ring;
+static struct ps_counters counters;
+static uint64_t taken[8]; /* the arguments of the records, in the order of the tickets */
+static unsigned taken_count;
+
+static void begin_ring(void)
+{
+	ps_ring_init(&ring, SLOTS);
+	taken_count = 0;
+}
+
+static void end_ring(void)
+{
+	ps_ring_destroy(&ring);
+}
+
+/* ---- R1 to R4: claim, publish, peek, release ---------------------------------------------------------------------- */
+
+/* submit.c: a claim, the record, its publication. False when the ring is full. */
+static bool submit(uint64_t number)
+{
+	struct ps_claim claim;
+
+	if (!ps_ring_claim(&ring, &claim))
+		return false;
+	litmus_writes(claim.record);
+	claim.record->submit_nsec = number;
+	ps_ring_publish(&ring, &claim);
+	return true;
+}
+
+static void submit_or_await(uint64_t number)
+{
+	while (!submit(number))
+		litmus_await();
+}
+
+/* batch.c: takes what is published at `next`, and gives the slot back. */
+static bool take(uint64_t next)
+{
+	const struct ps_record *record = ps_ring_peek(&ring, next);
+
+	if (record == NULL)
+		return false;
+	litmus_reads(record);
+	taken[taken_count++] = record->submit_nsec;
+	ps_ring_release(&ring, next + 1);
+	return true;
+}
+
+static void take_or_await(uint64_t next)
+{
+	while (!take(next))
+		litmus_await();
+}
+
+static void submit_three(void)
+{
+	for (uint64_t number = 1; number <= 3; number++)
+		submit_or_await(number);
+}
+
+static void take_three(void)
+{
+	for (uint64_t next = 0; next < 3; next++)
+		take_or_await(next);
+}
+
+static void submit_one(void)
+{
+	submit_or_await(1);
+}
+
+static void submit_two(void)
+{
+	submit_or_await(2);
+}
+
+static void submit_both(void)
+{
+	submit_one();
+	submit_two();
+}
+
+static void check_order(void)
+{
+	litmus_check(taken_count == 3 && taken[0] == 1 && taken[1] == 2 && taken[2] == 3, "the records are not in order");
+}
+
+static void begin_one_submitted(void)
+{
+	begin_ring();
+	submit(3);
+}
+
+static void check_all(void)
+{
+	litmus_check(taken_count == 3 && taken[0] == 3 && taken[1] + taken[2] == 3, "a record is lost, or there twice");
+}
+
+/* ---- P1 to P4: the parked mark and the kick ------------------------------------------------------------------------ */
+
+/* writer.c: until `count` records have come. */
+static void park_until(uint64_t count)
+{
+	uint64_t next = 0;
+	bool slept;
+
+	while (next < count) {
+		if (take(next))
+			next++;
+		else if (ps_ring_park(&ring, next, PS_NEVER, &slept) == PS_PARK_HOLE)
+			litmus_await();
+	}
+}
+
+static void park_for_one(void)
+{
+	park_until(1);
+}
+
+static void park_for_two(void)
+{
+	park_until(2);
+}
+
+/* control.c: command_locked. */
+static void kick(void)
+{
+	ps_store_release_u32(&ring.attention, 1);
+	ps_ring_kick(&ring);
+}
+
+static void park_until_kicked(void)
+{
+	bool slept;
+
+	while (ps_ring_park(&ring, 0, PS_NEVER, &slept) != PS_PARK_ATTENTION)
+		continue;
+}
+
+/* Where the kick and a claim both want to clear the mark, one of them does. */
+static void park_for_one_and_kick(void)
+{
+	bool kicked = false, taken_one = false, slept;
+
+	while (!kicked || !taken_one) {
+		if (!taken_one && take(0))
+			taken_one = true;
+		else if (kicked)
+			litmus_await(); /* the record is on its way */
+		else
+			switch (ps_ring_park(&ring, taken_one, PS_NEVER, &slept)) {
+			case PS_PARK_ATTENTION:
+				kicked = true;
+				break;
+			case PS_PARK_HOLE:
+				litmus_await();
+				break;
+			default:
+				break;
+			}
+	}
+}
+
+/* ---- E1 and E2: waiting for room, and for progress ----------------------------------------------------------------- */
+
+static void begin_full(void)
+{
+	begin_ring();
+	submit(1);
+	submit(2);
+}
+
+/* submit.c: enqueue_when_room. */
+static void submit_when_room(uint64_t number)
+{
+	for (;;) {
+		uint32_t key = ps_eventcount_prepare(&ring.room);
+
+		if (submit(number)) {
+			ps_eventcount_cancel(&ring.room);
+			return;
+		}
+		ps_eventcount_wait(&ring.room, key, PS_NEVER);
+	}
+}
+
+static void submit_third_when_room(void)
+{
+	submit_when_room(3);
+}
+
+static void take_one(void)
+{
+	take_or_await(0);
+}
+
+#define BYTES_MOST 100
+
+static void begin_full_of_bytes(void)
+{
+	begin_ring();
+	ps_ring_reserve_bytes(&ring, NULL, BYTES_MOST, BYTES_MOST);
+	submit(1);
+}
+
+/* submit.c: claim_slot, of a value outside the slot. */
+static void submit_bytes_when_room(void)
+{
+	for (;;) {
+		uint32_t key = ps_eventcount_prepare(&ring.room);
+
+		if (ps_ring_has_room(&ring, NULL) && ps_ring_reserve_bytes(&ring, NULL, BYTES_MOST, BYTES_MOST) && submit(2)) {
+			ps_eventcount_cancel(&ring.room);
+			return;
+		}
+		ps_eventcount_wait(&ring.room, key, PS_NEVER);
+	}
+}
+
+/* entries.c: the bytes first, then the slot. */
+static void take_bytes(void)
+{
+	ps_ring_return_bytes(&ring, BYTES_MOST);
+	take_or_await(0);
+}
+
+/* engine.c: penstock_flush. */
+static void flush(void)
+{
+	for (;;) {
+		uint32_t key = ps_eventcount_prepare(&ring.progress);
+
+		if (ps_ring_head(&ring) >= 1) {
+			ps_eventcount_cancel(&ring.progress);
+			return;
+		}
+		ps_eventcount_wait(&ring.progress, key, PS_NEVER);
+	}
+}
+
+/* ---- H1, H2, B1, B2: an outcome and the bell ----------------------------------------------------------------------- */
+
+static struct ps_bell bell;
+static penstock_handle *handles[2];
+static unsigned handle_count;
+
+static void begin_handles(unsigned count)
+{
+	memset(&bell, 0, sizeof bell);
+	for (handle_count = 0; handle_count < count; handle_count++) {
+		handles[handle_count] = ps_handle_new(0);
+		handles[handle_count]->bell = &bell;
+		handles[handle_count]->ticket = 64 * handle_count; /* a bit of its own */
+	}
+}
+
+static void begin_one_handle(void)
+{
+	begin_handles(1);
+}
+
+static void begin_two_handles(void)
+{
+	begin_handles(2);
+}
+
+/* Freed by the writer, or kept as a spare one by the thread that let it go. */
+static void check_handles(void)
+{
+	unsigned spare = ps_thread.heap == NULL ? 0 : ps_thread.heap->spare_count;
+
+	/* Each with its message. */
+	litmus_check(litmus_frees() + spare == 2 * handle_count, "a handle was not let go once");
+}
+
+static void end_handles(void)
+{
+	ps_thread_clear();
+}
+
+static void wait_for(penstock_handle *handle)
+{
+	penstock_handle_wait(handle, PENSTOCK_FOREVER);
+	litmus_reads(handle);
+	penstock_handle_release(handle);
+}
+
+static void wait_for_first(void)
+{
+	wait_for(handles[0]);
+}
+
+static void wait_for_second(void)
+{
+	wait_for(handles[1]);
+}
+
+/* Looks once, and lets go. */
+static void glance_at_first(void)
+{
+	if (penstock_handle_result(handles[0]) != NULL)
+		litmus_reads(handles[0]);
+	penstock_handle_release(handles[0]);
+}
+
+/* batch.c: the outcomes of a batch, and then the bell. */
+static void complete(void)
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < handle_count; i++) {
+		litmus_writes(handles[i]);
+		ps_outcome_fail(&handles[i]->outcome, PENSTOCK_ERROR, SQLITE_ERROR, "");
+		ps_handle_complete(handles[i], &bits);
+	}
+	ps_bell_ring(&bell, bits);
+}
+
+/* ---- C1 and C2: the counters ---------------------------------------------------------------------------------------- */
+
+static void begin_counters(void)
+{
+	memset(&counters, 0, sizeof counters);
+}
+
+static void count(void)
+{
+	for (int i = 0; i < 2; i++) {
+		ps_count(&counters, &counters.writer.committed, 1);
+		ps_count(&counters, &counters.writer.failed, 1);
+		ps_counters_publish(&counters);
+	}
+}
+
+static void read_counters(void)
+{
+	const size_t bytes = offsetof(penstock_counters, failed) + sizeof counters.writer.failed;
+	penstock_counters all;
+
+	ps_counters_copy(&counters, &all, bytes);
+	litmus_check(all.committed == all.failed, "a torn set of counters");
+}
+
+static void end_counters(void)
+{
+}
+
+const struct litmus_case litmus_cases[] = {
+	{ "one producer, around the ring", begin_ring, { submit_three, take_three }, check_order, end_ring },
+	{ "two producers", begin_one_submitted, { submit_one, submit_two, take_three }, check_all, end_ring },
+	{ "park, and a record", begin_ring, { submit_one, park_for_one }, NULL, end_ring },
+	{ "park, and two records", begin_ring, { submit_both, park_for_two }, NULL, end_ring },
+	{ "park, and a kick", begin_ring, { kick, park_until_kicked }, NULL, end_ring },
+	{ "park, a record and a kick", begin_ring, { submit_one, kick, park_for_one_and_kick }, NULL, end_ring },
+	{ "room", begin_full, { submit_third_when_room, take_one }, NULL, end_ring },
+	{ "room for bytes", begin_full_of_bytes, { submit_bytes_when_room, take_bytes }, NULL, end_ring },
+	{ "progress", begin_full, { flush, take_one }, NULL, end_ring },
+	{ "an outcome", begin_one_handle, { wait_for_first, complete }, check_handles, end_handles },
+	{ "two outcomes, one bell",
+	  begin_two_handles,
+	  { wait_for_first, wait_for_second, complete },
+	  check_handles,
+	  end_handles },
+	{ "an outcome that nobody waits for", begin_one_handle, { glance_at_first, complete }, check_handles, end_handles },
+	{ "counters", begin_counters, { count, read_counters }, NULL, end_counters },
+};
+const unsigned litmus_case_count = sizeof litmus_cases / sizeof *litmus_cases;
