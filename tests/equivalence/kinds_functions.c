@@ -3,8 +3,8 @@
  * kinds_functions.c - functions that write, that fail, and that do both
  *
  * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
- * that fails afterwards; and it may fail with any code that SQLite knows. Left out are BUSY and the extended I/O codes, which
- * the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
+ * that fails afterwards; and it may fail with any code that SQLite knows. Left out are the extended codes of
+ * BUSY and I/O, which the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
  */
 #include "tests/equivalence/kinds.h"
 
@@ -41,8 +41,8 @@ static void prepare(sqlite3 *connection)
 	sqlite3_create_function(connection, "wrote_then", 2, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL, wrote_then, NULL, NULL);
 }
 
-#define CODES                                                                                                                \
-	"${0|0|0|0|0|0|1|2|3|4|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|262|516|1299|1555|2067|787|275|523|" \
+#define CODES                                                                                                                  \
+	"${0|0|0|0|0|0|1|2|3|4|5|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|262|516|1299|1555|2067|787|275|523|" \
 	"1811|779|4363}"
 #define WRITES                                                                                                            \
 	"'${INSERT INTO fw VALUES($n,$n)|INSERT INTO fu(b) VALUES($n)|DELETE FROM fw|UPDATE fu SET b=b+1|INSERT INTO ft " \

@@ -794,6 +794,42 @@ Test(contract, large_texts_and_values_arrive)
 	free(sql);
 }
 
+static unsigned busy_calls;
+
+static void fail_busy(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	busy_calls++;
+	sqlite3_result_error_code(context, SQLITE_BUSY);
+}
+
+static int add_fail_busy(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "fail_busy", 0, SQLITE_UTF8, NULL, fail_busy, NULL, NULL);
+}
+
+/* It would be tried again for as long as busy_limit_ms. */
+Test(contract, a_function_that_says_busy_is_no_lock)
+{
+	penstock_config config = kit_config();
+	penstock_submission fail = { .struct_size = sizeof fail, .sql = "INSERT INTO t VALUES(fail_busy())" };
+	penstock_handle *handle;
+	penstock *db;
+
+	config.connect_hook = add_fail_busy;
+	config.busy_limit_ms = 50;
+	db = kit_open_table(&config);
+	busy_calls = 0;
+	expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+	cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_BUSY);
+	cr_assert_eq(busy_calls, 1);
+	cr_assert_eq(kit_counters(db).busy_retries, 0);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* More than the registry has room for at the beginning. */
 Test(contract, each_of_many_texts_is_registered_once)
 {

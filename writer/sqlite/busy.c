@@ -16,6 +16,7 @@ static int on_busy(void *arg, int count)
 	uint64_t now = ps_clock_nsec();
 	struct timespec pause;
 
+	busy->met = true;
 	if (count == 0)
 		busy->since = now;
 	if (now - busy->since >= limit)

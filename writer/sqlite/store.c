@@ -636,8 +636,8 @@ static bool may_leave_rows(int extended_code)
 static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
 {
 	ps_harm_note(&store->harm, extended_code);
-	/* PROTOCOL alone comes to the statement, as in autocommit: a function may have said it. */
-	if (!batched && (extended_code & 0xff) == SQLITE_BUSY)
+	/* A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler, or says more. */
+	if (!batched && (extended_code & 0xff) == SQLITE_BUSY && (store->busy.met || extended_code != SQLITE_BUSY))
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
@@ -912,6 +912,7 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		return judge_failure(store, outcome->result.extended_code, batched, false);
 	}
 	look_at_schema(store);
+	store->busy.met = false;
 	/* A query of the engine's own that fails for lack of memory, or of the disk, may end the transaction. */
 	if ((batched || transaction) && !ps_store_in_transaction(store))
 		return PS_TAKE_OUT;
