@@ -16,6 +16,9 @@
 /* The clock is looked at after 1, 2, 4, 8 ... statements, and then every so many: a look is 30 ns. */
 #define CLOCK_STRIDE_MAX 32
 
+/* How long a full disk is left alone, on which a checkpoint has met no room. */
+#define FUTILE_USEC 100000
+
 /* A checkpoint is due at this part of wal_bytes_max, so that one that a reader holds up is not yet over the bound. */
 #define CHECKPOINT_PART 4
 
@@ -41,6 +44,7 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 	batch->blocked_at = 0;
 	batch->stall = (struct ps_stall){ 0 };
 	batch->lacks_room = false;
+	batch->futile_until = 0;
 	batch->broken_code = 0;
 }
 
@@ -447,9 +451,16 @@ static enum attempt make_room(struct ps_batch *batch)
 	bool blocked;
 
 	batch->lacks_room = true;
+	if (!ps_deadline_passed(batch->futile_until))
+		return COMMITTED;
 	if (!checkpoint(batch, -1, &blocked))
 		return BROKEN;
-	return ps_store_made_room(batch->store) ? BEGUN : COMMITTED;
+	if (ps_store_made_room(batch->store))
+		return BEGUN;
+	/* The database has no room either: what it took to find that out is not to be had for every statement. */
+	if (!blocked)
+		batch->futile_until = ps_deadline(FUTILE_USEC);
+	return COMMITTED;
 }
 
 /* The statement alone has failed for want of room. BEGUN: it may run again. */
@@ -472,11 +483,11 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	uint64_t started = ps_clock_nsec();
-	bool again = !record->alone;
+	bool again = !record->alone, tried = batch->lacks_room;
 	enum attempt result;
 
 	batch->fused = 0;
-	if (batch->lacks_room && make_room(batch) == BROKEN)
+	if (tried && make_room(batch) == BROKEN)
 		return shut_down_alone(batch, ticket);
 	for (;;) {
 		switch (run_once(batch, ticket)) {
@@ -497,12 +508,12 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 				count_commit(batch, 1, started);
 				return look_for_file(batch, ticket, ticket + 1);
 			}
-			if (!ps_store_lacked_room(batch->store))
+			if (tried || !ps_store_lacked_room(batch->store))
 				return COMMITTED;
+			tried = true;
 			result = make_room_for(batch, ticket, again);
 			if (result != BEGUN)
 				return result;
-			again = false;
 			ps_store_take_back(batch->store);
 		}
 	}

@@ -48,9 +48,10 @@ struct ps_batch {
 	struct ps_keys keys;    /* of this batch */
 	struct ps_entries entries;
 	struct ps_patience patience;
-	uint64_t fused;      /* entries of the transaction under way that ran as one with others */
-	bool lacks_room;     /* a write has met none, and none has gone well since */
-	uint64_t blocked_at; /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
+	uint64_t fused;        /* entries of the transaction under way that ran as one with others */
+	bool lacks_room;       /* a write has met none, and none has gone well since */
+	uint64_t futile_until; /* a deadline: before it a checkpoint for that is not tried */
+	uint64_t blocked_at;   /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
 	struct ps_stall stall;
 	int broken_code; /* the I/O error that ended it all, or 0 */
 	char broken_message[320];

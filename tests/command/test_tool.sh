@@ -543,11 +543,30 @@ ok signal/ignored_ones_stay_ignored '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM
 
 # ---- what cannot be written ----
 
+statements() { seq "$1" "$2" | sed "s/.*/INSERT INTO t VALUES(&, 'a text of some length');/"; }
+
 fresh 'CREATE TABLE t(a, b)'
-mkfifo idle
+rm -f away.db feed idle
+mkfifo feed idle
 exec 9<>idle
-seq 1 20000 | sed "s/.*/INSERT INTO t VALUES(&, 'a text of some length');/" >disk.sql
-# A write beyond the limit fails as one on a broken disk does. What penstock prints goes through pipes, which have none.
+start run --parallel --json t.db feed idle
+exec 8>feed
+statements 1 100 >&8
+eventually holds 'SELECT count(*) FROM t' 100
+mv t.db away.db
+# Until nobody reads any more.
+statements 101 20000 >&8 2>/dev/null
+exec 8>&-
+finish
+exec 9>&-
+ok disk/the_engine_fails_and_says_so_once '[ $rc -eq 1 ]' '[ "$(grep -c "^penstock: the engine failed" err)" -eq 1 ]' \
+	'said "feed:" && said ": PENSTOCK_UNKNOWN: "' '[ -n "$(figure failure)" ]' '[ "$(figure unknown)" -gt 0 ]'
+ok disk/each_statement_has_its_report 'reports "$(figure failures)"' '[ "$(figure interrupted)" -eq 0 ]' \
+	'[ "$(sqlite3 -batch away.db "SELECT count(*) FROM t")" -ge "$(figure committed)" ]'
+
+# A write beyond the limit fails, and the next one as well. What penstock prints goes through pipes, which have none.
+fresh 'CREATE TABLE t(a, b)'
+statements 1 10000 >disk.sql
 limited() {
 	(
 		trap '' XFSZ
@@ -555,14 +574,10 @@ limited() {
 		exec timeout 120 "$bin" "$@"
 	)
 }
-{ limited run --parallel --json t.db disk.sql idle 2>&1 >&3 | cat >err; } 3>&1 | cat >out
-rc=$?
-exec 9>&-
-ok disk/the_engine_fails_and_says_so_once '[ $rc -eq 1 ]' '[ "$(grep -c "^penstock: the engine failed" err)" -eq 1 ]' \
-	'said "disk.sql:" && said ": PENSTOCK_UNKNOWN: "' '[ -n "$(figure failure)" ]' '[ "$(figure unknown)" -gt 0 ]'
-ok disk/each_statement_has_its_report 'reports "$(figure failures)"' '[ "$(figure interrupted)" -eq 0 ]' \
-	'[ "$(ask "SELECT count(*) FROM t")" -ge "$(figure committed)" ]'
-
+{ limited run --json t.db disk.sql 2>&1 >&3 | cat >err; } 3>&1 | cat >out
+ok disk/what_has_no_room_fails_and_the_engine_does_not 'said ": SQLITE_IOERR_WRITE: "' '[ -z "$(figure failure)" ]' \
+	'[ "$(figure unknown)" -eq 0 ]' 'reports "$(figure failures)"' '[ "$(figure failures)" -gt 0 ]' \
+	'[ "$(ask "SELECT count(*) FROM t")" -eq "$(figure committed)" ]'
 
 fresh 'CREATE TABLE t(a UNIQUE, b)'
 timeout 120 "$bin" run t.db part1.sql 2>err | true
