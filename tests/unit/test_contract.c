@@ -1484,14 +1484,16 @@ Test(contract, a_function_that_begins_a_transaction_and_fails_is_told_so_or_of_i
 		for (int code = 0; code <= 1; code++) {
 			char text[64];
 
-			snprintf(text, sizeof text, "SELECT begin_and_fail(%d)", code == 0 ? SQLITE_BUSY : SQLITE_IOERR_READ);
+			snprintf(text, sizeof text, "SELECT begin_and_fail(%d)",
+			         code == 0 ? SQLITE_BUSY_SNAPSHOT : SQLITE_IOERR_READ);
 			expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(kit_submit(db, text, 0, &handle), PENSTOCK_OK);
 			if (batched)
 				expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
 			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
-			cr_assert_eq(penstock_handle_result(handle)->extended_code, code == 0 ? SQLITE_BUSY : SQLITE_MISUSE);
+			cr_assert_eq(penstock_handle_result(handle)->extended_code,
+			             code == 0 ? SQLITE_BUSY_SNAPSHOT : SQLITE_MISUSE);
 			penstock_handle_release(handle);
 			expect(kit_execute(db, "INSERT INTO t VALUES(2)"), PENSTOCK_OK);
 		}
