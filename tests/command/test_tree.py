@@ -13,7 +13,7 @@ LICENCE = 'SPDX-License-Identifier: BSD-2-Clause'
 # Nobody's sources.
 DATA = ('tests/fuzz/corpus/', 'tests/data/')
 # Other people's headers, sources of SQLite, and what is made when it is built or shown.
-FOREIGN = {'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c', 'revision.h', 'example.c', 'pan.c', 'readme.c'}
+FOREIGN = {'ck_md.h', 'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c', 'revision.h', 'example.c', 'pan.c', 'readme.c'}
 
 COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
 # A name with a path or without, but no member of a struct or row, call, glob or part of another word.
