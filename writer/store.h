@@ -5,7 +5,7 @@
  * begin, run, commit, roll back, and little else. The batch above knows nothing of SQLite, so that another store (a
  * replicated one) can stand beside this one.
  *
- * A statement's verdict says what the batch must do about it; see sqlite/store.c for what SQLite makes of a failing
+ * A statement's verdict says what the batch must do about it; see sqlite/run.c for what SQLite makes of a failing
  * statement inside a transaction, and sqlite/harm.h for what an I/O error may have broken.
  *
  * All of it is for the writer thread alone, unless it says otherwise.

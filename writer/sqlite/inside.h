@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * inside.h - what the parts of the SQLite store share: store.c (opening, transactions, durability), run.c (statements), behind.c (what
+ * a statement leaves behind)
+ *
+ * Nobody else includes it.
+ */
+#ifndef PENSTOCK_INSIDE_H
+#define PENSTOCK_INSIDE_H
+
+#include "writer/sqlite/busy.h"
+#include "writer/sqlite/changes.h"
+#include "writer/sqlite/connection.h"
+#include "writer/sqlite/deadline.h"
+#include "writer/sqlite/file.h"
+#include "writer/sqlite/harm.h"
+#include "writer/sqlite/statements.h"
+#include "writer/store.h"
+
+struct ps_store {
+	const char *path;
+	const struct ps_options *options;
+	sqlite3 *connection;
+	struct ps_statements statements;
+	struct ps_statement_deadline deadline;
+	struct ps_file file;
+	struct ps_busy busy;
+	struct ps_harm_watch harm;
+	struct ps_changes *changes;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *commit;
+	sqlite3_stmt *rollback;
+	int synchronous;             /* as it is now; a submitted PRAGMA may change it */
+	bool weak_sectors;           /* see raise_synchronous */
+	char synchronous_before[32]; /* the pragma that sets it back */
+	bool attached;               /* a database beside main and temp */
+	bool one_by_one;             /* transactions would show: see ps_inside_read_settings */
+	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
+	bool foreign_keys;           /* as of the last begin */
+	bool lacked_room;            /* the last statement alone, or commit */
+	bool stuck;                  /* a transaction that must not be committed could not be rolled back */
+	uint64_t reprepares;
+	uint64_t schema_changes; /* statements run that may have been one, ours or other processes' */
+	sqlite3_stmt *savepoint;
+	sqlite3_stmt *release;
+	sqlite3_stmt *read_cookie;
+	int64_t cookie;        /* of the schema of main, and... */
+	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */
+	struct {
+		bool known;
+		uint64_t at; /* schema_changes */
+		bool deferred_keys;
+		bool full_text; /* or another kind of virtual table that may keep writes until later */
+	} schema;
+	int error_code;
+	char error_message[256];
+};
+
+/* Takes the connection's last error for ps_store_error. */
+void ps_inside_note_error(struct ps_store *store);
+/* Steps and resets. SQLITE_OK, or the code. */
+int ps_inside_step(sqlite3_stmt *statement);
+/* Rolls back, if there is a transaction; without memory it may fail (ps_inside_is_stuck). */
+void ps_inside_end_transaction(struct ps_store *store);
+/* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */
+bool ps_inside_is_stuck(struct ps_store *store);
+/* What is kept may mean something else now. */
+void ps_inside_forget_statements(struct ps_store *store);
+/* What an I/O error may have broken; through_hook: it committed through the commit hook. */
+enum ps_harm ps_inside_judge_harm(struct ps_store *store, int extended_code, bool through_hook);
+/* What a statement that ran alone may have changed. */
+void ps_inside_read_settings(struct ps_store *store);
+
+/* Finds out, once after each change of the schema, what ps_behind_settle must know of it. */
+void ps_behind_look_at_schema(struct ps_store *store);
+/*
+ * After a write in a batch that went well: PS_DONE; PS_DONE_LAST when what it has left behind would show in the statements behind it,
+ * until the commit; or PS_TAKE_OUT. functions_wrote: nobody can tell what.
+ */
+enum ps_verdict ps_behind_settle(struct ps_store *store, struct ps_prepared *prepared, bool functions_wrote);
+
+#endif

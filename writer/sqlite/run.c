@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - one statement, in a batch's transaction or alone, or several as one; and what its failure means for the batch
+ *
+ * What SQLite makes of a statement that fails inside a transaction (checked on 3.40.1):
+ *   - a failed constraint (ABORT) undoes that statement alone, and FAIL keeps the rows before the failing one, both as in
+ *     autocommit: nothing to do, and no savepoint is needed;
+ *   - another failure may leave the rows before it in the transaction, which autocommit would not (may_leave_rows);
+ *   - ROLLBACK, an interrupted write, FULL, NOMEM and IOERR may end the whole transaction: the autocommit flag tells,
+ *     after every statement;
+ *   - FULL, CANTOPEN and IOERR may be of the temporary file that holds what undoes the statement within the transaction, which
+ *     autocommit does not need;
+ *   - deferred foreign keys are only looked at by COMMIT, but SQLITE_DBSTATUS_DEFERRED_FKS tells after each statement
+ *     whether it left a violation, for which it would have failed alone.
+ * In the last four cases the batch rolls back, runs the others, and runs the failing one alone, in autocommit, where SQLite
+ * itself decides what becomes of it.
+ */
+#include "writer/sqlite/inside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "writer/sqlite/fuse.h"
+#include "writer/sqlite/rows.h"
+#include "writer/sqlite/trust.h"
+
+/* So many runs of a statement are alone when it has met missing room for temporary files in a batch, and went well alone. */
+#define APART_RUNS 1000
+
+/*
+ * What the batch, or memory that others took, may have caused; alone it may go well: SQLite keeps what undoes a statement of many
+ * rows in a temporary file, which it does not need in autocommit. (The bare IOERR is a SQL function's: no file gives it.)
+ */
+static bool may_be_the_batch(int extended_code)
+{
+	int code = extended_code & 0xff;
+
+	return code == SQLITE_FULL || code == SQLITE_NOMEM || ps_connection_met_lock(code) ||
+	       (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
+}
+
+/*
+ * Whether a statement that wrote, and failed so within a transaction, may lack the temporary file that would hold what undoes it.
+ * Alone it needs none.
+ */
+static bool may_lack_temp(int extended_code)
+{
+	int code = extended_code & 0xff;
+
+	return code == SQLITE_FULL || code == SQLITE_CANTOPEN || (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
+}
+
+bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
+{
+	return store->one_by_one || record->alone || ps_statements_act_early(record) ||
+	       ps_statements_is_apart(&store->statements, record);
+}
+
+/* What is known of a statement that may be prepared now; nothing (all zero) of one that may not, or cannot. */
+static struct ps_prepared look_at(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_prepared *prepared = NULL, seen = { 0 };
+	const char *message;
+	int code;
+
+	if (!ps_statements_act_early(record))
+		prepared = ps_statements_get(&store->statements, record, &code, &message);
+	if (prepared == NULL)
+		return seen;
+	seen = *prepared;
+	ps_statements_done(prepared);
+	return seen;
+}
+
+bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_prepared seen;
+
+	if (record->alone)
+		return false;
+	seen = look_at(store, record);
+	return seen.dml && seen.columns > 0 && seen.apart == 0 && !seen.may_lack_temp;
+}
+
+bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_prepared seen = look_at(store, record);
+
+	/* What cannot be prepared fails for that, and not for the lock. */
+	return seen.statement != NULL && !seen.read_only;
+}
+
+/* SQLite's message, or the key that it does not know of. */
+static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome, int code, const char *sqlite_message)
+{
+	const struct ps_keys *keys = &store->options->keys;
+	char message[160] = "";
+
+	if (code == SQLITE_INTERRUPT && store->deadline.expired)
+		snprintf(message, sizeof message, "interrupted: the statement ran longer than statement_timeout_ms (%lld)",
+		         (long long)keys->statement_timeout_ms);
+	else if (code == SQLITE_TOOBIG && (keys->sql_bytes_max < PS_LENGTH_MAX || keys->value_bytes_max < PS_LENGTH_MAX))
+		snprintf(message, sizeof message,
+		         "too big: SQL text may have %lld bytes (sql_bytes_max), a string, blob or row %lld (value_bytes_max)",
+		         (long long)keys->sql_bytes_max, (long long)keys->value_bytes_max);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message[0] != '\0' ? message : sqlite_message);
+}
+
+static void fail_running(struct ps_store *store, struct ps_outcome *outcome)
+{
+	fail_from_sqlite(store, outcome, sqlite3_extended_errcode(store->connection), sqlite3_errmsg(store->connection));
+}
+
+static void fail_collecting(struct ps_outcome *outcome, enum ps_collected collected, uint64_t bytes_max)
+{
+	char message[160];
+
+	if (collected == PS_NO_MEMORY) {
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_NOMEM, "out of memory for the rows");
+		return;
+	}
+	snprintf(message, sizeof message,
+	         "the rows take more than result_bytes_max (%llu bytes); ask for fewer, raise it, or use a reader connection",
+	         (unsigned long long)bytes_max);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_TOOBIG, message);
+}
+
+static void fail_value_count(struct ps_outcome *outcome, const struct ps_prepared *prepared, const struct ps_record *record)
+{
+	char message[96];
+
+	snprintf(message, sizeof message, PS_VALUE_COUNT_FORMAT, prepared->parameters, record->value_count);
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_RANGE, message);
+}
+
+/*
+ * Whether rows that a statement has written before it failed may be left in the transaction. SQLite undoes them only where it
+ * has foreseen the failure, as with a constraint: not the wrong type for a STRICT table, a row that is too long, or a
+ * virtual table that cannot be read on. (In autocommit all is rolled back with the transaction.)
+ */
+static bool may_leave_rows(int extended_code)
+{
+	return (extended_code & 0xff) != SQLITE_CONSTRAINT || extended_code == SQLITE_CONSTRAINT_DATATYPE;
+}
+
+/* What a statement that failed inside a transaction, or in autocommit without harm, means for the batch. */
+static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
+{
+	ps_harm_note(&store->harm, extended_code);
+	/* A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler, or says more. */
+	if (!batched && (extended_code & 0xff) == SQLITE_BUSY && (store->busy.met || extended_code != SQLITE_BUSY))
+		return PS_BUSY;
+	if (!batched)
+		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
+	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code) || (wrote && may_leave_rows(extended_code)))
+		return PS_TAKE_OUT;
+	/* OR FAIL keeps rows, unless they violate a deferred key. */
+	return ps_store_commit_would_fail(store) ? PS_TAKE_OUT : PS_DONE;
+}
+
+/* What a statement that failed in autocommit means for the engine, and what it came to. */
+static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepared *prepared, const struct ps_record *record,
+                                   struct ps_outcome *outcome)
+{
+	int code = outcome->result.extended_code;
+	enum ps_harm harm = ps_inside_judge_harm(store, code, !prepared->read_only && !ps_statements_act_early(record));
+
+	/* A query lacks none in the log; and what its functions wrote is not undone with it. */
+	store->lacked_room &= !prepared->read_only;
+	if (harm == PS_HARMFUL || (harm == PS_IN_DOUBT && !prepared->read_only))
+		outcome->result.status = PENSTOCK_UNKNOWN;
+	return harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
+}
+
+/* Whether a statement that went well in a transaction would have gone well alone. */
+static bool stands_alone(struct ps_store *store, const struct ps_prepared *prepared)
+{
+	/* A function it called may have ended the transaction. */
+	if (!ps_store_in_transaction(store))
+		return false;
+	return prepared->read_only || !ps_store_commit_would_fail(store);
+}
+
+/* changes() keeps its value over statements that are no INSERT, UPDATE or DELETE. */
+static void note_effect(struct ps_store *store, const struct ps_prepared *prepared, struct ps_outcome *outcome)
+{
+	outcome->result.changes = prepared->dml ? sqlite3_changes64(store->connection) : 0;
+	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+}
+
+/* In autocommit a reset would commit; what is interrupted is rolled back. */
+static void undo_alone(struct ps_store *store, const struct ps_prepared *prepared)
+{
+	int64_t count = ps_changes_shown(store->changes);
+
+	sqlite3_interrupt(store->connection);
+	sqlite3_step(prepared->statement);
+	ps_changes_correct(store->changes, count);
+}
+
+/* Behind a run of a statement that writes. Those of a batch that need a temporary file are not rolled back each time for it. */
+static void note_temp(struct ps_store *store, struct ps_prepared *prepared, bool autocommit, int extended_code)
+{
+	if (!autocommit) {
+		prepared->may_lack_temp = may_lack_temp(extended_code);
+		return;
+	}
+	if (prepared->apart > 0)
+		prepared->apart--;
+	if (prepared->may_lack_temp && extended_code == SQLITE_OK) {
+		prepared->apart = APART_RUNS;
+		store->statements.any_apart = true;
+	}
+	prepared->may_lack_temp = false;
+}
+
+static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
+                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome)
+{
+	bool autocommit = !ps_store_in_transaction(store);
+	int64_t total = sqlite3_total_changes64(store->connection);
+	enum ps_collected collected;
+	int rc;
+
+	if (record->value_count != (uint32_t)prepared->parameters) {
+		fail_value_count(outcome, prepared, record);
+		return PS_DONE;
+	}
+	if (ps_rows_bind(prepared->statement, record, 1) != SQLITE_OK) {
+		fail_running(store, outcome);
+		return PS_DONE;
+	}
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	if (autocommit)
+		ps_harm_begin(&store->harm);
+	ps_statement_deadline_begin(&store->deadline, prepared->statement);
+	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
+	ps_statement_deadline_end(&store->deadline);
+	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
+		if (batched && !stands_alone(store, prepared))
+			return PS_TAKE_OUT;
+		if (autocommit && prepared->dml)
+			ps_harm_committed(&store->harm);
+		if (wanted)
+			note_effect(store, prepared, outcome);
+		if (!prepared->read_only)
+			note_temp(store, prepared, autocommit, SQLITE_OK);
+		return PS_DONE;
+	}
+	if (collected != PS_COLLECTED) {
+		if (autocommit && !prepared->read_only)
+			undo_alone(store, prepared);
+		fail_collecting(outcome, collected, bytes_max);
+		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
+	}
+	fail_running(store, outcome);
+	sqlite3_reset(prepared->statement);
+	/* OR FAIL keeps the rows before the failing one, and counts them; where nothing was counted, changes() may be that of the
+	 * statement before (this one could not even be prepared again). */
+	if (sqlite3_total_changes64(store->connection) != total)
+		note_effect(store, prepared, outcome);
+	else
+		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+	if (!prepared->read_only)
+		note_temp(store, prepared, autocommit, outcome->result.extended_code);
+	if (autocommit)
+		return judge_alone(store, prepared, record, outcome);
+	if (!batched && prepared->may_lack_temp) {
+		ps_harm_note(&store->harm, outcome->result.extended_code);
+		return PS_TAKE_OUT;
+	}
+	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only);
+}
+
+/* A submitted PRAGMA may lower synchronous, but not to where durable submissions could not be kept; there are too many ways
+ * to write it (no, 0, 7, 256 ...) to refuse them beforehand. */
+static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *outcome)
+{
+	if (store->synchronous != PENSTOCK_SYNCHRONOUS_OFF || store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
+		return;
+	sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
+	ps_inside_read_settings(store);
+	ps_outcome_fail(
+		outcome, PENSTOCK_ERROR, SQLITE_AUTH,
+		"PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
+}
+
+/* A function that the statement called has begun a transaction, which nobody would commit. */
+static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdict, struct ps_outcome *outcome)
+{
+	ps_inside_end_transaction(store);
+	if (verdict == PS_BROKEN || verdict == PS_BUSY)
+		return;
+	outcome->result.changes = 0;
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_MISUSE,
+	                "a SQL function has begun a transaction, which is rolled back, and the statement with it");
+}
+
+/* Whether what functions did within a statement is another thing in the transaction of a batch than in autocommit. */
+static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddled, enum ps_verdict verdict,
+                             const struct ps_outcome *outcome)
+{
+	if ((meddled & PS_MEDDLED) != 0)
+		return true;
+	if ((meddled & PS_WROTE) == 0)
+		return false;
+	/* In autocommit a write within a reader is a transaction of its own; and any is undone with a statement that fails. */
+	return prepared->read_only ||
+	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
+}
+
+/* Without memory even a look at the schema may have ended the batch's transaction: nothing runs as if that were still there. */
+static bool is_lost(const struct ps_store *store, bool batched)
+{
+	return batched && !ps_store_in_transaction(store);
+}
+
+/* Around the run of what has been prepared: what functions do meanwhile, and changes() as it should be. */
+static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
+                                   bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
+{
+	bool transaction = ps_store_in_transaction(store), own_transaction = !batched && transaction, functions_wrote;
+	int64_t total;
+	enum ps_verdict verdict;
+	int rc = ps_changes_put_right(store->changes);
+
+	/* A query that would have to wait for the lock goes on without. */
+	if (rc != SQLITE_OK && !(prepared->read_only && ps_connection_met_lock(rc))) {
+		fail_running(store, outcome);
+		return judge_failure(store, outcome->result.extended_code, batched, false);
+	}
+	ps_behind_look_at_schema(store);
+	store->busy.met = false;
+	/* A query of the engine's own that fails for lack of memory, or of the disk, may end the transaction. */
+	if ((batched || transaction) && !ps_store_in_transaction(store))
+		return PS_TAKE_OUT;
+	if (!transaction)
+		ps_changes_begin(store->changes);
+	total = sqlite3_total_changes64(store->connection);
+	ps_statements_begin_run(&store->statements, batched);
+	verdict = run_prepared(store, prepared, record, batched, wanted, bytes_max, outcome);
+	*meddled = ps_statements_end_run(&store->statements);
+	functions_wrote = (*meddled & PS_WROTE) != 0;
+	if (batched && verdict == PS_DONE)
+		verdict = ps_behind_settle(store, prepared, functions_wrote);
+	if (is_lost(store, batched))
+		return PS_TAKE_OUT;
+	if (sqlite3_total_changes64(store->connection) != total)
+		*meddled |= PS_WROTE;
+	/* Alone it has its way, as in autocommit... */
+	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
+		return PS_TAKE_OUT;
+	/*
+	 * ...but in a transaction of its own what a function wrote to another database would stay when it fails. Run again as in
+	 * autocommit it is right. (What may never run twice has no transaction of its own.)
+	 */
+	if (own_transaction && outcome->result.status != PENSTOCK_OK && (*meddled & PS_WROTE) != 0 &&
+	    (verdict == PS_DONE || (verdict == PS_HALF_DONE && functions_wrote)))
+		return PS_TAKE_OUT;
+	return verdict;
+}
+
+enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                             uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	struct ps_prepared *prepared;
+	const char *message;
+	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
+	bool in_transaction = ps_store_in_transaction(store), renames;
+	enum ps_verdict verdict = PS_ELSEWHERE;
+	unsigned meddled = 0;
+	int code;
+
+	store->lacked_room = false;
+	if (ps_inside_is_stuck(store)) {
+		ps_outcome_fail(outcome, PENSTOCK_SHUTDOWN, store->error_code, store->error_message);
+		return PS_BROKEN;
+	}
+	if (is_lost(store, batched))
+		return PS_TAKE_OUT;
+	if (!batched)
+		ps_trust_read_schema(store->connection);
+	if (may_set)
+		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
+		         store->synchronous);
+	prepared = ps_statements_get(&store->statements, record, &code, &message);
+	if (prepared == NULL) {
+		fail_from_sqlite(store, outcome, code, message);
+		return judge_failure(store, code, batched, false);
+	}
+	renames = prepared->renames;
+	if (!batched || !(prepared->alone || prepared->apart > 0))
+		verdict = run_watched(store, prepared, record, batched, wanted, result_bytes_max, outcome, &meddled);
+	if (!batched)
+		store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	ps_statements_done(prepared);
+	if (!in_transaction && ps_store_in_transaction(store))
+		end_stray_transaction(store, verdict, outcome);
+	if (verdict != PS_ELSEWHERE && (renames || (meddled & PS_RENAMED) != 0))
+		ps_inside_forget_statements(store);
+	if (may_set || (meddled & PS_SET) != 0)
+		ps_inside_read_settings(store);
+	if (may_set)
+		refuse_synchronous_off(store, outcome);
+	return verdict;
+}
+
+/* ---- many statements as one (fuse.h) ---- */
+
+unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
+{
+	struct ps_registered *statement = ps_registered_of(record);
+
+	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE ||
+	    record->value_count != statement->row.places || ps_fuse_pauses(statement, store->schema_changes))
+		return 0;
+	return (unsigned)store->options->keys.fuse_rows;
+}
+
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
+{
+	int64_t changes = ps_changes_shown(store->changes);
+	unsigned width = ps_fuse_width(&store->statements, ps_registered_of(record), (unsigned)store->options->keys.fuse_rows,
+	                               count, store->schema_changes);
+
+	/* It may have been explained, which sets changes(). */
+	ps_changes_correct(store->changes, changes);
+	return width;
+}
+
+bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
+{
+	return next->statement == record->statement && next->listener_kind == PS_LISTENER_NONE && !next->alone &&
+	       next->value_count == record->value_count;
+}
+
+/*
+ * How many rows of a fused statement that failed are in, each of them whole, and nothing of the others; 0: that cannot be told.
+ * They are counted where OR FAIL decided what becomes of them; where something else did, as a function's own error, none is.
+ */
+static unsigned count_whole_rows(struct ps_store *store, int64_t total_before)
+{
+	int64_t counted = sqlite3_total_changes64(store->connection) - total_before;
+
+	if (!ps_store_in_transaction(store) || may_leave_rows(store->error_code) ||
+	    counted != sqlite3_changes64(store->connection) || ps_store_commit_would_fail(store))
+		return 0;
+	return (unsigned)counted;
+}
+
+enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
+                                   unsigned *done)
+{
+	struct ps_registered *statement = ps_registered_of(records[0]);
+	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
+	int64_t total = sqlite3_total_changes64(store->connection), count_before = ps_changes_shown(store->changes);
+	int rc = SQLITE_OK, reprepared;
+	unsigned meddled = 0, i;
+	enum ps_verdict verdict;
+
+	*done = 0;
+	if (is_lost(store, true))
+		return PS_TAKE_OUT;
+	for (i = 0; i < count && rc == SQLITE_OK; i++)
+		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
+	if (rc != SQLITE_OK) {
+		ps_fuse_pause(statement);
+		return PS_ELSEWHERE;
+	}
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	ps_statement_deadline_begin(&store->deadline, prepared->statement);
+	ps_statements_begin_run(&store->statements, true);
+	rc = sqlite3_step(prepared->statement);
+	meddled = ps_statements_end_run(&store->statements);
+	ps_statement_deadline_end(&store->deadline);
+	if (rc != SQLITE_DONE)
+		ps_inside_note_error(store);
+	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+	store->reprepares += (uint64_t)reprepared;
+	sqlite3_reset(prepared->statement);
+	if (rc == SQLITE_DONE && reprepared == 0 && (meddled & PS_MEDDLED) == 0 && stands_alone(store, prepared)) {
+		/* As after the last of them. */
+		ps_changes_correct(store->changes, 1);
+		ps_behind_look_at_schema(store);
+		verdict = ps_behind_settle(store, prepared, false);
+		return is_lost(store, true) ? PS_TAKE_OUT : verdict;
+	}
+	ps_changes_correct(store->changes, count_before);
+	if (reprepared != 0)
+		ps_fuse_forget(statement);
+	ps_fuse_pause(statement);
+	if (rc == SQLITE_DONE)
+		return PS_TAKE_OUT;
+	ps_harm_note(&store->harm, store->error_code);
+	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0)
+		*done = count_whole_rows(store, total);
+	ps_behind_look_at_schema(store);
+	if (*done == 0 || ps_behind_settle(store, prepared, false) != PS_DONE || is_lost(store, true)) {
+		*done = 0;
+		return PS_TAKE_OUT;
+	}
+	/* As after the last of them. */
+	ps_changes_correct(store->changes, 1);
+	return PS_ELSEWHERE;
+}
