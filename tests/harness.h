@@ -62,6 +62,13 @@ void plain_skip(const char *format, ...) __attribute__((noreturn, format(printf,
 #define cr_assert_neq(a, b, ...) ((a) != (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s != %s does not hold", #a, #b))
 #define cr_assert_str_eq(a, b, ...) \
 	(strcmp((a), (b)) == 0 ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #a, (a), (b)))
+#define cr_assert_lt(a, b, ...) ((a) < (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s < %s does not hold", #a, #b))
+#define cr_assert_gt(a, b, ...) ((a) > (b) ? (void)0 : plain_fail(__FILE__, __LINE__, "%s > %s does not hold", #a, #b))
+#define cr_assert_str_neq(a, b, ...) \
+	(strcmp(a, b) != 0 ? (void)0 : plain_fail(__FILE__, __LINE__, "%s and %s are one text: %s", #a, #b, (a)))
+#define cr_assert_arr_eq(a, b, bytes, ...) \
+	(memcmp(a, b, bytes) == 0 ? (void)0 : plain_fail(__FILE__, __LINE__, "%s and %s differ", #a, #b))
+#define cr_assert_fail(...) plain_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define cr_assert_null(a, ...) ((a) == NULL ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is not NULL", #a))
 #define cr_assert_not_null(a, ...) ((a) != NULL ? (void)0 : plain_fail(__FILE__, __LINE__, "%s is NULL", #a))
 #define cr_skip_test(...) plain_skip("" __VA_ARGS__)
