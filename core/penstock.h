@@ -54,12 +54,13 @@
  *   - After fork() the child gets PENSTOCK_FORKED from every call and must not use the engine. It may open one of
  *     its own, but for a file that an engine or a reader had open at the fork: there SQLite takes the parent's locks for the
  *     child's, so it is refused (CANTOPEN). vfork and a bare clone() that bypass pthread_atfork are not seen.
- *   - While an engine runs, the database, its -wal and its -shm must stay what their names lead to. When one is removed, replaced
- *     or emptied, the engine is FAILED (SQLITE_READONLY_DBMOVED) and the commit under way is UNKNOWN. It looks after each
+ *   - While an engine runs, the database, its -wal and its -shm must stay what their names lead to. When one is removed or
+ *     replaced, or the database or the -wal emptied, the engine is FAILED (SQLITE_READONLY_DBMOVED) and the commit under way is UNKNOWN. It looks after each
  *     commit that is durable, and after each sync for durable outcomes: no durable OK is of a file that was lost before. Else it
  *     looks once a millisecond: a plain OK of the last millisecond may be void. What a removed -wal held is brought into the
  *     database as the engine stops, unless others have written there or (with the -shm gone too) have it open. A -wal that was
- *     replaced or emptied is lost with what it held. Bytes that others write into the midst of the files are not noticed.
+ *     replaced or emptied is lost with what it held. Bytes that others write into the midst of the files, or cut off, are not noticed, and
+ *     an emptied -shm ends the process (SIGBUS), as in SQLite itself.
  *   - The program must not open the database through a second copy of SQLite, such as language bindings bring with them. POSIX
  *     locks belong to the process, so each copy takes itself for the only user of the file, and the first one that closes it
  *     removes the -wal. The event SECOND_SQLITE tells at open, and when a file is lost, of each loaded object that exports such a
@@ -303,7 +304,7 @@ typedef struct penstock_pragma {
  *
  * What the hook installs stays, but on the writer's connection these belong to the engine, and what the hook has put there is
  * replaced: the authorizer, the progress handler, the busy handler (keys busy_timeout_ms, busy_limit_ms), the WAL hook and
- * automatic checkpoints (key wal_bytes_max), and the SQL functions changes() and total_changes(). Commit, rollback, update,
+ * automatic checkpoints (key wal_bytes_max), and the SQL function total_changes(). Commit, rollback, update,
  * pre-update and trace hooks see the engine's transactions: one for many statements, and those that are rolled back and run
  * again. A commit hook that refuses makes each of them run alone, and fail or not as in autocommit.
  * A commit hook takes the place of the engine's, which then cannot tell an I/O error before a commit from one in it: in a statement

@@ -508,8 +508,9 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 				count_commit(batch, 1, started);
 				return look_for_file(batch, ticket, ticket + 1);
 			}
+			/* An emptied database fails its statements before they commit. */
 			if (tried || !ps_store_lacked_room(batch->store))
-				return COMMITTED;
+				return look_for_file(batch, ticket, ticket + 1);
 			tried = true;
 			result = make_room_for(batch, ticket, again);
 			if (result != BEGUN)

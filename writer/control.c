@@ -17,6 +17,7 @@ bool ps_control_init(struct ps_control *control)
 	memset(control, 0, sizeof *control);
 	CDS_INIT_LIST_HEAD(&control->pausers);
 	CDS_INIT_LIST_HEAD(&control->unpausers);
+	CDS_INIT_LIST_HEAD(&control->starters);
 	if (pthread_mutex_init(&control->mutex, NULL) != 0)
 		return false;
 	pthread_condattr_init(&attributes);
@@ -91,7 +92,8 @@ static int report_locked(const struct ps_control *control)
 static int start_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
-	uint64_t run;
+	struct ps_starter self = { .connected = false };
+	bool in_time = true;
 	int status;
 
 	for (;;) {
@@ -120,17 +122,18 @@ static int start_locked(penstock *db, uint64_t deadline)
 		control->connecting = false;
 		return status;
 	}
-	run = control->run;
+	self.run = control->run;
+	cds_list_add(&self.place, &control->starters);
 	/* With the report the writer has moved to RUNNING, or is about to end. */
-	while (control->run == run &&
-	       (control->connecting || (control->connect_status != PENSTOCK_OK && !control->thread_done))) {
-		if (!ps_control_wait(control, deadline))
-			return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done",
-			                db->path);
-	}
-	/* It ran, was stopped, and has been started again by somebody else meanwhile. */
-	if (control->run != run)
-		return PENSTOCK_OK;
+	while (in_time && control->run == self.run &&
+	       (control->connecting || (control->connect_status != PENSTOCK_OK && !control->thread_done)))
+		in_time = ps_control_wait(control, deadline);
+	cds_list_del(&self.place);
+	if (!in_time)
+		return ps_error(PENSTOCK_TIMEOUT, "%s is still being opened; the engine runs when that is done", db->path);
+	/* It ran, or a stop was there first; and it has been started again by somebody else meanwhile. */
+	if (control->run != self.run)
+		return self.connected ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
 	status = report_locked(control);
 	reap_locked(control);
 	return status;

@@ -56,6 +56,7 @@ struct ps_control {
 	uint64_t pause;  /* the number of the pause in effect or under way, 0 for none: in every phase but PAUSING and PAUSED */
 	uint64_t pauses; /* there have been */
 	struct cds_list_head unpausers; /* struct ps_unpauser */
+	struct cds_list_head starters;  /* struct ps_starter */
 	uint64_t pauser;                /* ps_thread_number */
 	unsigned readers_opening;
 
@@ -66,6 +67,12 @@ struct ps_control {
 };
 
 /* Who waits in unpause. It may wake so late that further pauses have come and gone. */
+struct ps_starter {
+	struct cds_list_head place;
+	uint64_t run;
+	bool connected; /* that run has opened the file */
+};
+
 struct ps_unpauser {
 	struct cds_list_head place;
 	uint64_t pause;

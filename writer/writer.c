@@ -58,6 +58,7 @@ static int open_store(penstock *db, enum ps_role role, struct ps_store **store)
 static int connect_locked(penstock *db, enum ps_role role)
 {
 	struct ps_control *control = &db->control;
+	struct ps_starter *starter;
 	struct ps_store *store;
 	int status;
 
@@ -69,6 +70,10 @@ static int connect_locked(penstock *db, enum ps_role role)
 	control->connect_status = status;
 	snprintf(control->connect_message, sizeof control->connect_message, "%s",
 	         status == PENSTOCK_OK ? "" : penstock_error_message());
+	cds_list_for_each_entry (starter, &control->starters, place) {
+		if (starter->run == control->run && status == PENSTOCK_OK)
+			starter->connected = true;
+	}
 	control->connecting = false;
 	pthread_cond_broadcast(&control->changed);
 	return status;

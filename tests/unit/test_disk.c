@@ -554,6 +554,11 @@ static void empty_log(void)
 	check(truncate(harness_path("test.db-wal"), 0) == 0);
 }
 
+static void empty_database(void)
+{
+	check(truncate(harness_path("test.db"), 0) == 0);
+}
+
 static void overwrite_log(void)
 {
 	make_other_log();
@@ -585,6 +590,7 @@ static const struct loss {
 	{ "the log is replaced by another's", replace_log, "-wal", false },
 	{ "the log is emptied", empty_log, "-wal", false },
 	{ "the log is written over", overwrite_log, "-wal", false },
+	{ "the database is emptied", empty_database, "", false },
 };
 
 static void start_afresh(void)
@@ -652,6 +658,22 @@ Test(disk, no_durable_outcome_is_ok_once_the_log_or_its_index_is_gone)
 		lose(&losses[i], PENSTOCK_SYNCHRONOUS_FULL, PENSTOCK_ACK_COMMITTED);
 		lose(&losses[i], PENSTOCK_SYNCHRONOUS_NORMAL, PENSTOCK_ACK_DURABLE);
 	}
+}
+
+/* With nothing in the log its statements fail before they commit. */
+Test(disk, an_engine_whose_database_is_emptied_behind_a_checkpoint_fails)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+
+	expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	empty_database();
+	while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+		check(insert(db, PENSTOCK_ACK_COMMITTED) != PENSTOCK_OK);
+	has_failed_for(db, "");
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 static void on_plain_outcome(void *arg, const penstock_result *result)

@@ -108,6 +108,8 @@ static void keep_log(struct ps_file *file)
  * When the database has moved that last connection would delete the -wal by its name, which may be another database's now.
  * What ours holds belongs into our file, wherever that is; and emptied it cannot be taken for the other's.
  *
+ * What an emptied database's log holds is a part of nothing, and stays where it is.
+ *
  * A log that has lost its name is brought into the database as long as nobody else can have written there; without an index that
  * others could see, only under the lock that SQLite takes as it closes. When only the index is gone, the log is found by its
  * name. Else nothing is touched.

@@ -41,7 +41,7 @@ static bool is_suspicious(const char *definition)
 	return false;
 }
 
-static bool table_is_fit(sqlite3 *connection, const char *table)
+static bool table_is_fit(sqlite3 *connection, const char *table, bool *numbers)
 {
 	sqlite3_stmt *query;
 	bool fit = false;
@@ -57,6 +57,7 @@ static bool table_is_fit(sqlite3 *connection, const char *table)
 		const char *definition = (const char *)sqlite3_column_text(query, 0);
 
 		fit = definition != NULL && !is_suspicious(definition);
+		*numbers = fit && contains(definition, "autoincrement");
 	}
 	sqlite3_finalize(query);
 	return fit;
@@ -111,7 +112,7 @@ static bool prepare_width(struct ps_statements *statements, struct ps_registered
 	if (!whole)
 		return false;
 	if (prepared->inserts && (unsigned)prepared->parameters == width * statement->row.places &&
-	    table_is_fit(statements->connection, statements->inserted) &&
+	    table_is_fit(statements->connection, statements->inserted, &statement->fuse.numbers) &&
 	    !ps_explain_calls_functions(statements->connection, sqlite3_sql(prepared->statement)))
 		return true;
 	ps_statements_unprepare(prepared);

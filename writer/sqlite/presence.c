@@ -150,6 +150,12 @@ static bool is_database_there(const struct ps_presence *presence, struct stat *f
 	return is_named(presence, database_name(presence), true, &presence->database, found);
 }
 
+/* A database in WAL mode has its first page. */
+static bool is_emptied(const struct ps_presence *presence, const struct stat *database)
+{
+	return presence->database_known && database->st_size == 0;
+}
+
 enum ps_gone ps_presence_look(struct ps_presence *presence)
 {
 	struct stat database = presence->database, found;
@@ -157,6 +163,8 @@ enum ps_gone ps_presence_look(struct ps_presence *presence)
 	/* The database first: whoever writes to it later than this is not taken for the one who had the log. */
 	if (!is_database_there(presence, &database))
 		return is_log_whole(presence) ? PS_GONE_DATABASE : PS_GONE_WAL;
+	if (is_emptied(presence, &database))
+		return PS_GONE_CONTENT;
 	if (!is_named(presence, wal_name(presence), presence->wal_known, &presence->wal, &found))
 		return PS_GONE_WAL;
 	if (!is_named(presence, presence->shm_name, presence->shm_known, &presence->shm, &found))

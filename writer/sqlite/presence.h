@@ -12,12 +12,13 @@
  *   1. A file is known by device and inode, as its name led to them when the connection was opened. SQLite has it open, so no
  *      other file is given the same inode.
  *   2. As long as the index tells of frames, the log begins with the header that the index was made from. So one that was emptied
- *      or written over is noticed, too.
+ *      or written over is noticed, too; and so is a database that was emptied.
  *   3. A look in the midst of a change, when another process commits or begins the log anew, finds everything there; the next
  *      one decides.
  *
- * Failure modes: bytes that others write into the midst of the files, or cut off behind the log's header, are not noticed. Of a VFS whose files have no such names,
- * only what that VFS says itself counts (SQLITE_FCNTL_HAS_MOVED), and invariant 2.
+ * Failure modes: bytes that others write into the midst of the files, or cut off at their ends, are not noticed. An index that is
+ * emptied ends the process with SIGBUS, as in SQLite itself: it is memory. Of a VFS whose files have no such names, only what that
+ * VFS says itself counts (SQLITE_FCNTL_HAS_MOVED), and invariant 2.
  */
 #ifndef PENSTOCK_PRESENCE_H
 #define PENSTOCK_PRESENCE_H
@@ -28,7 +29,13 @@
 
 #include <sqlite3.h>
 
-enum ps_gone { PS_GONE_NOTHING, PS_GONE_DATABASE, PS_GONE_WAL, PS_GONE_SHM };
+enum ps_gone {
+	PS_GONE_NOTHING,
+	PS_GONE_DATABASE,
+	PS_GONE_CONTENT, /* of the database */
+	PS_GONE_WAL,
+	PS_GONE_SHM
+};
 
 struct ps_presence {
 	sqlite3 *connection;

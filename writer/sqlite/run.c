@@ -492,7 +492,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	if (rc == SQLITE_DONE)
 		return PS_TAKE_OUT;
 	ps_harm_note(&store->harm, store->error_code);
-	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0)
+	/* The number of an AUTOINCREMENT table is written when the statement ends, which it has not. */
+	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0 && !statement->fuse.numbers)
 		*done = count_whole_rows(store, total);
 	ps_behind_look_at_schema(store);
 	if (*done == 0 || ps_behind_settle(store, prepared, false) != PS_DONE || is_lost(store, true)) {

@@ -54,6 +54,7 @@ struct ps_prepared {
 struct ps_fuse {
 	struct ps_prepared widths[PS_FUSE_WIDTHS]; /* the widest first */
 	bool unfit;                                /* the table does not allow it... */
+	bool numbers;                              /* it is AUTOINCREMENT, and keeps its number at a statement's end */
 	uint64_t unfit_at;                         /* ...as the schema was after so many changes */
 	uint32_t pause;                            /* rows to run one by one, after one that failed */
 };
