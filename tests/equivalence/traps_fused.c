@@ -25,6 +25,14 @@ Test(fused, rowids_count_on)
 	                   "SELECT * FROM sqlite_sequence");
 }
 
+/* SQLite writes the number when a statement ends. One of many rows that fails has not come to its end. */
+Test(fused, numbers_are_not_given_again_behind_one_that_fails)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT,b CHECK(b<>7))",
+	                   "eight:INSERT INTO t(b) VALUES(?)", "SELECT * FROM sqlite_sequence", "DELETE FROM t",
+	                   "INSERT INTO t(b) VALUES(1)", "SELECT a FROM t", "SELECT * FROM sqlite_sequence");
+}
+
 Test(fused, the_ones_that_fail_fail_alone)
 {
 	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a UNIQUE,b)", "CREATE TABLE u(a UNIQUE)", "INSERT INTO t VALUES(3,0)",
