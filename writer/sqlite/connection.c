@@ -68,34 +68,13 @@ static bool is_listed(sqlite3_stmt *list, const char *name)
 	return false;
 }
 
-/* As SQLite does before it hands a value on. */
-static void unquote(char *text)
+/* A VFS, of an encryption for one, may have pragmas of its own. */
+static bool is_of_vfs(sqlite3 *connection, const char *name)
 {
-	char quote = text[0] == '[' ? ']' : text[0], *to = text;
+	char *arguments[] = { NULL, (char *)name, NULL, NULL };
+	int rc = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PRAGMA, arguments);
 
-	if (quote == '\0' || strchr("'\"`]", quote) == NULL)
-		return;
-	for (text++; *text != '\0' && (*text != quote || text[1] == quote); text++) {
-		if (*text == quote)
-			text++;
-		*to++ = *text;
-	}
-	*to = '\0';
-}
-
-/* A VFS, of an encryption for one, may have pragmas of its own. It is asked with the value, since without one it may mean another. */
-static bool is_of_vfs(sqlite3 *connection, const char *name, const char *value)
-{
-	char *text = sqlite3_mprintf("%s", value);
-	char *arguments[] = { NULL, (char *)name, text, NULL };
-	int rc;
-
-	if (text == NULL)
-		return true;
-	unquote(text);
-	rc = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PRAGMA, arguments);
 	sqlite3_free(arguments[0]);
-	sqlite3_free(text);
 	return rc != SQLITE_NOTFOUND;
 }
 
@@ -103,7 +82,7 @@ static bool is_of_vfs(sqlite3 *connection, const char *name, const char *value)
  * SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. The list is asked for by a
  * statement that does not read the file, which may need a key first: the table-valued pragma would.
  */
-static int pragma_exists(sqlite3 *connection, const char *name, const char *value, bool *exists)
+static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
 {
 	sqlite3_stmt *list;
 	int rc;
@@ -115,7 +94,7 @@ static int pragma_exists(sqlite3 *connection, const char *name, const char *valu
 	if (!*exists) {
 		rc = sqlite3_errcode(connection);
 		/* SQLCipher has pragmas that it does not list. */
-		*exists = rc == SQLITE_DONE && (is_of_vfs(connection, name, value) || sqlite3_compileoption_used("HAS_CODEC"));
+		*exists = rc == SQLITE_DONE && (is_of_vfs(connection, name) || sqlite3_compileoption_used("HAS_CODEC"));
 	}
 	sqlite3_finalize(list);
 	return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -127,7 +106,7 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	char *sql;
 	int rc;
 
-	if (pragma_exists(connection, pragma->name, pragma->value, &exists) != SQLITE_OK)
+	if (pragma_exists(connection, pragma->name, &exists) != SQLITE_OK)
 		return explain(connection, path, "listing the pragmas");
 	if (!exists)
 		return ps_error(PENSTOCK_CONFIG, "%s: SQLite %s has no pragma '%s'", pragma->origin, sqlite3_libversion(),
