@@ -20,10 +20,11 @@ static const struct template pragmas_templates[] = {
 	SQL(8, "PRAGMA incremental_vacuum${|(1)|(5)|(50)|=3}"),
 	SQL(4, "PRAGMA freelist_count"),
 	SQL(2, "PRAGMA page_count"),
-	SQL(2, "PRAGMA ${shrink_memory|optimize|cell_size_check=1|cell_size_check|reverse_unordered_selects=0|secure_delete=1|"
-	       "secure_delete|case_sensitive_like=0|case_sensitive_like=1|legacy_alter_table=0|auto_vacuum|auto_vacuum=0|"
-	       "auto_vacuum=2|page_size|page_size=1024|cache_spill=1|encoding|foreign_key_list(pv)|index_list(pv)|"
-	       "automatic_index=1|trusted_schema|hard_heap_limit|threads|table_xinfo(pv)|compile_options}"),
+	SQL(2,
+	    "PRAGMA ${shrink_memory|user_version|cell_size_check=1|cell_size_check|reverse_unordered_selects=0|secure_delete=1|"
+	    "secure_delete|case_sensitive_like=0|case_sensitive_like=1|legacy_alter_table=0|auto_vacuum|auto_vacuum=0|"
+	    "auto_vacuum=2|page_size|page_size=1024|cache_spill=1|encoding|foreign_key_list(pv)|index_list(pv)|"
+	    "automatic_index=1|trusted_schema|hard_heap_limit|threads|table_xinfo(pv)|compile_options}"),
 	SQL(1, "PRAGMA main.incremental_vacuum(2)"),
 	SQL(2, "PRAGMA ${quick_check|integrity_check(1)|quick_check(pv)}"),
 	SQL_AS(1, LOOSE, "PRAGMA ${database_list|collation_list|module_list|function_list|data_version|stats}"),

@@ -154,9 +154,11 @@ Test(counters, two_statements_are_a_transaction)
 Test(counters, replays)
 {
 	penstock_config config = kit_config();
-	penstock *db = kit_open_table(&config);
 	penstock_counters counters;
+	penstock *db;
 
+	config.batch_usec = 0;
+	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TABLE u(a UNIQUE)"), PENSTOCK_OK);
 	expect(kit_execute(db, "INSERT INTO u VALUES(1)"), PENSTOCK_OK);
 	cr_assert_eq(kit_counters(db).replayed_batches, 0);
