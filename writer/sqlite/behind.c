@@ -11,26 +11,16 @@
  */
 #include "writer/sqlite/inside.h"
 
-#include <stdio.h>
-
 #include "writer/sqlite/explain.h"
-
-static bool contains(const char *text, const char *word)
-{
-	char pattern[64];
-
-	snprintf(pattern, sizeof pattern, "%%%s%%", word);
-	return sqlite3_strlike(pattern, text, 0) == 0;
-}
 
 static void note_table(struct ps_store *store, const char *name, const char *sql)
 {
-	store->schema.deferred_keys |= contains(sql, "deferred");
-	if (!contains(sql, "virtual table"))
+	store->schema.deferred_keys |= ps_syntax_contains(sql, "deferred");
+	if (!ps_syntax_contains(sql, "virtual table"))
 		return;
 	ps_statements_add_virtual(&store->statements, name);
 	/* The one kind that is known to write at once. */
-	store->schema.full_text |= !contains(sql, "rtree");
+	store->schema.full_text |= !ps_syntax_contains(sql, "rtree");
 }
 
 /* Once after each change of the schema. What cannot be read counts as there. */
@@ -64,12 +54,14 @@ void ps_behind_look_at_schema(struct ps_store *store)
 
 static void ask(struct ps_store *store, struct ps_prepared *prepared)
 {
-	int64_t count = ps_changes_shown(store->changes);
-	const char *sql = sqlite3_sql(prepared->statement);
+	const char *sql;
+	int64_t count;
 
 	if (prepared->asked)
 		return;
 	prepared->asked = true;
+	sql = sqlite3_sql(prepared->statement);
+	count = ps_changes_shown(store->changes);
 	prepared->hides_violations =
 		store->foreign_keys && store->schema.deferred_keys && ps_explain_may_hide_violations(store->connection, sql);
 	prepared->writes_virtual = store->schema.full_text && ps_explain_writes_virtual(store->connection, sql);

@@ -19,23 +19,13 @@ static unsigned width_of(unsigned most, size_t index)
 	return most;
 }
 
-/* Letters of either case are the same, in English, whatever the locale. */
-static bool contains(const char *text, const char *word)
-{
-	for (; *text != '\0'; text++) {
-		if (sqlite3_strnicmp(text, word, (int)strlen(word)) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Whether rows of one statement could see each other in the table's definition, or be kept one without the other. */
 static bool is_suspicious(const char *definition)
 {
 	static const char *const words[] = { "references", "conflict", "virtual table" };
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		if (contains(definition, words[i]))
+		if (ps_syntax_contains(definition, words[i]))
 			return true;
 	}
 	return false;
@@ -57,7 +47,7 @@ static bool table_is_fit(sqlite3 *connection, const char *table, bool *numbers)
 		const char *definition = (const char *)sqlite3_column_text(query, 0);
 
 		fit = definition != NULL && !is_suspicious(definition);
-		*numbers = fit && contains(definition, "autoincrement");
+		*numbers = fit && ps_syntax_contains(definition, "autoincrement");
 	}
 	sqlite3_finalize(query);
 	return fit;

@@ -111,6 +111,15 @@ enum ps_keyword ps_syntax_keyword(const char *text)
 	return PS_KEYWORD_OTHER;
 }
 
+bool ps_syntax_contains(const char *text, const char *word)
+{
+	for (; *text != '\0'; text++) {
+		if (sqlite3_strnicmp(text, word, (int)strlen(word)) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- plain inserts ---- */
 
 static const char *after_word(const char *text, const char *word)

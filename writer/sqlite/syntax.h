@@ -29,6 +29,9 @@ bool ps_syntax_blank(const char *text);
  * pragma, and needed where preparing acts before the rest of the text can be looked at. */
 bool ps_syntax_single(const char *text);
 
+/* Whether the word stands anywhere in the text. Letters of either case are the same, in English, whatever the locale. */
+bool ps_syntax_contains(const char *text, const char *word);
+
 /* The row of a plain insert: from its opening parenthesis on, and how many question marks are in it. */
 struct ps_syntax_row {
 	size_t into; /* where INSERT ends */
