@@ -7,7 +7,9 @@
  * Foreign keys. SQLite counts violations of deferred keys up and down, and looks at COMMIT whether the count is above zero. A
  * program that counts both ways can leave it below zero: rows that were orphans before are counted down, though nobody has
  * counted them up. In autocommit the statement's own commit sets the count back. In a transaction it would hide violations of
- * the statements behind it.
+ * the statements behind it. SQLite counts nothing down while the count is zero. For a row that leaves a child table it looks at the
+ * count, then takes one away: that never ends below zero, and does not count as down here. For a row that comes into a parent
+ * table it looks once, then takes one away for each child row.
  *
  * Virtual tables. Full-text search keeps what a transaction has written in memory until a later statement or the COMMIT needs it;
  * what it then writes for itself sets last_insert_rowid() and is counted in total_changes().
