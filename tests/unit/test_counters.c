@@ -151,6 +151,57 @@ Test(counters, two_statements_are_a_transaction)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* How many transactions ten of a statement are. */
+static uint64_t batches_of_ten(penstock *db, const char *sql)
+{
+	uint64_t before;
+
+	kit_block(db);
+	before = kit_counters(db).batches;
+	for (int i = 0; i < 10; i++)
+		expect(kit_submit(db, sql, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* The gate's own is the first. */
+	return kit_counters(db).batches - before - 1;
+}
+
+/* Only what may leave SQLite's count of violated deferred keys below zero is the last of its transaction. */
+Test(counters, transactions_of_changes_of_deferred_keys)
+{
+	static const char *const tables[] = {
+		"PRAGMA foreign_keys=ON",
+		"CREATE TABLE parent(id INTEGER PRIMARY KEY,a,b,UNIQUE(a,b))",
+		"CREATE TABLE child(id INTEGER PRIMARY KEY,p REFERENCES parent ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED,"
+		"a,b,FOREIGN KEY(a,b) REFERENCES parent(a,b) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
+		"CREATE TABLE node(id INTEGER PRIMARY KEY,up REFERENCES node DEFERRABLE INITIALLY DEFERRED)",
+		"INSERT INTO parent VALUES(1,1,1),(2,2,2)",
+		"INSERT INTO child VALUES(1,1,1,1)",
+		"INSERT INTO node VALUES(1,1),(2,1)",
+	};
+	static const char *const stay[] = {
+		"UPDATE child SET p=3-p",      "UPDATE child SET a=3-a,b=3-b",
+		"UPDATE node SET up=2",        "INSERT OR REPLACE INTO child VALUES(1,1,2,2)",
+		"DELETE FROM child WHERE p=2", "DELETE FROM parent WHERE id=2",
+	};
+	static const char *const end[] = { "UPDATE parent SET id=id+10", "UPDATE parent SET a=a+1",
+		                           "INSERT OR REPLACE INTO parent VALUES(7,7,7)",
+		                           "INSERT OR IGNORE INTO node VALUES(7,1)" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.batch_usec = 0;
+	db = kit_open(&config);
+	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+		expect(kit_execute(db, tables[i]), PENSTOCK_OK);
+	for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+		check(batches_of_ten(db, stay[i]) == 1, "%s", stay[i]);
+	for (size_t i = 0; i < sizeof end / sizeof end[0]; i++)
+		check(batches_of_ten(db, end[i]) == 10, "%s", end[i]);
+	cr_assert_eq(kit_counters(db).failed, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(counters, replays)
 {
 	penstock_config config = kit_config();
