@@ -55,12 +55,14 @@
  *     its own, but for a file that an engine or a reader had open at the fork: there SQLite takes the parent's locks for the
  *     child's, so it is refused (CANTOPEN). vfork and a bare clone() that bypass pthread_atfork are not seen.
  *   - While an engine runs, the database, its -wal and its -shm must stay what their names lead to. When one is removed or
- *     replaced, or the database or the -wal emptied, the engine is FAILED (SQLITE_READONLY_DBMOVED) and the commit under way is UNKNOWN. It looks after each
- *     commit that is durable, and after each sync for durable outcomes: no durable OK is of a file that was lost before. Else it
- *     looks once a millisecond: a plain OK of the last millisecond may be void. What a removed -wal held is brought into the
+ *     replaced, the database or the -wal emptied, or the -wal cut short, the engine is FAILED (SQLITE_READONLY_DBMOVED) and the
+ *     commit under way is UNKNOWN. It looks after each commit that is durable, and after each sync for durable outcomes: no durable
+ *     OK is of a file that was lost before. Else it looks once a millisecond: a plain OK of the last millisecond may be void, and
+ *     what was cut off of that alone, with another commit behind it, is not noticed. What a removed -wal held is brought into the
  *     database as the engine stops, unless others have written there or (with the -shm gone too) have it open. A -wal that was
- *     replaced or emptied is lost with what it held. Bytes that others write into the midst of the files, or cut off, are not noticed, and
- *     an emptied -shm ends the process (SIGBUS), as in SQLite itself.
+ *     replaced or emptied is lost with what it held; of one that was cut short, what was behind the cut. Bytes that others write
+ *     into the midst of the files, or cut off the database, are not noticed, and an emptied -shm ends the process (SIGBUS), as in
+ *     SQLite itself.
  *   - The program must not open the database through a second copy of SQLite, such as language bindings bring with them. POSIX
  *     locks belong to the process, so each copy takes itself for the only user of the file, and the first one that closes it
  *     removes the -wal. The event SECOND_SQLITE tells at open, and when a file is lost, of each loaded object that exports such a

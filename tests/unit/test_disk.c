@@ -554,6 +554,29 @@ static void empty_log(void)
 	check(truncate(harness_path("test.db-wal"), 0) == 0);
 }
 
+static void cut_log(off_t bytes)
+{
+	check(truncate(harness_path("test.db-wal"), bytes) == 0);
+}
+
+static off_t size_of(const char *name)
+{
+	struct stat file;
+
+	check(stat(harness_path(name), &file) == 0, "%s", name);
+	return file.st_size;
+}
+
+static void cut_log_in_the_middle(void)
+{
+	cut_log(size_of("test.db-wal") / 2);
+}
+
+static void cut_last_frame_off(void)
+{
+	cut_log(size_of("test.db-wal") - 24 - 4096);
+}
+
 static void empty_database(void)
 {
 	check(truncate(harness_path("test.db"), 0) == 0);
@@ -589,6 +612,8 @@ static const struct loss {
 	{ "the log is replaced by a copy", rename_log_and_back_a_copy, "-wal", true },
 	{ "the log is replaced by another's", replace_log, "-wal", false },
 	{ "the log is emptied", empty_log, "-wal", false },
+	{ "the log is cut short", cut_log_in_the_middle, "-wal", false },
+	{ "the log's last frame is cut off", cut_last_frame_off, "-wal", false },
 	{ "the log is written over", overwrite_log, "-wal", false },
 	{ "the database is emptied", empty_database, "", false },
 };
@@ -617,14 +642,6 @@ static void has_failed_for(penstock *db, const char *suffix)
 	check(penstock_failure(db, reason, sizeof reason) == SQLITE_READONLY_DBMOVED, "%s", reason);
 	snprintf(name, sizeof name, "test.db%s was removed or replaced", suffix);
 	check(strstr(reason, name) != NULL, "%s", reason);
-}
-
-static off_t size_of(const char *name)
-{
-	struct stat file;
-
-	check(stat(harness_path(name), &file) == 0, "%s", name);
-	return file.st_size;
 }
 
 /* Three rows are OK, the file is lost, and the very next statement is not. */
@@ -657,6 +674,29 @@ Test(disk, no_durable_outcome_is_ok_once_the_log_or_its_index_is_gone)
 	for (size_t i = 0; i < COUNT_OF(losses); i++) {
 		lose(&losses[i], PENSTOCK_SYNCHRONOUS_FULL, PENSTOCK_ACK_COMMITTED);
 		lose(&losses[i], PENSTOCK_SYNCHRONOUS_NORMAL, PENSTOCK_ACK_DURABLE);
+	}
+}
+
+/* What a page takes decides where a frame is. */
+Test(disk, a_log_of_any_page_size_that_is_cut_short_is_noticed)
+{
+	for (int page = 512; page <= 65536; page *= 2) {
+		penstock_config config = kit_config();
+		char sql[100];
+		penstock *db;
+
+		start_afresh();
+		snprintf(sql, sizeof sql, "PRAGMA page_size=%d; CREATE TABLE t(a)", page);
+		kit_change(harness_path("test.db"), sql);
+		config.synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+		db = kit_open(&config);
+		for (int i = 0; i < 5; i++)
+			expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+		cut_log(size_of("test.db-wal") - 24 - page);
+		check(insert(db, PENSTOCK_ACK_COMMITTED) == PENSTOCK_UNKNOWN, "%d", page);
+		has_failed_for(db, "-wal");
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 4, "%d", page);
 	}
 }
 
@@ -719,6 +759,11 @@ Test(disk, an_engine_whose_log_or_index_is_gone_fails)
 		db = kit_open_table(&config);
 		for (int j = 0; j < 3; j++)
 			expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+		/* So long after the last look there is one behind each. */
+		for (int j = 0; j < 2; j++) {
+			kit_sleep_usec(1500);
+			expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+		}
 		losses[i].happen();
 		do {
 			status = insert(db, PENSTOCK_ACK_COMMITTED);
@@ -871,6 +916,26 @@ Test(disk, what_was_lost_before_a_pause_is_told)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 2);
 	cr_assert_eq(told_of_loss, 1);
+}
+
+Test(disk, what_was_cut_off_before_a_stop_is_told)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+	off_t left;
+
+	config.log = on_loss;
+	config.log_arg = "test.db-wal was removed";
+	db = kit_open_table(&config);
+	for (int i = 0; i < 3; i++)
+		expect(insert(db, PENSTOCK_ACK_COMMITTED), PENSTOCK_OK);
+	/* In the midst of the last page. */
+	left = size_of("test.db-wal") - 100;
+	cut_log(left);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(told_of_loss, 1);
+	cr_assert_eq(size_of("test.db-wal"), left);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 2);
 }
 
 /* Somebody has changed the database since: the old log must not come over that. */

@@ -13,6 +13,7 @@
 #define INDEX_VERSION 3007000
 #define INDEX_PIECE_BYTES 32768
 #define LOG_HEADER_BYTES 32
+#define FRAME_HEADER_BYTES 24
 #define SALT_AT 16
 
 struct index_header {
@@ -103,7 +104,39 @@ static bool is_log_of_index(const struct index_header *index, sqlite3_file *log)
 	       memcmp(header + SALT_AT, index->salt, sizeof index->salt) == 0;
 }
 
-static bool is_log_whole(const struct ps_presence *presence)
+/* Frames count from 1. */
+static sqlite3_int64 place_of_frame(const struct index_header *index, uint64_t frame)
+{
+	uint64_t page_bytes = index->page_bytes == 1 ? 65536 : index->page_bytes;
+
+	return (sqlite3_int64)(LOG_HEADER_BYTES + (frame - 1) * (FRAME_HEADER_BYTES + page_bytes));
+}
+
+static bool is_long_enough(const struct index_header *index, sqlite3_file *log)
+{
+	sqlite3_int64 bytes;
+
+	return log->pMethods->xFileSize(log, &bytes) != SQLITE_OK ||
+	       bytes >= place_of_frame(index, (uint64_t)index->frames + 1);
+}
+
+/*
+ * Whether the last frame that a look has found is there, when there are more by now. Each begins with the number of its page, from 1 on;
+ * what was cut off, and has been written behind since, reads as zero.
+ */
+static bool has_frame(const struct index_header *index, sqlite3_file *log, uint64_t known)
+{
+	static const unsigned char none[4];
+	unsigned char page[sizeof none] = { 0 };
+	int rc;
+
+	if (known == 0 || known >= index->frames)
+		return true;
+	rc = log->pMethods->xRead(log, page, sizeof page, place_of_frame(index, known));
+	return (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) || memcmp(page, none, sizeof page) != 0;
+}
+
+static bool is_log_whole(struct ps_presence *presence)
 {
 	sqlite3_file *database = NULL, *log = NULL;
 	struct index_header before, after;
@@ -111,9 +144,13 @@ static bool is_log_whole(const struct ps_presence *presence)
 	sqlite3_file_control(presence->connection, "main", SQLITE_FCNTL_FILE_POINTER, &database);
 	/* In WAL mode "the journal" is the log. */
 	sqlite3_file_control(presence->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-	if (log == NULL || log->pMethods == NULL || !read_index(database, &before) || before.frames == 0 ||
-	    is_log_of_index(&before, log))
+	if (log == NULL || log->pMethods == NULL || !read_index(database, &before))
 		return true;
+	if (before.frames == 0 ||
+	    (is_log_of_index(&before, log) && is_long_enough(&before, log) && has_frame(&before, log, presence->frames))) {
+		presence->frames = before.frames;
+		return true;
+	}
 	return !read_index(database, &after) || memcmp(&before, &after, sizeof before) != 0;
 }
 
