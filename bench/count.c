@@ -158,7 +158,7 @@ static void bench_engine(unsigned long count, bool submit, bool run)
 {
 	penstock_value values[4];
 	char text[BENCH_TEXT_BYTES + 1] = BENCH_TEXT_START;
-	penstock_submission row = { .struct_size = sizeof row, .values = values, .value_count = 4 };
+	penstock_submission row = { .struct_size = sizeof row, .sql_bytes = -1, .values = values, .value_count = 4 };
 	penstock_statement *insert;
 	penstock *db = bench_engine_open(BENCH_INSERT, &insert);
 
@@ -214,9 +214,9 @@ static void bench_count_submits(penstock *db, const penstock_submission *submiss
 static void bench_counted_child(unsigned long count, size_t bytes, struct bench_counted *counted)
 {
 	penstock_value values[4];
-	penstock_submission submission = { .struct_size = sizeof submission,
-		                           .values = values,
-		                           .value_count = bytes > 0 ? 1 : 4 };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .values = values, .value_count = bytes > 0 ? 1 : 4
+	};
 	penstock_statement *statement;
 	penstock *db = bench_engine_open(bytes > 0 ? BENCH_PAYLOAD_INSERT : BENCH_INSERT, &statement);
 

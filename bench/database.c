@@ -97,7 +97,7 @@ penstock *bench_open(struct bench_case *self, const char *path, penstock_connect
 
 bool bench_prepare(struct bench_case *self, penstock *db, penstock_statement **insert)
 {
-	penstock_submission create = { .struct_size = sizeof create, .sql = BENCH_CREATE };
+	penstock_submission create = { .struct_size = sizeof create, .sql_bytes = -1, .sql = BENCH_CREATE };
 	struct bench_row row;
 
 	if (penstock_execute(db, &create, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK ||

@@ -107,7 +107,7 @@ static int bench_submit_in_time(struct bench_flood *flood, struct bench_row *row
 	int status = penstock_submit(flood->db, &row->submission, DEADLINE_USEC, NULL);
 	uint64_t returned = bench_nsec();
 
-	if (status != PENSTOCK_TIMEOUT)
+	if (status != PENSTOCK_FULL)
 		return status;
 	if (seat->part != HELD)
 		return PENSTOCK_OK;
@@ -220,7 +220,9 @@ static void bench_say_late(struct bench_case *self, const struct bench_flood *fl
 
 static bool bench_hold_writer(struct bench_flood *flood, unsigned producers)
 {
-	penstock_submission hold = { .struct_size = sizeof hold, .sql = "INSERT INTO t VALUES(NULL,0,'',bench_hold())" };
+	penstock_submission hold = { .struct_size = sizeof hold,
+		                     .sql_bytes = -1,
+		                     .sql = "INSERT INTO t VALUES(NULL,0,'',bench_hold())" };
 	penstock_handle *handle;
 
 	__atomic_store_n(&held, HOLD_ASKED, __ATOMIC_RELEASE);

@@ -52,7 +52,7 @@ static long bench_status_kib(const char *key)
 
 static penstock *bench_child_open(penstock_statement **insert)
 {
-	penstock_submission create = { .struct_size = sizeof create, .sql = BENCH_CREATE };
+	penstock_submission create = { .struct_size = sizeof create, .sql_bytes = -1, .sql = BENCH_CREATE };
 	penstock_config config;
 	penstock *db;
 

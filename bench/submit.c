@@ -94,7 +94,9 @@ static int bench_connect(sqlite3 *connection, void *arg)
 
 static void bench_hold_writer(penstock *db)
 {
-	penstock_submission hold = { .struct_size = sizeof hold, .sql = "SELECT bench_hold()", .flags = PENSTOCK_RUN_ALONE };
+	penstock_submission hold = {
+		.struct_size = sizeof hold, .sql_bytes = -1, .sql = "SELECT bench_hold()", .flags = PENSTOCK_RUN_ALONE
+	};
 
 	__atomic_store_n(&bench_hold, 1, __ATOMIC_RELEASE);
 	penstock_submit(db, &hold, PENSTOCK_FOREVER, NULL);

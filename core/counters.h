@@ -32,7 +32,7 @@ struct ps_counters {
 	uint64_t changed[(PS_COUNTER_WORDS + 63) / 64]; /* bits of words that the copies do not have yet */
 	uint64_t resolved;                              /* outcomes of all kinds, for the queue depth by itself */
 	/* any thread, atomic adds */
-	uint64_t refused[PENSTOCK_STATUS_COUNT] PS_OWN_LINE;
+	uint64_t refused[PENSTOCK_STATUS_LIMIT] PS_OWN_LINE;
 	uint64_t full_events;
 	uint64_t full_nsec;
 };

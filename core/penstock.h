@@ -11,8 +11,10 @@
  *     if (penstock_open("app.db", NULL, &db) != PENSTOCK_OK)
  *         errx(1, "%s", penstock_error_message());
  *     penstock_value values[] = { penstock_int64(7), penstock_text("seven") };
- *     penstock_submission insert = { .struct_size = sizeof insert, .sql = "INSERT INTO t VALUES(?,?)",
- *                                    .values = values, .value_count = 2 };
+ *     penstock_submission insert = PENSTOCK_SUBMISSION_INIT;
+ *     insert.sql = "INSERT INTO t VALUES(?,?)";
+ *     insert.values = values;
+ *     insert.value_count = 2;
  *     penstock_handle *handle;
  *     if (penstock_execute(db, &insert, PENSTOCK_DEFAULT_TIMEOUT, &handle) != PENSTOCK_OK)
  *         warnx("%s", penstock_error_message());
@@ -87,7 +89,12 @@
 extern "C" {
 #endif
 
-#define PENSTOCK_VERSION "0.1.0"
+#define PENSTOCK_VERSION "0.2.0"
+#define PENSTOCK_VERSION_MAJOR 0
+#define PENSTOCK_VERSION_MINOR 2
+#define PENSTOCK_VERSION_PATCH 0
+/* As penstock_version_number(): 2000 for 0.2.0. */
+#define PENSTOCK_VERSION_NUMBER (PENSTOCK_VERSION_MAJOR * 1000000 + PENSTOCK_VERSION_MINOR * 1000 + PENSTOCK_VERSION_PATCH)
 
 #if defined(__GNUC__)
 #define PENSTOCK_API __attribute__((visibility("default")))
@@ -95,28 +102,56 @@ extern "C" {
 #define PENSTOCK_API
 #endif
 
+/*
+ * What is inline here is in the library as a function of the same name too, for callers from other languages. GNU's rule for
+ * "extern inline" in every C: this definition is never a function of its own.
+ */
+#if defined(PENSTOCK_INLINE_HERE)
+#define PENSTOCK_INLINE PENSTOCK_API
+#elif defined(__cplusplus)
+#define PENSTOCK_INLINE inline
+#else
+#define PENSTOCK_INLINE extern inline __attribute__((gnu_inline))
+#endif
+
 /* ---- statuses ---------------------------------------------------------------------------------------------------- */
 
 /*
- * One list for what a call returns and what a submission came to: X(name, number, sentence). The numbers are ABI.
- * The first four are outcomes; the following ones up to FORKED are refusals: nothing entered the ring.
+ * One list for what a call returns and what a submission came to: X(name, number, sentence). The numbers are ABI; later
+ * versions use the gaps, by their kinds: below 16 outcomes, below 32 refusals (nothing was accepted), below 48 answers of calls that
+ * wait or ask, below 64 what open and the configuration say. So whether a submission was accepted, and what to do about it:
+ *
+ *     status      accepted?  may it be submitted again?
+ *     OK          yes        it is done
+ *     ERROR       yes        it had no effect: when what it says is mended
+ *     SHUTDOWN    yes        yes: it had no effect, and never will
+ *     UNKNOWN     yes        only if doing it twice does no harm: it may be there. Look, once the file is open again
+ *     TIMEOUT     yes        no: it will still run. Wait on, or ask its handle later
+ *     FULL        no         yes, later
+ *     PAUSED      no         yes, after the unpause
+ *     STOPPED     no         yes, after a start
+ *     FAILED      no         yes, after a stop and a start
+ *     TOOBIG      no         not as it is
+ *     NOMEM       no         yes, when there is memory
+ *     MISUSE      no         not as it is: the call is wrong
+ *     FORKED      no         in the parent
  */
 #define PENSTOCK_STATUS_LIST(X)                                                                                       \
 	X(OK, 0, "done; for a submission: committed, at the acknowledgement level asked for")                         \
 	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")            \
 	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")           \
 	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened") \
-	X(FULL, 4, "the ring is full")                                                                                \
-	X(TIMEOUT, 5, "the deadline passed")                                                                          \
-	X(PAUSED, 6, "the engine is paused")                                                                          \
-	X(STOPPED, 7, "the engine is stopped, stopping or closing")                                                   \
-	X(FAILED, 8, "the engine failed; penstock_failure gives the reason")                                          \
-	X(TOOBIG, 9, "the statement or a value is larger than SQLite can hold")                                       \
-	X(NOMEM, 10, "out of memory")                                                                                 \
-	X(MISUSE, 11, "the call is not allowed here or its arguments are wrong")                                      \
-	X(FORKED, 12, "this is a forked child; the engine belongs to the parent")                                     \
-	X(CONFIG, 13, "a configuration key is unknown or its value is out of range")                                  \
-	X(CANTOPEN, 14, "the database or its configuration file cannot be opened or used")
+	X(FULL, 16, "the ring is full; nothing was accepted")                                                         \
+	X(PAUSED, 17, "the engine is paused")                                                                         \
+	X(STOPPED, 18, "the engine is stopped, stopping or closing")                                                  \
+	X(FAILED, 19, "the engine failed; penstock_failure gives the reason")                                         \
+	X(TOOBIG, 20, "the statement or a value is larger than SQLite can hold")                                      \
+	X(NOMEM, 21, "out of memory")                                                                                 \
+	X(MISUSE, 22, "the call is not allowed here or its arguments are wrong")                                      \
+	X(FORKED, 23, "this is a forked child; the engine belongs to the parent")                                     \
+	X(TIMEOUT, 32, "the time is over; what was accepted or begun goes on")                                        \
+	X(CONFIG, 48, "a configuration key is unknown or its value is out of range")                                  \
+	X(CANTOPEN, 49, "the database or its configuration file cannot be opened or used")
 
 typedef enum penstock_status {
 #define PENSTOCK_STATUS_ENUM(name, number, sentence) PENSTOCK_##name = number,
@@ -124,7 +159,8 @@ typedef enum penstock_status {
 #undef PENSTOCK_STATUS_ENUM
 } penstock_status;
 
-#define PENSTOCK_STATUS_COUNT 15
+/* Every status is below it, those of later versions too. */
+#define PENSTOCK_STATUS_LIMIT 64
 
 /* "PENSTOCK_FULL"; "PENSTOCK_?" for a number that is none. Static. Any thread. */
 PENSTOCK_API const char *penstock_status_name(int status);
@@ -140,6 +176,8 @@ PENSTOCK_API const char *penstock_code_name(int sqlite_code);
 
 /* The version of the linked library, PENSTOCK_VERSION of its build. Static. */
 PENSTOCK_API const char *penstock_version(void);
+/* PENSTOCK_VERSION_NUMBER of the linked library's build. Any thread. */
+PENSTOCK_API int penstock_version_number(void);
 /*
  * Non-zero when the linked SQLite has the WAL-reset bug (sqlite.org/wal.html#walresetbug: 3.7.0 to 3.51.2, except 3.44.6
  * and later 3.44, 3.50.7 and later 3.50). Penstock is not exposed to it as long as nobody else checkpoints the file: only
@@ -150,9 +188,9 @@ PENSTOCK_API int penstock_wal_reset_bug(void);
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* Timeouts are microseconds on the monotonic clock. 0 tries once and does not wait. */
-#define PENSTOCK_FOREVER ((int64_t)-1)
+#define PENSTOCK_FOREVER INT64_C(-1)
 /* The key results_timeout_ms of the engine (for ever unless set). */
-#define PENSTOCK_DEFAULT_TIMEOUT ((int64_t)-2)
+#define PENSTOCK_DEFAULT_TIMEOUT INT64_C(-2)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
@@ -168,6 +206,7 @@ typedef enum penstock_type {
 /* A value to bind, or a cell of a result. Text is UTF-8, may hold NUL bytes and is stored as SQLite would store it. */
 typedef struct penstock_value {
 	penstock_type type;
+	int reserved; /* 0 */
 	union {
 		int64_t integer;
 		double real;
@@ -176,7 +215,7 @@ typedef struct penstock_value {
 	size_t bytes; /* of text and blobs, without any terminator */
 } penstock_value;
 
-static inline penstock_value penstock_null(void)
+PENSTOCK_INLINE penstock_value penstock_null(void)
 {
 	penstock_value value;
 	memset(&value, 0, sizeof value);
@@ -184,7 +223,7 @@ static inline penstock_value penstock_null(void)
 	return value;
 }
 
-static inline penstock_value penstock_int64(int64_t integer)
+PENSTOCK_INLINE penstock_value penstock_int64(int64_t integer)
 {
 	penstock_value value;
 	memset(&value, 0, sizeof value);
@@ -193,7 +232,7 @@ static inline penstock_value penstock_int64(int64_t integer)
 	return value;
 }
 
-static inline penstock_value penstock_double(double real)
+PENSTOCK_INLINE penstock_value penstock_double(double real)
 {
 	penstock_value value;
 	memset(&value, 0, sizeof value);
@@ -202,7 +241,7 @@ static inline penstock_value penstock_double(double real)
 	return value;
 }
 
-static inline penstock_value penstock_text_bytes(const char *text, size_t bytes)
+PENSTOCK_INLINE penstock_value penstock_text_bytes(const char *text, size_t bytes)
 {
 	penstock_value value;
 	memset(&value, 0, sizeof value);
@@ -212,12 +251,12 @@ static inline penstock_value penstock_text_bytes(const char *text, size_t bytes)
 	return value;
 }
 
-static inline penstock_value penstock_text(const char *text)
+PENSTOCK_INLINE penstock_value penstock_text(const char *text)
 {
 	return penstock_text_bytes(text, strlen(text));
 }
 
-static inline penstock_value penstock_blob(const void *data, size_t bytes)
+PENSTOCK_INLINE penstock_value penstock_blob(const void *data, size_t bytes)
 {
 	penstock_value value;
 	memset(&value, 0, sizeof value);
@@ -234,9 +273,10 @@ static inline penstock_value penstock_blob(const void *data, size_t bytes)
  * callback it lives until the callback returns. The library allocates it, so later versions may append fields.
  */
 typedef struct penstock_result {
-	penstock_status status;    /* OK, ERROR, SHUTDOWN or UNKNOWN */
-	int code;                  /* SQLite's primary result code; SQLITE_OK when status is OK */
-	int extended_code;         /* SQLite's extended result code */
+	penstock_status status; /* OK, ERROR, SHUTDOWN or UNKNOWN */
+	int code;               /* SQLite's primary result code; SQLITE_OK when status is OK */
+	int extended_code;      /* SQLite's extended result code */
+	int reserved;
 	const char *message;       /* SQLite's message or Penstock's; "" when status is OK; never NULL */
 	int64_t changes;           /* rows changed by this INSERT, UPDATE or DELETE; 0 for any other statement */
 	int64_t last_insert_rowid; /* of this statement; 0 when it inserted nothing */
@@ -250,7 +290,7 @@ typedef struct penstock_result {
 } penstock_result;
 
 /* The cell of a row and a column, or NULL when there is no such cell. */
-static inline const penstock_value *penstock_result_cell(const penstock_result *result, size_t row, size_t column)
+PENSTOCK_INLINE const penstock_value *penstock_result_cell(const penstock_result *result, size_t row, size_t column)
 {
 	if (row >= result->row_count || column >= result->column_count)
 		return NULL;
@@ -390,7 +430,7 @@ typedef struct penstock_config {
 
 /* Any thread. */
 PENSTOCK_API void penstock_config_init_size(penstock_config *config, size_t struct_size);
-static inline void penstock_config_init(penstock_config *config)
+PENSTOCK_INLINE void penstock_config_init(penstock_config *config)
 {
 	penstock_config_init_size(config, sizeof(penstock_config));
 }
@@ -506,7 +546,7 @@ typedef struct penstock_statement penstock_statement;
 typedef struct penstock_handle penstock_handle;
 
 /*
- * Registers SQL text (copied; sql_bytes -1 when NUL-terminated). The same text gives the same statement. It is prepared
+ * Registers SQL text (copied; sql_bytes negative when NUL-terminated). The same text gives the same statement. It is prepared
  * by the writer when first run, so errors in it are outcomes of its submissions. TOOBIG, NOMEM, MISUSE, FORKED.
  */
 PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement);
@@ -521,10 +561,11 @@ typedef enum penstock_ack {
 /* penstock_submission.flags: between batches, in autocommit, so that it never runs twice (but for a busy database). */
 #define PENSTOCK_RUN_ALONE 1u
 
+/* Begin with PENSTOCK_SUBMISSION_INIT, or with penstock_submission_init from other languages. */
 typedef struct penstock_submission {
-	size_t struct_size;
+	size_t struct_size;                  /* sizeof(penstock_submission) */
 	const char *sql;                     /* one statement; NULL when `statement` is set */
-	int64_t sql_bytes;                   /* its length; 0 or -1: NUL-terminated */
+	int64_t sql_bytes;                   /* its length; negative: NUL-terminated */
 	const penstock_statement *statement; /* of this engine */
 	const penstock_value *values;        /* value_count of them, for ?1, ?2, ... */
 	size_t value_count;                  /* must be the number of parameters (else an ERROR outcome: SQLITE_RANGE) */
@@ -534,11 +575,23 @@ typedef struct penstock_submission {
 	void *arg;                        /* for on_complete and on_error; in the result too */
 } penstock_submission;
 
+/* Nothing to run yet, and a text that ends with NUL: penstock_submission insert = PENSTOCK_SUBMISSION_INIT; insert.sql = ... */
+#define PENSTOCK_SUBMISSION_INIT                                                                          \
+	{                                                                                                 \
+		sizeof(penstock_submission), NULL, -1, NULL, NULL, 0, PENSTOCK_ACK_DEFAULT, 0, NULL, NULL \
+	}
+/* The same for the struct of this size. Any thread. */
+PENSTOCK_API void penstock_submission_init_size(penstock_submission *submission, size_t struct_size);
+PENSTOCK_INLINE void penstock_submission_init(penstock_submission *submission)
+{
+	penstock_submission_init_size(submission, sizeof(penstock_submission));
+}
+
 /*
  * Submits one statement; everything the submission points to is yours again when this returns. handle may be NULL (fire
  * and forget, or on_complete); otherwise *handle is the caller's, to be released, and NULL when refused. Waits for room
- * until the timeout (when_full=fail: does not wait). OK means accepted: exactly one outcome will follow. Refused: FULL
- * (when_full=fail, a timeout of 0, or in a callback), TIMEOUT, PAUSED, STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
+ * until the timeout (when_full=fail: does not wait). OK means accepted: exactly one outcome will follow. Refused: FULL (no room
+ * before the timeout; at once with when_full=fail or in a callback), PAUSED, STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
  * When everything fits the slot (80 bytes of values, strings with 5 bytes and numbers with 9 each) it allocates nothing, and makes no
  * system call unless the writer sleeps. Any thread.
  */
@@ -548,8 +601,8 @@ PENSTOCK_API int penstock_submit(penstock *db, const penstock_submission *submis
 PENSTOCK_API int penstock_try_submit(penstock *db, const penstock_submission *submission, penstock_handle **handle);
 /*
  * Submits and waits, both before one deadline. Returns the outcome's status, with its message in penstock_error_message,
- * or a refusal. *handle is set whenever the submission was accepted (release it), so TIMEOUT with a handle means that it
- * was accepted and will still run. handle may be NULL when the result is not wanted.
+ * or a refusal. TIMEOUT means that it was accepted and will still run; FULL, that it never entered, since there was no room before the
+ * deadline. *handle is set whenever it was accepted (release it). handle may be NULL when the result is not wanted.
  */
 PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
                                   penstock_handle **handle);
@@ -611,7 +664,7 @@ PENSTOCK_API uint64_t penstock_histogram_quantile(const penstock_histogram *hist
 typedef struct penstock_counters {
 	uint64_t struct_size; /* sizeof(penstock_counters), set by the caller */
 	uint64_t accepted;
-	uint64_t refused[PENSTOCK_STATUS_COUNT]; /* by penstock_status: FULL, TIMEOUT, PAUSED, ... */
+	uint64_t refused[PENSTOCK_STATUS_LIMIT]; /* by penstock_status: FULL, PAUSED, ... */
 	uint64_t committed;                      /* outcomes OK */
 	uint64_t failed;                         /* outcomes ERROR */
 	uint64_t unknown;                        /* outcomes UNKNOWN */

@@ -38,6 +38,14 @@ enum ps_listener {
 	PS_LISTENER_CALLBACK = 2,
 };
 
+enum ps_kind {
+	PS_KIND_STATEMENT = 0,
+	PS_KIND_ALONE = 1, /* a statement between batches: PENSTOCK_RUN_ALONE */
+};
+
+/* What few ask for. */
+#define PS_ASKS_DURABLE 1u
+
 struct ps_record {
 	const penstock_statement *statement; /* NULL: the SQL leads the payload */
 	union {
@@ -48,8 +56,8 @@ struct ps_record {
 	uint64_t submit_nsec; /* when submitted; 0: not sampled */
 	uint32_t value_count;
 	uint8_t listener_kind; /* enum ps_listener */
-	uint8_t durable;
-	uint8_t alone;
+	uint8_t kind;          /* enum ps_kind */
+	uint8_t asks;          /* PS_ASKS_... */
 	uint8_t on_heap;
 	union {
 		unsigned char bytes[PS_INLINE_BYTES];

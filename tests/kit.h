@@ -215,7 +215,7 @@ static KIT_UNUSED penstock *kit_open(const penstock_config *config)
 
 static KIT_UNUSED int kit_submit(penstock *db, const char *sql, int64_t timeout_usec, penstock_handle **handle)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = sql };
 
 	return penstock_submit(db, &submission, timeout_usec, handle);
 }
@@ -223,9 +223,11 @@ static KIT_UNUSED int kit_submit(penstock *db, const char *sql, int64_t timeout_
 static KIT_UNUSED int kit_insert(penstock *db, int64_t number, int64_t timeout_usec, penstock_handle **handle)
 {
 	penstock_value value = penstock_int64(number);
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "INSERT INTO t(a) VALUES(?)", .values = &value, .value_count = 1
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t(a) VALUES(?)",
+		                           .values = &value,
+		                           .value_count = 1 };
 
 	return penstock_submit(db, &submission, timeout_usec, handle);
 }
@@ -235,7 +237,7 @@ static KIT_UNUSED int kit_submit_by(penstock *db, penstock_statement *statement,
 {
 	penstock_value value = penstock_int64(number);
 	penstock_submission submission = {
-		.struct_size = sizeof submission, .statement = statement, .values = &value, .value_count = 1
+		.struct_size = sizeof submission, .sql_bytes = -1, .statement = statement, .values = &value, .value_count = 1
 	};
 
 	return penstock_submit(db, &submission, timeout_usec, NULL);
@@ -243,7 +245,7 @@ static KIT_UNUSED int kit_submit_by(penstock *db, penstock_statement *statement,
 
 static KIT_UNUSED int kit_execute(penstock *db, const char *sql)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = sql };
 
 	return penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL);
 }

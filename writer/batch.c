@@ -483,7 +483,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	uint64_t started = ps_clock_nsec();
-	bool again = !record->alone, tried = batch->lacks_room;
+	bool again = record->kind == PS_KIND_STATEMENT, tried = batch->lacks_room;
 	enum attempt result;
 
 	batch->fused = 0;

@@ -85,6 +85,11 @@ const char *penstock_version(void)
 	return PENSTOCK_VERSION;
 }
 
+int penstock_version_number(void)
+{
+	return PENSTOCK_VERSION_NUMBER;
+}
+
 int penstock_wal_reset_bug(void)
 {
 	int version = sqlite3_libversion_number();
@@ -432,7 +437,7 @@ static void gather(const penstock *db, penstock_counters *all, size_t bytes)
 			all->field = value;                                         \
 	} while (0)
 	PUT(accepted, accepted);
-	for (i = 0; i < PENSTOCK_STATUS_COUNT; i++)
+	for (i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		PUT(refused[i], ps_load_relaxed_u64(&db->counters.refused[i]));
 	PUT(full_events, ps_load_relaxed_u64(&db->counters.full_events));
 	PUT(full_nsec, ps_load_relaxed_u64(&db->counters.full_nsec));

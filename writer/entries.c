@@ -110,7 +110,7 @@ void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct 
 		note |= NOTE_HEAP;
 	if (record->submit_nsec != 0)
 		note |= NOTE_STAMPED;
-	if (record->durable)
+	if ((record->asks & PS_ASKS_DURABLE) != 0)
 		note |= NOTE_DURABLE;
 	entries->notes[i] = note;
 }

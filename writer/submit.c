@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/engine.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +13,23 @@
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
 #define SAMPLE_EVERY 64
 
+/* No version of the struct will be larger. */
+#define SUBMISSION_BYTES_MAX 4096
+
 /* The length of a text, as it was given; what cannot be in memory stays too much. */
 static size_t length_of(int64_t given)
 {
 	return (size_t)given == (uint64_t)given ? (size_t)given : SIZE_MAX;
+}
+
+void penstock_submission_init_size(penstock_submission *submission, size_t struct_size)
+{
+	if (submission == NULL || struct_size < sizeof submission->struct_size)
+		return;
+	memset(submission, 0, struct_size);
+	submission->struct_size = struct_size;
+	if (struct_size >= offsetof(penstock_submission, sql_bytes) + sizeof submission->sql_bytes)
+		submission->sql_bytes = -1;
 }
 
 int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement)
@@ -52,15 +66,40 @@ struct pending {
 	bool inside;          /* counted in db->inside: it sleeps for room, or takes its time to copy */
 };
 
+/* As much as was known when the program was built; the rest as if it were not set. */
+static int take_submission(const penstock_submission *given, penstock_submission *own)
+{
+	const size_t least = offsetof(penstock_submission, arg) + sizeof given->arg;
+	size_t size = given->struct_size;
+
+	if (size < least || size % _Alignof(penstock_submission) != 0 || size > SUBMISSION_BYTES_MAX)
+		return ps_error(PENSTOCK_MISUSE,
+		                "penstock_submission.struct_size is %zu, which is no version of the struct; begin with"
+		                " PENSTOCK_SUBMISSION_INIT",
+		                size);
+	for (size_t i = sizeof *own; i < size; i++) {
+		if (((const char *)given)[i] != 0)
+			return ps_error(PENSTOCK_MISUSE,
+			                "byte %zu of the submission is set, but this library, %s, knows only %zu: it is"
+			                " older than the penstock.h of the program",
+			                i, PENSTOCK_VERSION, sizeof *own);
+	}
+	memset(own, 0, sizeof *own);
+	memcpy(own, given, size < sizeof *own ? size : sizeof *own);
+	own->struct_size = sizeof *own;
+	return PENSTOCK_OK;
+}
+
 static int check_submission(const penstock_submission *submission, bool with_handle)
 {
 	if (submission == NULL)
 		return ps_error(PENSTOCK_MISUSE, "the submission is NULL");
-	if (submission->struct_size != sizeof *submission)
-		return ps_error(PENSTOCK_MISUSE, "penstock_submission.struct_size is %zu, not %zu; set it to sizeof the struct",
-		                submission->struct_size, sizeof *submission);
 	if ((submission->sql == NULL) == (submission->statement == NULL))
 		return ps_error(PENSTOCK_MISUSE, "a submission needs either SQL text or a registered statement");
+	if (submission->sql != NULL && submission->sql_bytes == 0)
+		return ps_error(PENSTOCK_MISUSE,
+		                "sql_bytes is 0, and an empty text is no statement; for a NUL-terminated text it is"
+		                " negative, as PENSTOCK_SUBMISSION_INIT sets it, else the length of the text");
 	if (submission->value_count != 0 && submission->values == NULL)
 		return ps_error(PENSTOCK_MISUSE, "%zu values are promised, but values is NULL", submission->value_count);
 	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~PENSTOCK_RUN_ALONE) != 0)
@@ -105,15 +144,15 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	int status;
 
 	if (submission->sql != NULL)
-		sql_bytes = submission->sql_bytes > 0 ? length_of(submission->sql_bytes) : strlen(submission->sql);
+		sql_bytes = submission->sql_bytes >= 0 ? length_of(submission->sql_bytes) : strlen(submission->sql);
 	status = ps_record_measure(submission, sql_bytes, &pending->bytes);
 	if (status != PENSTOCK_OK)
 		return status;
 	record->statement = submission->statement;
 	record->arg = submission->arg;
 	record->value_count = (uint32_t)submission->value_count;
-	record->durable = submission->ack == PENSTOCK_ACK_DURABLE;
-	record->alone = (submission->flags & PENSTOCK_RUN_ALONE) != 0;
+	record->asks = submission->ack == PENSTOCK_ACK_DURABLE ? PS_ASKS_DURABLE : 0;
+	record->kind = (submission->flags & PENSTOCK_RUN_ALONE) != 0 ? PS_KIND_ALONE : PS_KIND_STATEMENT;
 	record->on_heap = pending->bytes > PS_INLINE_BYTES;
 	/* A copy, and a thread's first section, may take long enough for a close to come and go. */
 	if (record->on_heap || !ps_rcu_is_registered()) {
@@ -204,7 +243,7 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 		status = ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine");
 	} else if (status != PENSTOCK_OK) {
 		ps_refuse(status);
-	} else if (record->durable && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
+	} else if ((record->asks & PS_ASKS_DURABLE) != 0 && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
 		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
 	} else if (!claim_slot(&db->ring, pending, (uint64_t)state->keys.ring_bytes, &claim)) {
 		status = ps_refuse(PENSTOCK_FULL);
@@ -259,8 +298,8 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 		}
 		if (ps_deadline_passed(deadline)) {
 			ps_eventcount_cancel(&db->ring.room);
-			status = ps_refuse(PENSTOCK_TIMEOUT);
-			ps_add_u64(&db->counters.refused[PENSTOCK_TIMEOUT], 1);
+			status = ps_refuse(PENSTOCK_FULL);
+			ps_add_u64(&db->counters.refused[PENSTOCK_FULL], 1);
 			break;
 		}
 		if (pending->passed && pending->turn == NULL) {
@@ -284,14 +323,20 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 	struct ps_record record;
 	struct pending pending = { .record = &record };
 	bool may_wait = timeout_usec != 0 && !ps_in_callback();
-	int status;
+	penstock_submission own;
+	int status = PENSTOCK_OK;
 
 	if (handle != NULL)
 		*handle = NULL;
 	if (db == NULL)
 		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
 	record.on_heap = 0;
-	status = check_submission(submission, handle != NULL);
+	if (submission != NULL && submission->struct_size != sizeof *submission) {
+		status = take_submission(submission, &own);
+		submission = &own;
+	}
+	if (status == PENSTOCK_OK)
+		status = check_submission(submission, handle != NULL);
 	if (status == PENSTOCK_OK)
 		status = prepare(db, submission, &pending, handle != NULL);
 	if (status == PENSTOCK_OK)

@@ -148,7 +148,9 @@ static void gate_over(void *arg, const penstock_result *result)
 /* True: the writer stands before the gate. False: the engine has failed. */
 static bool hold_writer(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT gate()", .on_complete = gate_over };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT gate()", .on_complete = gate_over
+	};
 	bool held;
 
 	pthread_mutex_lock(&gate.mutex);
@@ -259,6 +261,7 @@ static void make_insert(struct insert *insert, uint64_t *random, bool bare, enum
 		insert->values[3] = penstock_int64(404);
 	insert->submission = (penstock_submission){
 		.struct_size = sizeof insert->submission,
+		.sql_bytes = -1,
 		.values = insert->values,
 		.value_count = bare ? 3 : 4,
 		.ack = durable  ? PENSTOCK_ACK_DURABLE
@@ -383,7 +386,7 @@ static void close_engine(void)
 
 static void create_tables(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	size_t row = trace_add_row(true, false, false), i;
 
 	/* Each at a level that promises durability, where there is one. */
@@ -424,7 +427,9 @@ static void maintain(void)
 		"REINDEX",
 	};
 
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = statements[crash_below(&run.random, 4)] };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = statements[crash_below(&run.random, 4)] };
 
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), submission.sql);
 }
@@ -532,7 +537,7 @@ static void start_failed_engine(void)
 /* Whether the engine has failed, once the writer is done with what lies behind the outcomes: a checkpoint, or failing. */
 static bool has_failed(void)
 {
-	penstock_submission nothing = { .struct_size = sizeof nothing, .sql = "SELECT 1" };
+	penstock_submission nothing = { .struct_size = sizeof nothing, .sql_bytes = -1, .sql = "SELECT 1" };
 	struct timespec moment = { .tv_nsec = 1000000 };
 	int looks;
 

@@ -67,7 +67,7 @@ static void *function(void *library, const char *name)
 
 static void run(const char *sql)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = sql };
 	penstock_handle *handle;
 
 	if (execute(db, &submission, PENSTOCK_FOREVER, &handle) != PENSTOCK_OK)

@@ -18,7 +18,7 @@ static void count_log(void *arg, enum penstock_log_level level, enum penstock_ev
 
 int main(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "CREATE TABLE t(a)" };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "CREATE TABLE t(a)" };
 	penstock_config config;
 	penstock_handle *handle;
 	unsigned said = 0;

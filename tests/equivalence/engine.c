@@ -39,7 +39,7 @@ static void failed_unheard(void *arg, const penstock_result *result)
 static void submit(penstock *db, struct pending *pending)
 {
 	const struct statement *statement = pending->statement;
-	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	penstock_statement *registered;
 	size_t bytes;
 	char *sql = text_for(statement, 'p', &bytes);
@@ -56,7 +56,7 @@ static void submit(penstock *db, struct pending *pending)
 		submission.statement = registered;
 	} else {
 		submission.sql = sql;
-		submission.sql_bytes = (int64_t)bytes;
+		submission.sql_bytes = bytes != 0 ? (int64_t)bytes : -1; /* an empty text ends with NUL */
 	}
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;

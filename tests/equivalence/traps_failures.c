@@ -100,7 +100,7 @@ Test(trap, a_statement_with_too_many_rows_has_no_effect)
 		penstock_config config;
 		penstock *db;
 		penstock_handle *handles[3];
-		penstock_submission submission = { .struct_size = sizeof submission };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 		const penstock_result *result;
 		size_t i;
 

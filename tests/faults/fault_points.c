@@ -382,7 +382,7 @@ static struct work *submit(penstock *db, const char *sql, enum heard heard, pens
 	struct work *work = &life.works[life.count];
 	penstock_value values[] = { penstock_int64(life.count), penstock_blob(bytes, sizeof bytes) };
 	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = sql, .values = values, .ack = ack, .arg = work
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = sql, .values = values, .ack = ack, .arg = work
 	};
 
 	life.count++;
@@ -506,6 +506,7 @@ static void submit_all(penstock *db)
 		struct work *work = &life.works[life.count];
 		penstock_value value = penstock_int64(life.count);
 		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
 			                           .statement = registered,
 			                           .values = &value,
 			                           .value_count = 1,

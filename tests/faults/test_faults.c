@@ -391,6 +391,7 @@ static struct work *submit_ack(penstock *db, const char *sql, penstock_ack ack)
 	penstock_value id = penstock_int64((int64_t)work_count);
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = sql,
 		.values = &id,
 		.value_count = strchr(sql, '?') != NULL ? 1 : 0,
@@ -657,7 +658,7 @@ struct waiter {
 static void *submit_until_refused(void *arg)
 {
 	struct waiter *waiter = arg;
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 
 	sem_post(&waiter->started);
 	do {
@@ -860,6 +861,7 @@ Test(fault, a_log_that_fills_the_disk_begins_anew_when_a_reader_has_left)
 	init_config(&config);
 	for (unsigned way = 0; way < 3; way++) {
 		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
 			                           .sql = "INSERT INTO t SELECT NULL,zeroblob(20000)",
 			                           .flags = way == 1 ? PENSTOCK_RUN_ALONE : 0 };
 		int ok = 0;
@@ -1007,6 +1009,7 @@ Test(fault, nobody_hears_of_an_error_that_the_second_run_did_not_have)
 	static const char bytes[200]; /* outside the slot */
 	penstock_value values[] = { penstock_int64(1), penstock_blob(bytes, sizeof bytes) };
 	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
 		                           .sql = "INSERT INTO times SELECT ? WHERE length(?)+coalesce(fail_once(13,1),1)",
 		                           .values = values,
 		                           .value_count = 2 };
@@ -1360,7 +1363,7 @@ Test(fault, what_needs_a_temporary_file_in_a_batch_is_remembered)
 	init_config(&config);
 	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
 	for (unsigned registered = 0; registered < 2; registered++) {
-		penstock_submission submission = { .struct_size = sizeof submission };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 		uint64_t replayed = 0;
 		penstock *db;
 
@@ -1406,6 +1409,7 @@ Test(fault, rows_that_are_too_many_are_undone_without_a_temporary_file)
 	config.result_bytes_max = 4096;
 	for (unsigned flags = 0; flags <= PENSTOCK_RUN_ALONE; flags++) {
 		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
 			                           .sql = returning,
 			                           .flags = flags,
 			                           .on_complete = on_outcome,
@@ -1770,9 +1774,11 @@ static void submit_scattered(penstock *db, const penstock_statement *insert, uns
 		int64_t number = (int64_t)(i * 2654435761u);
 		char text[24];
 		penstock_value values[] = { penstock_text(text), penstock_int64(number << 20 | i), penstock_int64(-number) };
-		penstock_submission submission = {
-			.struct_size = sizeof submission, .statement = insert, .values = values, .value_count = 3
-		};
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .statement = insert,
+			                           .values = values,
+			                           .value_count = 3 };
 
 		snprintf(text, sizeof text, "%016llx", (unsigned long long)number);
 		cr_assert(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK, "%s",

@@ -105,7 +105,7 @@ static struct {
 	bool table;
 	bool version;
 	uint64_t ok, failed, shut;
-	uint64_t refused[PENSTOCK_STATUS_COUNT];
+	uint64_t refused[PENSTOCK_STATUS_LIMIT];
 	uint64_t first_ticket;
 } m;
 
@@ -126,11 +126,11 @@ static const char *name(int status)
 }
 
 /* The answer is one of a set of statuses, given as bits; and what is no OK has a message. */
-#define IS(status) (1u << PENSTOCK_##status)
+#define IS(status) (UINT64_C(1) << PENSTOCK_##status)
 #define answer(call, set)                                                                                  \
 	({                                                                                                 \
 		int answered_ = (call);                                                                    \
-		must(answered_ >= 0 && answered_ < PENSTOCK_STATUS_COUNT && ((set) >> answered_ & 1) != 0, \
+		must(answered_ >= 0 && answered_ < PENSTOCK_STATUS_LIMIT && ((set) >> answered_ & 1) != 0, \
 		     "%s is %s in phase %s: %s", #call, name(answered_), penstock_phase_name(m.phase),     \
 		     penstock_error_message());                                                            \
 		must(answered_ == PENSTOCK_OK || penstock_error_message()[0] != '\0');                     \
@@ -332,7 +332,7 @@ static void check_counters(void)
 	     (uintmax_t)counters.failed, (uintmax_t)counters.unknown, (uintmax_t)counters.shutdown, (uintmax_t)m.ok,
 	     (uintmax_t)m.failed);
 	must(counters.queue_depth == m.count - m.settled && penstock_queue_depth(m.db) == m.count - m.settled);
-	for (int i = 0; i < PENSTOCK_STATUS_COUNT; i++)
+	for (int i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		must(counters.refused[i] == m.refused[i], "%ju refused with %s, not %ju", (uintmax_t)counters.refused[i],
 		     name(i), (uintmax_t)m.refused[i]);
 }
@@ -357,20 +357,19 @@ static bool heavy_held(void)
 }
 
 /* The statuses that a submit may answer. */
-static unsigned may_answer(const struct submission *submission, penstock_ack ack, bool fail_at_once)
+static uint64_t may_answer(const struct submission *submission, penstock_ack ack)
 {
-	unsigned full = fail_at_once ? IS(FULL) : IS(TIMEOUT);
 	int admitted = admission();
 
 	if (admitted != PENSTOCK_OK)
-		return 1u << admitted;
+		return UINT64_C(1) << admitted;
 	if (ack == PENSTOCK_ACK_DURABLE && m.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
 		return IS(MISUSE);
 	if (!at_rest())
-		return IS(OK) | full;
+		return IS(OK) | IS(FULL);
 	if (m.count - m.held == m.capacity)
-		return full;
-	return submission->light || !heavy_held() ? IS(OK) : IS(OK) | full;
+		return IS(FULL);
+	return submission->light || !heavy_held() ? IS(OK) : IS(OK) | IS(FULL);
 }
 
 static void submit(bool execute)
@@ -380,11 +379,11 @@ static void submit(bool execute)
 	struct submission *submission = &m.list[m.count];
 	uint8_t choice = byte(), how = byte();
 	penstock_value values[3] = { penstock_null(), penstock_null(), penstock_null() };
-	penstock_submission call = { .struct_size = sizeof call, .values = values, .arg = submission };
+	penstock_submission call = { .struct_size = sizeof call, .sql_bytes = -1, .values = values, .arg = submission };
 	bool running = m.phase == PENSTOCK_PHASE_RUNNING;
 	int64_t timeout = how & 1 ? SHORT : 0;
 	penstock_handle *handle = NULL;
-	unsigned set;
+	uint64_t set;
 	int status;
 
 	if (m.count == SUBMISSIONS_MAX)
@@ -417,13 +416,13 @@ static void submit(bool execute)
 		timeout = PENSTOCK_FOREVER;
 	if (execute && timeout == 0)
 		timeout = SHORT;
-	set = may_answer(submission, call.ack, timeout == 0 || m.fail_full);
+	set = may_answer(submission, call.ack);
 	if (timeout == PENSTOCK_FOREVER && !m.fail_full)
-		set &= ~IS(TIMEOUT);
+		set &= ~IS(FULL);
 
 	if (execute) {
 		/* A refusal, or an outcome, or a timeout with or without a handle. */
-		unsigned outcomes = set & IS(OK) ? IS(OK) | IS(ERROR) : 0;
+		uint64_t outcomes = set & IS(OK) ? IS(OK) | IS(ERROR) : 0;
 
 		if (timeout != PENSTOCK_FOREVER && set & IS(OK))
 			outcomes |= IS(TIMEOUT);
@@ -469,7 +468,9 @@ static void misuse(void)
 {
 	penstock_handle *handle = (penstock_handle *)&m;
 	penstock_value value = penstock_int64(1);
-	penstock_submission call = { .struct_size = sizeof call, .sql = texts[INSERT], .values = &value, .value_count = 1 };
+	penstock_submission call = {
+		.struct_size = sizeof call, .sql_bytes = -1, .sql = texts[INSERT], .values = &value, .value_count = 1
+	};
 
 	switch (byte() % 6) {
 	case 0:
@@ -563,7 +564,7 @@ static int64_t choose_timeout(void)
 static void start(void)
 {
 	int64_t timeout = choose_timeout();
-	unsigned late = timeout == PENSTOCK_FOREVER || (m.phase != PENSTOCK_PHASE_STOPPED && m.phase != PENSTOCK_PHASE_STOPPING)
+	uint64_t late = timeout == PENSTOCK_FOREVER || (m.phase != PENSTOCK_PHASE_STOPPED && m.phase != PENSTOCK_PHASE_STOPPING)
 	                        ? 0
 	                        : IS(TIMEOUT);
 
@@ -576,7 +577,7 @@ static void start(void)
 static void stop(void)
 {
 	int64_t timeout = choose_timeout();
-	unsigned late = timeout == PENSTOCK_FOREVER || m.phase == PENSTOCK_PHASE_STOPPED ? 0 : IS(TIMEOUT);
+	uint64_t late = timeout == PENSTOCK_FOREVER || m.phase == PENSTOCK_PHASE_STOPPED ? 0 : IS(TIMEOUT);
 
 	if (answer(penstock_stop(m.db, timeout), IS(OK) | late) == PENSTOCK_OK) {
 		stops();
@@ -800,7 +801,7 @@ static void open_engine(void)
 static void create_table(void)
 {
 	struct submission *submission = &m.list[0];
-	penstock_submission call = { .struct_size = sizeof call, .sql = texts[CREATE], .arg = submission };
+	penstock_submission call = { .struct_size = sizeof call, .sql_bytes = -1, .sql = texts[CREATE], .arg = submission };
 
 	submission->kind = CREATE;
 	submission->listener = HANDLE;
@@ -817,7 +818,7 @@ static void close_engine(void)
 
 	if (answer(penstock_close(m.db, timeout), IS(OK) | (timeout == PENSTOCK_FOREVER ? 0 : IS(TIMEOUT))) ==
 	    PENSTOCK_TIMEOUT) {
-		penstock_submission call = { .struct_size = sizeof call, .sql = texts[VACUUM] };
+		penstock_submission call = { .struct_size = sizeof call, .sql_bytes = -1, .sql = texts[VACUUM] };
 
 		/* Like a stop that timed out. What would be held is not tried: it would have to be counted. */
 		if (!m.hold_stopped)

@@ -368,6 +368,7 @@ static void submit_one(struct producer *producer, unsigned number)
 	penstock_value values[] = { penstock_int64(life), penstock_int64(producer->index), penstock_int64(number),
 		                    penstock_int64(sum), penstock_blob(padding, padding_of(kind, sum)) };
 	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
 		                           .sql = texts[kind],
 		                           .values = values,
 		                           .value_count = COUNT_OF(values),
@@ -473,6 +474,7 @@ static void live(uint64_t random)
 	struct producer producers[PRODUCERS];
 	penstock_value oldest = penstock_int64((int64_t)life - LIVES_KEPT);
 	penstock_submission cleaning = { .struct_size = sizeof cleaning,
+		                         .sql_bytes = -1,
 		                         .sql = "DELETE FROM t WHERE life<?",
 		                         .values = &oldest,
 		                         .value_count = 1,

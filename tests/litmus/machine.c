@@ -7,7 +7,7 @@
 
 #include "tests/schedule/coroutine.h"
 
-#define WORDS 40
+#define WORDS 160
 #define STORES 40 /* to one word, in one execution */
 #define PLAIN 12
 #define CHOICES 1000

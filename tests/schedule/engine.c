@@ -124,6 +124,7 @@ static void submit(unsigned id)
 	penstock_value values[3];
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "x",
 		.values = values,
 		.value_count = 2,
@@ -480,6 +481,7 @@ static void lone_producer(void *arg)
 	penstock_value values[2];
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "x",
 		.values = values,
 		.value_count = 2,
@@ -497,6 +499,7 @@ static void run_close(void)
 	penstock_value values[2];
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "x",
 		.values = values,
 		.value_count = 2,
@@ -544,6 +547,7 @@ static int put_blob(unsigned id, size_t bytes, int64_t timeout)
 	penstock_value values[3];
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "x",
 		.values = values,
 		.value_count = 3,
@@ -564,7 +568,7 @@ static void large_producer(void *arg)
 	unsigned id = (unsigned)(uintptr_t)arg;
 	int status = put_blob(id, id == 0 ? 5000 : 3000, some_timeout());
 
-	schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT, "%s", penstock_status_name(status));
+	schedule_check(status == PENSTOCK_OK || status == PENSTOCK_FULL, "%s", penstock_status_name(status));
 }
 
 /* Does not wait, so it never is in line itself. */
@@ -627,6 +631,7 @@ static void look(enum look what)
 	penstock_value values[2];
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "x",
 		.values = values,
 		.value_count = 2,

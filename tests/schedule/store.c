@@ -222,7 +222,7 @@ int ps_store_error(const struct ps_store *store, const char **message)
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->alone;
+	return record->kind == PS_KIND_ALONE;
 }
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
@@ -284,12 +284,12 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->listener_kind == PS_LISTENER_NONE && !record->alone ? 4 : 0;
+	return record->listener_kind == PS_LISTENER_NONE && record->kind == PS_KIND_STATEMENT ? 4 : 0;
 }
 
 bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
 {
-	return record->listener_kind == next->listener_kind && !next->alone;
+	return record->listener_kind == next->listener_kind && next->kind == PS_KIND_STATEMENT;
 }
 
 unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)

@@ -177,6 +177,7 @@ static void produce(struct place *place)
 	struct fate *fate = &fates[place->index][number];
 	penstock_value values[3] = { penstock_int64(place->index), penstock_int64(number), penstock_null() };
 	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
 		                           .sql = "INSERT INTO t VALUES(?,?,?)",
 		                           .values = values,
 		                           .value_count = 3,
@@ -438,7 +439,7 @@ static void *cancel_threads(void *arg)
 
 static bool is_told_forked(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 	penstock_counters counters = { .struct_size = sizeof counters };
 	sqlite3 *reader;
 
@@ -667,7 +668,7 @@ static void must(int status, const char *what)
 
 static void execute(const char *sql)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = sql };
 
 	must(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), sql);
 }

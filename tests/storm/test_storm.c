@@ -75,6 +75,7 @@ static void submit_one(struct producer *producer, int number)
 	char padding[200];
 	penstock_value values[3] = { penstock_int64(producer->index), penstock_int64(number), penstock_null() };
 	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
 		                           .sql = "INSERT INTO t(p,n,x) VALUES(?,?,?)",
 		                           .values = values,
 		                           .value_count = 3,

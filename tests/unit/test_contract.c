@@ -423,6 +423,34 @@ Test(contract, a_commit_hook_that_refuses_has_each_fail_as_in_autocommit)
 	cr_assert_eq(rows(), 1);
 }
 
+/* As a program would give it that was built with an older or a newer header. */
+Test(contract, a_submission_of_another_version)
+{
+	struct {
+		penstock_submission submission;
+		unsigned char tail[8];
+	} newer = { .submission = PENSTOCK_SUBMISSION_INIT };
+	struct {
+		penstock_submission submission;
+		unsigned char tail[8];
+	} older;
+	size_t older_size = offsetof(penstock_submission, arg) + sizeof(void *);
+	penstock *db = kit_open_table(NULL);
+
+	newer.submission.sql = "INSERT INTO t VALUES(1)";
+	newer.submission.struct_size = sizeof newer;
+	expect(penstock_execute(db, &newer.submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	newer.tail[7] = 1;
+	expect(penstock_execute(db, &newer.submission, PENSTOCK_FOREVER, NULL), PENSTOCK_MISUSE);
+	memset(&older, 0xff, sizeof older);
+	penstock_submission_init_size(&older.submission, older_size);
+	cr_assert_eq(((unsigned char *)&older)[older_size], 0xff);
+	older.submission.sql = "INSERT INTO t VALUES(2)";
+	expect(penstock_execute(db, &older.submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 3);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, open_checks_struct_size)
 {
 	penstock_config config;
@@ -511,7 +539,7 @@ Test(contract, wrong_submissions_are_misuse)
 {
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config), *other;
-	penstock_submission good = { .struct_size = sizeof good, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_submission good = { .struct_size = sizeof good, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)" };
 	penstock_value value = penstock_int64(1);
 	penstock_statement *statement, *foreign;
 	penstock_submission wrong;
@@ -534,8 +562,14 @@ Test(contract, wrong_submissions_are_misuse)
 		check(handle == NULL);                                             \
 	} while (0)
 	WRONG(wrong.struct_size = 0);
-	WRONG(wrong.struct_size = sizeof wrong - 8);
-	WRONG(wrong.struct_size = sizeof wrong + 8);
+	WRONG(wrong.struct_size = sizeof wrong - 1);
+	WRONG(wrong.struct_size = offsetof(penstock_submission, arg));
+	WRONG(wrong.struct_size = SIZE_MAX & ~(size_t)7);
+	/* A struct that is not begun with PENSTOCK_SUBMISSION_INIT, and an empty text, whose bytes may be nobody's. */
+	WRONG(wrong.sql_bytes = 0);
+	cr_assert_not_null(strstr(penstock_error_message(), "PENSTOCK_SUBMISSION_INIT"));
+	cr_assert_not_null(strstr(penstock_error_message(), "length"));
+	WRONG(wrong.sql = (const char *)1; wrong.sql_bytes = 0);
 	WRONG(wrong.sql = NULL);
 	WRONG(wrong.statement = statement);
 	WRONG(wrong.sql = NULL; wrong.statement = foreign);
@@ -588,7 +622,9 @@ Test(contract, acknowledgements_combine)
 {
 	for (int synchronous = PENSTOCK_SYNCHRONOUS_NORMAL; synchronous <= PENSTOCK_SYNCHRONOUS_EXTRA; synchronous++) {
 		penstock_config config = kit_config();
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .sql = "INSERT INTO t VALUES(1)" };
 		penstock_handle *handles[3];
 		penstock *db;
 
@@ -644,7 +680,7 @@ static void note_error(void *arg, const penstock_result *result)
 Test(contract, errors_nobody_listens_to_reach_the_error_callback)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	penstock_handle *handle;
 	uint64_t before;
 	penstock *db;
@@ -689,9 +725,11 @@ Test(contract, too_big_is_refused_before_it_is_looked_at)
 {
 	penstock_config config = kit_config();
 	penstock_value value = penstock_blob("x", (size_t)1 << 31);
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(?)", .values = &value, .value_count = 1
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(?)",
+		                           .values = &value,
+		                           .value_count = 1 };
 	penstock_statement *statement;
 	penstock *db = kit_open_table(&config);
 
@@ -720,9 +758,11 @@ Test(contract, more_values_than_there_are_addresses_are_no_memory)
 	const size_t bytes = PS_LENGTH_MAX / 10 * 9;
 	void *shared = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	penstock_value values[5];
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "SELECT ?, ?, ?, ?, ?", .values = values, .value_count = 5
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "SELECT ?, ?, ?, ?, ?",
+		                           .values = values,
+		                           .value_count = 5 };
 	penstock *db = kit_open_table(&config);
 
 	cr_assert(shared != MAP_FAILED);
@@ -738,7 +778,7 @@ Test(contract, large_texts_and_values_arrive)
 	penstock_config config = kit_config();
 	size_t text_bytes = 10 << 20, blob_bytes = 20 << 20;
 	char *sql = malloc(text_bytes + 1), *blob = malloc(blob_bytes);
-	penstock_submission submission = { .struct_size = sizeof submission };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	penstock_statement *statement;
 	penstock_value value;
 	penstock_handle *handle;
@@ -758,6 +798,7 @@ Test(contract, large_texts_and_values_arrive)
 		blob[i] = (char)(i * 31 >> 3);
 	value = penstock_blob(blob, blob_bytes);
 	submission = (penstock_submission){ .struct_size = sizeof submission,
+		                            .sql_bytes = -1,
 		                            .sql = "INSERT INTO t VALUES(?) RETURNING a",
 		                            .values = &value,
 		                            .value_count = 1 };
@@ -814,7 +855,7 @@ static int add_fail_busy(sqlite3 *connection, void *arg)
 Test(contract, a_function_that_says_busy_is_no_lock)
 {
 	penstock_config config = kit_config();
-	penstock_submission fail = { .struct_size = sizeof fail, .sql = "INSERT INTO t VALUES(fail_busy())" };
+	penstock_submission fail = { .struct_size = sizeof fail, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(fail_busy())" };
 	penstock_handle *handle;
 	penstock *db;
 
@@ -883,14 +924,16 @@ Test(contract, full_ring_refuses_or_waits)
 	cr_assert_eq(penstock_queue_depth(db), 4);
 	expect(kit_insert(db, 3, 0, &handle), PENSTOCK_FULL);
 	check(handle == NULL);
-	expect(kit_insert(db, 3, SHORT, &handle), PENSTOCK_TIMEOUT);
+	expect(kit_insert(db, 3, SHORT, &handle), PENSTOCK_FULL);
 	check(handle == NULL);
 	{
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(3)" };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .sql = "INSERT INTO t VALUES(3)" };
 
 		expect(penstock_execute(db, &submission, 0, &handle), PENSTOCK_FULL);
 		check(handle == NULL);
-		expect(penstock_execute(db, &submission, SHORT, &handle), PENSTOCK_TIMEOUT);
+		expect(penstock_execute(db, &submission, SHORT, &handle), PENSTOCK_FULL);
 		check(handle == NULL);
 		expect(penstock_try_submit(db, &submission, &handle), PENSTOCK_FULL);
 	}
@@ -898,8 +941,7 @@ Test(contract, full_ring_refuses_or_waits)
 	change.when_full = PENSTOCK_WHEN_FULL_FAIL;
 	expect(penstock_reconfigure(db, &change), PENSTOCK_OK);
 	expect(kit_insert(db, 3, PENSTOCK_FOREVER, NULL), PENSTOCK_FULL);
-	cr_assert_eq(kit_counters(db).refused[PENSTOCK_FULL], 4);
-	cr_assert_eq(kit_counters(db).refused[PENSTOCK_TIMEOUT], 2);
+	cr_assert_eq(kit_counters(db).refused[PENSTOCK_FULL], 6);
 	cr_assert_eq(kit_counters(db).full_events, 6);
 	kit_unblock();
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -950,9 +992,11 @@ static int insert_bytes(penstock *db, size_t bytes, int64_t timeout_usec)
 {
 	char *data = calloc(1, bytes);
 	penstock_value value = penstock_blob(data, bytes);
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "INSERT INTO t(a) VALUES(?)", .values = &value, .value_count = 1
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t(a) VALUES(?)",
+		                           .values = &value,
+		                           .value_count = 1 };
 	int status = penstock_submit(db, &submission, timeout_usec, NULL);
 
 	free(data);
@@ -980,7 +1024,7 @@ Test(contract, queued_bytes_are_bounded)
 	expect(insert_bytes(db, 4000, 0), PENSTOCK_OK);
 	expect(insert_bytes(db, 4000, 0), PENSTOCK_OK);
 	expect(insert_bytes(db, 4000, 0), PENSTOCK_FULL);
-	expect(insert_bytes(db, 4000, SHORT), PENSTOCK_TIMEOUT);
+	expect(insert_bytes(db, 4000, SHORT), PENSTOCK_FULL);
 	expect(insert_bytes(db, 20000, 0), PENSTOCK_FULL);
 	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK); /* inline: counts nothing */
 	check(kit_counters(db).queue_bytes >= 8000 && kit_counters(db).queue_bytes <= 10000);
@@ -1056,7 +1100,7 @@ Test(contract, batch_that_is_full_runs_all_that_it_took)
 Test(contract, live_keys_take_effect)
 {
 	penstock_config config = kit_config(), change;
-	penstock_submission rows_wanted = { .struct_size = sizeof rows_wanted, .sql = "SELECT 1, 2, 3" };
+	penstock_submission rows_wanted = { .struct_size = sizeof rows_wanted, .sql_bytes = -1, .sql = "SELECT 1, 2, 3" };
 	penstock_handle *handle;
 	penstock *db;
 
@@ -1194,7 +1238,7 @@ static penstock_handle *_Atomic pending; /* of an engine that does not run */
 
 static void waiting_calls_are_misuse(void)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 	penstock_counters counters = { .struct_size = sizeof counters };
 	penstock_config change;
 	penstock_handle *handle;
@@ -1268,7 +1312,9 @@ static void try_log(void *arg, enum penstock_log_level level, enum penstock_even
 Test(contract, waiting_in_a_callback_is_misuse)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = try_completion };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1", .on_complete = try_completion
+	};
 	penstock_handle *handle;
 	sqlite3 *reader, *blocker;
 	penstock *db, *idle;
@@ -1330,7 +1376,9 @@ static struct {
 
 static void submit_more(void *arg, const penstock_result *result)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)" };
 	penstock *db = arg;
 
 	check(result->status == PENSTOCK_OK);
@@ -1350,9 +1398,9 @@ static void submit_more(void *arg, const penstock_result *result)
 Test(contract, submit_in_a_callback_never_blocks)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission,
-		                           .sql = "INSERT INTO t VALUES(0)",
-		                           .on_complete = submit_more };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(0)", .on_complete = submit_more
+	};
 	penstock *db;
 
 	config.ring_slots = 4;
@@ -1612,9 +1660,9 @@ Test(contract, what_runs_alone_never_runs_twice)
 	expect(kit_execute(db, "CREATE TABLE parent(a PRIMARY KEY)"), PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TABLE child(a REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"), PENSTOCK_OK);
 	for (size_t i = 0; i < COUNT_OF(texts); i++) {
-		penstock_submission submission = { .struct_size = sizeof submission,
-			                           .sql = texts[i],
-			                           .flags = PENSTOCK_RUN_ALONE };
+		penstock_submission submission = {
+			.struct_size = sizeof submission, .sql_bytes = -1, .sql = texts[i], .flags = PENSTOCK_RUN_ALONE
+		};
 
 		times_run = 0;
 		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
@@ -1645,7 +1693,9 @@ Test(contract, what_runs_alone_never_runs_twice)
 
 static void forked_child(penstock *db, penstock_handle *waiting, penstock_handle *done, penstock_statement *registered)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(99)" };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(99)" };
 	penstock_submission with_statement = { .struct_size = sizeof submission, .statement = registered };
 	penstock_counters counters = { .struct_size = sizeof counters };
 	penstock_statement *statement;
@@ -2199,7 +2249,9 @@ Test(contract, flush_waits_for_what_was_accepted_before)
 Test(contract, depth_does_not_count_what_has_its_outcome)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)" };
 	penstock *db;
 
 	config.ring_slots = 2;
@@ -2362,7 +2414,7 @@ Test(contract, a_registered_statement_that_is_refused_is_refused_again)
 	penstock *db = kit_open_table(&config);
 
 	for (size_t i = 0; i < COUNT_OF(refused); i++) {
-		penstock_submission submission = { .struct_size = sizeof submission };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 		penstock_statement *statement;
 
 		expect(penstock_statement_register(db, refused[i], -1, &statement), PENSTOCK_OK);
@@ -2410,7 +2462,7 @@ static void count_outcome(void *arg, const penstock_result *result)
 Test(contract, failed_sync_in_a_replay_gives_one_outcome_each)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .on_complete = count_outcome };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .on_complete = count_outcome };
 	penstock *db;
 
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;

@@ -75,6 +75,7 @@ static void submit_blob(penstock *db, unsigned number, size_t bytes)
 	static const char data[200000];
 	penstock_value values[] = { penstock_int64(number), penstock_blob(data, bytes) };
 	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
 		                           .sql = "INSERT INTO t VALUES(?,?)",
 		                           .values = values,
 		                           .value_count = 2,
@@ -184,6 +185,7 @@ static unsigned update(penstock *db, unsigned count, int code)
 	for (unsigned i = 0; i < count; i++) {
 		penstock_value value = penstock_int64(1 + i % 100);
 		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
 			                           .sql = "UPDATE t SET data=randomblob(3000) WHERE a=?",
 			                           .values = &value,
 			                           .value_count = 1 };
@@ -629,7 +631,9 @@ static void start_afresh(void)
 
 static int insert(penstock *db, penstock_ack ack)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)", .ack = ack };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)", .ack = ack
+	};
 
 	return penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL);
 }
@@ -726,7 +730,9 @@ static void on_plain_outcome(void *arg, const penstock_result *result)
 /* A plain outcome comes before the sync. */
 Test(disk, a_log_that_is_gone_before_its_sync_makes_no_outcome_durable)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)" };
 	penstock_config config = kit_config();
 	penstock_handle *handle;
 	penstock *db;
@@ -802,6 +808,7 @@ static void *submit_until_refused(void *arg)
 	for (unsigned i = loser->first; i < loser->first + LOSER_EACH; i++) {
 		penstock_value value = penstock_int64(i);
 		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
 			                           .sql = "INSERT INTO t VALUES(?)",
 			                           .values = &value,
 			                           .value_count = 1,
@@ -1234,9 +1241,9 @@ int __wrap_fsync(int fd)
 /* The name of the log is as durable as what is in it, and stays so. */
 Test(disk, the_folder_is_synced_with_the_first_durable_statement_alone)
 {
-	penstock_submission submission = { .struct_size = sizeof submission,
-		                           .sql = "INSERT INTO t VALUES(1)",
-		                           .ack = PENSTOCK_ACK_DURABLE };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE
+	};
 	penstock_config config = kit_config();
 	penstock *db;
 
@@ -1276,9 +1283,9 @@ static void give_descriptors(void)
 
 static void insert_durable(penstock *db)
 {
-	penstock_submission submission = { .struct_size = sizeof submission,
-		                           .sql = "INSERT INTO t VALUES(1)",
-		                           .ack = PENSTOCK_ACK_DURABLE };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE
+	};
 
 	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 }

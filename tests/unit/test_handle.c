@@ -84,7 +84,7 @@ Test(handle, default_timeout_is_that_of_the_submit)
 	before = submitted(db, "INSERT INTO t VALUES(1)");
 	expect(penstock_handle_wait(before, PENSTOCK_DEFAULT_TIMEOUT), PENSTOCK_TIMEOUT);
 	{
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT 1" };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 
 		expect(penstock_execute(db, &submission, PENSTOCK_DEFAULT_TIMEOUT, NULL), PENSTOCK_TIMEOUT);
 	}
@@ -102,7 +102,9 @@ Test(handle, default_timeout_is_that_of_the_submit)
 	penstock_handle_release(after);
 	/* For ever: it is waited for. */
 	for (int i = 0; i < 20; i++) {
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(3)" };
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .sql = "INSERT INTO t VALUES(3)" };
 
 		expect(penstock_execute(db, &submission, PENSTOCK_DEFAULT_TIMEOUT, NULL), PENSTOCK_OK);
 	}
@@ -493,7 +495,9 @@ Test(handle, execute_returns_the_outcome)
 {
 	penstock_config config = kit_config();
 	penstock *db = kit_open(&config);
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)", .arg = &config };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)", .arg = &config
+	};
 	penstock_handle *handle;
 
 	expect(kit_execute(db, "CREATE TABLE t(a UNIQUE)"), PENSTOCK_OK);
@@ -731,7 +735,7 @@ static void hear(void *arg, const penstock_result *result)
 Test(handle, callbacks_hear_results_in_ticket_order)
 {
 	penstock_config config = kit_config();
-	penstock_submission submission = { .struct_size = sizeof submission, .on_complete = hear };
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .on_complete = hear };
 	struct heard heard[100];
 	penstock *db = kit_open_table(&config);
 
@@ -759,8 +763,8 @@ Test(handle, statuses_have_names)
 {
 	cr_assert_str_eq(penstock_status_name(PENSTOCK_OK), "PENSTOCK_OK");
 	cr_assert_str_eq(penstock_status_name(PENSTOCK_CANTOPEN), "PENSTOCK_CANTOPEN");
-	cr_assert_str_eq(penstock_status_name(PENSTOCK_STATUS_COUNT), "PENSTOCK_?");
-	for (int i = 0; i < PENSTOCK_STATUS_COUNT; i++)
+	cr_assert_str_eq(penstock_status_name(PENSTOCK_STATUS_LIMIT), "PENSTOCK_?");
+	for (int i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		check(strlen(penstock_status_text(i)) > 3);
 	cr_assert_str_eq(penstock_version(), PENSTOCK_VERSION);
 }

@@ -78,7 +78,7 @@ static int submit_inline(penstock *db, const penstock_statement *statement, int6
 	penstock_value values[] = { penstock_int64(number), penstock_double(0.5), penstock_null(),
 		                    penstock_text("fifty-six bytes of text, to fill the slot to its very en") };
 	penstock_submission submission = {
-		.struct_size = sizeof submission, .statement = statement, .values = values, .value_count = 4
+		.struct_size = sizeof submission, .sql_bytes = -1, .statement = statement, .values = values, .value_count = 4
 	};
 
 	check(9 + 9 + 1 + 5 + values[3].bytes == 80);
@@ -185,7 +185,7 @@ static void load(penstock *db, int from, int count)
 	for (int i = from; i < from + count; i++) {
 		char sql[160], padding[120];
 		penstock_value value;
-		penstock_submission submission = { .struct_size = sizeof submission, .sql = sql };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = sql };
 		penstock_handle *handle;
 
 		switch (i % 3) {

@@ -598,7 +598,7 @@ Test(record, values_of_every_type_and_size_survive)
 			                    penstock_null(),
 			                    penstock_double(bytes % 2 ? -0.0 : 1.0 / 0.0),
 			                    penstock_int64(INT64_MAX) };
-		penstock_submission submission = { .struct_size = sizeof submission, .values = values };
+		penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .values = values };
 
 		for (size_t count = 0; count <= COUNT_OF(values); count++) {
 			submission.value_count = count;
@@ -616,9 +616,11 @@ Test(record, eighty_bytes_fit_the_slot)
 {
 	char text[100] = "";
 	penstock_value value = penstock_text_bytes(text, 75); /* and five of its own */
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .statement = (const penstock_statement *)8, .values = &value, .value_count = 1
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .statement = (const penstock_statement *)8,
+		                           .values = &value,
+		                           .value_count = 1 };
 	uint64_t bytes;
 
 	expect(ps_record_measure(&submission, 0, &bytes), PENSTOCK_OK);

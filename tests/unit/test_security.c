@@ -40,7 +40,8 @@ static void submission_fails(penstock *db, const penstock_submission *submission
 
 static void statement_fails(penstock *db, const char *sql, int code, const char *part)
 {
-	submission_fails(db, &(penstock_submission){ .struct_size = sizeof(penstock_submission), .sql = sql }, code, part);
+	submission_fails(db, &(penstock_submission){ .struct_size = sizeof(penstock_submission), .sql_bytes = -1, .sql = sql },
+	                 code, part);
 }
 
 /* ---- the file's mode --------------------------------------------------------------------------------------------- */
@@ -648,6 +649,7 @@ static void distrusted_but_read(penstock *db)
 Test(security, a_schema_that_is_not_trusted_is_read_again_and_again)
 {
 	penstock_submission durable = { .struct_size = sizeof durable,
+		                        .sql_bytes = -1,
 		                        .sql = "DELETE FROM other WHERE a > 100",
 		                        .ack = PENSTOCK_ACK_DURABLE };
 	penstock_config config = kit_config();
@@ -774,7 +776,7 @@ static void on_outcome(void *arg, const penstock_result *result)
 static void submit_heard(penstock *db, size_t number, const char *sql)
 {
 	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = sql, .on_complete = on_outcome, .arg = &heard[number]
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = sql, .on_complete = on_outcome, .arg = &heard[number]
 	};
 
 	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
@@ -869,9 +871,11 @@ Test(security, inserts_that_are_too_slow_as_one_run_one_by_one)
 	kit_block(db);
 	for (size_t i = 0; i < rows; i++) {
 		penstock_value value = penstock_text("one");
-		penstock_submission submission = {
-			.struct_size = sizeof submission, .statement = insert, .values = &value, .value_count = 1
-		};
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .statement = insert,
+			                           .values = &value,
+			                           .value_count = 1 };
 
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}
@@ -1082,7 +1086,7 @@ Test(security, refused_connection_ends_with_the_statement_that_its_hook_left_ope
 static penstock_submission with_value(const char *sql, const penstock_value *value)
 {
 	return (penstock_submission){
-		.struct_size = sizeof(penstock_submission), .sql = sql, .values = value, .value_count = 1
+		.struct_size = sizeof(penstock_submission), .sql_bytes = -1, .sql = sql, .values = value, .value_count = 1
 	};
 }
 
@@ -1162,9 +1166,11 @@ Test(security, one_value_that_is_too_long_fails_alone_among_inserts_that_run_as_
 	kit_block(db);
 	for (size_t i = 0; i < 64; i++) {
 		penstock_value value = penstock_blob(data, i == 40 ? 1501 : 1000);
-		penstock_submission submission = {
-			.struct_size = sizeof submission, .statement = insert, .values = &value, .value_count = 1
-		};
+		penstock_submission submission = { .struct_size = sizeof submission,
+			                           .sql_bytes = -1,
+			                           .statement = insert,
+			                           .values = &value,
+			                           .value_count = 1 };
 
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}
@@ -1307,7 +1313,7 @@ Test(security, the_failure_of_the_engine_tells_no_value_when_a_statement_brought
 	for (size_t i = 0; i < COUNT; i++) {
 		penstock_value value = i + 1 == COUNT ? penstock_text(SECRET) : penstock_int64(1);
 		penstock_submission submission = {
-			.struct_size = sizeof submission, .sql = insert, .values = &value, .value_count = 1
+			.struct_size = sizeof submission, .sql_bytes = -1, .sql = insert, .values = &value, .value_count = 1
 		};
 
 		submission.on_complete = on_outcome;

@@ -374,7 +374,7 @@ Test(states, stopped_engine_can_hold)
 		expect(kit_insert(db, 3 + i, 0, NULL), PENSTOCK_OK);
 	cr_assert_eq(penstock_queue_depth(db), 4);
 	expect(kit_insert(db, 6, 0, NULL), PENSTOCK_FULL);
-	expect(kit_insert(db, 6, SHORT, NULL), PENSTOCK_TIMEOUT);
+	expect(kit_insert(db, 6, SHORT, NULL), PENSTOCK_FULL);
 	expect(penstock_flush(db, SHORT), PENSTOCK_TIMEOUT);
 	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -610,7 +610,7 @@ Test(states, paused_engine_can_hold)
 	for (int i = 0; i < 4; i++)
 		expect(kit_insert(db, i, 0, &handles[i]), PENSTOCK_OK);
 	expect(kit_insert(db, 5, 0, NULL), PENSTOCK_FULL);
-	expect(kit_insert(db, 5, SHORT, NULL), PENSTOCK_TIMEOUT);
+	expect(kit_insert(db, 5, SHORT, NULL), PENSTOCK_FULL);
 	expect(penstock_flush(db, SHORT), PENSTOCK_TIMEOUT);
 	file_is_free();
 	cr_assert_eq(rows(), 0);
@@ -665,7 +665,9 @@ __attribute__((visibility("default"))) int nanosleep(const struct timespec *time
 /* A producer was stopped between claim and publish, and the pause has to wait for it: the writer sleeps over that. */
 Test(states, pause_sleeps_over_a_producer_that_is_held_up)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)" };
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)" };
 	penstock_config config = kit_config();
 	struct ps_claim claim;
 	struct verb pause;
@@ -1271,6 +1273,7 @@ static void on_complete(void *arg, const penstock_result *result)
 static void close_with_held(penstock *db, unsigned more_errors)
 {
 	penstock_submission with_callback = { .struct_size = sizeof with_callback,
+		                              .sql_bytes = -1,
 		                              .sql = "INSERT INTO t VALUES(2)",
 		                              .on_complete = on_complete,
 		                              .arg = &completions };
@@ -1430,7 +1433,7 @@ Test(states, calls_in_the_last_callbacks_are_refused)
 	penstock_config config = kit_config();
 	penstock *db, *seen;
 	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "SELECT 1", .on_complete = hear_the_end, .arg = &seen
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1", .on_complete = hear_the_end, .arg = &seen
 	};
 
 	config.autostart = 0;
@@ -1569,9 +1572,11 @@ static void *large_producer(void *arg)
 	struct producer *producer = arg;
 	void *data = calloc(1, producer->bytes);
 	penstock_value value = penstock_blob(data, producer->bytes);
-	penstock_submission submission = {
-		.struct_size = sizeof submission, .sql = "INSERT INTO t(a) VALUES(?)", .values = &value, .value_count = 1
-	};
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t(a) VALUES(?)",
+		                           .values = &value,
+		                           .value_count = 1 };
 
 	producer->status = penstock_submit(producer->db, &submission, PENSTOCK_FOREVER, NULL);
 	producer->done = true;
@@ -1592,6 +1597,7 @@ static void *submit_small_ones(void *arg)
 	/* It takes its time, so that the ring is always full. */
 	penstock_submission submission = {
 		.struct_size = sizeof submission,
+		.sql_bytes = -1,
 		.sql = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 1000) INSERT INTO t SELECT ? FROM c WHERE x=1000",
 		.values = &value,
 		.value_count = 1,
@@ -1810,7 +1816,7 @@ static void unlock_file(sqlite3 *connection)
 	sqlite3_close(connection);
 }
 
-static _Atomic unsigned ends[PENSTOCK_STATUS_COUNT];
+static _Atomic unsigned ends[PENSTOCK_STATUS_LIMIT];
 static _Atomic int64_t retries_at_first_end;
 
 static void count_end(void *arg, const penstock_result *result)
@@ -1822,7 +1828,9 @@ static void count_end(void *arg, const penstock_result *result)
 
 static void submit_counted(penstock *db, const char *sql, unsigned times)
 {
-	penstock_submission submission = { .struct_size = sizeof submission, .sql = sql, .on_complete = count_end, .arg = db };
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = sql, .on_complete = count_end, .arg = db
+	};
 
 	while (times-- > 0)
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);

@@ -52,7 +52,7 @@ static bool may_lack_temp(int extended_code)
 
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
-	return store->one_by_one || record->alone || ps_statements_act_early(record) ||
+	return store->one_by_one || record->kind == PS_KIND_ALONE || ps_statements_act_early(record) ||
 	       ps_statements_is_apart(&store->statements, record);
 }
 
@@ -76,7 +76,7 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 {
 	struct ps_prepared seen;
 
-	if (record->alone)
+	if (record->kind == PS_KIND_ALONE)
 		return false;
 	seen = look_at(store, record);
 	return seen.dml && seen.columns > 0 && seen.apart == 0 && !seen.may_lack_temp;
@@ -430,8 +430,8 @@ unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *rec
 
 bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
 {
-	return next->statement == record->statement && next->listener_kind == PS_LISTENER_NONE && !next->alone &&
-	       next->value_count == record->value_count;
+	return next->statement == record->statement && next->listener_kind == PS_LISTENER_NONE &&
+	       next->kind == PS_KIND_STATEMENT && next->value_count == record->value_count;
 }
 
 /*
