@@ -486,7 +486,8 @@ PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
 PENSTOCK_API int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags);
 
 /*
- * Brings up the writer thread and its connection. Starting a running or paused engine changes nothing, says so in
+ * Brings up the writer thread and its connection. top, ps and debuggers show the thread as "ps2:app.db": the number that the
+ * engine got as the process's second, and the beginning of the file's name. Starting a running or paused engine changes nothing, says so in
  * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
  * penstock_open creates one), TIMEOUT, FAILED (stop first), STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a
  * callback.

@@ -335,8 +335,25 @@ static KIT_UNUSED int kit_open_files(const char *path)
 	return count;
 }
 
-/* The thread id of the only thread with this name; 0: none. */
-static KIT_UNUSED pid_t kit_find_thread(const char *name)
+/* "" when there is no such thread (any more). */
+static KIT_UNUSED void kit_thread_name(pid_t thread, char *name, size_t bytes)
+{
+	char path[96];
+	FILE *file;
+
+	name[0] = '\0';
+	snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)thread);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return;
+	if (fgets(name, (int)bytes, file) == NULL)
+		name[0] = '\0';
+	fclose(file);
+	name[strcspn(name, "\n")] = '\0';
+}
+
+/* The thread id of the only thread with this name, or (NULL) with a writer's; 0: none. */
+static KIT_UNUSED pid_t kit_find_thread(const char *wanted)
 {
 	DIR *folder = opendir("/proc/self/task");
 	struct dirent *entry;
@@ -344,22 +361,23 @@ static KIT_UNUSED pid_t kit_find_thread(const char *name)
 
 	check(folder != NULL);
 	while ((entry = readdir(folder)) != NULL) {
-		char path[96], line[64] = "";
-		FILE *file;
+		pid_t thread = (pid_t)atol(entry->d_name);
+		unsigned number;
+		char name[32], colon;
 
-		snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", entry->d_name);
-		file = fopen(path, "r");
-		if (file == NULL)
+		kit_thread_name(thread, name, sizeof name);
+		if (wanted != NULL ? strcmp(name, wanted) != 0 : sscanf(name, "ps%u%c", &number, &colon) != 2 || colon != ':')
 			continue;
-		if (fgets(line, sizeof line, file) != NULL && strncmp(line, name, strlen(name)) == 0 &&
-		    line[strlen(name)] == '\n') {
-			check(found == 0, "two threads are named %s", name);
-			found = (pid_t)atol(entry->d_name);
-		}
-		fclose(file);
+		check(found == 0, "two threads are named %s", name);
+		found = thread;
 	}
 	closedir(folder);
 	return found;
+}
+
+static KIT_UNUSED pid_t kit_find_writer(void)
+{
+	return kit_find_thread(NULL);
 }
 
 /* A field of /proc/self/task/TID/status, as text. */

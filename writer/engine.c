@@ -142,6 +142,13 @@ static char *absolute(const char *path)
 	return whole;
 }
 
+static uint32_t next_number(void)
+{
+	static uint32_t engines;
+
+	return ps_add_u32(&engines, 1) + 1;
+}
+
 int penstock_open(const char *path, const penstock_config *config, penstock **result)
 {
 	PS_NO_CANCEL;
@@ -163,6 +170,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
 	memset(db, 0, sizeof *db);
 	db->fork_generation = ps_fork_generation();
+	db->number = next_number();
 	status = ps_options_resolve(&db->options, config);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;

@@ -2,6 +2,7 @@
 #include "writer/writer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +19,9 @@
 #define HOLE_STALLS 200
 #define HOLE_YIELDS 20
 #define HOLE_SLEEP_NSEC 50000
+
+/* What the kernel keeps, with the NUL. */
+#define THREAD_NAME_BYTES 16
 
 /* ---- connecting ---- */
 
@@ -336,12 +340,38 @@ static enum ps_role role_at_start(const penstock *db)
 	return db->options.keys.autostart && db->control.run == 1 ? PS_CREATING_WRITER : PS_WRITER;
 }
 
+/* Invariant 5. The number stands first, so that the cut falls on the file's name; it never splits a character. */
+static void name_thread(const penstock *db)
+{
+	/* A URI's parameters are not of the name. */
+	const char *base = db->path, *end = base + strcspn(base, strncmp(base, "file:", 5) == 0 ? "?" : "");
+	char name[THREAD_NAME_BYTES];
+	size_t length = (size_t)snprintf(name, sizeof name, "ps%" PRIu32 ":", db->number), most, i;
+
+	for (i = 0; db->path + i < end; i++) {
+		if (db->path[i] == '/')
+			base = db->path + i + 1;
+	}
+	most = sizeof name - 1 - length;
+	if ((size_t)(end - base) > most) {
+		while (most > 0 && ((unsigned char)base[most] & 0xC0) == 0x80)
+			most--;
+		end = base + most;
+	}
+	snprintf(name + length, sizeof name - length, "%.*s", (int)(end - base), base);
+	for (i = 0; name[i] != '\0'; i++) {
+		if ((unsigned char)name[i] < ' ')
+			name[i] = '?';
+	}
+	pthread_setname_np(pthread_self(), name);
+}
+
 static void *writer_main(void *arg)
 {
 	penstock *db = arg;
 	struct ps_control *control = &db->control;
 
-	pthread_setname_np(pthread_self(), "penstock");
+	name_thread(db);
 	/* All user code on this thread is called by the engine: hooks, callbacks, SQL functions. */
 	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);

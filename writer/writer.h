@@ -10,7 +10,9 @@
  *      outcome or a state.
  *   3. It sleeps on the ring's claim word or on the control condition, never by polling; only a hole (a producer that was
  *      preempted between claim and publish) is looked at again after a moment.
- *   4. It is named penstock and blocks every signal, so the program's handlers never run on it.
+ *   4. It blocks every signal, so the program's handlers never run on it.
+ *   5. It has a name that no other writer of the process has, "ps2:app.db": the engine's number, whole, and as much of the
+ *      database's file name as fits behind it.
  *
  * Failure modes: FAILED, with the reason, after an I/O error that may have broken what was committed; every pending submission
  * then has its outcome.

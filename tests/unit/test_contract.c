@@ -61,7 +61,7 @@ Test(contract, open_says_what_is_wrong_with_the_path)
 	open_fails(harness_path("text.db"), NULL, PENSTOCK_CANTOPEN, "not an SQLite database");
 	open_fails(harness_path("text.db/test.db"), NULL, PENSTOCK_CANTOPEN, "text.db");
 	cr_assert_eq(kit_open_files(harness_make_folder()), 0);
-	await(kit_find_thread("penstock") == 0); /* joined, yet the kernel may list it for a moment */
+	await(kit_find_writer() == 0); /* joined, yet the kernel may list it for a moment */
 }
 
 Test(contract, read_only_files_are_refused)
@@ -2105,7 +2105,7 @@ Test(contract, hook_runs_on_every_connection)
 	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
 	expect_message("connect hook");
 	cr_assert_null(db);
-	await(kit_find_thread("penstock") == 0); /* joined, yet the kernel may list it for a moment */
+	await(kit_find_writer() == 0); /* joined, yet the kernel may list it for a moment */
 }
 
 /* ---- the writer's thread ----------------------------------------------------------------------------------------- */
@@ -2128,8 +2128,8 @@ Test(contract, writer_has_a_name_and_takes_no_signals)
 	char mask[64];
 	uint64_t bits;
 
-	await(kit_find_thread("penstock") != 0);
-	writer_thread = kit_find_thread("penstock");
+	await(kit_find_writer() != 0);
+	writer_thread = kit_find_writer();
 	kit_thread_status(writer_thread, "SigBlk", mask, sizeof mask);
 	bits = strtoull(mask, NULL, 16);
 	for (size_t i = 0; i < COUNT_OF(numbers); i++)
@@ -2150,6 +2150,75 @@ Test(contract, writer_has_a_name_and_takes_no_signals)
 	}
 }
 
+/* Opens an engine on the file, stops and starts it, and expects its writer to be called "psN:" and `shown` then. */
+static penstock *open_named(const char *path, const char *shown)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_path(path, &config);
+	char name[32];
+
+	snprintf(name, sizeof name, "ps%u:%s", (unsigned)db->number, shown);
+	check(strlen(name) < 16, "%s", name);
+	await(kit_find_thread(name) != 0); /* it names itself */
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(kit_find_thread(name) == 0); /* joined, yet the kernel may list it for a moment */
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(kit_find_thread(name) != 0);
+	return db;
+}
+
+Test(contract, each_writer_has_a_name_of_its_own)
+{
+	const struct {
+		const char *file, *shown;
+	} of[] = {
+		{ "app.db", "app.db" },
+		{ "east/app.db", "app.db" },
+		{ "west/app.db", "app.db" },
+		{ "eleven-byte", "eleven-byte" },
+		{ "twelve-bytes", "twelve-byte" },
+		{ "a database with a long name.db", "a database " },
+		{ "Z\u00fcrich-\u00e9t\u00e9.db", "Z\u00fcrich-\u00e9t" },
+		{ "\u6570\u636e\u5e93\u6570\u636e\u5e93.db", "\u6570\u636e\u5e93" },
+		{ "two\nlines", "two?lines" },
+	};
+	penstock *engines[COUNT_OF(of)];
+
+	check(mkdir(harness_path("east"), 0700) == 0);
+	check(mkdir(harness_path("west"), 0700) == 0);
+	for (size_t i = 0; i < COUNT_OF(of); i++)
+		engines[i] = open_named(harness_path(of[i].file), of[i].shown);
+	for (size_t i = 0; i < COUNT_OF(of); i++) {
+		for (size_t other = 0; other < i; other++)
+			check(engines[i]->number != engines[other]->number);
+	}
+	for (size_t i = 0; i < COUNT_OF(of); i++)
+		expect(penstock_close(engines[i], PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, uri_gives_its_file_to_the_name_of_the_writer)
+{
+	char uri[512];
+
+	snprintf(uri, sizeof uri, "file:%s?of=east/west", harness_path("test.db"));
+	expect(penstock_close(open_named(uri, "test.db"), PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(open_named(harness_path("what?.db"), "what?.db"), PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* What a very large number leaves room for: nothing may be written behind the name's end. */
+Test(contract, name_of_the_writer_keeps_a_large_number_whole)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.autostart = 0;
+	db = kit_open(&config);
+	db->number = UINT32_MAX;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(kit_find_thread("ps4294967295:te") != 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, writer_can_be_pinned)
 {
 	penstock_config config = kit_config();
@@ -2165,7 +2234,7 @@ Test(contract, writer_can_be_pinned)
 	}
 	config.writer_cpu = cpu;
 	db = kit_open_table(&config);
-	kit_thread_status(kit_find_thread("penstock"), "Cpus_allowed_list", list, sizeof list);
+	kit_thread_status(kit_find_writer(), "Cpus_allowed_list", list, sizeof list);
 	snprintf(wanted, sizeof wanted, "%d", cpu);
 	cr_assert_str_eq(list, wanted);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);

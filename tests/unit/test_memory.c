@@ -260,7 +260,7 @@ Test(memory, submits_wake_only_a_writer_that_sleeps)
 
 static void writer_switches(char *voluntary, char *involuntary, size_t bytes)
 {
-	pid_t writer = kit_find_thread("penstock");
+	pid_t writer = kit_find_writer();
 
 	check(writer != 0);
 	kit_thread_status(writer, "voluntary_ctxt_switches", voluntary, bytes);

@@ -180,12 +180,12 @@ Test(states, start_of_a_running_engine_changes_nothing)
 {
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
-	pid_t writer = kit_find_thread("penstock");
+	pid_t writer = kit_find_writer();
 
 	cr_assert(writer != 0);
 	expect(penstock_start(db, 0), PENSTOCK_OK);
 	expect_message("running already");
-	cr_assert_eq(kit_find_thread("penstock"), writer);
+	cr_assert_eq(kit_find_writer(), writer);
 	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_start(db, 0), PENSTOCK_OK);
 	expect_message("changed");
@@ -331,7 +331,7 @@ Test(states, stop_drains_joins_and_refuses)
 	expect(verb_end(&stop), PENSTOCK_OK);
 	cr_assert_eq(penstock_is_stopped(db), 1);
 	cr_assert_eq(phase(db), PENSTOCK_PHASE_STOPPED);
-	await(kit_find_thread("penstock") == 0); /* joined, yet the kernel may list it for a moment */
+	await(kit_find_writer() == 0); /* joined, yet the kernel may list it for a moment */
 	for (int i = 0; i < 50; i++) {
 		expect(penstock_handle_wait(handles[i], 0), PENSTOCK_OK);
 		penstock_handle_release(handles[i]);
@@ -680,7 +680,7 @@ Test(states, pause_sleeps_over_a_producer_that_is_held_up)
 	verb_begin(&pause, penstock_pause, db);
 	kit_await_phase(db, PENSTOCK_PHASE_PAUSING);
 	verb_sleeps(db);
-	napper = kit_find_thread("penstock");
+	napper = kit_find_writer();
 	kit_unblock();
 	await(naps >= 10);
 	memset(claim.record, 0, sizeof *claim.record);
@@ -1662,7 +1662,7 @@ static void stopped_is(const penstock *db, int stopped)
 {
 	cr_assert_eq(penstock_is_stopped(db), stopped);
 	/* It names itself, and the kernel lists it for a moment after it was joined. */
-	await((kit_find_thread("penstock") == 0) == stopped);
+	await((kit_find_writer() == 0) == stopped);
 }
 
 Test(states, is_stopped_says_whether_there_is_a_writer)
@@ -1675,7 +1675,7 @@ Test(states, is_stopped_says_whether_there_is_a_writer)
 	stopped_is(db, 1);
 	for (int i = 0; i < 3; i++) {
 		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-		await(kit_find_thread("penstock") != 0); /* it names itself */
+		await(kit_find_writer() != 0); /* it names itself */
 		stopped_is(db, 0);
 		expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		stopped_is(db, 0);
