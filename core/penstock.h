@@ -38,7 +38,8 @@
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
  *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
  *     close                              yes           yes        no        MISUSE                 FORKED
- *     counters_read, queue_depth,
+ *     counters_read, metrics_prometheus,
+ *     queue_depth,
  *     queue_capacity, is_stopped,
  *     phase_of, failure                  yes           yes        yes (b)   yes                    FORKED or 0
  *
@@ -487,8 +488,8 @@ PENSTOCK_API int penstock_close_with(penstock *db, int64_t timeout_usec, unsigne
 
 /*
  * Brings up the writer thread and its connection. top, ps and debuggers show the thread as "ps2:app.db": the number that the
- * engine got as the process's second, and the beginning of the file's name. Starting a running or paused engine changes nothing, says so in
- * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
+ * engine got as the process's second, and the beginning of the file's name. Starting a running or paused engine changes
+ * nothing, says so in penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
  * penstock_open creates one), TIMEOUT, FAILED (stop first), STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a
  * callback.
  */
@@ -701,6 +702,26 @@ typedef struct penstock_counters {
  * the writer, nor waits for it. MISUSE, FORKED. Any thread.
  */
 PENSTOCK_API int penstock_counters_read(const penstock *db, penstock_counters *counters);
+
+/*
+ * Writes the counters, phases and capacities of `count` engines as one text for Prometheus (text/plain; version=0.0.4;
+ * charset=utf-8): HELP and TYPE once for each metric, a sample for each engine with the label engine="NAME". Texts of single
+ * calls do not go together in one answer, since a metric may stand in it once.
+ *
+ * names: count of them, in UTF-8, each only once (a byte that is no UTF-8 becomes U+FFFD). The path of the database stands
+ * for one that is NULL, and for all when names is NULL.
+ *
+ * text: with a NUL behind it, *length bytes without that. With text NULL, *length is the number of `bytes` to have: some
+ * twenty thousand for each engine. That is enough for these engines and names as long as they are open; what the text does
+ * not need is working space, and nothing is allocated. Each engine's samples are of one snapshot, with times in seconds, and
+ * histograms of twenty buckets.
+ *
+ * With no engine the text is empty. MISUSE: an engine or length is NULL, two engines have one name, or bytes is too small
+ * (*length is then what to have). FORKED, or STOPPED (closed): when one of the engines is. After an error text is "", if there
+ * is a byte for that. Everything is the caller's. Any thread, and in a callback.
+ */
+PENSTOCK_API int penstock_metrics_prometheus(penstock *const *engines, const char *const *names, size_t count, char *text,
+                                             size_t bytes, size_t *length);
 
 #ifdef __cplusplus
 }

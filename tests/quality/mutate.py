@@ -40,8 +40,8 @@ JUDGED = os.path.join(ROOT, 'tests', 'quality', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
-TESTS = ('config', 'ring', 'handle', 'counters', 'syntax', 'security', 'states', 'contract', 'equivalence', 'wal_repair', 'memory', 'disk',
-         'schedule', 'storm', 'faults')
+TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'equivalence', 'wal_repair', 'memory',
+         'disk', 'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -49,6 +49,7 @@ FIRST = {
     'core/outcome.c': ('handle',),
     'core/outcome.h': ('handle',),
     'queue/park.c': ('ring', 'schedule', 'states'),
+    'core/prometheus.c': ('metrics',),
     'queue/record.c': ('ring', 'contract'),
     'queue/ring.c': ('ring', 'schedule'),
     'queue/ring.h': ('ring', 'schedule'),
@@ -59,6 +60,7 @@ FIRST = {
     'writer/sqlite/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
     'writer/sqlite/copies.c': ('states', 'disk'),
+    'writer/metrics.c': ('metrics',),
     'writer/patience.c': ('counters', 'disk'),
     'writer/registry.c': ('contract',),
     'writer/stall.c': ('contract', 'states'),
@@ -98,8 +100,8 @@ BUILDS = {
 # Under the sanitizers not those that take long.
 RUN_BY = {
     'plain': TESTS,
-    'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'contract', 'equivalence'),
-    'tsan': ('ring', 'handle', 'counters', 'states'),
+    'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'metrics', 'contract', 'equivalence'),
+    'tsan': ('ring', 'handle', 'counters', 'metrics', 'states'),
 }
 
 
