@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "core/futex.h"
+#include "core/probe.h"
 
 #define PARKED UINT64_C(1)
 
@@ -116,6 +117,7 @@ static const uint32_t *claim_low(const struct ps_ring *ring)
 
 static void wake_consumer(struct ps_ring *ring)
 {
+	PS_PROBE(wake, ring->owner);
 	ps_add_u64(&ring->wakes, 1);
 	ps_futex_wake(claim_low(ring), 1, PS_FUTEX_ANY);
 }
@@ -223,6 +225,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 		return ps_ring_peek(ring, next) != NULL ? PS_PARK_WORK : PS_PARK_HOLE;
 	if (ps_load_acquire_u32(&ring->attention) == 0) {
 		*slept = true;
+		PS_PROBE(park, ring->owner, next);
 		while (ps_load_acquire_u64(&ring->claim) == (empty | PARKED) && !ps_deadline_passed(deadline))
 			ps_futex_wait(claim_low(ring), (uint32_t)(empty | PARKED), PS_FUTEX_ANY, deadline);
 	}

@@ -53,6 +53,7 @@ struct ps_ring {
 	uint64_t mask;
 	uint64_t capacity;
 	uint64_t wake_room; /* a tenth of the capacity: so many slots are worth a wake */
+	const void *owner;  /* the engine whose ring it is, for probes; set by it, or NULL */
 
 	/* producers */
 	uint64_t claim PS_OWN_LINE;

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/log.h"
+#include "core/probe.h"
 
 /* How far ahead a record is fetched while the one before runs. */
 #define PREFETCH_AHEAD 4
@@ -128,6 +129,7 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 {
 	uint64_t took = ps_clock_nsec() - started;
 
+	PS_PROBE(commit, batch->ring->owner, statements, took);
 	batch->lacks_room = false;
 	ps_count(batch->counters, &batch->counters->writer.batches, 1);
 	ps_count(batch->counters, &batch->counters->writer.fused, batch->fused);
@@ -439,6 +441,7 @@ static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, bool *blocked)
 	ps_count(batch->counters, &batch->counters->writer.checkpoints_blocked, *blocked ? 1 : 0);
 	count_wal(batch);
 	ps_counters_publish(batch->counters);
+	PS_PROBE(checkpoint, batch->ring->owner, now - started, batch->counters->writer.wal_bytes, *blocked);
 	if (verdict == PS_DONE)
 		return true;
 	note_broken(batch, "checkpointing");
@@ -602,7 +605,8 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 			failing = end;
 			continue;
 		}
-		count_replay(batch, stop - *next);
+		PS_PROBE(replay, batch->ring->owner, first, stop - first);
+		count_replay(batch, stop - first);
 		if (ps_fault(PS_FAULT_SKIP_REPLAY)) {
 			result = COMMITTED;
 			reached = stop;

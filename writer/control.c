@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/probe.h"
 #include "writer/engine.h"
 #include "writer/writer.h"
 
@@ -149,6 +150,7 @@ int penstock_start(penstock *db, int64_t timeout_usec)
 	pthread_mutex_lock(&db->control.mutex);
 	status = start_locked(db, ps_engine_deadline(db, timeout_usec));
 	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "start", status, db->path);
 	ps_engine_leave(db);
 	return status;
 }
@@ -236,6 +238,7 @@ int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned flags)
 	pthread_mutex_lock(&db->control.mutex);
 	status = ps_control_stop_locked(db, ps_engine_deadline(db, timeout_usec), flags);
 	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "stop", status, db->path);
 	ps_engine_leave(db);
 	return status;
 }
@@ -351,6 +354,7 @@ int penstock_pause(penstock *db, int64_t timeout_usec)
 	pthread_mutex_lock(&db->control.mutex);
 	status = pause_locked(db, ps_engine_deadline(db, timeout_usec));
 	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "pause", status, db->path);
 	ps_engine_leave(db);
 	return status;
 }
@@ -391,6 +395,7 @@ int penstock_unpause(penstock *db, int64_t timeout_usec)
 	pthread_mutex_lock(&db->control.mutex);
 	status = unpause_locked(db, ps_engine_deadline(db, timeout_usec));
 	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "unpause", status, db->path);
 	ps_engine_leave(db);
 	return status;
 }
@@ -479,6 +484,7 @@ int penstock_reconfigure(penstock *db, const penstock_config *config)
 		ps_eventcount_broadcast(&db->ring.room);
 	}
 	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "reconfigure", status, db->path);
 	ps_engine_leave(db);
 	return status;
 }

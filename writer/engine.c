@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/probe.h"
 #include "core/thread.h"
 #include "writer/writer.h"
 
@@ -182,6 +183,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 		goto err_after_path;
 	if (!ps_ring_init(&db->ring, (uint64_t)db->options.keys.ring_slots))
 		goto err_after_state;
+	db->ring.owner = db;
 	if (!ps_batch_init(&db->batch, &db->ring, &db->counters, &db->options, &db->state))
 		goto err_after_ring;
 	if (!ps_control_init(&db->control))
@@ -193,6 +195,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	if (status != PENSTOCK_OK)
 		goto err_after_registry;
 	*result = db;
+	PS_PROBE(verb, db, "open", status, db->path);
 	return PENSTOCK_OK;
 
 err_after_registry:
@@ -322,6 +325,7 @@ int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags)
 	if (status != PENSTOCK_OK)
 		return status;
 	status = close_inside(db, ps_engine_deadline(db, timeout_usec), flags);
+	PS_PROBE(verb, db, "close", status, db->path);
 	if (status == PENSTOCK_OK)
 		destroy(db);
 	else

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/probe.h"
 #include "core/thread.h"
 
 /* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. */
@@ -238,20 +239,27 @@ static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t e
 
 	for (i = first; i < end; i++) {
 		unsigned note = entries->notes[i - entries->base];
+		penstock_status status = PENSTOCK_OK;
+		uint64_t took = 0;
 
 		if (!in_pass(note, pass))
 			continue;
 		if (note == 0) {
 			quiet++;
+			PS_PROBE(outcome, entries->ring->owner, i, PENSTOCK_OK, 0);
 			continue;
 		}
 		if (note & NOTE_STAMPED) {
 			if (now == 0)
 				now = ps_clock_nsec();
-			ps_count_in(counters, &counters->writer.outcome_nsec, now - ps_ring_at(entries->ring, i)->submit_nsec);
+			took = now - ps_ring_at(entries->ring, i)->submit_nsec;
+			ps_count_in(counters, &counters->writer.outcome_nsec, took);
 		}
 		told++;
-		tally(counters, note & NOTE_FAILED ? ps_entries_result(entries, i)->status : PENSTOCK_OK);
+		if (note & NOTE_FAILED)
+			status = ps_entries_result(entries, i)->status;
+		tally(counters, status);
+		PS_PROBE(outcome, entries->ring->owner, i, status, took);
 	}
 	ps_count(counters, &counters->writer.committed, quiet);
 	ps_bump_u64(&counters->resolved, quiet + told);

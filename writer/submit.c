@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/outcome.h"
+#include "core/probe.h"
 #include "core/thread.h"
 
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
@@ -250,11 +251,15 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 	} else {
 		fill(db, state, &claim, pending);
 		ps_ring_publish(&db->ring, &claim);
+		/* Not before: who looks would make the hole wide that the writer may see. */
+		PS_PROBE(submit, db, claim.ticket, pending->bytes);
 	}
 	if (status == PENSTOCK_FULL) {
 		pending->final = !may_wait || state->keys.when_full == PENSTOCK_WHEN_FULL_FAIL;
-		if (!pending->met_full)
+		if (!pending->met_full) {
 			ps_add_u64(&db->counters.full_events, 1);
+			PS_PROBE(full, db, pending->bytes, !pending->final);
+		}
 		pending->met_full = true;
 		if (!pending->final && !pending->inside) {
 			ps_add_u32(&db->inside, 1);

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/probe.h"
 #include "writer/engine.h"
 
 /* A hole is 10 ns wide unless its producer was preempted in it: look a few times, offer the processor, then sleep. */
@@ -167,9 +168,12 @@ static void linger(penstock *db, const struct ps_keys *keys)
 	}
 }
 
-static void count_depth(penstock *db)
+static void begin_batch(penstock *db)
 {
-	ps_count_max(&db->counters, &db->counters.writer.queue_depth_max, ps_ring_tail(&db->ring) - db->next);
+	uint64_t depth = ps_ring_tail(&db->ring) - db->next;
+
+	PS_PROBE(batch_begin, db, db->next, depth);
+	ps_count_max(&db->counters, &db->counters.writer.queue_depth_max, depth);
 	ps_counters_publish(&db->counters);
 }
 
@@ -181,6 +185,7 @@ static bool work(penstock *db)
 	for (;;) {
 		struct ps_keys keys = ps_state_keys(&db->state);
 		uint64_t limit = UINT64_MAX, first;
+		bool whole;
 
 		if (ps_load_acquire_u32(&db->ring.attention) != 0) {
 			pthread_mutex_lock(&control->mutex);
@@ -201,11 +206,13 @@ static bool work(penstock *db)
 		}
 		if (keys.linger_usec != 0 && limit == UINT64_MAX)
 			linger(db, &keys);
-		count_depth(db);
+		begin_batch(db);
 		first = db->next;
-		if (!ps_batch_run(&db->batch, &db->next, limit, &keys) || !ps_batch_checkpoint(&db->batch))
-			return false;
+		whole = ps_batch_run(&db->batch, &db->next, limit, &keys);
 		db->last_batch = db->next - first;
+		PS_PROBE(batch_end, db, first, db->last_batch);
+		if (!whole || !ps_batch_checkpoint(&db->batch))
+			return false;
 	}
 }
 
