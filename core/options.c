@@ -7,7 +7,8 @@
  *
  *   1. Every value in a struct ps_keys is valid; a failure leaves the target as it was (overlay) or zeroed (resolve).
  *   2. A field that the caller's struct is too old to have counts as not set. A field that this library is too old to
- *      know must be zero, or the caller would believe in a setting that nobody looks at.
+ *      know must be zero, or the caller would believe in a setting that nobody looks at. An array is walked by the size that its
+ *      first struct has.
  *   3. A stored pragma has a name that is an identifier and a value that is one token, so that "PRAGMA name = value" is
  *      one statement; and it is none that the engine sets itself.
  *
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,8 +156,10 @@ static const struct key keys[] = {
 
 _Static_assert(sizeof(struct ps_keys) == KEY_COUNT * sizeof(int64_t), "struct ps_keys and KEYS name the same keys");
 
-#define STRUCT_BYTES_MIN (offsetof(penstock_config, config_file) + sizeof(const char *))
-/* No version of the struct comes near: a larger size is memory that nobody initialized. */
+/* The first versions of the structs. */
+#define CONFIG_BYTES_MIN (offsetof(penstock_config, config_file) + sizeof(const char *))
+#define PRAGMA_BYTES_MIN (offsetof(penstock_pragma, value) + sizeof(const char *))
+/* No version of a struct comes near: a larger size is memory that nobody initialized. */
 #define STRUCT_BYTES_MAX 65536
 
 #define PRAGMAS_MAX 1000
@@ -423,14 +427,48 @@ static bool is_journal_mode(const char *name)
 	return sqlite3_stricmp(name, "journal_mode") == 0;
 }
 
+/* What the library does not know of a struct must be zero. what: the struct, or the array's element, for the message. */
+static int check_tail(const char *what, const void *given, size_t size, size_t known)
+{
+	for (size_t i = known; i < size; i++) {
+		if (((const char *)given)[i] != 0)
+			return ps_error(PENSTOCK_MISUSE,
+			                "config: byte %zu of %s is set, but this library, %s, knows only %zu: it is older"
+			                " than the penstock.h of the program",
+			                i, what, PENSTOCK_VERSION, known);
+	}
+	return PENSTOCK_OK;
+}
+
+/* The first one's size is that of all. */
+static int check_pragma_size(const penstock_pragma *pragma, size_t index, size_t size)
+{
+	char what[40];
+
+	snprintf(what, sizeof what, "pragmas[%zu]", index);
+	if (pragma->struct_size != size)
+		return ps_error(PENSTOCK_MISUSE,
+		                "config: struct_size of %s is %zu, and of the first %zu; set them by PENSTOCK_PRAGMA", what,
+		                pragma->struct_size, size);
+	if (size < PRAGMA_BYTES_MIN || size > STRUCT_BYTES_MAX || size % _Alignof(penstock_pragma) != 0)
+		return ps_error(PENSTOCK_MISUSE,
+		                "config: struct_size of %s is %zu, which is no version of penstock_pragma; set it by"
+		                " PENSTOCK_PRAGMA",
+		                what, size);
+	return check_tail(what, pragma, size, sizeof *pragma);
+}
+
 static int add_config_pragmas(struct ps_options *options, const penstock_config *config)
 {
 	if (config->pragma_count > 0 && config->pragmas == NULL)
 		return ps_error(PENSTOCK_MISUSE, "config: pragma_count is %zu, but pragmas is NULL", config->pragma_count);
 	for (size_t i = 0; i < config->pragma_count; i++) {
-		const penstock_pragma *pragma = &config->pragmas[i];
-		int status;
+		size_t size = config->pragmas->struct_size;
+		const penstock_pragma *pragma = (const void *)((const char *)config->pragmas + i * size);
+		int status = check_pragma_size(pragma, i, size);
 
+		if (status != PENSTOCK_OK)
+			return status;
 		if (pragma->name == NULL || pragma->value == NULL)
 			return ps_error(PENSTOCK_MISUSE, "config: pragmas[%zu] has no %s", i,
 			                pragma->name == NULL ? "name" : "value");
@@ -512,7 +550,7 @@ void penstock_config_init_size(penstock_config *config, size_t struct_size)
 
 static int check_struct_size(const penstock_config *config)
 {
-	if (config->struct_size < STRUCT_BYTES_MIN || config->struct_size > STRUCT_BYTES_MAX ||
+	if (config->struct_size < CONFIG_BYTES_MIN || config->struct_size > STRUCT_BYTES_MAX ||
 	    config->struct_size % _Alignof(penstock_config) != 0)
 		return ps_error(PENSTOCK_MISUSE,
 		                "config: struct_size is %zu, which is no version of penstock_config;"
@@ -533,13 +571,9 @@ static int take_config(penstock_config *own, const penstock_config *config)
 	status = check_struct_size(config);
 	if (status != PENSTOCK_OK)
 		return status;
-	for (size_t i = sizeof *own; i < config->struct_size; i++) {
-		if (((const char *)config)[i] != 0)
-			return ps_error(PENSTOCK_MISUSE,
-			                "config: byte %zu of the struct is set, but this library, %s,"
-			                " knows only %zu: it is older than the penstock.h of the program",
-			                i, PENSTOCK_VERSION, sizeof *own);
-	}
+	status = check_tail("the struct", config, config->struct_size, sizeof *own);
+	if (status != PENSTOCK_OK)
+		return status;
 	known = config->struct_size < sizeof *own ? config->struct_size : sizeof *own;
 	memcpy(own, config, known);
 	own->struct_size = sizeof *own;

@@ -115,6 +115,13 @@ extern "C" {
 #define PENSTOCK_INLINE extern inline __attribute__((gnu_inline))
 #endif
 
+/* No pointer, as each language writes it: C++ can be asked to warn of NULL. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define PENSTOCK_NO_POINTER nullptr
+#else
+#define PENSTOCK_NO_POINTER NULL
+#endif
+
 /* ---- statuses ---------------------------------------------------------------------------------------------------- */
 
 /*
@@ -294,7 +301,7 @@ typedef struct penstock_result {
 PENSTOCK_INLINE const penstock_value *penstock_result_cell(const penstock_result *result, size_t row, size_t column)
 {
 	if (row >= result->row_count || column >= result->column_count)
-		return NULL;
+		return PENSTOCK_NO_POINTER;
 	return &result->cells[row * result->column_count + column];
 }
 
@@ -334,10 +341,17 @@ enum penstock_event {
 /* "PENSTOCK_EVENT_LOCKED"; "PENSTOCK_EVENT_?" for a number that is none. Static. Any thread. */
 PENSTOCK_API const char *penstock_event_name(int event);
 
+/* penstock_pragma cache = PENSTOCK_PRAGMA("cache_size", "-4000"); An array of them is walked by the first one's struct_size. */
 typedef struct penstock_pragma {
+	size_t struct_size; /* sizeof(penstock_pragma) */
 	const char *name;
 	const char *value;
 } penstock_pragma;
+
+#define PENSTOCK_PRAGMA(name, value)                     \
+	{                                                \
+		sizeof(penstock_pragma), (name), (value) \
+	}
 
 /*
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
@@ -378,9 +392,18 @@ typedef void penstock_log(void *arg, enum penstock_log_level level, enum penstoc
  * Everything here is copied by penstock_open and yours again when it returns.
  */
 typedef struct penstock_config {
-	size_t struct_size;      /* sizeof(penstock_config), set by penstock_config_init */
-	const char *config_file; /* INI file to read, or NULL; a key set in this struct wins over the file */
+	size_t struct_size;             /* sizeof(penstock_config), set by penstock_config_init */
+	const char *config_file;        /* INI file to read, or NULL; a key set in this struct wins over the file */
+	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
+	size_t pragma_count;
+	penstock_connect_hook *connect_hook;
+	void *connect_arg;
+	penstock_completion *on_error; /* outcomes other than OK of submissions without a handle and a callback */
+	void *on_error_arg;
+	penstock_log *log; /* NULL: silent */
+	void *log_arg;
 
+	/* Keys. Later versions have more of them, at the end. */
 	int64_t ring_slots;         /* slots of the ring, 2 to 2^24, rounded up to a power of two */
 	int64_t ring_bytes;         /* payload bytes outside the slots that may be queued; one larger submission may enter
 	                             * when nothing else is, and gets its turn */
@@ -418,15 +441,6 @@ typedef struct penstock_config {
 	                             * anew beyond wal_bytes_max; a fifth of the time at most. 0: never */
 	int64_t trusted_schema; /* 1: as SQLite's default; 0: nothing in the schema may call a function, or use a virtual table,
 	                             * that is not innocuous. Advised for files from strangers */
-
-	const penstock_pragma *pragmas; /* run on every connection, in order, after those of the file */
-	size_t pragma_count;
-	penstock_connect_hook *connect_hook;
-	void *connect_arg;
-	penstock_completion *on_error; /* outcomes other than OK of submissions without a handle and a callback */
-	void *on_error_arg;
-	penstock_log *log; /* NULL: silent */
-	void *log_arg;
 } penstock_config;
 
 /* Any thread. */
@@ -448,6 +462,7 @@ typedef struct penstock_config_key {
 	const char *range_text;
 	const char *help;
 	int live; /* penstock_reconfigure can change it */
+	int reserved;
 } penstock_config_key;
 
 /* The key at an index from 0, NULL behind the last. Static. Any thread. */
@@ -578,9 +593,10 @@ typedef struct penstock_submission {
 } penstock_submission;
 
 /* Nothing to run yet, and a text that ends with NUL: penstock_submission insert = PENSTOCK_SUBMISSION_INIT; insert.sql = ... */
-#define PENSTOCK_SUBMISSION_INIT                                                                          \
-	{                                                                                                 \
-		sizeof(penstock_submission), NULL, -1, NULL, NULL, 0, PENSTOCK_ACK_DEFAULT, 0, NULL, NULL \
+#define PENSTOCK_SUBMISSION_INIT                                                                                   \
+	{                                                                                                          \
+		sizeof(penstock_submission), PENSTOCK_NO_POINTER, -1, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, 0, \
+			PENSTOCK_ACK_DEFAULT, 0, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER                          \
 	}
 /* The same for the struct of this size. Any thread. */
 PENSTOCK_API void penstock_submission_init_size(penstock_submission *submission, size_t struct_size);
@@ -698,8 +714,8 @@ typedef struct penstock_counters {
 } penstock_counters;
 
 /*
- * Fills *counters, up to the struct_size set by the caller. Cheap: a copy of a few kilobytes, no lock; it never delays
- * the writer, nor waits for it. MISUSE, FORKED. Any thread.
+ * Fills *counters, up to the struct_size set by the caller; what the library does not have is zeroed. Cheap: a copy of a few
+ * kilobytes, no lock; it never delays the writer, nor waits for it. MISUSE, FORKED. Any thread.
  */
 PENSTOCK_API int penstock_counters_read(const penstock *db, penstock_counters *counters);
 

@@ -93,6 +93,7 @@ static enum options_parsed take_set(struct options *options, char *text)
 	if (strncmp(text, PRAGMA_PREFIX, strlen(PRAGMA_PREFIX)) == 0) {
 		penstock_pragma *pragma = &options->pragmas[options->config.pragma_count++];
 
+		pragma->struct_size = sizeof *pragma;
 		pragma->name = text + strlen(PRAGMA_PREFIX);
 		pragma->value = equals + 1;
 		return OPTIONS_GOOD;

@@ -435,6 +435,9 @@ int penstock_reader_open(penstock *db, sqlite3 **connection)
 
 /* ---- counters ---- */
 
+/* No version of the struct will be larger: it is memory that nobody initialized. */
+#define COUNTERS_BYTES_MAX (1 << 20)
+
 /* What others than the writer count; `bytes` of *all are there. */
 static void gather(const penstock *db, penstock_counters *all, size_t bytes)
 {
@@ -466,7 +469,7 @@ int penstock_counters_read(const penstock *db, penstock_counters *counters)
 	int status;
 
 	if (counters == NULL || counters->struct_size < sizeof counters->struct_size ||
-	    (size_t)counters->struct_size != counters->struct_size)
+	    counters->struct_size > COUNTERS_BYTES_MAX || counters->struct_size % _Alignof(penstock_counters) != 0)
 		return ps_error(PENSTOCK_MISUSE, "set penstock_counters.struct_size to sizeof the struct");
 	status = ps_engine_enter((penstock *)db);
 	if (status != PENSTOCK_OK)

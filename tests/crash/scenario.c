@@ -350,7 +350,8 @@ static void flush(void)
 static void open_engine(void)
 {
 	static const char *const sizes[] = { "512", "1024", "4096" };
-	penstock_pragma pragmas[] = { { "page_size", sizes[crash_below(&run.random, 3)] }, { "foreign_keys", "1" } };
+	penstock_pragma pragmas[] = { PENSTOCK_PRAGMA("page_size", sizes[crash_below(&run.random, 3)]),
+		                      PENSTOCK_PRAGMA("foreign_keys", "1") };
 	penstock_statement *statements[2];
 	penstock_config config;
 

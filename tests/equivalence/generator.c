@@ -454,7 +454,7 @@ static void draw_setup(uint64_t *random, struct setup *setup)
 	                     : chance(random, 8)           ? PENSTOCK_SYNCHRONOUS_NORMAL
 	                                                   : PENSTOCK_SYNCHRONOUS_OFF;
 	if (chance(random, 10))
-		setup->pragmas[setup->pragma_count++] = (penstock_pragma){ "encoding", "UTF16le" };
+		setup->pragmas[setup->pragma_count++] = (penstock_pragma)PENSTOCK_PRAGMA("encoding", "UTF16le");
 	draw_kinds(random, setup);
 	for (i = 0; setup->kinds[i] != NULL; i++) {
 		if (setup->kinds[i]->pragma.name != NULL)

@@ -81,7 +81,7 @@ Test(trap, a_file_attached_twice_does_not_stand_in_the_way)
 
 Test(trap, a_pragma_that_returns_rows_without_columns)
 {
-	const struct setup setup = TRAP_SETUP(.pragmas = { { "auto_vacuum", "2" } }, .pragma_count = 1);
+	const struct setup setup = TRAP_SETUP(.pragmas = { PENSTOCK_PRAGMA("auto_vacuum", "2") }, .pragma_count = 1);
 
 	EXPECT_EQUAL_WITH(setup, FREE_PAGES, "PRAGMA freelist_count", "PRAGMA incremental_vacuum(50)", "PRAGMA freelist_count",
 	                  "INSERT INTO t VALUES(1)", "alone:PRAGMA incremental_vacuum(20)", "PRAGMA freelist_count",

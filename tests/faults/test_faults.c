@@ -2553,7 +2553,7 @@ Test(fault, an_open_without_memory_never_blames_the_configuration)
 #if SANITIZED
 	cr_skip_test("the sanitizer's malloc");
 #else
-	penstock_pragma pragma = { "user_version", "7" };
+	penstock_pragma pragma = PENSTOCK_PRAGMA("user_version", "7");
 	penstock_config config;
 	bool failed = true;
 	char path[4200];

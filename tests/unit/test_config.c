@@ -170,7 +170,7 @@ static void expect_pragma(const struct ps_options *options, size_t index, const 
 
 static int resolve_pragma(struct ps_options *options, const char *name, const char *value)
 {
-	penstock_pragma pragma = { .name = name, .value = value };
+	penstock_pragma pragma = PENSTOCK_PRAGMA(name, value);
 	penstock_config config;
 
 	penstock_config_init(&config);
@@ -654,6 +654,59 @@ Test(config, smallest_struct_is_taken)
 	ps_options_free(&options);
 }
 
+/* As a program of a later version has them; `size` is what their struct_size says. */
+union later_pragma {
+	penstock_pragma pragma;
+	size_t words[sizeof(penstock_pragma) / sizeof(size_t) + 2];
+};
+
+static int resolve_later_pragmas(struct ps_options *options, union later_pragma later[2])
+{
+	penstock_config config;
+
+	penstock_config_init(&config);
+	config.pragmas = &later->pragma;
+	config.pragma_count = 2;
+	return ps_options_resolve(options, &config);
+}
+
+Test(config, pragmas_are_walked_by_the_first_ones_size)
+{
+	union later_pragma later[2] = { { .pragma = PENSTOCK_PRAGMA("temp_store", "memory") },
+		                        { .pragma = PENSTOCK_PRAGMA("cache_size", "-4000") } };
+	struct ps_options options;
+
+	later[0].pragma.struct_size = later[1].pragma.struct_size = sizeof later[0];
+	expect_status(resolve_later_pragmas(&options, later), PENSTOCK_OK);
+	cr_assert_eq(options.pragma_count, 2);
+	expect_pragma(&options, 0, "temp_store", "memory", "config");
+	expect_pragma(&options, 1, "cache_size", "-4000", "config");
+	ps_options_free(&options);
+	later[1].words[COUNT(later[1].words) - 1] = 1;
+	expect_status(resolve_later_pragmas(&options, later), PENSTOCK_MISUSE);
+	expect_message("pragmas[1]");
+	expect_message("older than the penstock.h");
+	later[1].words[COUNT(later[1].words) - 1] = 0;
+	later[1].pragma.struct_size = sizeof later[1].pragma;
+	expect_status(resolve_later_pragmas(&options, later), PENSTOCK_MISUSE);
+	expect_message("struct_size of pragmas[1]");
+}
+
+Test(config, pragma_of_no_version_is_misuse)
+{
+	static const size_t sizes[] = { 0,        sizeof(char *), sizeof(penstock_pragma) - 1, sizeof(penstock_pragma) + 1,
+		                        SIZE_MAX, 1 << 20 };
+
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		union later_pragma later[2] = { { .pragma = PENSTOCK_PRAGMA("temp_store", "memory") } };
+		struct ps_options options;
+
+		later[0].pragma.struct_size = sizes[i];
+		expect_status(resolve_later_pragmas(&options, later), PENSTOCK_MISUSE);
+		expect_message("PENSTOCK_PRAGMA");
+	}
+}
+
 Test(config, zeroed_struct_is_told_of_unset)
 {
 	struct ps_options options;
@@ -776,7 +829,7 @@ static void expect_overlay_refused(const penstock_config *config)
 
 Test(config, overlay_refuses_file_pragmas_hooks_and_callbacks)
 {
-	penstock_pragma pragma = { "cache_size", "1" };
+	penstock_pragma pragma = PENSTOCK_PRAGMA("cache_size", "1");
 
 #define REFUSED(field, value)                    \
 	do {                                     \
@@ -1192,7 +1245,7 @@ Test(config, unreadable_file_cannot_be_opened)
 Test(config, pragmas_keep_order_and_origin)
 {
 	static const char text[] = "[pragmas]\ncache_size = -2000\n\nmmap_size = 268435456 ; 256 MiB\n";
-	penstock_pragma pragmas[] = { { "temp_store", "memory" }, { "cache_size", "-4000" } };
+	penstock_pragma pragmas[] = { PENSTOCK_PRAGMA("temp_store", "memory"), PENSTOCK_PRAGMA("cache_size", "-4000") };
 	struct ps_options options;
 	penstock_config config;
 	char origin[2][128];

@@ -78,9 +78,10 @@ Test(contract, read_only_files_are_refused)
 
 Test(contract, pragmas_are_checked_at_open)
 {
-	penstock_pragma slip = { "chache_size", "-4000" }, mode = { "journal_mode", "delete" };
-	penstock_pragma slip_first[] = { slip, { "cache_size", "-4321" } };
-	penstock_pragma good[] = { { "page_size", "8192" }, { "cache_size", "-4321" }, { "journal_mode", "wal" } };
+	penstock_pragma slip = PENSTOCK_PRAGMA("chache_size", "-4000"), mode = PENSTOCK_PRAGMA("journal_mode", "delete");
+	penstock_pragma slip_first[] = { slip, PENSTOCK_PRAGMA("cache_size", "-4321") };
+	penstock_pragma good[] = { PENSTOCK_PRAGMA("page_size", "8192"), PENSTOCK_PRAGMA("cache_size", "-4321"),
+		                   PENSTOCK_PRAGMA("journal_mode", "wal") };
 	penstock_config config;
 	sqlite3 *reader;
 	sqlite3_stmt *statement;
@@ -126,8 +127,8 @@ Test(contract, pragmas_are_checked_at_open)
 
 Test(contract, quoted_pragmas_and_those_that_sqlite_refuses)
 {
-	penstock_pragma quoted[] = { { "user_version", "'7'" }, { "Application_ID", "\"9\"" } };
-	penstock_pragma refused = { "encoding", "'utf-7'" };
+	penstock_pragma quoted[] = { PENSTOCK_PRAGMA("user_version", "'7'"), PENSTOCK_PRAGMA("Application_ID", "\"9\"") };
+	penstock_pragma refused = PENSTOCK_PRAGMA("encoding", "'utf-7'");
 	penstock_config config;
 	penstock *db;
 
@@ -206,10 +207,9 @@ static void lock_files(void)
 
 Test(contract, no_byte_is_read_before_the_configured_key)
 {
-	penstock_pragma pragmas[] = {
-		{ "temp_store", "memory" }, { "VFS_Key", "'secret''s'" }, { "cache_size", "-4321" }, { "trusted_schema", "0" }
-	};
-	penstock_pragma slip[] = { { "vfs_keys", "'secret''s'" } };
+	penstock_pragma pragmas[] = { PENSTOCK_PRAGMA("temp_store", "memory"), PENSTOCK_PRAGMA("VFS_Key", "'secret''s'"),
+		                      PENSTOCK_PRAGMA("cache_size", "-4321"), PENSTOCK_PRAGMA("trusted_schema", "0") };
+	penstock_pragma slip[] = { PENSTOCK_PRAGMA("vfs_keys", "'secret''s'") };
 	penstock_config config = kit_config();
 	sqlite3 *reader;
 	penstock *db;
@@ -248,7 +248,7 @@ int __wrap_sqlite3_compileoption_used(const char *name)
 /* Its pragmas are not all in its list. */
 Test(contract, an_sqlite_with_encryption_has_pragmas_that_it_does_not_list)
 {
-	penstock_pragma pragma = { "cipher_compatibility", "4" };
+	penstock_pragma pragma = PENSTOCK_PRAGMA("cipher_compatibility", "4");
 	penstock_config config = kit_config();
 
 	config.pragmas = &pragma;
@@ -261,7 +261,8 @@ Test(contract, an_sqlite_with_encryption_has_pragmas_that_it_does_not_list)
 /* Each is lost once the file has been read. */
 Test(contract, what_only_a_new_database_takes_has_effect)
 {
-	penstock_pragma pragmas[] = { { "page_size", "8192" }, { "auto_vacuum", "full" }, { "encoding", "'UTF-16be'" } };
+	penstock_pragma pragmas[] = { PENSTOCK_PRAGMA("page_size", "8192"), PENSTOCK_PRAGMA("auto_vacuum", "full"),
+		                      PENSTOCK_PRAGMA("encoding", "'UTF-16be'") };
 	penstock_config config = kit_config();
 	penstock *db;
 
@@ -1648,7 +1649,7 @@ Test(contract, what_runs_alone_never_runs_twice)
 {
 	static const char *const texts[] = { "INSERT INTO child VALUES(count_call()) RETURNING a",
 		                             "INSERT INTO child VALUES(count_call())" };
-	penstock_pragma pragma = { "foreign_keys", "1" };
+	penstock_pragma pragma = PENSTOCK_PRAGMA("foreign_keys", "1");
 	penstock_config config = kit_config();
 	penstock_handle *handle;
 	penstock *db;
@@ -2445,7 +2446,7 @@ Test(contract, statements_that_would_end_the_batch_are_refused)
 /* What it defined would be of no use to anybody else's connection. */
 Test(contract, no_schema_can_rely_on_the_function_that_marks_a_connection)
 {
-	penstock_pragma pragma = { "trusted_schema", "1" };
+	penstock_pragma pragma = PENSTOCK_PRAGMA("trusted_schema", "1");
 	penstock_config config = kit_config();
 	penstock *db;
 

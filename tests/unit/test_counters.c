@@ -733,8 +733,51 @@ Test(counters, an_older_program_gets_what_it_knows)
 	cr_assert_eq(room.counters.accepted, 1);
 	for (size_t i = sizeof(penstock_counters); i < sizeof room; i++)
 		check(room.bytes[i] == 0, "byte %zu", i);
-	room.counters.struct_size = 1;
-	expect(penstock_counters_read(db, &room.counters), PENSTOCK_MISUSE);
 	expect(penstock_counters_read(db, NULL), PENSTOCK_MISUSE);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Each field that an older program may have as its last, with the fields before it as they are today. */
+Test(counters, each_length_has_the_same_beginning)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters all = { .struct_size = sizeof all };
+	union {
+		penstock_counters counters;
+		unsigned char bytes[sizeof(penstock_counters)];
+	} some;
+
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* One refusal, so that not only the writer has counted. */
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_STOPPED);
+	expect(penstock_counters_read(db, &all), PENSTOCK_OK);
+	for (size_t size = sizeof(uint64_t); size < sizeof all; size += sizeof(uint64_t)) {
+		memset(&some, 0xee, sizeof some);
+		some.counters.struct_size = size;
+		expect(penstock_counters_read(db, &some.counters), PENSTOCK_OK);
+		cr_assert_eq(some.counters.struct_size, size);
+		check(memcmp(&some.bytes[sizeof(uint64_t)], (char *)&all + sizeof(uint64_t), size - sizeof(uint64_t)) == 0,
+		      "%zu", size);
+		for (size_t i = size; i < sizeof some; i++)
+			check(some.bytes[i] == 0xee, "byte %zu of %zu", i, size);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, struct_of_no_version_is_misuse)
+{
+	static const uint64_t sizes[] = {
+		0, 1, 7, 9, sizeof(penstock_counters) - 1, sizeof(penstock_counters) + 1, 1 << 24, UINT64_MAX
+	};
+	penstock *db = kit_open_table(NULL);
+	penstock_counters counters;
+
+	memset(&counters, 0xee, sizeof counters);
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		counters.struct_size = sizes[i];
+		expect(penstock_counters_read(db, &counters), PENSTOCK_MISUSE);
+		cr_assert_eq(counters.accepted, UINT64_C(0xeeeeeeeeeeeeeeee));
+	}
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }

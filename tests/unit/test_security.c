@@ -464,7 +464,7 @@ static int trusting_hook(sqlite3 *connection, void *arg)
 Test(security, a_trigger_calls_no_function_of_the_program_where_the_schema_is_not_trusted)
 {
 	static const char insert[] = "INSERT INTO t VALUES(1)";
-	const penstock_pragma trust = { "trusted_schema", "1" }, distrust = { "trusted_schema", "0" };
+	const penstock_pragma trust = PENSTOCK_PRAGMA("trusted_schema", "1"), distrust = PENSTOCK_PRAGMA("trusted_schema", "0");
 	penstock_config config = kit_config();
 	penstock *db;
 
@@ -570,7 +570,7 @@ Test(security, ordinary_schemas_open_and_work)
 /* By the key or by the pragma, whatever of it fails in this version. */
 Test(security, ordinary_schemas_open_where_they_are_not_trusted)
 {
-	const penstock_pragma distrust = { "Trusted_Schema", "off" };
+	const penstock_pragma distrust = PENSTOCK_PRAGMA("Trusted_Schema", "off");
 	penstock_config config = kit_config();
 	sqlite3 *reader;
 	penstock *db;
@@ -1336,7 +1336,7 @@ Test(security, the_failure_of_the_engine_tells_no_value_when_a_statement_brought
 
 Test(security, the_value_of_a_pragma_is_not_told)
 {
-	const penstock_pragma pragma = { "encoding", "'" SECRET "'" };
+	const penstock_pragma pragma = PENSTOCK_PRAGMA("encoding", "'" SECRET "'");
 	penstock_config config = kit_config();
 	penstock *db;
 

@@ -143,7 +143,8 @@ static bool apply_settings(struct tune_base *base)
 			return false;
 		}
 		if (setting->pragma && !tune_base_is_tuned(setting))
-			base->pragmas[base->config.pragma_count++] = (penstock_pragma){ setting->name, setting->value };
+			base->pragmas[base->config.pragma_count++] =
+				(penstock_pragma)PENSTOCK_PRAGMA(setting->name, setting->value);
 	}
 	return true;
 }

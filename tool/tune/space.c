@@ -267,7 +267,7 @@ void space_config_set(struct space_config *made, const struct space *space, cons
 
 		if (keys[key].pragma) {
 			space_text(key, value, made->texts[key]);
-			made->pragmas[pragma++] = (penstock_pragma){ keys[key].name, made->texts[key] };
+			made->pragmas[pragma++] = (penstock_pragma)PENSTOCK_PRAGMA(keys[key].name, made->texts[key]);
 		} else {
 			*field(key, &made->config) = value;
 		}
