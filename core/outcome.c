@@ -70,6 +70,7 @@ void ps_outcome_drop_rows(struct ps_outcome *outcome)
 	outcome->result.row_count = 0;
 	outcome->result.column_names = NULL;
 	outcome->result.cells = NULL;
+	outcome->result.members = NULL;
 	outcome->cell_capacity = 0;
 	free_blocks(outcome);
 }
@@ -83,6 +84,7 @@ void ps_outcome_fail(struct ps_outcome *outcome, penstock_status status, int ext
 	copy = ps_outcome_allocate(outcome, bytes);
 	if (copy != NULL)
 		memcpy(copy, message, bytes);
+	outcome->result.member_count = outcome->result.failed_member = outcome->failing = 0;
 	outcome->result.status = status;
 	outcome->result.code = extended_code & 0xff;
 	outcome->result.extended_code = extended_code;
@@ -257,6 +259,13 @@ const penstock_result *penstock_handle_result(const penstock_handle *handle)
 	if (handle == NULL || (ps_load_acquire_u32(&handle->word) & DONE) == 0)
 		return NULL;
 	return &handle->outcome.result;
+}
+
+const penstock_result *penstock_result_member(const penstock_result *result, size_t index)
+{
+	if (result == NULL || index >= result->member_count)
+		return NULL;
+	return result->members != NULL ? &result->members[index] : result;
 }
 
 uint64_t penstock_handle_ticket(const penstock_handle *handle)

@@ -51,6 +51,7 @@ struct ps_outcome {
 	penstock_result result;
 	struct ps_block *blocks;
 	size_t cell_capacity; /* of result.cells, which is a block's */
+	size_t failing;       /* of a group: 1 + the index of the member that failed; 0: none did */
 };
 
 /* What the waiters of an engine sleep on. */

@@ -25,6 +25,7 @@
  *   engine      one database file, one ring, one writer thread, one long-lived write connection (`penstock *`)
  *   producer    any thread that submits
  *   submission  one statement with its bound values
+ *   group       several statements that happen together or not at all: one submission, with members
  *   ticket      the position a submission got in the ring; ticket order is execution order, and one thread's submissions
  *               keep their order
  *   outcome     what a submission came to: exactly one for an accepted submission, none for a refused one
@@ -32,7 +33,8 @@
  * WHICH CALLS MAY OVERLAP (on one engine)
  *
  *                                     producers   control verbs   close     in a callback (a)   after fork, in the child
- *     submit, try_submit, execute        yes           yes        yes (b)   never blocks (c)       FORKED
+ *     submit, try_submit, execute,
+ *     submit_group                       yes           yes        yes (b)   never blocks (c)       FORKED
  *     statement_register                 yes           yes        yes (b)   yes                    FORKED
  *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
@@ -295,6 +297,10 @@ typedef struct penstock_result {
 	size_t row_count;
 	const char *const *column_names; /* column_count of them */
 	const penstock_value *cells;     /* row_count * column_count of them, row by row */
+	/* Of a group (penstock_submit_group); of anything else 0 and NULL. */
+	size_t member_count;
+	size_t failed_member; /* the index of the one that failed; member_count: none did, but maybe the COMMIT */
+	const struct penstock_result *members; /* for penstock_result_member alone */
 } penstock_result;
 
 /* The cell of a row and a column, or NULL when there is no such cell. */
@@ -304,6 +310,13 @@ PENSTOCK_INLINE const penstock_value *penstock_result_cell(const penstock_result
 		return PENSTOCK_NO_POINTER;
 	return &result->cells[row * result->column_count + column];
 }
+
+/*
+ * The result of a group's member, by its index from 0; NULL when there is no such member, so for anything but a group. It lives as long
+ * as the group's. When the group is OK it has what its statement came to: changes, rowid and rows. When it is not, every member's
+ * result is the group's own, since none of them had an effect. Any thread.
+ */
+PENSTOCK_API const penstock_result *penstock_result_member(const penstock_result *result, size_t index);
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
@@ -624,6 +637,37 @@ PENSTOCK_API int penstock_try_submit(penstock *db, const penstock_submission *su
  */
 PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
                                   penstock_handle **handle);
+
+/* Most members of a group. */
+#define PENSTOCK_GROUP_MAX 65536
+
+/*
+ * Submits a group: `count` statements that happen together or not at all, like BEGIN IMMEDIATE, the statements and COMMIT on a connection
+ * that rolls back at the first error. It has one ticket, one place in the ring and one outcome.
+ *
+ * members: sql or statement, and values, of each; everything else stays as PENSTOCK_SUBMISSION_INIT sets it. They are walked by the
+ * struct_size of the first, which all have. whole: ack, flags, on_complete and arg of the group, without sql, statement and values; NULL:
+ * the defaults. All of it is yours again when this returns. With PENSTOCK_RUN_ALONE no member ever runs twice, unless the database
+ * is busy. Waiting, the timeout and handle are as for penstock_submit.
+ *
+ * The outcome. OK: all are committed. changes is the sum of the members', last_insert_rowid the connection's after the last one, and there
+ * are no rows; penstock_result_member has the result of each. ERROR: nothing has happened. failed_member tells which one failed, and
+ * code and message are its own; the members behind it did not run. When no member failed failed_member is member_count: the COMMIT
+ * failed (a deferred foreign key), or the lock was not to be had. SHUTDOWN and UNKNOWN are of the whole.
+ *
+ * Inside, each member sees what those before it did, and changes() and last_insert_rowid() go on from one to the next: a member that
+ * inserts nothing has the rowid of the one before. The first finds last_insert_rowid() at 0. result_bytes_max is for the rows of all members
+ * together, and each counts for batch_max. The group takes the write lock first, also when it only reads.
+ *
+ * A member that cannot be in a transaction (VACUUM, PRAGMA journal_mode or synchronous with a value) fails. So does PRAGMA foreign_keys
+ * with a value, which SQLite would ignore there, and BEGIN, COMMIT and the like. A SQL function that commits or rolls back is refused.
+ * ATTACH, DETACH and other changes of the connection stay when the group fails, as on a plain connection.
+ *
+ * Refused: as penstock_submit. Besides, MISUSE: no members, or a member with an ack, flag, listener or arg of its own. TOOBIG: more than
+ * PENSTOCK_GROUP_MAX members, or one of them is too big. The message names the member. Any thread.
+ */
+PENSTOCK_API int penstock_submit_group(penstock *db, const penstock_submission *members, size_t count,
+                                       const penstock_submission *whole, int64_t timeout_usec, penstock_handle **handle);
 
 /*
  * Waits for the outcome: its status (OK, ERROR, SHUTDOWN, UNKNOWN), or TIMEOUT, which neither cancels nor loses the

@@ -41,10 +41,12 @@ enum ps_listener {
 enum ps_kind {
 	PS_KIND_STATEMENT = 0,
 	PS_KIND_ALONE = 1, /* a statement between batches: PENSTOCK_RUN_ALONE */
+	PS_KIND_GROUP = 2, /* several statements (group.h) */
 };
 
 /* What few ask for. */
 #define PS_ASKS_DURABLE 1u
+#define PS_ASKS_ALONE 8u /* of a group: PENSTOCK_RUN_ALONE */
 
 struct ps_record {
 	const penstock_statement *statement; /* NULL: the SQL leads the payload */
@@ -53,8 +55,8 @@ struct ps_record {
 		penstock_completion *callback;
 	} listener;
 	void *arg;
-	uint64_t submit_nsec; /* when submitted; 0: not sampled */
-	uint32_t value_count;
+	uint64_t submit_nsec;  /* when submitted; 0: not sampled */
+	uint32_t value_count;  /* of a group: how many members */
 	uint8_t listener_kind; /* enum ps_listener */
 	uint8_t kind;          /* enum ps_kind */
 	uint8_t asks;          /* PS_ASKS_... */
@@ -71,6 +73,12 @@ struct ps_record {
 static inline const unsigned char *ps_record_payload(const struct ps_record *record)
 {
 	return record->on_heap ? record->payload.heap.data : record->payload.bytes;
+}
+
+/* How many statements it is. */
+static inline uint32_t ps_record_statements(const struct ps_record *record)
+{
+	return record->kind == PS_KIND_GROUP ? record->value_count : 1;
 }
 
 /* What the record counts against ring_bytes. */

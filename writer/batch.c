@@ -60,8 +60,12 @@ static enum ps_verdict run_entry(struct ps_batch *batch, uint64_t ticket, bool b
 
 	if (outcome == NULL || ps_fault(PS_FAULT_DROP_SLOT))
 		return PS_DONE;
-	verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
-	                       (uint64_t)batch->keys.result_bytes_max, outcome);
+	if (record->kind == PS_KIND_GROUP)
+		verdict = ps_store_run_group(batch->store, record, record->listener_kind != PS_LISTENER_NONE,
+		                             (uint64_t)batch->keys.result_bytes_max, outcome);
+	else
+		verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
+		                       (uint64_t)batch->keys.result_bytes_max, outcome);
 	ps_entries_end_run(&batch->entries, ticket, outcome);
 	return verdict;
 }
@@ -486,7 +490,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	uint64_t started = ps_clock_nsec();
-	bool again = record->kind == PS_KIND_STATEMENT, tried = batch->lacks_room;
+	bool again = record->kind != PS_KIND_ALONE && (record->asks & PS_ASKS_ALONE) == 0, tried = batch->lacks_room;
 	enum attempt result;
 
 	batch->fused = 0;
@@ -508,7 +512,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, record))
 				ps_patience_renew(&batch->patience);
 			if (!ps_entries_failed(&batch->entries, ticket)) {
-				count_commit(batch, 1, started);
+				count_commit(batch, ps_record_statements(record), started);
 				return look_for_file(batch, ticket, ticket + 1);
 			}
 			/* An emptied database fails its statements before they commit. */

@@ -273,6 +273,15 @@ static void call(penstock_completion *completion, void *arg, const penstock_resu
 	ps_callback_end();
 }
 
+/* What a group's outcome says of its members. */
+static void note_members(const struct ps_record *record, const struct ps_outcome *outcome, penstock_result *result)
+{
+	if (record->kind != PS_KIND_GROUP)
+		return;
+	result->member_count = record->value_count;
+	result->failed_member = outcome->failing != 0 ? outcome->failing - 1 : record->value_count;
+}
+
 /* Tells whoever wants to know, and retires the record. */
 static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t *bits)
 {
@@ -288,12 +297,14 @@ static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t 
 	if (outcome == NULL)
 		return;
 	if (record->listener_kind == PS_LISTENER_HANDLE) {
+		note_members(record, outcome, &outcome->result);
 		outcome->result.ticket = ticket;
 		outcome->result.arg = record->arg;
 		ps_handle_complete(record->listener.handle, bits);
 		return;
 	}
 	result = outcome->result;
+	note_members(record, outcome, &result);
 	result.ticket = ticket;
 	result.arg = record->arg;
 	if (record->listener_kind == PS_LISTENER_CALLBACK)

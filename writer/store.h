@@ -83,6 +83,12 @@ enum ps_verdict ps_store_begin_own(struct ps_store *store);
  */
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome);
+/*
+ * Runs a group, from its BEGIN to its COMMIT, outside of any transaction. Fills *outcome like the above, with the members' results when `wanted`
+ * and all went well. PS_DONE, PS_BUSY (nothing happened), PS_BROKEN.
+ */
+enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_record *record, bool wanted,
+                                   uint64_t result_bytes_max, struct ps_outcome *outcome);
 /* The most statements, this one among them, that may run as one; 0: it runs by itself. */
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record);
 /* Whether `next` may run as one with `record`, for which the above said yes. */

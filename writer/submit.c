@@ -2,6 +2,7 @@
 #include "writer/engine.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "core/outcome.h"
 #include "core/probe.h"
 #include "core/thread.h"
+#include "queue/group.h"
 
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
 #define SAMPLE_EVERY 64
@@ -91,10 +93,9 @@ static int take_submission(const penstock_submission *given, penstock_submission
 	return PENSTOCK_OK;
 }
 
-static int check_submission(const penstock_submission *submission, bool with_handle)
+/* What it is to run. */
+static int check_statement(const penstock_submission *submission)
 {
-	if (submission == NULL)
-		return ps_error(PENSTOCK_MISUSE, "the submission is NULL");
 	if ((submission->sql == NULL) == (submission->statement == NULL))
 		return ps_error(PENSTOCK_MISUSE, "a submission needs either SQL text or a registered statement");
 	if (submission->sql != NULL && submission->sql_bytes == 0)
@@ -103,6 +104,12 @@ static int check_submission(const penstock_submission *submission, bool with_han
 		                " negative, as PENSTOCK_SUBMISSION_INIT sets it, else the length of the text");
 	if (submission->value_count != 0 && submission->values == NULL)
 		return ps_error(PENSTOCK_MISUSE, "%zu values are promised, but values is NULL", submission->value_count);
+	return PENSTOCK_OK;
+}
+
+/* What is asked for, and who listens. */
+static int check_terms(const penstock_submission *submission, bool with_handle)
+{
 	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~PENSTOCK_RUN_ALONE) != 0)
 		return ps_error(PENSTOCK_MISUSE, "the submission's ack or flags are none of those there are");
 	if (with_handle && submission->on_complete != NULL)
@@ -111,6 +118,16 @@ static int check_submission(const penstock_submission *submission, bool with_han
 		return ps_error(PENSTOCK_MISUSE,
 		                "PENSTOCK_ACK_NONE means that nobody listens; drop the handle or the callback");
 	return PENSTOCK_OK;
+}
+
+static int check_submission(const penstock_submission *submission, bool with_handle)
+{
+	int status;
+
+	if (submission == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the submission is NULL");
+	status = check_statement(submission);
+	return status == PENSTOCK_OK ? check_terms(submission, with_handle) : status;
 }
 
 static int find_listener(const penstock_submission *submission, struct pending *pending, bool with_handle)
@@ -134,6 +151,33 @@ static int find_listener(const penstock_submission *submission, struct pending *
 	return PENSTOCK_OK;
 }
 
+static size_t sql_length(const penstock_submission *submission)
+{
+	if (submission->sql == NULL)
+		return 0;
+	return submission->sql_bytes >= 0 ? length_of(submission->sql_bytes) : strlen(submission->sql);
+}
+
+static uint8_t asks_of(const penstock_submission *submission)
+{
+	return submission->ack == PENSTOCK_ACK_DURABLE ? PS_ASKS_DURABLE : 0;
+}
+
+/* The block of a payload outside the slot, of which so many bytes are known. */
+static int allocate_payload(struct pending *pending)
+{
+	struct ps_record *record = pending->record;
+
+	record->payload.heap.size = pending->bytes;
+	/* Values may share their bytes: what they come to may be more than there are addresses. */
+	if ((size_t)pending->bytes == pending->bytes)
+		record->payload.heap.data = malloc((size_t)pending->bytes);
+	if (record->payload.heap.data == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
+		                (unsigned long long)pending->bytes);
+	return PENSTOCK_OK;
+}
+
 /*
  * Does all that can be done before there is a slot. This alone reads the caller's memory, which may take any time (a page that
  * is swapped out, or on a network): what is between claim and publish holds up everybody, and what is in the section every verb.
@@ -141,18 +185,16 @@ static int find_listener(const penstock_submission *submission, struct pending *
 static int prepare(penstock *db, const penstock_submission *submission, struct pending *pending, bool with_handle)
 {
 	struct ps_record *record = pending->record;
-	size_t sql_bytes = 0;
+	size_t sql_bytes = sql_length(submission);
 	int status;
 
-	if (submission->sql != NULL)
-		sql_bytes = submission->sql_bytes >= 0 ? length_of(submission->sql_bytes) : strlen(submission->sql);
 	status = ps_record_measure(submission, sql_bytes, &pending->bytes);
 	if (status != PENSTOCK_OK)
 		return status;
 	record->statement = submission->statement;
 	record->arg = submission->arg;
 	record->value_count = (uint32_t)submission->value_count;
-	record->asks = submission->ack == PENSTOCK_ACK_DURABLE ? PS_ASKS_DURABLE : 0;
+	record->asks = asks_of(submission);
 	record->kind = (submission->flags & PENSTOCK_RUN_ALONE) != 0 ? PS_KIND_ALONE : PS_KIND_STATEMENT;
 	record->on_heap = pending->bytes > PS_INLINE_BYTES;
 	/* A copy, and a thread's first section, may take long enough for a close to come and go. */
@@ -165,13 +207,9 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 		pending->inside = true;
 	}
 	if (record->on_heap) {
-		record->payload.heap.size = pending->bytes;
-		/* Values may share their bytes: what they come to may be more than there are addresses. */
-		if ((size_t)pending->bytes == pending->bytes)
-			record->payload.heap.data = malloc((size_t)pending->bytes);
-		if (record->payload.heap.data == NULL)
-			return ps_error(PENSTOCK_NOMEM, "out of memory for a submission of %llu bytes",
-			                (unsigned long long)pending->bytes);
+		status = allocate_payload(pending);
+		if (status != PENSTOCK_OK)
+			return status;
 		ps_record_encode(record->payload.heap.data, submission, sql_bytes);
 	} else {
 		ps_record_encode(record->payload.bytes, submission, sql_bytes);
@@ -323,11 +361,33 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 	return status;
 }
 
+/* What has been prepared, if it was. */
+static int finish(penstock *db, struct pending *pending, int status, int64_t timeout_usec, penstock_handle **handle)
+{
+	bool may_wait = timeout_usec != 0 && !ps_in_callback();
+
+	if (status == PENSTOCK_OK)
+		status = enqueue(db, pending, may_wait);
+	else if (status != PENSTOCK_STOPPED && status != PENSTOCK_FORKED) /* then it is closed, and may be gone */
+		status = refuse(db, status);
+	if (status == PENSTOCK_FULL && !pending->final)
+		status = enqueue_when_room(db, pending, timeout_usec);
+	if (pending->inside)
+		ps_engine_leave(db);
+	if (status != PENSTOCK_OK) {
+		ps_record_retire(pending->record);
+		if (pending->handle != NULL)
+			ps_handle_free(pending->handle);
+	} else if (handle != NULL) {
+		*handle = pending->handle;
+	}
+	return status;
+}
+
 int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **handle)
 {
 	struct ps_record record;
 	struct pending pending = { .record = &record };
-	bool may_wait = timeout_usec != 0 && !ps_in_callback();
 	penstock_submission own;
 	int status = PENSTOCK_OK;
 
@@ -344,22 +404,137 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 		status = check_submission(submission, handle != NULL);
 	if (status == PENSTOCK_OK)
 		status = prepare(db, submission, &pending, handle != NULL);
-	if (status == PENSTOCK_OK)
-		status = enqueue(db, &pending, may_wait);
-	else if (status != PENSTOCK_STOPPED && status != PENSTOCK_FORKED) /* then it is closed, and may be gone */
-		status = refuse(db, status);
-	if (status == PENSTOCK_FULL && !pending.final)
-		status = enqueue_when_room(db, &pending, timeout_usec);
-	if (pending.inside)
-		ps_engine_leave(db);
-	if (status != PENSTOCK_OK) {
-		ps_record_retire(&record);
-		if (pending.handle != NULL)
-			ps_handle_free(pending.handle);
-	} else if (handle != NULL) {
-		*handle = pending.handle;
+	return finish(db, &pending, status, timeout_usec, handle);
+}
+
+/* ---- groups ---- */
+
+/* The thread's message, with the member that it is about. */
+static int name_member(int status, size_t index)
+{
+	char message[256];
+
+	snprintf(message, sizeof message, "%s", penstock_error_message());
+	return ps_error(status, "member %zu of the group: %s", index, message);
+}
+
+/* One of the caller's members, as this library knows it. */
+static int take_member(const penstock_submission *members, size_t index, penstock_submission *own)
+{
+	const size_t size = members->struct_size, terms = offsetof(penstock_submission, ack);
+	const penstock_submission *given = (const penstock_submission *)((const char *)members + index * size);
+	int status;
+
+	if (given->struct_size != size)
+		return ps_error(PENSTOCK_MISUSE, "struct_size is %zu, and that of the first %zu", given->struct_size, size);
+	status = take_submission(given, own);
+	for (size_t i = terms; status == PENSTOCK_OK && i < sizeof *own; i++) {
+		if (((const char *)own)[i] != 0)
+			return ps_error(PENSTOCK_MISUSE,
+			                "it has terms of its own (ack, flags, a listener and what follows them);"
+			                " give them to the whole");
 	}
-	return status;
+	return status == PENSTOCK_OK ? check_statement(own) : status;
+}
+
+/* What the members' payload takes. */
+static int measure_members(const penstock_submission *members, size_t count, uint64_t *total)
+{
+	penstock_submission member;
+	uint64_t bytes;
+	int status;
+
+	*total = 0;
+	for (size_t i = 0; i < count; i++) {
+		status = take_member(members, i, &member);
+		if (status == PENSTOCK_OK)
+			status = ps_record_measure(&member, sql_length(&member), &bytes);
+		if (status != PENSTOCK_OK)
+			return name_member(status, i);
+		*total += ps_group_bytes(bytes);
+	}
+	return PENSTOCK_OK;
+}
+
+/* Writes them, as they were measured. */
+static int encode_members(penstock *db, const penstock_submission *members, size_t count, unsigned char *data)
+{
+	penstock_submission member;
+	size_t sql_bytes;
+	uint64_t bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		take_member(members, i, &member);
+		if (member.statement != NULL && member.statement->db != db)
+			return name_member(ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine"), i);
+		sql_bytes = sql_length(&member);
+		ps_record_measure(&member, sql_bytes, &bytes);
+		data = ps_group_put(data, &member, sql_bytes, bytes);
+	}
+	return PENSTOCK_OK;
+}
+
+static int check_group(const penstock_submission *members, size_t count, const penstock_submission *whole, bool with_handle)
+{
+	if (members == NULL || count == 0)
+		return ps_error(PENSTOCK_MISUSE, "a group needs at least one member");
+	if (count > PENSTOCK_GROUP_MAX)
+		return ps_error(PENSTOCK_TOOBIG, "%zu members are too many for a group, which may have %d", count,
+		                PENSTOCK_GROUP_MAX);
+	if (whole->sql != NULL || whole->statement != NULL || whole->values != NULL || whole->value_count != 0)
+		return ps_error(PENSTOCK_MISUSE, "what stands for the whole group has SQL, a statement or values: only its"
+		                                 " members have");
+	return check_terms(whole, with_handle);
+}
+
+/* As prepare. */
+static int prepare_group(penstock *db, const penstock_submission *members, size_t count, const penstock_submission *whole,
+                         struct pending *pending, bool with_handle)
+{
+	struct ps_record *record = pending->record;
+	int status = measure_members(members, count, &pending->bytes);
+
+	if (status != PENSTOCK_OK)
+		return status;
+	record->statement = NULL;
+	record->arg = whole->arg;
+	record->value_count = (uint32_t)count;
+	record->asks = asks_of(whole) | ((whole->flags & PENSTOCK_RUN_ALONE) != 0 ? PS_ASKS_ALONE : 0);
+	record->kind = PS_KIND_GROUP;
+	status = ps_engine_enter(db);
+	if (status != PENSTOCK_OK)
+		return status;
+	pending->inside = true;
+	record->on_heap = 1;
+	record->payload.heap.data = NULL;
+	status = allocate_payload(pending);
+	if (status == PENSTOCK_OK)
+		status = encode_members(db, members, count, record->payload.heap.data);
+	return status == PENSTOCK_OK ? find_listener(whole, pending, with_handle) : status;
+}
+
+int penstock_submit_group(penstock *db, const penstock_submission *members, size_t count, const penstock_submission *whole,
+                          int64_t timeout_usec, penstock_handle **handle)
+{
+	static const penstock_submission defaults = PENSTOCK_SUBMISSION_INIT;
+	struct ps_record record;
+	struct pending pending = { .record = &record };
+	penstock_submission own;
+	int status = PENSTOCK_OK;
+
+	if (handle != NULL)
+		*handle = NULL;
+	if (db == NULL)
+		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
+	record.on_heap = 0;
+	if (whole != NULL)
+		status = take_submission(whole, &own);
+	whole = whole == NULL ? &defaults : &own;
+	if (status == PENSTOCK_OK)
+		status = check_group(members, count, whole, handle != NULL);
+	if (status == PENSTOCK_OK)
+		status = prepare_group(db, members, count, whole, &pending, handle != NULL);
+	return finish(db, &pending, status, timeout_usec, handle);
 }
 
 int penstock_try_submit(penstock *db, const penstock_submission *submission, penstock_handle **handle)

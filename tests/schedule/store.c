@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "queue/group.h"
 #include "tests/schedule/scheduler.h"
 #include "writer/registry.h"
 #include "writer/store.h"
@@ -222,7 +223,7 @@ int ps_store_error(const struct ps_store *store, const char **message)
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->kind == PS_KIND_ALONE;
+	return record->kind != PS_KIND_STATEMENT;
 }
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
@@ -279,6 +280,26 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		commit_row(row);
 	schedule_point("ran");
 	return PS_DONE;
+}
+
+enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_record *record, bool wanted,
+                                   uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	const unsigned char *data = ps_group_first(record);
+	enum ps_verdict verdict = ps_store_begin(store);
+	struct ps_record member;
+
+	for (uint32_t i = 0; verdict == PS_DONE && outcome->result.status == PENSTOCK_OK && i < record->value_count; i++) {
+		data = ps_group_get(data, &member);
+		verdict = ps_store_run(store, &member, false, wanted, result_bytes_max, outcome);
+	}
+	if (verdict == PS_DONE && outcome->result.status == PENSTOCK_OK)
+		verdict = ps_store_commit(store);
+	else if (verdict != PS_BUSY)
+		ps_store_rollback(store);
+	if (verdict == PS_BROKEN && outcome->result.status == PENSTOCK_OK)
+		ps_outcome_fail(outcome, PENSTOCK_UNKNOWN, SQLITE_IOERR_WRITE, "the disk is broken");
+	return verdict;
 }
 
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)

@@ -13,6 +13,7 @@
 #include "writer/sqlite/connection.h"
 #include "writer/sqlite/deadline.h"
 #include "writer/sqlite/file.h"
+#include "writer/sqlite/group.h"
 #include "writer/sqlite/harm.h"
 #include "writer/sqlite/statements.h"
 #include "writer/store.h"
@@ -27,6 +28,7 @@ struct ps_store {
 	struct ps_busy busy;
 	struct ps_harm_watch harm;
 	struct ps_changes *changes;
+	struct ps_store_group *group; /* that is under way, or NULL */
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;

@@ -142,10 +142,9 @@ static enum ps_collected collect_row(struct ps_outcome *outcome, sqlite3_stmt *s
 	return PS_COLLECTED;
 }
 
-int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome,
+int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t *bytes, uint64_t bytes_max, struct ps_outcome *outcome,
                     enum ps_collected *collected)
 {
-	uint64_t bytes = 0;
 	int rc;
 
 	*collected = PS_COLLECTED;
@@ -153,7 +152,7 @@ int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, st
 		/* PRAGMA incremental_vacuum gives rows without a column, one for each page. */
 		if (!wanted || sqlite3_column_count(statement) == 0)
 			continue;
-		*collected = collect_row(outcome, statement, &bytes, bytes_max);
+		*collected = collect_row(outcome, statement, bytes, bytes_max);
 		if (*collected != PS_COLLECTED)
 			return SQLITE_ROW;
 	}

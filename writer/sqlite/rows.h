@@ -25,8 +25,11 @@ enum ps_collected { PS_COLLECTED, PS_TOO_MANY_BYTES, PS_NO_MEMORY };
 
 /* To the parameters from `first` on. SQLite's code. */
 int ps_rows_bind(sqlite3_stmt *statement, const struct ps_record *record, uint32_t first);
-/* Steps to the end, keeping the rows if they are wanted; SQLite's last code, and whether they could be kept. */
-int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome,
+/*
+ * Steps to the end, keeping the rows if they are wanted; SQLite's last code, and whether they could be kept. *bytes: of rows, so far; they may
+ * come to bytes_max.
+ */
+int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t *bytes, uint64_t bytes_max, struct ps_outcome *outcome,
                     enum ps_collected *collected);
 
 #endif

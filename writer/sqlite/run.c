@@ -52,7 +52,7 @@ static bool may_lack_temp(int extended_code)
 
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
-	return store->one_by_one || record->kind == PS_KIND_ALONE || ps_statements_act_early(record) ||
+	return store->one_by_one || record->kind != PS_KIND_STATEMENT || ps_statements_act_early(record) ||
 	       ps_statements_is_apart(&store->statements, record);
 }
 
@@ -76,7 +76,7 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 {
 	struct ps_prepared seen;
 
-	if (record->kind == PS_KIND_ALONE)
+	if (record->kind != PS_KIND_STATEMENT)
 		return false;
 	seen = look_at(store, record);
 	return seen.dml && seen.columns > 0 && seen.apart == 0 && !seen.may_lack_temp;
@@ -84,8 +84,11 @@ bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *
 
 bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 {
-	struct ps_prepared seen = look_at(store, record);
+	struct ps_prepared seen;
 
+	if (record->kind == PS_KIND_GROUP)
+		return true;
+	seen = look_at(store, record);
 	/* What cannot be prepared fails for that, and not for the lock. */
 	return seen.statement != NULL && !seen.read_only;
 }
@@ -219,6 +222,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 {
 	bool autocommit = !ps_store_in_transaction(store);
 	int64_t total = sqlite3_total_changes64(store->connection);
+	uint64_t own_bytes = 0, *row_bytes = store->group != NULL ? &store->group->row_bytes : &own_bytes;
 	enum ps_collected collected;
 	int rc;
 
@@ -230,11 +234,12 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		fail_running(store, outcome);
 		return PS_DONE;
 	}
-	sqlite3_set_last_insert_rowid(store->connection, 0);
+	if (store->group == NULL)
+		sqlite3_set_last_insert_rowid(store->connection, 0);
 	if (autocommit)
 		ps_harm_begin(&store->harm);
 	ps_statement_deadline_begin(&store->deadline, prepared->statement);
-	rc = ps_rows_collect(prepared->statement, wanted, bytes_max, outcome, &collected);
+	rc = ps_rows_collect(prepared->statement, wanted, row_bytes, bytes_max, outcome, &collected);
 	ps_statement_deadline_end(&store->deadline);
 	if (rc == SQLITE_DONE && collected == PS_COLLECTED) {
 		if (batched && !stands_alone(store, prepared))
@@ -243,7 +248,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 			ps_harm_committed(&store->harm);
 		if (wanted)
 			note_effect(store, prepared, outcome);
-		if (!prepared->read_only)
+		if (!prepared->read_only && store->group == NULL)
 			note_temp(store, prepared, autocommit, SQLITE_OK);
 		return PS_DONE;
 	}
@@ -261,11 +266,11 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		note_effect(store, prepared, outcome);
 	else
 		outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	if (!prepared->read_only)
+	if (!prepared->read_only && store->group == NULL)
 		note_temp(store, prepared, autocommit, outcome->result.extended_code);
 	if (autocommit)
 		return judge_alone(store, prepared, record, outcome);
-	if (!batched && prepared->may_lack_temp) {
+	if (!batched && prepared->may_lack_temp && store->group == NULL) {
 		ps_harm_note(&store->harm, outcome->result.extended_code);
 		return PS_TAKE_OUT;
 	}
@@ -319,7 +324,8 @@ static bool is_lost(const struct ps_store *store, bool batched)
 static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *prepared, const struct ps_record *record,
                                    bool batched, bool wanted, uint64_t bytes_max, struct ps_outcome *outcome, unsigned *meddled)
 {
-	bool transaction = ps_store_in_transaction(store), own_transaction = !batched && transaction, functions_wrote;
+	bool transaction = ps_store_in_transaction(store), own_transaction = !batched && transaction && store->group == NULL,
+	     functions_wrote;
 	int64_t total;
 	enum ps_verdict verdict;
 	int rc = ps_changes_put_right(store->changes);
@@ -396,8 +402,15 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	ps_statements_done(prepared);
 	if (!in_transaction && ps_store_in_transaction(store))
 		end_stray_transaction(store, verdict, outcome);
-	if (verdict != PS_ELSEWHERE && (renames || (meddled & PS_RENAMED) != 0))
+	renames |= (meddled & PS_RENAMED) != 0;
+	if (verdict != PS_ELSEWHERE && renames)
 		ps_inside_forget_statements(store);
+	if (store->group != NULL) {
+		/* Behind the group. */
+		store->group->renamed |= renames;
+		store->group->sets |= may_set || (meddled & PS_SET) != 0;
+		return verdict;
+	}
 	if (may_set || (meddled & PS_SET) != 0)
 		ps_inside_read_settings(store);
 	if (may_set)

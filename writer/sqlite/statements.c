@@ -56,6 +56,21 @@ static int authorize_pragma(struct ps_statements *statements, const char *name, 
 	return SQLITE_OK;
 }
 
+/* SQLite ignores it in a transaction, or does as if there were none. */
+static int authorize_pragma_in_group(struct ps_statements *statements, const char *name, const char *value)
+{
+	static const struct {
+		const char *name, *pragma;
+	} none[] = { { "foreign_keys", "PRAGMA foreign_keys" }, { "journal_mode", "PRAGMA journal_mode" } };
+
+	for (size_t i = 0; value != NULL && i < sizeof none / sizeof none[0]; i++) {
+		if (sqlite3_stricmp(name, none[i].name) == 0)
+			return refuse(statements, none[i].pragma,
+			              "it cannot be set in a transaction; submit it by itself, before the group");
+	}
+	return SQLITE_OK;
+}
+
 /* An insert of many rows is a SELECT of them to SQLite. */
 static void note_inserts(struct ps_statements *statements, int action, const char *table, const char *database,
                          const char *trigger)
@@ -127,6 +142,7 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 		statements->meddled |= PS_RENAMED;
 	switch (action) {
 	case SQLITE_TRANSACTION:
+		return statements->grouped ? SQLITE_DENY : keep_out_of_batch(statements);
 	case SQLITE_SAVEPOINT:
 		return keep_out_of_batch(statements);
 	case SQLITE_INSERT:
@@ -160,7 +176,7 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 }
 
 static const char alternative[] =
-	"each submission is a transaction of its own; put the changes into one statement, or a trigger";
+	"each submission is a transaction of its own; put the changes into one statement, or submit them as a group";
 
 static int authorize(void *arg, int action, const char *first, const char *second, const char *database, const char *trigger)
 {
@@ -183,6 +199,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 		/* It drops what is in temp. */
 		if (second != NULL && sqlite3_stricmp(first, "temp_store") == 0)
 			statements->target->renames = true;
+		if (statements->grouped && authorize_pragma_in_group(statements, first, second) != SQLITE_OK)
+			return SQLITE_DENY;
 		return authorize_pragma(statements, first, second);
 	case SQLITE_ATTACH:
 	case SQLITE_DETACH:

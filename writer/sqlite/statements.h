@@ -100,6 +100,7 @@ struct ps_statements {
 	bool preparing;             /* the authorizer's word counts */
 	bool running;               /* a statement runs */
 	bool batched;               /* in a transaction with others */
+	bool grouped;               /* in a group's transaction */
 	unsigned meddled;           /* what functions that it called have prepared: enum ps_meddling */
 	struct ps_prepared *target; /* what the authorizer describes */
 	char **virtual_tables;      /* names, which begin those of the tables that such a one writes for itself */

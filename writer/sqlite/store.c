@@ -415,14 +415,17 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	if (ps_inside_step(store->commit) == SQLITE_OK) {
 		ps_harm_committed(&store->harm);
 		/* Full-text tables write in COMMIT, which counts. In autocommit the statement's own count goes over it. */
-		ps_changes_correct(store->changes, count);
+		if (store->group == NULL)
+			ps_changes_correct(store->changes, count);
 		return PS_DONE;
 	}
 	ps_inside_note_error(store);
 	if (ps_connection_met_lock(store->error_code) && ps_store_in_transaction(store))
 		return PS_BUSY;
 	harm = ps_inside_judge_harm(store, store->error_code, true);
-	ps_store_rollback(store);
+	if (store->group == NULL)
+		ps_changes_roll_back(store->changes);
+	ps_inside_end_transaction(store);
 	switch (harm) {
 	case PS_HARMFUL:
 		return PS_BROKEN;

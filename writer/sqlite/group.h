@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * group.h - several statements that happen together or not at all
+ *
+ * A group is what BEGIN IMMEDIATE, its members and COMMIT are on a plain connection that rolls back at the first error. It runs between
+ * batches, in a transaction of its own, where SQLite itself decides all of that: what may be in a transaction, deferred keys in COMMIT,
+ * changes() and last_insert_rowid() from one member to the next, also past a rollback. The members run as any statement does (run.c),
+ * which asks store->group for the few things that are different inside of one.
+ *
+ * Invariants
+ *   1. A group that is not OK has left nothing in the database; all its members' outcomes are the group's.
+ *   2. No member commits, nor what its functions prepare: the authorizer refuses it. When the transaction is gone all the same (a function
+ *      has run what it had prepared before) the group fails, and says that a part may be there.
+ *   3. Behind a group nothing is kept that was prepared under settings or a schema that ended with it.
+ *
+ * Failure modes: as of a statement alone. Without the lock, in BEGIN, in COMMIT or in a member that meets one, all of it is tried again; for want
+ * of room too, once. An I/O error before COMMIT is the group's ERROR; in COMMIT it may be UNKNOWN, as harm.h decides.
+ */
+#ifndef PENSTOCK_STORE_GROUP_H
+#define PENSTOCK_STORE_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the run of a member must know of its group. */
+struct ps_store_group {
+	uint64_t row_bytes; /* of the rows that the members have given so far */
+	bool sets;          /* a member may have changed the connection */
+	bool renamed;       /* names may mean something else than before the group */
+};
+
+#endif
