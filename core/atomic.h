@@ -6,7 +6,7 @@
  * operations on 32-bit machines. There the same functions are the compiler's __atomic builtins.
  *
  * Orderings are asked for by name (relaxed, acquire, release) at each call. Read-modify-write operations are full barriers,
- * as if a full fence stood on either side, and P4, E1, B2 and H1 rely on it. On x86 the instruction is one. Elsewhere full
+ * as if a full fence stood on either side, and P4, E1, E3, B2, H1 and Q1 to Q6 rely on it. On x86 the instruction is one. Elsewhere full
  * fences make it one: ck's fences for acquire and release do not order a store before a later load on POWER (lwsync) and
  * SPARC, nor need a sequentially consistent operation order what is around it (AArch64's stlxr and a later ldr).
  * tests/litmus searches what these orderings allow.
@@ -23,10 +23,18 @@
  *   P4  ring.c, park           full: the mark before the look at the attention word                    pairs with P3
  *   E1  park.c, prepare        full: the waiter is counted before it looks again for room
  *   E2  park.c, wake           full: the room is made before the look for waiters                      pairs with E1
+ *   E3  park.c, ask            full: the request is there before its owner looks again for room        pairs with E2
+ *   E4  park.c, wake           full: with the request comes what is its owner's                        pairs with E3
  *   H1  outcome.c, complete    full: the outcome is written before the DONE bit
  *   H2  outcome.c, wait        acquire: whoever sees DONE sees the outcome                             pairs with H1
  *   B1  outcome.c, wait        acquire: the bell before the look for DONE
  *   B2  outcome.c, ring        full: DONE before the bell moves                                        pairs with B1
+ *   Q1  completions.c, put     full: the outcome, and the handle on the list, before the look at the flag
+ *   Q2  completions.c, raise   full: what there is to see before the flag goes up
+ *   Q3  completions.c, take    full: the flag is down before the look at the list                      pairs with Q1, Q2
+ *   Q4  completions.c, ask     full: the wish is there before its owner looks again for a place
+ *   Q5  completions.c, give    full: the places are given back before the look for wishes              pairs with Q4
+ *   Q6  completions.c, let_go  full: every use of the queue before its end                             pairs with Q6
  *   C1  counters.c, hand_on    release: a torn set of counters is never taken for a whole one
  *   C2  counters.c, copy       acquire                                                                 pairs with C1
  *   F1  fault.c, arm           release: which calls it is about, before the fault                      (fault builds)

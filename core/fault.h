@@ -24,7 +24,10 @@
 	X(SKIP_SYNC, skip_sync)         /* durable outcomes under synchronous=NORMAL are delivered without their sync */ \
 	X(SKIP_REPLAY, skip_replay)     /* what was rolled back because of another entry does not run again */           \
 	X(SKIP_REPAIR, skip_repair)     /* the log that an earlier run left behind is used as it is */                   \
-	X(DROP_SLOT, drop_slot)         /* a submission does not run, and its outcome is OK */
+	X(DROP_SLOT, drop_slot)         /* a submission does not run, and its outcome is OK */                           \
+	X(LOWER_EARLY, lower_early)     /* a take lowers a completion queue's flag before it drains the descriptor */    \
+	X(LOWER_LATE, lower_late)       /* and after it has taken the list */                                            \
+	X(LET_GO_EARLY, let_go_early)   /* the writer lets go of a completion queue before it raises the descriptor */
 
 enum ps_fault_point {
 #define PS_FAULT_ENUM(identifier, name) PS_FAULT_##identifier,

@@ -10,8 +10,11 @@
 #include "core/thread.h"
 
 #define DONE 1u
-#define RELEASED 2u
 #define WAITED 4u
+#define RELEASED (1u << 30)
+
+/* All claims: 0 or, with a second claim, -1 says that none is let go. */
+#define ALL_RELEASED(word) ((word) / RELEASED == 1)
 
 #define BLOCK_BYTES 512 /* the first block of an outcome: a message, or a few short rows */
 
@@ -112,6 +115,11 @@ penstock_handle *ps_handle_new(int64_t default_timeout_usec)
 	return handle;
 }
 
+void ps_handle_add_claim(penstock_handle *handle)
+{
+	handle->word = -RELEASED;
+}
+
 void ps_handle_free(penstock_handle *handle)
 {
 	free_blocks(&handle->outcome);
@@ -169,7 +177,7 @@ void ps_handle_complete(penstock_handle *handle, uint32_t *bits)
 	/* H1: the outcome before the bit (the add is a full barrier); pairs with H2 in ps_handle_wait_until. */
 	uint32_t before = ps_add_u32(&handle->word, DONE);
 
-	if (before & RELEASED)
+	if (ALL_RELEASED(before))
 		ps_handle_free(handle);
 	else if (before & WAITED)
 		*bits |= bit;
@@ -275,8 +283,11 @@ uint64_t penstock_handle_ticket(const penstock_handle *handle)
 
 void penstock_handle_release(penstock_handle *handle)
 {
+	uint32_t before;
+
 	if (handle == NULL)
 		return;
-	if (ps_add_u32(&handle->word, RELEASED) & DONE)
+	before = ps_add_u32(&handle->word, RELEASED);
+	if ((before & DONE) != 0 && ALL_RELEASED(before + RELEASED))
 		recycle(handle);
 }

@@ -8,7 +8,7 @@
  * A handle has two holders, the caller and the writer, and one word that says who is still there:
  *
  *     DONE      the outcome is there (the writer has left)
- *     RELEASED  the caller has let go
+ *     RELEASED  the caller has let go (two bits, of which a second claim takes the upper one away: see ps_handle_add_claim)
  *     WAITED    somebody sleeps, or is about to
  *
  * Waiters do not sleep on that word but on a bell, one word for all waiters of an engine: the writer completes every handle
@@ -18,9 +18,12 @@
  * waiter may look at its bell when the engine is gone already.
  *
  * Invariants
- *   1. DONE and RELEASED are each set once, by an add; whoever finds the other's bit already set frees the handle.
+ *   1. DONE and RELEASED are each set once, by an add; whoever finds the other's bit already set frees the handle. A handle of a
+ *      completion queue (queue/completions.h) may have two claims, the submitter's and the taker's: then RELEASED begins at minus
+ *      one, and the second release makes it one.
  *   2. The outcome is written only before DONE and read only after it.
- *   3. After its add the writer touches the handle no more.
+ *   3. After its add the writer touches the handle no more, unless it goes to a completion queue: until it has put it there, the
+ *      taker's claim keeps it.
  *   4. No lost wake-up. Waiter: set WAITED, read the bell (B1), look for DONE, sleep while the bell has not moved. Writer:
  *      add DONE, and if WAITED was set move the bell (B2), then wake. If the waiter read the bell after it moved it sees
  *      DONE; if before, its sleep returns.
@@ -67,7 +70,9 @@ struct penstock_handle {
 	uint32_t fork_generation;
 	int64_t default_timeout_usec;
 	int64_t spin_usec;
-	uint64_t ticket; /* the producer's, before it publishes */
+	uint64_t ticket;                   /* the producer's, before it publishes */
+	penstock_completions *completions; /* where it goes, or NULL */
+	penstock_handle *next;             /* on its way there */
 	struct ps_outcome outcome;
 };
 
@@ -82,6 +87,8 @@ void ps_outcome_fail(struct ps_outcome *outcome, penstock_status status, int ext
 
 /* NULL without memory. The caller's until it is handed over with a submission. */
 penstock_handle *ps_handle_new(int64_t default_timeout_usec);
+/* Two will let go of it; before it is handed over. */
+void ps_handle_add_claim(penstock_handle *handle);
 /* For one that was never handed over, or that both have left. */
 void ps_handle_free(penstock_handle *handle);
 /* The writer leaves: the outcome is complete. Adds to *bits those to ring the handle's bell for, if somebody sleeps. */

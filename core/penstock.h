@@ -39,6 +39,9 @@
  *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
  *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
+ *     completions_open, notify_room      yes           yes        yes (b)   yes                    FORKED
+ *     completions_take, _descriptor      yes           yes        yes (e)   yes                    FORKED or -1
+ *     completions_close, _abandon        no (f)        yes        yes (e)   yes                    FORKED
  *     close                              yes           yes        no        MISUSE                 FORKED
  *     counters_read, metrics_prometheus,
  *     queue_depth,
@@ -52,6 +55,8 @@
  *       engine yet (a submit that still copies values of a slot's size among them)
  *   (c) a submit that would wait for room answers FULL; execute is MISUSE
  *   (d) they take turns
+ *   (e) also when the engine is closed and gone
+ *   (f) no call may have or name the queue meanwhile; other queues do not matter
  *
  * CAVEATS
  *   - A statement may run twice before its outcome is known (a failing neighbour makes the batch replay). SQL functions
@@ -151,7 +156,7 @@ extern "C" {
 	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")            \
 	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")           \
 	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened") \
-	X(FULL, 16, "the ring is full; nothing was accepted")                                                         \
+	X(FULL, 16, "the ring is full, or the completion queue has no place left; nothing was accepted")              \
 	X(PAUSED, 17, "the engine is paused")                                                                         \
 	X(STOPPED, 18, "the engine is stopped, stopping or closing")                                                  \
 	X(FAILED, 19, "the engine failed; penstock_failure gives the reason")                                         \
@@ -574,6 +579,8 @@ PENSTOCK_API int penstock_reconfigure(penstock *db, const penstock_config *confi
 typedef struct penstock_statement penstock_statement;
 /* One submission's claim on its outcome. */
 typedef struct penstock_handle penstock_handle;
+/* Where the handles of finished submissions arrive, for an event loop. */
+typedef struct penstock_completions penstock_completions;
 
 /*
  * Registers SQL text (copied; sql_bytes negative when NUL-terminated). The same text gives the same statement. It is prepared
@@ -603,13 +610,15 @@ typedef struct penstock_submission {
 	unsigned flags;
 	penstock_completion *on_complete; /* or NULL; not together with a handle */
 	void *arg;                        /* for on_complete and on_error; in the result too */
+	penstock_completions
+		*completions; /* of this engine: where its handle arrives; or NULL. Not together with on_complete */
 } penstock_submission;
 
 /* Nothing to run yet, and a text that ends with NUL: penstock_submission insert = PENSTOCK_SUBMISSION_INIT; insert.sql = ... */
 #define PENSTOCK_SUBMISSION_INIT                                                                                   \
 	{                                                                                                          \
 		sizeof(penstock_submission), PENSTOCK_NO_POINTER, -1, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, 0, \
-			PENSTOCK_ACK_DEFAULT, 0, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER                          \
+			PENSTOCK_ACK_DEFAULT, 0, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER     \
 	}
 /* The same for the struct of this size. Any thread. */
 PENSTOCK_API void penstock_submission_init_size(penstock_submission *submission, size_t struct_size);
@@ -622,7 +631,8 @@ PENSTOCK_INLINE void penstock_submission_init(penstock_submission *submission)
  * Submits one statement; everything the submission points to is yours again when this returns. handle may be NULL (fire
  * and forget, or on_complete); otherwise *handle is the caller's, to be released, and NULL when refused. Waits for room
  * until the timeout (when_full=fail: does not wait). OK means accepted: exactly one outcome will follow. Refused: FULL (no room
- * before the timeout; at once with when_full=fail or in a callback), PAUSED, STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
+ * before the timeout; at once with when_full=fail, in a callback, or when the completion queue it names has no place left), PAUSED,
+ * STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
  * When everything fits the slot (80 bytes of values, strings with 5 bytes and numbers with 9 each) it allocates nothing, and makes no
  * system call unless the writer sleeps. Any thread.
  */
@@ -679,7 +689,10 @@ PENSTOCK_API int penstock_handle_wait(penstock_handle *handle, int64_t timeout_u
 PENSTOCK_API const penstock_result *penstock_handle_result(const penstock_handle *handle);
 /* The submission's ticket, known from the submit on; 0 of NULL. Any thread. */
 PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
-/* Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread waits on it. NULL is fine. */
+/*
+ * Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread of whoever lets go waits on it; a handle
+ * that submit gave and that a completion queue gives too is let go of once for each. NULL is fine.
+ */
 PENSTOCK_API void penstock_handle_release(penstock_handle *handle);
 
 /*
@@ -690,6 +703,74 @@ PENSTOCK_API int penstock_flush(penstock *db, int64_t timeout_usec);
 /* Accepted submissions without an outcome yet (0 in a forked child), and how many slots there are. Any thread. */
 PENSTOCK_API uint64_t penstock_queue_depth(const penstock *db);
 PENSTOCK_API uint64_t penstock_queue_capacity(const penstock *db);
+
+/* ---- completion queues ------------------------------------------------------------------------------------------- */
+
+/*
+ * For event loops (poll, epoll, libuv, asyncio): a submission names a queue in place of a callback. When it has its outcome, its
+ * handle arrives in the queue, and the queue's descriptor is readable. A loop may watch several queues; a queue is of one engine, and
+ * may be named by any number of threads.
+ *
+ *     penstock_completions *queue;
+ *     penstock_completions_open(db, 4096, &queue);
+ *     ... add penstock_completions_descriptor(queue) to the loop, to be told when it is readable
+ *     insert.completions = queue;
+ *     insert.arg = request;
+ *     penstock_try_submit(db, &insert, NULL);
+ *     ... when it is readable:
+ *     penstock_handle *handles[64];
+ *     size_t count;
+ *     penstock_completions_take(queue, handles, 64, &count);
+ *     for (size_t i = 0; i < count; i++) {
+ *         const penstock_result *result = penstock_handle_result(handles[i]);
+ *         answer(result->arg, result->status);
+ *         penstock_handle_release(handles[i]);
+ *     }
+ *
+ * Each accepted submission arrives exactly once, whatever its outcome, in the order of the tickets within one level of
+ * acknowledgement. Closing the engine loses none: what it gives SHUTDOWN arrives too, and can be taken when the engine is gone.
+ *
+ * A submission that names a queue needs no handle. If submit gives one (to wait on it, or to cancel), it is a claim of its own: it
+ * may be released before or after the other one arrives, which must be released too.
+ */
+
+/*
+ * Opens a queue for at most `most` submissions (1 to 2^30) that are accepted and not yet taken: beyond it submit answers FULL at once,
+ * whatever its timeout. *queue is the caller's, to be closed; NULL on error. It takes two descriptors. STOPPED (closed), NOMEM (or no
+ * descriptor left: the message tells), MISUSE, FORKED. Any thread.
+ */
+PENSTOCK_API int penstock_completions_open(penstock *db, size_t most, penstock_completions **queue);
+/*
+ * The descriptor, readable whenever there is something to take, or may be room for one who asked; -1 of NULL and in a forked child. It
+ * belongs to the queue and lives until close or abandon: take it out of the loop before. Only poll it: penstock_completions_take
+ * reads it. Any thread.
+ */
+PENSTOCK_API int penstock_completions_descriptor(const penstock_completions *queue);
+/*
+ * Takes up to `room` handles that have their outcome, the first ones first; *count says how many, 0 if none have. They are the
+ * caller's, to be released; penstock_handle_result and penstock_handle_wait answer at once. The descriptor is readable no more, unless
+ * something remains. Never waits. MISUSE (NULL), FORKED (and the parent's wake-up is left alone). Any thread, several at once, before
+ * and after the engine is closed.
+ */
+PENSTOCK_API int penstock_completions_take(penstock_completions *queue, penstock_handle **handles, size_t room, size_t *count);
+/*
+ * For a loop that got FULL: asks to be told once. The descriptor becomes readable when there may be room in the ring or in the
+ * queue (unless this thread makes it, by a take), or when the engine's state changes. The order: ask, submit once more, and only then go back to sleep. No turn is promised: the
+ * room may be gone again, then ask again. Asking twice is like once. STOPPED (closed), MISUSE (NULL, or the queue is another
+ * engine's), FORKED. Any thread.
+ */
+PENSTOCK_API int penstock_completions_notify_room(penstock *db, penstock_completions *queue);
+/*
+ * Closes a queue of which everything has been taken, before or after its engine is closed. MISUSE while submissions are accepted and
+ * not taken (the message has their number): it is still there, so take them, or abandon it. No thread may use the queue meanwhile or
+ * afterwards, nor may a submission name it; handles that were taken stay. NULL is OK. FORKED.
+ */
+PENSTOCK_API int penstock_completions_close(penstock_completions *queue);
+/*
+ * Closes it whatever is outstanding, for a loop that ends first: what was accepted runs all the same, and its handles are released as
+ * they come. OK, or FORKED. Otherwise as penstock_completions_close.
+ */
+PENSTOCK_API int penstock_completions_abandon(penstock_completions *queue);
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 

@@ -143,11 +143,11 @@ static char *absolute(const char *path)
 	return whole;
 }
 
-static uint32_t next_number(void)
+static uint64_t next_number(void)
 {
-	static uint32_t engines;
+	static uint64_t engines;
 
-	return ps_add_u32(&engines, 1) + 1;
+	return ps_add_u64(&engines, 1) + 1;
 }
 
 int penstock_open(const char *path, const penstock_config *config, penstock **result)
@@ -264,6 +264,8 @@ static bool wait_until_all_left(penstock *db, uint64_t deadline)
 
 static void destroy(penstock *db)
 {
+	/* Loops that have asked for room: the state has changed for the last time. */
+	ps_eventcount_broadcast(&db->ring.room);
 	ps_registry_destroy(&db->registry);
 	ps_control_destroy(&db->control);
 	ps_batch_destroy(&db->batch);

@@ -24,7 +24,7 @@ struct penstock {
 	char *path PS_OWN_LINE;
 	struct ps_options options;
 	uint32_t fork_generation;
-	uint32_t number; /* of the engines that this process has opened */
+	uint64_t number; /* that no other engine of the process ever has */
 
 	struct ps_state_word state;
 	struct ps_ring ring;

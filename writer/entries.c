@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/probe.h"
 #include "core/thread.h"
+#include "queue/completions.h"
 
 /* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. */
 #define NOTE_LISTENER 1u
@@ -288,6 +289,7 @@ static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t 
 	struct ps_record *record = ps_ring_at(entries->ring, ticket);
 	struct ps_outcome *outcome = entries->outcomes[ticket - entries->base];
 	uint64_t heap_bytes = ps_record_heap_bytes(record);
+	penstock_completions *queue;
 	penstock_result result;
 
 	if (heap_bytes != 0) {
@@ -300,7 +302,10 @@ static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t 
 		note_members(record, outcome, &outcome->result);
 		outcome->result.ticket = ticket;
 		outcome->result.arg = record->arg;
+		queue = record->listener.handle->completions;
 		ps_handle_complete(record->listener.handle, bits);
+		if (queue != NULL)
+			ps_completions_put(queue, record->listener.handle, &entries->told);
 		return;
 	}
 	result = outcome->result;
@@ -328,6 +333,10 @@ void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end
 			deliver_entry(entries, i, &bits);
 	}
 	ps_bell_ring(entries->bell, bits);
+	if (entries->told != NULL) {
+		ps_completions_tell(entries->told);
+		entries->told = NULL;
+	}
 }
 
 #ifdef PENSTOCK_FAULTS

@@ -28,7 +28,8 @@ struct ps_entries {
 	struct ps_ring *ring;
 	struct ps_counters *counters;
 	const struct ps_options *options;
-	struct ps_bell *bell; /* of the engine's handles */
+	struct ps_bell *bell;       /* of the engine's handles */
+	penstock_completions *told; /* completion queues that get something in this delivery */
 	/* by ticket - base */
 	uint64_t base;
 	size_t capacity;

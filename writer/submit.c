@@ -11,6 +11,7 @@
 #include "core/outcome.h"
 #include "core/probe.h"
 #include "core/thread.h"
+#include "queue/completions.h"
 #include "queue/group.h"
 
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
@@ -114,10 +115,36 @@ static int check_terms(const penstock_submission *submission, bool with_handle)
 		return ps_error(PENSTOCK_MISUSE, "the submission's ack or flags are none of those there are");
 	if (with_handle && submission->on_complete != NULL)
 		return ps_error(PENSTOCK_MISUSE, "a submission has a handle or a callback, not both");
-	if (submission->ack == PENSTOCK_ACK_NONE && (with_handle || submission->on_complete != NULL))
-		return ps_error(PENSTOCK_MISUSE,
-		                "PENSTOCK_ACK_NONE means that nobody listens; drop the handle or the callback");
+	if (submission->completions != NULL && submission->on_complete != NULL)
+		return ps_error(PENSTOCK_MISUSE, "a submission has a completion queue or a callback, not both");
+	if (submission->ack == PENSTOCK_ACK_NONE &&
+	    (with_handle || submission->on_complete != NULL || submission->completions != NULL))
+		return ps_error(PENSTOCK_MISUSE, "PENSTOCK_ACK_NONE means that nobody listens; drop the handle, the callback or"
+		                                 " the completion queue");
 	return PENSTOCK_OK;
+}
+
+/* In the completion queue, for the handle, of which its taker has a claim, and the caller another one if it wants a handle. */
+static int take_place(penstock_completions *queue, struct pending *pending, bool with_handle)
+{
+	int status = ps_completions_take_place(queue);
+
+	/* Room in the ring is not what is waited for: who submits may be who takes. */
+	pending->final = true;
+	if (status != PENSTOCK_OK)
+		return status;
+	pending->handle->completions = queue;
+	if (with_handle)
+		ps_handle_add_claim(pending->handle);
+	return PENSTOCK_OK;
+}
+
+/* Of what was refused. */
+static void drop_handle(penstock_handle *handle)
+{
+	if (handle->completions != NULL)
+		ps_completions_give_back(handle->completions, 1);
+	ps_handle_free(handle);
 }
 
 static int check_submission(const penstock_submission *submission, bool with_handle)
@@ -136,10 +163,16 @@ static int find_listener(const penstock_submission *submission, struct pending *
 
 	record->listener_kind = PS_LISTENER_NONE;
 	record->submit_nsec = 0;
-	if (with_handle) {
+	if (with_handle || submission->completions != NULL) {
 		pending->handle = ps_handle_new(0);
 		if (pending->handle == NULL)
 			return ps_error(PENSTOCK_NOMEM, "out of memory for a handle");
+		if (submission->completions != NULL) {
+			int status = take_place(submission->completions, pending, with_handle);
+
+			if (status != PENSTOCK_OK)
+				return status;
+		}
 		record->listener_kind = PS_LISTENER_HANDLE;
 		record->listener.handle = pending->handle;
 	} else if (submission->on_complete != NULL) {
@@ -280,6 +313,9 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 	status = state->admit;
 	if (record->statement != NULL && record->statement->db != db) {
 		status = ps_error(PENSTOCK_MISUSE, "the statement is registered with another engine");
+	} else if (pending->handle != NULL && pending->handle->completions != NULL &&
+	           pending->handle->completions->engine != db->number) {
+		status = ps_error(PENSTOCK_MISUSE, "the completion queue belongs to another engine");
 	} else if (status != PENSTOCK_OK) {
 		ps_refuse(status);
 	} else if ((record->asks & PS_ASKS_DURABLE) != 0 && state->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF) {
@@ -377,7 +413,7 @@ static int finish(penstock *db, struct pending *pending, int status, int64_t tim
 	if (status != PENSTOCK_OK) {
 		ps_record_retire(pending->record);
 		if (pending->handle != NULL)
-			ps_handle_free(pending->handle);
+			drop_handle(pending->handle);
 	} else if (handle != NULL) {
 		*handle = pending->handle;
 	}
@@ -542,6 +578,13 @@ int penstock_try_submit(penstock *db, const penstock_submission *submission, pen
 	return penstock_submit(db, submission, 0, handle);
 }
 
+static bool names_queue(const penstock_submission *submission)
+{
+	return submission != NULL &&
+	       submission->struct_size >= offsetof(penstock_submission, completions) + sizeof submission->completions &&
+	       submission->completions != NULL;
+}
+
 int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **result)
 {
 	penstock_handle *handle;
@@ -553,6 +596,12 @@ int penstock_execute(penstock *db, const penstock_submission *submission, int64_
 	status = ps_engine_enter_to_wait(db, "penstock_execute");
 	if (status != PENSTOCK_OK)
 		return status;
+	if (names_queue(submission)) {
+		status = refuse(db, ps_error(PENSTOCK_MISUSE, "penstock_execute waits by itself; drop the completion queue, or"
+		                                              " submit with penstock_submit"));
+		ps_engine_leave(db);
+		return status;
+	}
 	deadline = ps_engine_deadline(db, timeout_usec);
 	status = penstock_submit(db, submission, timeout_usec, &handle);
 	/* The handle outlives the engine. */

@@ -353,7 +353,7 @@ static void name_thread(const penstock *db)
 	/* A URI's parameters are not of the name. */
 	const char *base = db->path, *end = base + strcspn(base, strncmp(base, "file:", 5) == 0 ? "?" : "");
 	char name[THREAD_NAME_BYTES];
-	size_t length = (size_t)snprintf(name, sizeof name, "ps%" PRIu32 ":", db->number), most, i;
+	size_t length = (size_t)snprintf(name, sizeof name, "ps%" PRIu64 ":", db->number), most, i;
 
 	for (i = 0; db->path + i < end; i++) {
 		if (db->path[i] == '/')
