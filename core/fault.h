@@ -47,6 +47,7 @@ void ps_fault_disarm(void);
 #else
 
 #define ps_fault(point) false
+#define ps_fault_arm(name, skip, count) false
 
 #endif
 #endif

@@ -72,7 +72,7 @@ struct penstock_handle {
 	int64_t spin_usec;
 	uint64_t ticket;                   /* the producer's, before it publishes */
 	penstock_completions *completions; /* where it goes, or NULL */
-	penstock_handle *next;             /* on its way there */
+	uint64_t next;                     /* on its way there: the handle before it, or behind it */
 	struct ps_outcome outcome;
 };
 

@@ -49,7 +49,6 @@ penstock_completions *ps_completions_new(uint64_t engine, uint64_t most)
 	queue->fork_generation = ps_fork_generation();
 	queue->holders = HOLD;
 	queue->ask.tell = tell_of_room;
-	queue->last = &queue->first;
 	return queue;
 }
 
@@ -127,10 +126,9 @@ void ps_completions_ask(penstock_completions *queue, struct ps_eventcount *event
 static void tell_of_room(struct ps_ask *ask)
 {
 	penstock_completions *queue = (penstock_completions *)((char *)ask - offsetof(penstock_completions, ask));
-	uint32_t up = 1;
 
-	/* Before the raise: who is woken by that may ask again. */
-	ps_cas_u32(&queue->asking, &up, 0);
+	/* Before the raise: who is woken by that may ask again. With release, since the request is its owner's then. */
+	ps_store_release_u32(&queue->asking, 0);
 	raise_event(queue);
 	let_go(queue, HOLD);
 }
@@ -155,7 +153,7 @@ void ps_completions_put(penstock_completions *queue, penstock_handle *handle, pe
 			let_go(queue, 1);
 			return;
 		}
-		handle->next = (penstock_handle *)(uintptr_t)top;
+		ps_store_relaxed_u64(&handle->next, top);
 		/* Q1: the outcome and next before the handle is seen (the swap is a full barrier); pairs with Q3 in take_list. */
 	} while (!ps_cas_u64(&queue->list, &top, (uintptr_t)handle));
 }
@@ -179,17 +177,22 @@ void ps_completions_tell(penstock_completions *told)
 
 /* ---- takers ---- */
 
+static penstock_handle *next_of(const penstock_handle *handle)
+{
+	return (penstock_handle *)(uintptr_t)ps_load_relaxed_u64(&handle->next);
+}
+
 /* The list, the first one put on first; in its place what is given. */
 static penstock_handle *take_list(penstock_completions *queue, uint64_t instead)
 {
-	penstock_handle *handle, *next, *turned = NULL;
 	uint64_t top = ps_load_relaxed_u64(&queue->list);
+	penstock_handle *handle, *next, *turned = NULL;
 
 	while (top != instead && !ps_cas_u64(&queue->list, &top, instead))
 		continue;
 	for (handle = (penstock_handle *)(uintptr_t)top; handle != NULL; handle = next) {
-		next = handle->next;
-		handle->next = turned;
+		next = next_of(handle);
+		ps_store_relaxed_u64(&handle->next, (uintptr_t)turned);
 		turned = handle;
 	}
 	return turned;
@@ -202,6 +205,19 @@ static void lower_flag(penstock_completions *queue)
 	ps_fence_full();
 }
 
+/* Behind what the takers have already. */
+static void append_locked(penstock_completions *queue, penstock_handle *list)
+{
+	if (list == NULL)
+		return;
+	if (queue->first == NULL)
+		queue->first = list;
+	else
+		ps_store_relaxed_u64(&queue->last->next, (uintptr_t)list);
+	for (queue->last = list; next_of(queue->last) != NULL; queue->last = next_of(queue->last))
+		continue;
+}
+
 /* With the mutex held: everything that is there is then in the takers' own list. */
 static void gather_locked(penstock_completions *queue)
 {
@@ -212,11 +228,9 @@ static void gather_locked(penstock_completions *queue)
 	ps_event_drain(&queue->event);
 	if (!early && !late)
 		lower_flag(queue);
-	*queue->last = take_list(queue, 0);
+	append_locked(queue, take_list(queue, 0));
 	if (late)
 		lower_flag(queue);
-	while (*queue->last != NULL)
-		queue->last = &(*queue->last)->next;
 }
 
 static size_t take_locked(penstock_completions *queue, penstock_handle **handles, size_t room)
@@ -226,11 +240,9 @@ static size_t take_locked(penstock_completions *queue, penstock_handle **handles
 	gather_locked(queue);
 	while (count < room && queue->first != NULL) {
 		handles[count] = queue->first;
-		queue->first = handles[count++]->next;
+		queue->first = next_of(handles[count++]);
 	}
-	if (queue->first == NULL)
-		queue->last = &queue->first;
-	else
+	if (queue->first != NULL)
 		raise_event(queue);
 	return count;
 }
@@ -276,7 +288,7 @@ int penstock_completions_close(penstock_completions *queue)
 
 	if (status != PENSTOCK_OK || queue == NULL)
 		return status;
-	places = PLACES(ps_load_acquire_u64(&queue->holders));
+	places = PLACES(ps_load_relaxed_u64(&queue->holders));
 	if (places != 0)
 		return ps_error(PENSTOCK_MISUSE,
 		                "penstock_completions_close: %llu submissions have not been taken; take them first, or call"
@@ -296,9 +308,9 @@ int penstock_completions_abandon(penstock_completions *queue)
 
 	if (status != PENSTOCK_OK || queue == NULL)
 		return status;
-	*queue->last = take_list(queue, ABANDONED);
+	append_locked(queue, take_list(queue, ABANDONED));
 	for (handle = queue->first; handle != NULL; handle = next) {
-		next = handle->next;
+		next = next_of(handle);
 		penstock_handle_release(handle);
 		released++;
 	}

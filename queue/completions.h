@@ -71,7 +71,7 @@ struct penstock_completions {
 
 	/* the takers' */
 	pthread_mutex_t mutex PS_OWN_LINE;
-	penstock_handle *first, **last; /* taken from the list, and not by anybody yet */
+	penstock_handle *first, *last; /* taken from the list, and not by anybody yet; last: where there is a first */
 
 	/* the writer's, of the batch that it delivers */
 	struct penstock_completions *next_told PS_OWN_LINE;

@@ -30,7 +30,7 @@ void ps_eventcount_ask(struct ps_eventcount *event, struct ps_ask *ask)
 	ps_add_u32(&event->waiters, 1);
 	first = ps_load_relaxed_u64(&event->asks);
 	do {
-		ask->next = (struct ps_ask *)(uintptr_t)first;
+		ps_store_relaxed_u64(&ask->next, first);
 		/* E3: the request before the caller looks again (the swap is a full barrier); pairs with E2 and E4. */
 	} while (!ps_cas_u64(&event->asks, &first, (uintptr_t)ask));
 }
@@ -44,7 +44,7 @@ static void tell_all(struct ps_eventcount *event)
 	while (first != 0 && !ps_cas_u64(&event->asks, &first, 0))
 		continue;
 	for (ask = (struct ps_ask *)(uintptr_t)first; ask != NULL; ask = next) {
-		next = ask->next;
+		next = (struct ps_ask *)(uintptr_t)ps_load_relaxed_u64(&ask->next);
 		ps_eventcount_cancel(event);
 		ask->tell(ask);
 	}

@@ -33,7 +33,7 @@ struct ps_eventcount {
 
 /* A request. It is its owner's again as it is told. */
 struct ps_ask {
-	struct ps_ask *next;
+	uint64_t next;                    /* struct ps_ask *, of the one before it */
 	void (*tell)(struct ps_ask *ask); /* on the thread that wakes, maybe in a read section: does not sleep */
 };
 

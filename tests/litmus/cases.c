@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cases.c - the ring, the park, the event counts, the bell and the counters, with as few threads and steps as can go wrong
+ * cases.c - the ring, the park, the event counts, the bell, the completion queues and the counters, with as few threads and steps as can go wrong
  *
  * What is called is the code that ships. Where the engine's own loop around it would bring the whole engine along, the loop
  * is written out here, and named.
@@ -13,6 +13,7 @@
 #include "core/counters.h"
 #include "core/outcome.h"
 #include "core/thread.h"
+#include "queue/completions.h"
 #include "queue/ring.h"
 
 #define SLOTS 2
@@ -337,6 +338,240 @@ static void complete(void)
 	ps_bell_ring(&bell, bits);
 }
 
+/* ---- Q1 to Q6, E3 and E4: completion queues ------------------------------------------------------------------------- */
+
+static penstock_completions *queue;
+static unsigned queue_taken; /* handles */
+
+/* With so many submissions, that are not complete yet. */
+static void begin_queue(unsigned count, unsigned most)
+{
+	begin_handles(count);
+	queue = ps_completions_new(1, most);
+	queue_taken = 0;
+	for (unsigned i = 0; i < count; i++) {
+		ps_completions_take_place(queue);
+		handles[i]->completions = queue;
+	}
+}
+
+static void begin_queue_of_one(void)
+{
+	begin_queue(1, 1);
+}
+
+/* As after somebody was told of room: the flag is up, and nothing is there. */
+static void begin_raised_queue_of_one(void)
+{
+	begin_queue(1, 1);
+	queue->flag = 1;
+	ps_event_raise(&queue->event);
+}
+
+static void begin_queue_of_two(void)
+{
+	begin_queue(2, 2);
+}
+
+/* entries.c: ps_entries_deliver, of a batch. */
+static void deliver(unsigned first, unsigned end)
+{
+	penstock_completions *told = NULL;
+	uint32_t bits = 0;
+
+	for (unsigned i = first; i < end; i++) {
+		litmus_writes(handles[i]);
+		ps_handle_complete(handles[i], &bits);
+		ps_completions_put(queue, handles[i], &told);
+	}
+	ps_completions_tell(told);
+}
+
+static void deliver_one(void)
+{
+	deliver(0, 1);
+}
+
+static void deliver_together(void)
+{
+	deliver(0, 2);
+}
+
+static void deliver_each(void)
+{
+	deliver(0, 1);
+	deliver(1, 2);
+}
+
+/* A loop: sleeps until the descriptor is readable, and takes; in order; and closes. */
+static void take_by(size_t room)
+{
+	while (queue_taken < handle_count) {
+		penstock_handle *taken_now[2];
+		size_t count;
+
+		litmus_poll(&queue->event);
+		penstock_completions_take(queue, taken_now, room, &count);
+		for (size_t i = 0; i < count; i++) {
+			litmus_check(taken_now[i] == handles[queue_taken++], "not in order");
+			litmus_reads(taken_now[i]);
+			penstock_handle_release(taken_now[i]);
+		}
+	}
+	litmus_check(penstock_completions_close(queue) == PENSTOCK_OK, "not closed");
+}
+
+static void take_and_close(void)
+{
+	take_by(2);
+}
+
+static void take_one_by_one_and_close(void)
+{
+	take_by(1);
+}
+
+static void take_once(void)
+{
+	penstock_handle *handle;
+	size_t count;
+
+	penstock_completions_take(queue, &handle, 1, &count);
+	queue_taken += (unsigned)count;
+}
+
+/* Else nobody would hear of what is there, or of what comes. */
+static void check_raised(void)
+{
+	litmus_check(queue->event.raised != 0 || (queue->flag == 0 && queue->list == 0), "not readable, and the flag is up");
+}
+
+static void end_abandoned(void)
+{
+	penstock_completions_abandon(queue);
+	if (queue_taken != 0)
+		penstock_handle_release(handles[0]);
+	end_handles();
+}
+
+static void abandon_queue(void)
+{
+	penstock_completions_abandon(queue);
+}
+
+/* The handles' memory with their spare ones, and the queue's. */
+static void check_queue(void)
+{
+	unsigned spare = ps_thread.heap == NULL ? 0 : ps_thread.heap->spare_count;
+
+	litmus_check(litmus_frees() + spare == handle_count + 1, "a handle or the queue was not let go once");
+}
+
+/* Two claims, of which one is let go of meanwhile. */
+static void begin_queue_of_one_and_its_handle(void)
+{
+	begin_queue(1, 1);
+	ps_handle_add_claim(handles[0]);
+}
+
+static void begin_full_and_asking(void)
+{
+	begin_full();
+	begin_queue(0, 1);
+}
+
+/* A loop: asks for room, looks again, and sleeps until the descriptor is readable. */
+static void submit_when_told(void)
+{
+	size_t count;
+
+	while (!submit(3)) {
+		ps_completions_ask(queue, &ring.room);
+		if (submit(3))
+			break;
+		litmus_poll(&queue->event);
+		penstock_completions_take(queue, NULL, 0, &count);
+	}
+	penstock_completions_close(queue);
+}
+
+/* Two queues of one loop, which asks for both. */
+static penstock_completions *queues[2];
+
+static void begin_two_asking(void)
+{
+	begin_ring();
+	for (unsigned i = 0; i < 2; i++)
+		queues[i] = ps_completions_new(1, 1);
+}
+
+static void ask_twice(void)
+{
+	ps_completions_ask(queues[0], &ring.room);
+	ps_completions_ask(queues[1], &ring.room);
+	if (ps_ring_head(&ring) == 0) {
+		litmus_poll(&queues[0]->event);
+		litmus_poll(&queues[1]->event);
+	}
+	penstock_completions_close(queues[0]);
+	penstock_completions_close(queues[1]);
+}
+
+static void make_room(void)
+{
+	ps_store_relaxed_u64(&ring.head, 1);
+	ps_eventcount_broadcast(&ring.room);
+}
+
+/* Who has asked, and was not told since, is told now: all queues are closed. */
+static void check_asking(void)
+{
+	ps_eventcount_broadcast(&ring.room);
+	litmus_check(litmus_frees() == 1, "a queue is left");
+}
+
+static void check_two_asking(void)
+{
+	ps_eventcount_broadcast(&ring.room);
+	litmus_check(litmus_frees() == 2, "a queue is left");
+}
+
+/* The same, for a place. */
+static void place_when_told(void)
+{
+	size_t count;
+
+	while (ps_completions_take_place(queue) != PENSTOCK_OK) {
+		ps_completions_ask(queue, &ring.room);
+		if (ps_completions_take_place(queue) == PENSTOCK_OK)
+			break;
+		litmus_poll(&queue->event);
+		penstock_completions_take(queue, NULL, 0, &count);
+	}
+}
+
+static void give_place_back(void)
+{
+	ps_completions_give_back(queue, 1);
+}
+
+static void begin_no_places(void)
+{
+	begin_ring();
+	begin_queue(0, 1);
+	ps_completions_take_place(queue);
+	/* It has asked before, and been told of a place. */
+	ps_completions_ask(queue, &ring.room);
+	queue->wanted = 0;
+}
+
+static void end_no_places(void)
+{
+	penstock_completions_abandon(queue);
+	ps_eventcount_broadcast(&ring.room);
+	end_ring();
+}
+
 /* ---- C1 and C2: the counters ---------------------------------------------------------------------------------------- */
 
 static void begin_counters(void)
@@ -383,6 +618,32 @@ const struct litmus_case litmus_cases[] = {
 	  check_handles,
 	  end_handles },
 	{ "an outcome that nobody waits for", begin_one_handle, { glance_at_first, complete }, check_handles, end_handles },
+	{ "completions of a batch", begin_queue_of_two, { deliver_together, take_and_close }, check_queue, end_handles },
+	{ "completions that are taken one by one",
+	  begin_queue_of_two,
+	  { deliver_together, take_one_by_one_and_close },
+	  check_queue,
+	  end_handles },
+	{ "a completion, and the flag is up",
+	  begin_raised_queue_of_one,
+	  { deliver_one, take_and_close },
+	  check_queue,
+	  end_handles },
+	{ "completions of two batches", begin_queue_of_two, { deliver_each, take_and_close }, check_queue, end_handles },
+	{ "a completion, and a take", begin_raised_queue_of_one, { deliver_one, take_once }, check_raised, end_abandoned },
+	{ "a completion, and the queue is abandoned",
+	  begin_queue_of_one,
+	  { deliver_one, abandon_queue },
+	  check_queue,
+	  end_handles },
+	{ "a completion with a handle besides",
+	  begin_queue_of_one_and_its_handle,
+	  { deliver_one, take_and_close, glance_at_first },
+	  check_queue,
+	  end_handles },
+	{ "room, and who asks for it", begin_full_and_asking, { submit_when_told, take_one }, check_asking, end_ring },
+	{ "room, and two who ask for it", begin_two_asking, { ask_twice, make_room }, check_two_asking, end_ring },
+	{ "a place, and who asks for it", begin_no_places, { place_when_told, give_place_back }, NULL, end_no_places },
 	{ "counters", begin_counters, { count, read_counters }, NULL, end_counters },
 };
 const unsigned litmus_case_count = sizeof litmus_cases / sizeof *litmus_cases;

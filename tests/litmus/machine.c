@@ -83,8 +83,9 @@ static uint64_t stores_made;
 static unsigned forced; /* awaits that were ended, since the last store */
 
 static struct {
-	_Alignas(16) char bytes[BLOCK_BYTES];
+	_Alignas(128) char bytes[BLOCK_BYTES];
 	bool freed;
+	bool in_parts;
 } blocks[BLOCKS];
 static unsigned block_count, frees;
 
@@ -507,8 +508,8 @@ static void access_plain(const void *at, bool write)
 
 	if (self == NULL)
 		return;
-	/* A block is one object, and what frees it writes to it. */
-	plain = find_plain(block_of(at) >= 0 ? blocks[block_of(at)].bytes : at);
+	/* A block is one object, unless it is in parts. */
+	plain = find_plain(block_of(at) >= 0 && !blocks[block_of(at)].in_parts ? blocks[block_of(at)].bytes : at);
 	for (unsigned i = 0; i < thread_count; i++)
 		if (i != me && (plain->written[i] > self->view.clock[i] || (write && plain->read[i] > self->view.clock[i])))
 			fail(write ? "a race: written while another may still use it" : "a race: read before it is all there");
@@ -530,8 +531,26 @@ void *litmus_malloc(size_t bytes)
 	if (block_count == BLOCKS || bytes > BLOCK_BYTES)
 		abort();
 	blocks[block_count].freed = false;
+	blocks[block_count].in_parts = false;
 	litmus_writes(blocks[block_count].bytes);
 	return blocks[block_count++].bytes;
+}
+
+void *litmus_malloc_parts(size_t bytes)
+{
+	void *memory = litmus_malloc(bytes);
+
+	blocks[block_of(memory)].in_parts = true;
+	return memory;
+}
+
+/* What frees a block writes to all of it. */
+static void write_all(int block)
+{
+	litmus_writes(blocks[block].bytes);
+	for (unsigned i = 0; i < plain_count; i++)
+		if (block_of(plains[i].at) == block)
+			litmus_writes(plains[i].at);
 }
 
 void litmus_free(void *memory)
@@ -544,9 +563,14 @@ void litmus_free(void *memory)
 	}
 	if (blocks[block].freed && self != NULL)
 		fail("freed twice");
-	litmus_writes(memory);
+	write_all(block);
 	blocks[block].freed = true;
 	frees++;
+}
+
+uint64_t litmus_thread_number(void)
+{
+	return self == NULL ? LITMUS_THREADS + 1 : (uint64_t)(self - threads) + 1;
 }
 
 unsigned litmus_frees(void)

@@ -60,6 +60,10 @@ void litmus_futex_wake(struct litmus_site *site, const uint32_t *word, uint32_t 
 
 /* malloc and free of the sources under test: few and small things, each one plain object, whose use after its end is an error. */
 void *litmus_malloc(size_t bytes);
+/* The same, of what each part is a plain object of its own. */
+void *litmus_malloc_parts(size_t bytes);
+/* Of the calling thread, from 1. */
+uint64_t litmus_thread_number(void);
 void litmus_free(void *memory);
 
 /* ---- what a case is made of ---- */

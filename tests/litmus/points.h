@@ -2,15 +2,16 @@
 /*
  * points.h - the queue's own sources on the weak memory of machine.h
  *
- * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h and core/futex.h, whose
- * guards it defines; all else is compiled as it stands, so what is searched is the code that ships, with the orderings it
- * asks for. A new operation in one of the two headers does not compile here until it is added.
+ * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h, core/futex.h and
+ * core/event.h, whose guards it defines; all else is compiled as it stands, so what is searched is the code that ships, with the orderings it
+ * asks for. A new operation in one of the three headers does not compile here until it is added.
  */
 #ifndef PENSTOCK_LITMUS_POINTS_H
 #define PENSTOCK_LITMUS_POINTS_H
 
 #define PENSTOCK_ATOMIC_H
 #define PENSTOCK_FUTEX_H
+#define PENSTOCK_EVENT_H
 
 #include "tests/litmus/machine.h"
 
@@ -82,9 +83,61 @@ LITMUS_OPERATIONS(u64, uint64_t)
 
 #include <stdlib.h>
 #define malloc(bytes) litmus_malloc(bytes)
+#define aligned_alloc(alignment, bytes) ((void)(alignment), litmus_malloc_parts(bytes))
 #define free(memory) litmus_free(memory)
 
 /* core/futex.h brings this. */
 #include "core/clock.h"
+
+/* ---- core/event.h ---- */
+
+/* The kernel has a lock around each of them. Which descriptor is whose is plain memory. */
+struct ps_event {
+	int reader;
+	uint32_t raised;
+};
+
+static inline bool ps_event_open(struct ps_event *event)
+{
+	event->reader = 0;
+	event->raised = 0;
+	return true;
+}
+
+static inline void ps_event_close_reader(struct ps_event *event)
+{
+	event->reader = -1;
+}
+
+static inline void ps_event_close_raiser(struct ps_event *event)
+{
+	litmus_reads(event);
+}
+
+static inline bool ps_event_raise(struct ps_event *event)
+{
+	litmus_reads(event);
+	litmus_add_u32(LITMUS_SITE("wake", "raised", LITMUS_FULL), &event->raised, 1);
+	litmus_futex_wake(LITMUS_SITE("wake", "raised", LITMUS_FULL), &event->raised, UINT32_MAX, PS_FUTEX_ANY);
+	return true;
+}
+
+static inline void ps_event_drain(struct ps_event *event)
+{
+	uint32_t raised = litmus_add_u32(LITMUS_SITE("wait", "raised", LITMUS_FULL), &event->raised, 0);
+
+	if (raised != 0)
+		litmus_add_u32(LITMUS_SITE("wait", "raised", LITMUS_FULL), &event->raised, -raised);
+}
+
+/* As poll does: until it is readable. */
+static inline void litmus_poll(const struct ps_event *event)
+{
+	litmus_futex_wait(LITMUS_SITE("wait", "raised", LITMUS_FULL), &event->raised, 0, PS_FUTEX_ANY);
+}
+
+/* Threads are coroutines of one. */
+#include "core/thread.h"
+#define ps_thread_number() litmus_thread_number()
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "tests/schedule/scheduler.h"
 #include "tests/schedule/store.h"
+#include "queue/completions.h"
 #include "writer/engine.h"
 
 #define PRODUCERS 2
@@ -25,6 +26,9 @@ enum listener { NOBODY, HANDLE, CALLBACK, EXECUTE, LISTENERS };
 struct submission {
 	bool accepted;
 	bool bad;
+	bool queued;   /* on its way to a completion queue */
+	bool durable;  /* and asks for that */
+	bool given_up; /* its completion queue was abandoned */
 	enum listener listener;
 	penstock_handle *handle; /* not released yet */
 	unsigned outcomes;       /* that a callback or a handle brought */
@@ -81,8 +85,9 @@ static bool settled(unsigned id)
 {
 	const struct submission *submission = &submissions[id];
 
-	return store_world.rows[id].committed != 0 || store_world.rows[id].errored != 0 || submission->outcomes != 0 ||
-	       (submission->handle != NULL && (submission->handle->word & 1) != 0); /* DONE */
+	/* What a queue may have yet its loop finds out. */
+	return submission->queued || store_world.rows[id].committed != 0 || store_world.rows[id].errored != 0 ||
+	       submission->outcomes != 0 || (submission->handle != NULL && (submission->handle->word & 1) != 0); /* DONE */
 }
 
 static unsigned accepted_now(void)
@@ -183,6 +188,8 @@ static void producer(void *arg)
 		}
 	}
 }
+
+static void (*run)(void *arg) = producer;
 
 static void stand_about(unsigned most)
 {
@@ -357,7 +364,7 @@ static void judge(void)
 			schedule_check(!told && row->committed + row->errored == 0, "submission %u was refused, and ran", i);
 			continue;
 		}
-		if (submission->listener != NOBODY || row->committed == 0)
+		if (!submission->given_up && (submission->listener != NOBODY || row->committed == 0))
 			schedule_check(told, "submission %u was accepted, and has no outcome", i);
 		if (told && submission->status != PENSTOCK_UNKNOWN)
 			schedule_check((submission->status == PENSTOCK_OK) == (row->committed == 1),
@@ -409,8 +416,8 @@ static void run_engine(unsigned what)
 	if ((what & LOOKS) != 0)
 		threads[count++] = schedule_spawn("observer", observer, NULL);
 	verbs = count;
-	threads[count++] = schedule_spawn("producer 0", producer, (void *)(uintptr_t)0);
-	threads[count++] = schedule_spawn("producer 1", producer, (void *)(uintptr_t)1);
+	threads[count++] = schedule_spawn("producer 0", run, (void *)(uintptr_t)0);
+	threads[count++] = schedule_spawn("producer 1", run, (void *)(uintptr_t)1);
 	for (i = 0; i < verbs; i++)
 		schedule_join(threads[i]);
 	bring_up();
@@ -472,6 +479,128 @@ static void run_reopen(void)
 static void run_looks(void)
 {
 	run_engine(LOOKS | (schedule_random(2) == 0 ? PAUSES : 0) | (schedule_random(4) == 0 ? STOPS : 0));
+}
+
+/* ---- completion queues ---- */
+
+struct loop {
+	penstock_completions *queue;
+	unsigned next, outstanding;         /* submissions */
+	penstock_handle *kept[SUBMITS_MAX]; /* claims besides */
+	uint64_t last[2]; /* tickets behind the last ones, of those that did not ask for durable and that did */
+};
+
+static int offer(unsigned me, struct loop *loop)
+{
+	unsigned id = me * SUBMITS_MAX + loop->next;
+	struct submission *mine = &submissions[id];
+	bool wants_handle = schedule_random(4) == 0, durable = schedule_random(4) == 0;
+	penstock_value values[2];
+	penstock_submission submission = PENSTOCK_SUBMISSION_INIT;
+	int status;
+
+	mine->bad = schedule_random(6) == 0;
+	mine->listener = HANDLE;
+	mine->queued = true;
+	store_values(values, id, mine->bad);
+	submission.sql = "x";
+	submission.values = values;
+	submission.value_count = 2;
+	submission.ack = durable ? PENSTOCK_ACK_DURABLE : PENSTOCK_ACK_COMMITTED;
+	submission.arg = mine;
+	submission.completions = loop->queue;
+	status = penstock_submit(db, &submission, schedule_random(2), wants_handle ? &loop->kept[loop->next] : NULL);
+	mine->accepted = status == PENSTOCK_OK;
+	if (status != PENSTOCK_OK)
+		return status;
+	mine->durable = durable;
+	if (wants_handle && schedule_random(2) == 0) {
+		penstock_handle_release(loop->kept[loop->next]);
+		loop->kept[loop->next] = NULL;
+	}
+	loop->outstanding++;
+	if (++loop->next == submits)
+		through++;
+	return status;
+}
+
+/* Asks to be told before it looks for the last time. */
+static void offer_all(unsigned me, struct loop *loop)
+{
+	int status = PENSTOCK_OK;
+
+	while (loop->next < submits && (status = offer(me, loop)) == PENSTOCK_OK)
+		continue;
+	while (loop->next < submits) {
+		schedule_check(status != PENSTOCK_MISUSE);
+		schedule_check(penstock_completions_notify_room(db, loop->queue) == PENSTOCK_OK);
+		status = offer(me, loop);
+		if (status != PENSTOCK_OK)
+			return;
+	}
+}
+
+static void take_some(struct loop *loop)
+{
+	penstock_handle *handles[3];
+	size_t count, i;
+
+	schedule_check(penstock_completions_take(loop->queue, handles, 1 + schedule_random(3), &count) == PENSTOCK_OK);
+	loop->outstanding -= (unsigned)count;
+	for (i = 0; i < count; i++) {
+		const penstock_result *result = penstock_handle_result(handles[i]);
+		struct submission *submission = result->arg;
+		uint64_t *last = &loop->last[submission->durable];
+
+		schedule_check(result->ticket >= *last, "not in the order of the tickets");
+		*last = result->ticket + 1;
+		hear(submission, result);
+		penstock_handle_release(handles[i]);
+	}
+}
+
+/* What is outstanding nobody hears of, and what has not been submitted never is. */
+static void give_up_loop(unsigned me, const struct loop *loop)
+{
+	unsigned i;
+
+	schedule_check(penstock_completions_abandon(loop->queue) == PENSTOCK_OK);
+	for (i = 0; i < submits; i++)
+		submissions[me * SUBMITS_MAX + i].given_up = true;
+	if (loop->next < submits)
+		through++;
+}
+
+/* An event loop: sleeps only in poll. The engine may be closed when all is submitted. */
+static void loop_main(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg, i;
+	struct loop loop = { .outstanding = 0 };
+	bool abandons = schedule_random(4) == 0;
+
+	schedule_check(penstock_completions_open(db, 1 + schedule_random(3), &loop.queue) == PENSTOCK_OK);
+	for (;;) {
+		offer_all(me, &loop);
+		if (loop.next == submits && loop.outstanding == 0)
+			break;
+		if (abandons && schedule_random(3) == 0)
+			break;
+		ps_futex_wait(&loop.queue->event.raised, 0, PS_FUTEX_ANY, PS_NEVER);
+		take_some(&loop);
+	}
+	if (loop.next < submits || loop.outstanding > 0)
+		give_up_loop(me, &loop);
+	else
+		schedule_check(penstock_completions_close(loop.queue) == PENSTOCK_OK);
+	for (i = 0; i < submits; i++)
+		penstock_handle_release(loop.kept[i]);
+}
+
+static void run_completions(void)
+{
+	run = loop_main;
+	run_engine((schedule_random(3) == 0 ? PAUSES : 0) | (schedule_random(3) == 0 ? STOPS : 0));
+	run = producer;
 }
 
 /* ---- close, with a producer that waits for room ---- */
@@ -732,6 +861,7 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "failure", "and an I/O error", run_failure },
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
 	{ "looks", "and one that tunes, opens readers and looks", run_looks },
+	{ "completions", "event loops, and one or the other verb", run_completions },
 	{ "close", "close, while a producer waits for room", run_close },
 	{ "turn", "large submissions, and one that tries to pass them", run_turn },
 	{ "leave", "close, while others are in a call", run_leave },

@@ -12,7 +12,7 @@
 #define LOOK_NSEC 200
 
 #define KEPT 32
-#define KEPT_LEAST 1024 /* bytes */
+#define KEPT_LEAST 600 /* bytes */
 
 static uint64_t grace_periods;
 
@@ -198,6 +198,30 @@ void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint3
 	if (!site->disabled)
 		woken = wake(FOR_FUTEX, word, bits, count);
 	trace_line(self, site, "wakes %u", woken);
+}
+
+/* ---- core/event.h ---- */
+
+void schedule_raise(struct schedule_site *site, uint32_t *raised)
+{
+	point();
+	flush_all(self);
+	expect_alive(site, raised);
+	if (!site->disabled) {
+		++*raised;
+		wake(FOR_FUTEX, raised, PS_FUTEX_ANY, UINT32_MAX);
+	}
+	trace_line(self, site, "%u", *raised);
+}
+
+void schedule_drain(struct schedule_site *site, uint32_t *raised)
+{
+	point();
+	flush_all(self);
+	expect_alive(site, raised);
+	trace_line(self, site, "%u", *raised);
+	if (!site->disabled)
+		*raised = 0;
 }
 
 /* ---- core/rcu.h ---- */

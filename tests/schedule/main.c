@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "tests/schedule/scheduler.h"
 
 #define SCENARIOS_MAX 32
@@ -41,6 +42,15 @@ static const struct schedule_control controls[] = {
 	{ "close frees what others look at", "leave", "wait_until_all_left", "grace", "", 0 },
 	{ "close does not count who is inside", "leave", "ps_engine_look", "add", "(uint32_t *)&db->inside", 0 },
 	{ "the writer does not say that it has paused", "pause", "obey_locked", "broadcast", "&control->changed", 2 },
+	{ "a request for room is not counted (E3)", "completions", "ps_eventcount_ask", "add", "&event->waiters", 0 },
+	{ "the flag is not lowered", "completions", "lower_flag", "store", "&queue->flag", 0 },
+	{ "no fence behind it (Q3)", "completions", "lower_flag", "fence", "", 0 },
+	{ "the descriptor is not raised", "completions", "raise_event", "raise", "&queue->event", 0 },
+#ifdef PENSTOCK_FAULTS
+	{ "the flag is lowered before the drain", "completions", "lower_early", "fault", "", 0 },
+	{ "the flag is lowered behind the list", "completions", "lower_late", "fault", "", 0 },
+	{ "the writer lets go of a queue before it raises", "completions", "let_go_early", "fault", "", 0 },
+#endif
 	{ "the writer does not say that it has ended", "stop", "writer_main", "broadcast", "&control->changed", 2 },
 };
 
@@ -143,7 +153,7 @@ static void __attribute__((noreturn)) hunt(const struct schedule_control *contro
 	const struct schedule_scenario *scenario = find_scenario(control->scenario);
 	struct report report = { 0 };
 
-	if (!schedule_break(control)) {
+	if (strcmp(control->kind, "fault") == 0 ? !ps_fault_arm(control->function, 0, UINT64_MAX) : !schedule_break(control)) {
 		strcpy(report.message, "there is no such site any more");
 		send(out, &report);
 		_exit(0);

@@ -2,10 +2,10 @@
 /*
  * points.h - the engine's own sources, with a point of the scheduler before every atomic, futex, lock and grace period
  *
- * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h, core/futex.h
- * and core/rcu.h, whose guards it defines, and gives other names to the few calls of the C library through which a
+ * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h, core/futex.h,
+ * core/rcu.h and core/event.h, whose guards it defines, and gives other names to the few calls of the C library through which a
  * thread can wait or read the clock. Everything else of core, queue and writer is compiled as it stands, so what is
- * scheduled is the code that ships; a new operation in one of the three headers does not compile here until it is
+ * scheduled is the code that ships; a new operation in one of the four headers does not compile here until it is
  * added.
  *
  * Each use is a site: file, line, function, what kind of operation, and the operand's text. Sites make the trace of a
@@ -19,6 +19,7 @@
 #define PENSTOCK_ATOMIC_H
 #define PENSTOCK_FUTEX_H
 #define PENSTOCK_RCU_H
+#define PENSTOCK_EVENT_H
 
 #include <pthread.h>
 #include <sched.h>
@@ -113,6 +114,22 @@ void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint3
 #define ps_futex_wait(word, expected, bits, deadline) \
 	schedule_futex_wait(SCHEDULE_SITE("wait", #word), word, expected, bits, deadline)
 #define ps_futex_wake(word, count, bits) schedule_futex_wake(SCHEDULE_SITE("wake", #word), word, count, bits)
+
+/* ---- core/event.h ---- */
+
+struct ps_event {
+	int reader;
+	uint32_t raised; /* whoever polls sleeps on it */
+};
+
+void schedule_raise(struct schedule_site *site, uint32_t *raised);
+void schedule_drain(struct schedule_site *site, uint32_t *raised);
+
+#define ps_event_open(event) ((event)->reader = 0, (event)->raised = 0, true)
+#define ps_event_close_reader(event) ((void)((event)->reader = -1))
+#define ps_event_close_raiser(event) ((void)((event)->raised = 0))
+#define ps_event_raise(event) (schedule_raise(SCHEDULE_SITE("raise", #event), &(event)->raised), true)
+#define ps_event_drain(event) schedule_drain(SCHEDULE_SITE("drain", #event), &(event)->raised)
 
 /* ---- core/rcu.h, and what core/state.[ch] take from liburcu ---- */
 

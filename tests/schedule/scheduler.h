@@ -46,9 +46,10 @@ enum schedule_verdict { SCHEDULE_FINE, SCHEDULE_HUNG, SCHEDULE_LOST };
 
 struct schedule_control {
 	const char *name;
-	const char *scenario;               /* in which it must be caught */
-	const char *function, *kind, *what; /* the site; what: "" for a fence or grace period */
-	unsigned nth;                       /* of those in the order of the lines, from 1; 0: every */
+	const char *scenario; /* in which it must be caught */
+	const char *function, *kind,
+		*what; /* the site; what: "" for a fence or grace period. Or a fault of core/fault.h, "fault", "" */
+	unsigned nth;  /* of those in the order of the lines, from 1; 0: every */
 };
 
 /* Runs one schedule; the message says what went wrong. With trace each step is printed. */

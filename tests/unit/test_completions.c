@@ -150,7 +150,7 @@ Test(completions, rows_arrive_with_the_handle)
 	/* They live as long as the handle. */
 	result = penstock_handle_result(handle);
 	cr_assert_eq(result->row_count, 1);
-	cr_assert_str_eq(penstock_result_cell(result, 0, 0)->as.data, "seven");
+	cr_assert_str_eq((const char *)penstock_result_cell(result, 0, 0)->as.data, "seven");
 	penstock_handle_release(handle);
 }
 
