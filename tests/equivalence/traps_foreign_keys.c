@@ -77,6 +77,26 @@ Test(trap, defer_foreign_keys_survives_a_replay)
 	             "DELETE FROM parent WHERE id=1", "INSERT OR ROLLBACK INTO parent VALUES(1)", "SELECT * FROM parent");
 }
 
+/* Any statement that reads ends it, the engine's own among them: behind a change of the schema it reads that. */
+#define DEFERRED_BEHIND_A_CHANGE                                                                                    \
+	FAMILY, "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))", "PRAGMA defer_foreign_keys=ON", \
+		"INSERT OR FAIL INTO now VALUES(4,5)",                                                              \
+		"CREATE TRIGGER cure AFTER INSERT ON now BEGIN "                                                    \
+		"INSERT INTO parent VALUES(new.p); END",                                                            \
+		"PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(5,6)", "INSERT INTO now VALUES(6,7)",       \
+		"DROP TRIGGER cure", "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(7,8) RETURNING id",    \
+		"SELECT count(*) FROM parent"
+
+Test(trap, defer_foreign_keys_outlasts_a_look_at_the_schema)
+{
+	EXPECT_EQUAL(DEFERRED_BEHIND_A_CHANGE);
+}
+
+Test(trap, defer_foreign_keys_outlasts_a_look_at_a_schema_that_is_not_trusted)
+{
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.pragmas = { { "trusted_schema", "0" } }, .pragma_count = 1), DEFERRED_BEHIND_A_CHANGE);
+}
+
 /* With keys off orphans may come in. Who cures one leaves SQLite's count of violations below zero. */
 #define ORPHANS                                                                                        \
 	"PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",                      \

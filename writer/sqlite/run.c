@@ -335,7 +335,9 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 		fail_running(store, outcome);
 		return judge_failure(store, outcome->result.extended_code, batched, false);
 	}
-	ps_behind_look_at_schema(store);
+	/* In autocommit nobody asks for it, and reading would end PRAGMA defer_foreign_keys before the statement. */
+	if (transaction)
+		ps_behind_look_at_schema(store);
 	store->busy.met = false;
 	/* A query of the engine's own that fails for lack of memory, or of the disk, may end the transaction. */
 	if ((batched || transaction) && !ps_store_in_transaction(store))

@@ -9,6 +9,19 @@ static int read_schema(sqlite3 *connection)
 	return sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
 }
 
+static bool is_deferring(sqlite3 *connection)
+{
+	sqlite3_stmt *query;
+	bool on;
+
+	/* This needs no schema, and ends nothing. */
+	if (sqlite3_prepare_v2(connection, "PRAGMA defer_foreign_keys", -1, &query, NULL) != SQLITE_OK)
+		return false;
+	on = sqlite3_step(query) == SQLITE_ROW && sqlite3_column_int(query, 0) != 0;
+	sqlite3_finalize(query);
+	return on;
+}
+
 static void set_trust(sqlite3 *connection, int trusted)
 {
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusted, NULL);
@@ -24,12 +37,19 @@ static bool is_trusted(sqlite3 *connection)
 
 void ps_trust_read_schema(sqlite3 *connection)
 {
-	/* Every statement would be prepared again when it is changed: only if need be. */
-	if (is_trusted(connection) || (read_schema(connection) & 0xff) != SQLITE_CORRUPT)
+	bool deferring;
+
+	if (is_trusted(connection))
 		return;
-	set_trust(connection, 1);
-	read_schema(connection);
-	set_trust(connection, 0);
+	deferring = sqlite3_get_autocommit(connection) && is_deferring(connection);
+	/* Every statement would be prepared again when it is changed: only if need be. */
+	if ((read_schema(connection) & 0xff) == SQLITE_CORRUPT) {
+		set_trust(connection, 1);
+		read_schema(connection);
+		set_trust(connection, 0);
+	}
+	if (deferring)
+		sqlite3_exec(connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL);
 }
 
 int ps_trust_note_functions(sqlite3 *connection)

@@ -13,6 +13,8 @@
  * A function that is not there yet when the schema is read is never asked whether it is innocuous, where it stands in one of the
  * three. So behind the connect hook, which brings the program's functions, the schema is read once more.
  *
+ * In autocommit, reading ends PRAGMA defer_foreign_keys, as any statement does that reads; it is set again for the program's next one.
+ *
  * Failure modes: a reader's connection is the caller's, and SQLite reads its schema again by itself.
  */
 #ifndef PENSTOCK_TRUST_H
