@@ -369,6 +369,14 @@ static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *en
 	return commit(batch, first, *next);
 }
 
+/* In autocommit, behind a run in a transaction of its own that does not count. */
+static enum ps_verdict run_once_more(struct ps_batch *batch, uint64_t ticket)
+{
+	ps_store_rollback(batch->store);
+	ps_store_defer_again(batch->store);
+	return run_entry(batch, ticket, false);
+}
+
 /* One statement by itself in autocommit, or in a transaction of its own when its effect may have to be undone. */
 static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 {
@@ -382,8 +390,10 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	verdict = ps_store_begin_own(batch->store);
 	if (verdict == PS_BROKEN)
 		note_broken(batch, "beginning a transaction");
-	if (verdict == PS_TAKE_OUT)
+	if (verdict == PS_TAKE_OUT) {
+		ps_store_defer_again(batch->store);
 		return run_entry(batch, ticket, false);
+	}
 	if (verdict != PS_DONE)
 		return verdict;
 	verdict = run_entry(batch, ticket, false);
@@ -392,11 +402,8 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 		ps_store_note_failure(batch->store, false);
 		return PS_DONE;
 	}
-	if (verdict == PS_TAKE_OUT) {
-		/* As in autocommit. */
-		ps_store_rollback(batch->store);
-		return run_entry(batch, ticket, false);
-	}
+	if (verdict == PS_TAKE_OUT)
+		return run_once_more(batch, ticket);
 	if (verdict == PS_TOO_LONG || verdict == PS_BROKEN || verdict == PS_BUSY) {
 		ps_store_rollback(batch->store);
 		return verdict == PS_TOO_LONG ? PS_DONE : verdict;
@@ -405,10 +412,8 @@ static enum ps_verdict run_once(struct ps_batch *batch, uint64_t ticket)
 	if (!ps_store_in_transaction(batch->store))
 		return PS_DONE;
 	/* Its rows are not too many, so it can fail as it should, in its own commit. */
-	if (ps_store_commit_would_fail(batch->store)) {
-		ps_store_rollback(batch->store);
-		return run_entry(batch, ticket, false);
-	}
+	if (ps_store_commit_would_fail(batch->store))
+		return run_once_more(batch, ticket);
 	verdict = ps_store_commit(batch->store);
 	if (verdict == PS_DONE)
 		return PS_DONE;
@@ -496,7 +501,8 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 	batch->fused = 0;
 	if (tried && make_room(batch) == BROKEN)
 		return shut_down_alone(batch, ticket);
-	for (;;) {
+	ps_store_enter_alone(batch->store);
+	for (;; ps_store_defer_again(batch->store)) {
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
 			if (ps_patience_retry(&batch->patience))

@@ -118,6 +118,12 @@ bool ps_store_commit_would_fail(const struct ps_store *store);
 void ps_store_note_failure(struct ps_store *store, bool in_commit);
 /* Before a statement that failed in autocommit runs once more: the same of the run before. */
 void ps_store_take_back(struct ps_store *store);
+/*
+ * Before the first run of a statement alone; and before each further one: PRAGMA defer_foreign_keys is for the statement, whichever
+ * of its runs counts, though any run ends it, and any rollback.
+ */
+void ps_store_enter_alone(struct ps_store *store);
+void ps_store_defer_again(struct ps_store *store);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);
 

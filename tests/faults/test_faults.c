@@ -2382,6 +2382,46 @@ Test(fault, a_batch_waits_for_a_lock_once)
 	check_works("lock", 0);
 }
 
+/* The pragma is for the next statement, and not for its first attempt: the trigger puts back what RESTRICT would not let go at once. */
+Test(fault, defer_foreign_keys_outlasts_a_wait_for_a_lock)
+{
+	static const char *const deletes[] = { "DELETE FROM parent", "DELETE FROM parent RETURNING id" };
+	penstock_config config;
+	penstock *db;
+	sqlite3 *holder;
+	size_t i;
+
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 0;
+	new_file_with_table();
+	forget_works();
+	holder = open_outside();
+	run_on(holder, "CREATE TABLE parent(id INTEGER PRIMARY KEY); INSERT INTO parent VALUES(1);"
+	               "CREATE TABLE child(p REFERENCES parent(id) ON DELETE RESTRICT); INSERT INTO child VALUES(1);"
+	               "CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END");
+	db = open_engine(&config);
+	submit(db, "PRAGMA foreign_keys=ON");
+	flush(db);
+	for (i = 0; i < sizeof deletes / sizeof deletes[0]; i++) {
+		uint64_t before = busy_retries(db);
+
+		run_on(holder, "BEGIN IMMEDIATE");
+		submit(db, "PRAGMA defer_foreign_keys=ON");
+		submit(db, deletes[i]);
+		while (busy_retries(db) < before + 3)
+			usleep(1000);
+		run_on(holder, "COMMIT");
+		submit(db, deletes[i]);
+		flush(db);
+		for (size_t from = work_count - 3; from < work_count; from++)
+			cr_assert((works[from].status == PENSTOCK_OK) == (from < work_count - 1), "%s: %zu: %s %d", deletes[i],
+			          from, penstock_status_name(works[from].status), works[from].code);
+	}
+	sqlite3_close(holder);
+	close_engine(db);
+}
+
 /* Alone they would not: a batch of them must not need it either. */
 Test(fault, reads_need_no_lock)
 {

@@ -353,11 +353,19 @@ enum ps_verdict ps_store_begin_own(struct ps_store *store)
 	return verdict;
 }
 
+/* Behind a statement's own transaction, which has ended the deferring; what is compiled in must not outlast it. */
+static void note_end(struct ps_store *store)
+{
+	if (store->deferring)
+		ps_inside_read_settings(store);
+}
+
 void ps_store_rollback(struct ps_store *store)
 {
 	/* What a statement rolled back was this transaction too. */
 	ps_changes_roll_back(store->changes);
 	ps_inside_end_transaction(store);
+	note_end(store);
 }
 
 bool ps_store_commit_would_fail(const struct ps_store *store)
@@ -374,6 +382,19 @@ bool ps_store_commit_would_fail(const struct ps_store *store)
 void ps_store_take_back(struct ps_store *store)
 {
 	ps_changes_roll_back(store->changes);
+}
+
+void ps_store_enter_alone(struct ps_store *store)
+{
+	store->deferred_alone = store->deferring;
+}
+
+void ps_store_defer_again(struct ps_store *store)
+{
+	if (!store->deferred_alone)
+		return;
+	sqlite3_exec(store->connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL);
+	ps_inside_read_settings(store);
 }
 
 void ps_store_note_failure(struct ps_store *store, bool in_commit)
@@ -417,6 +438,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 		/* Full-text tables write in COMMIT, which counts. In autocommit the statement's own count goes over it. */
 		if (store->group == NULL)
 			ps_changes_correct(store->changes, count);
+		note_end(store);
 		return PS_DONE;
 	}
 	ps_inside_note_error(store);
