@@ -18,7 +18,7 @@ struct setup {
 	int64_t statement_cache;
 	int64_t synchronous;
 	int64_t result_bytes_max;           /* 0: the default */
-	penstock_pragma pragmas[KINDS_MAX]; /* no more than there are kinds, and the encoding */
+	penstock_pragma pragmas[KINDS_MAX]; /* those of kinds, the encoding and the trust: fewer than KINDS_MAX */
 	size_t pragma_count;
 	const struct kind *kinds[KINDS_MAX]; /* ends with NULL */
 	size_t tables;                       /* so many statements go in before several producers begin */

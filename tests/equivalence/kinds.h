@@ -69,9 +69,9 @@ struct kind {
 	void (*prepare)(sqlite3 *connection); /* registers functions on each side's connection, or NULL */
 };
 
-extern const struct kind kind_general, kind_conflicts, kind_columns, kind_upserts, kind_orphans, kind_views, kind_shadows,
-	kind_existence, kind_audit, kind_fts4, kind_fts5, kind_rtree, kind_functions, kind_pragmas, kind_unprepared,
-	kind_locale;
+extern const struct kind kind_general, kind_conflicts, kind_columns, kind_upserts, kind_orphans, kind_deferred, kind_views,
+	kind_shadows, kind_existence, kind_audit, kind_fts4, kind_fts5, kind_rtree, kind_functions, kind_pragmas,
+	kind_unprepared, kind_locale;
 
 /* All of them; ends with NULL. */
 extern const struct kind *const kinds[];

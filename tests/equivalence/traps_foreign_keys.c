@@ -97,6 +97,17 @@ Test(trap, defer_foreign_keys_outlasts_a_look_at_a_schema_that_is_not_trusted)
 	EXPECT_EQUAL_WITH(TRAP_SETUP(.pragmas = { { "trusted_schema", "0" } }, .pragma_count = 1), DEFERRED_BEHIND_A_CHANGE);
 }
 
+/* Nor does it end with what the engine does for a statement that failed in a transaction of its own. */
+Test(trap, defer_foreign_keys_outlasts_what_a_failure_left)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))", "PRAGMA defer_foreign_keys=ON",
+	             "INSERT OR IGNORE INTO now VALUES(1,2) RETURNING *", "PRAGMA defer_foreign_keys=ON",
+	             "INSERT INTO now(p) VALUES(3)");
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON UPDATE RESTRICT)",
+	             "INSERT INTO parent VALUES(1),(2)", "INSERT INTO strict VALUES(1),(2)", "PRAGMA defer_foreign_keys=ON",
+	             "UPDATE OR FAIL parent SET id=9 RETURNING *");
+}
+
 /* With keys off orphans may come in. Who cures one leaves SQLite's count of violations below zero. */
 #define ORPHANS                                                                                        \
 	"PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",                      \

@@ -388,9 +388,12 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		return PS_TAKE_OUT;
 	if (!batched)
 		ps_trust_read_schema(store->connection);
-	if (may_set)
+	if (may_set) {
 		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
 		         store->synchronous);
+		/* A pragma acts when it is prepared: a write behind that would end defer_foreign_keys. */
+		ps_changes_put_right(store->changes);
+	}
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
 		fail_from_sqlite(store, outcome, code, message);

@@ -393,6 +393,8 @@ void ps_store_defer_again(struct ps_store *store)
 {
 	if (!store->deferred_alone)
 		return;
+	/* Before the run it would end the deferring again. */
+	ps_changes_put_right(store->changes);
 	sqlite3_exec(store->connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL);
 	ps_inside_read_settings(store);
 }
