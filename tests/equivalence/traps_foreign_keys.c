@@ -108,6 +108,22 @@ Test(trap, defer_foreign_keys_outlasts_what_a_failure_left)
 	             "UPDATE OR FAIL parent SET id=9 RETURNING *");
 }
 
+/* It reads the temporary database, where that has been opened; and the schema, where that is not in memory, as behind VACUUM. */
+Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))", "VACUUM",
+	             "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(4,5)", "PRAGMA defer_foreign_keys=ON",
+	             "INSERT INTO now VALUES(4,5)", "VACUUM", "PRAGMA synchronous=NORMAL", "PRAGMA synchronous",
+	             "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(4,5) RETURNING id");
+}
+
+Test(trap, defer_foreign_keys_outlasts_what_does_nothing)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)",
+	             "INSERT INTO parent VALUES(1),(2)", "INSERT INTO strict VALUES(1),(2)", "PRAGMA defer_foreign_keys=ON",
+	             "DROP TRIGGER IF EXISTS temp.gone", "DELETE FROM parent WHERE id<5 RETURNING *");
+}
+
 /* With keys off orphans may come in. Who cures one leaves SQLite's count of violations below zero. */
 #define ORPHANS                                                                                        \
 	"PRAGMA foreign_keys=OFF", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",                      \

@@ -23,9 +23,23 @@ static void note_table(struct ps_store *store, const char *name, const char *sql
 	store->schema.full_text |= !ps_syntax_contains(sql, "rtree");
 }
 
+/*
+ * The database of temporary objects is not opened for the question: from then on more statements would read it, which ends PRAGMA
+ * defer_foreign_keys.
+ */
+static bool has_temporary(sqlite3 *connection)
+{
+	unsigned version;
+
+	return sqlite3_file_control(connection, "temp", SQLITE_FCNTL_DATA_VERSION, &version) == SQLITE_OK;
+}
+
 /* Once after each change of the schema. What cannot be read counts as there. */
 void ps_behind_look_at_schema(struct ps_store *store)
 {
+	static const char tables[] = "SELECT name, sql FROM main.sqlite_schema WHERE type='table'",
+			  all_tables[] = "SELECT name, sql FROM main.sqlite_schema WHERE type='table' "
+					 "UNION ALL SELECT name, sql FROM temp.sqlite_schema WHERE type='table'";
 	sqlite3_stmt *statement = NULL;
 	int rc;
 
@@ -35,10 +49,8 @@ void ps_behind_look_at_schema(struct ps_store *store)
 	store->schema.at = store->schema_changes;
 	store->schema.deferred_keys = store->schema.full_text = false;
 	ps_statements_forget_virtual(&store->statements);
-	rc = sqlite3_prepare_v2(store->connection,
-	                        "SELECT name, sql FROM main.sqlite_schema WHERE type='table' "
-	                        "UNION ALL SELECT name, sql FROM temp.sqlite_schema WHERE type='table'",
-	                        -1, &statement, NULL);
+	rc = sqlite3_prepare_v2(store->connection, has_temporary(store->connection) ? all_tables : tables, -1, &statement,
+	                        NULL);
 	while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(statement, 0);
 		const char *sql = (const char *)sqlite3_column_text(statement, 1);

@@ -73,6 +73,8 @@ void ps_inside_forget_statements(struct ps_store *store);
 enum ps_harm ps_inside_judge_harm(struct ps_store *store, int extended_code, bool through_hook);
 /* What a statement that ran alone may have changed. */
 void ps_inside_read_settings(struct ps_store *store);
+/* Only where it may have been set: for the answer SQLite must have the schema, which it else would read when a statement needs it. */
+void ps_inside_read_synchronous(struct ps_store *store);
 
 /* Finds out, once after each change of the schema, what ps_behind_settle must know of it. */
 void ps_behind_look_at_schema(struct ps_store *store);

@@ -284,7 +284,7 @@ static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *ou
 	if (store->synchronous != PENSTOCK_SYNCHRONOUS_OFF || store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
 		return;
 	sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
-	ps_inside_read_settings(store);
+	ps_inside_read_synchronous(store);
 	ps_outcome_fail(
 		outcome, PENSTOCK_ERROR, SQLITE_AUTH,
 		"PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
@@ -374,7 +374,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	struct ps_prepared *prepared;
 	const char *message;
 	bool may_set = !batched && (store->one_by_one || ps_statements_act_early(record));
-	bool in_transaction = ps_store_in_transaction(store), renames;
+	bool in_transaction = ps_store_in_transaction(store), renames, synchronizes;
 	enum ps_verdict verdict = PS_ELSEWHERE;
 	unsigned meddled = 0;
 	int code;
@@ -400,6 +400,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		return judge_failure(store, code, batched, false);
 	}
 	renames = prepared->renames;
+	synchronizes = prepared->synchronizes;
 	if (!batched || !(prepared->alone || prepared->apart > 0))
 		verdict = run_watched(store, prepared, record, batched, wanted, result_bytes_max, outcome, &meddled);
 	if (!batched)
@@ -418,8 +419,10 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	}
 	if (may_set || (meddled & PS_SET) != 0)
 		ps_inside_read_settings(store);
-	if (may_set)
+	if (synchronizes) {
+		ps_inside_read_synchronous(store);
 		refuse_synchronous_off(store, outcome);
+	}
 	return verdict;
 }
 

@@ -199,6 +199,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 		/* It drops what is in temp. */
 		if (second != NULL && sqlite3_stricmp(first, "temp_store") == 0)
 			statements->target->renames = true;
+		if (second != NULL && sqlite3_stricmp(first, "synchronous") == 0)
+			statements->target->synchronizes = true;
 		if (statements->grouped && authorize_pragma_in_group(statements, first, second) != SQLITE_OK)
 			return SQLITE_DENY;
 		return authorize_pragma(statements, first, second);

@@ -34,13 +34,14 @@ struct ps_prepared {
 	struct cds_list_head link; /* in ps_statements.prepared, while prepared */
 	int parameters;
 	int columns;
-	bool alone;         /* must not run in a batch */
-	bool dml;           /* changes() is this statement's */
-	bool read_only;     /* as sqlite3_stmt_readonly has it */
-	bool inserts;       /* it inserts into one table of main, and does nothing besides (no trigger either) */
-	bool kept;          /* it may be used again */
-	bool renames;       /* when it has run, names may mean something else */
-	bool cached;        /* it is part of a cache's entry, or of what would be one */
+	bool alone;        /* must not run in a batch */
+	bool dml;          /* changes() is this statement's */
+	bool read_only;    /* as sqlite3_stmt_readonly has it */
+	bool inserts;      /* it inserts into one table of main, and does nothing besides (no trigger either) */
+	bool kept;         /* it may be used again */
+	bool renames;      /* when it has run, names may mean something else */
+	bool synchronizes; /* it may have set PRAGMA synchronous */
+	bool cached;       /* it is part of a cache's entry, or of what would be one */
 	bool may_lack_temp; /* it failed within a transaction; maybe for want of a temporary file, which alone it does not need */
 	uint32_t apart;     /* it did: so many runs are still to be alone */
 	/* what the store asks of its program, once */

@@ -54,6 +54,12 @@ static void raise_synchronous(struct ps_store *store)
 		store->synchronous = PENSTOCK_SYNCHRONOUS_FULL;
 }
 
+void ps_inside_read_synchronous(struct ps_store *store)
+{
+	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
+	raise_synchronous(store);
+}
+
 /*
  * What a statement that ran alone may have changed. With a second database attached, BEGIN IMMEDIATE would lock that too
  * (and, were it the same file, wait for itself), and defer_foreign_keys lasts until a commit, which must then be the next
@@ -69,8 +75,6 @@ void ps_inside_read_settings(struct ps_store *store)
 	/* Without it SQLite answers no pragma. */
 	ps_trust_read_schema(store->connection);
 	deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
-	store->synchronous = (int)read_pragma(store, "PRAGMA synchronous");
-	raise_synchronous(store);
 	/* SQLite compiles the flag into a statement, and does not notice when a commit ends it. */
 	if (store->deferring && !deferring)
 		ps_statements_forget_all(&store->statements);
@@ -150,6 +154,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 		ps_log(options, PENSTOCK_EVENT_SYNCHRONOUS_RAISED,
 		       "%s: synchronous=normal is raised to full, since overwriting is not safe there", path);
 	ps_inside_read_settings(store);
+	ps_inside_read_synchronous(store);
 	if (role == PS_CREATING_WRITER)
 		ps_copies_tell(options, path);
 	*result = store;
