@@ -206,6 +206,16 @@ void ps_store_take_back(struct ps_store *store)
 	(void)store;
 }
 
+void ps_store_enter_alone(struct ps_store *store)
+{
+	(void)store;
+}
+
+void ps_store_defer_again(struct ps_store *store)
+{
+	(void)store;
+}
+
 void ps_store_note_failure(struct ps_store *store, bool in_commit)
 {
 	(void)store;
