@@ -14,7 +14,8 @@
  *      the log's index or an attached file's. Without an I/O error, and for want of room, nothing is FAILED or UNKNOWN
  *   3. a sleep that ends early changes nothing at all
  *   4. threads, descriptors, SQLite's memory and (without sanitizers) everybody's are as before
- *   5. nothing hangs: every step is for ever, and a watchdog ends the program
+ *   5. what the engine knows of its log is true, or else it would let that grow for ever
+ *   6. nothing hangs: every step is for ever, and a watchdog ends the program
  *
  * Not tried: a futex wake that fails (the kernel has no such failure for a live address), nanosleep, clock_gettime,
  * pthread_setspecific and pthread_atfork (once per process), unlocking and closing a file (SQLite looks at neither).
@@ -406,10 +407,16 @@ static struct work *submit(penstock *db, const char *sql, enum heard heard, pens
 
 static void must(bool condition, const char *what);
 
+/* Of the log: a page, and what stands before it (sqlite.org/fileformat2.html#walformat). */
+#define FRAME_BYTES (4096 + 24)
+
 static void look(penstock *db)
 {
+	penstock_counters counters = { .struct_size = sizeof counters };
 	char reason[200] = "";
 
+	must(penstock_counters_read(db, &counters) == PENSTOCK_OK, "counters");
+	must(counters.wal_bytes % FRAME_BYTES == 0, "the log is as long as so many frames");
 	if (penstock_phase_of(db) == PENSTOCK_PHASE_FAILED)
 		must(penstock_failure(db, reason, sizeof reason) != 0 && reason[0] != '\0', "FAILED for a reason");
 }

@@ -30,6 +30,7 @@
 
 /* ---- connection ---- */
 
+/* -1 without memory. */
 static int64_t read_pragma(struct ps_store *store, const char *sql)
 {
 	sqlite3_stmt *statement;
@@ -117,6 +118,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 {
 	struct ps_store *store = calloc(1, sizeof *store);
 	enum ps_gone gone = PS_GONE_NOTHING;
+	int64_t page_bytes;
 	int status;
 
 	*result = NULL;
@@ -138,7 +140,10 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	if (!prepare_own(store))
 		goto err_after_statements;
 	ps_statement_deadline_init(&store->deadline, store->connection, options->keys.statement_timeout_ms);
-	status = ps_file_init(&store->file, store->connection, (uint64_t)read_pragma(store, "PRAGMA page_size"), &store->busy,
+	page_bytes = read_pragma(store, "PRAGMA page_size");
+	if (page_bytes < 0)
+		goto err_after_deadline;
+	status = ps_file_init(&store->file, store->connection, (uint64_t)page_bytes, &store->busy,
 	                      options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF);
 	if (status != PENSTOCK_OK)
 		goto err_after_deadline;
