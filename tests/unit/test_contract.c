@@ -171,11 +171,11 @@ static int take_key(sqlite3_file *file, int operation, void *arg)
 
 	if (operation != SQLITE_FCNTL_PRAGMA || sqlite3_stricmp(arguments[1], "vfs_key") != 0)
 		return locked_file.real->xFileControl(file, operation, arg);
-	if (arguments[2] != NULL) {
-		check(strcmp(arguments[2], "secret's") == 0, "%s", arguments[2]);
-		locked_file.key_given = true;
-		locked_file.keys++;
-	}
+	/* Without a value it might do something else. */
+	check(arguments[2] != NULL, "asked without the value");
+	check(strcmp(arguments[2], "secret's") == 0, "%s", arguments[2]);
+	locked_file.key_given = true;
+	locked_file.keys++;
 	return SQLITE_OK;
 }
 

@@ -20,10 +20,8 @@ bool ps_connection_met_lock(int code)
 	return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_PROTOCOL;
 }
 
-static int explain(sqlite3 *connection, const char *path, const char *doing)
+static int explain_code(int code, const char *message, const char *path, const char *doing)
 {
-	int code = sqlite3_extended_errcode(connection);
-
 	/* The index tells of frames that the log does not have. */
 	if (code == SQLITE_IOERR_SHORT_READ)
 		return ps_error(PENSTOCK_CANTOPEN,
@@ -46,10 +44,15 @@ static int explain(sqlite3 *connection, const char *path, const char *doing)
 	case SQLITE_READONLY:
 		return ps_error(PENSTOCK_CANTOPEN,
 		                "%s: %s: %s; the file, its -wal and -shm and their folder must be writable for this user", path,
-		                doing, sqlite3_errmsg(connection));
+		                doing, message);
 	default:
-		return ps_error(PENSTOCK_CANTOPEN, "%s: %s: %s", path, doing, sqlite3_errmsg(connection));
+		return ps_error(PENSTOCK_CANTOPEN, "%s: %s: %s", path, doing, message);
 	}
+}
+
+static int explain(sqlite3 *connection, const char *path, const char *doing)
+{
+	return explain_code(sqlite3_extended_errcode(connection), sqlite3_errmsg(connection), path, doing);
 }
 
 static int run(sqlite3 *connection, const char *path, const char *sql)
@@ -68,21 +71,45 @@ static bool is_listed(sqlite3_stmt *list, const char *name)
 	return false;
 }
 
-/* A VFS, of an encryption for one, may have pragmas of its own. */
-static bool is_of_vfs(sqlite3 *connection, const char *name)
+/* The value as SQLite hands it on: without its quotes. NULL without memory. */
+static char *bare_value(const char *value)
 {
-	char *arguments[] = { NULL, (char *)name, NULL, NULL };
-	int rc = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PRAGMA, arguments);
+	char quote = value[0] == '\'' || value[0] == '"' ? value[0] : '\0';
+	char *bare = malloc(strlen(value) + 1), *end = bare;
 
-	sqlite3_free(arguments[0]);
-	return rc != SQLITE_NOTFOUND;
+	if (bare == NULL)
+		return NULL;
+	for (value += quote != '\0'; *value != '\0'; value++) {
+		/* Doubled, it is one of the text. */
+		if (quote != '\0' && *value == quote && *++value != quote)
+			break;
+		*end++ = *value;
+	}
+	*end = '\0';
+	return bare;
 }
 
 /*
- * SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. The list is asked for by a
+ * A VFS, of an encryption for one, may have pragmas of its own, which SQLite hands on just so. Nothing is asked without the value, where
+ * a pragma may do something else. SQLITE_NOTFOUND: it has none of this name.
+ */
+static int set_pragma_of_vfs(sqlite3 *connection, const struct ps_pragma *pragma)
+{
+	char *value = bare_value(pragma->value), *arguments[] = { NULL, pragma->name, value, NULL };
+	int rc = SQLITE_NOMEM;
+
+	if (value != NULL)
+		rc = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PRAGMA, arguments);
+	sqlite3_free(arguments[0]);
+	free(value);
+	return rc;
+}
+
+/*
+ * SQLite ignores a pragma it does not know; here that is an error, since it is a slip of the pen. SQLite's list is asked for by a
  * statement that does not read the file, which may need a key first: the table-valued pragma would.
  */
-static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
+static int pragma_is_listed(sqlite3 *connection, const char *name, bool *listed)
 {
 	sqlite3_stmt *list;
 	int rc;
@@ -90,45 +117,54 @@ static int pragma_exists(sqlite3 *connection, const char *name, bool *exists)
 	rc = sqlite3_prepare_v2(connection, "PRAGMA pragma_list", -1, &list, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
-	*exists = is_listed(list, name);
-	if (!*exists) {
-		rc = sqlite3_errcode(connection);
-		/* SQLCipher has pragmas that it does not list. */
-		*exists = rc == SQLITE_DONE && (is_of_vfs(connection, name) || sqlite3_compileoption_used("HAS_CODEC"));
-	}
+	*listed = is_listed(list, name);
+	rc = sqlite3_errcode(connection);
 	sqlite3_finalize(list);
 	return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma)
+/* SQLite's code. */
+static int run_pragma(sqlite3 *connection, const struct ps_pragma *pragma)
 {
-	bool exists;
 	char *sql;
 	int rc;
 
-	if (pragma_exists(connection, pragma->name, &exists) != SQLITE_OK)
-		return explain(connection, path, "listing the pragmas");
-	if (!exists)
-		return ps_error(PENSTOCK_CONFIG, "%s: SQLite %s has no pragma '%s'", pragma->origin, sqlite3_libversion(),
-		                pragma->name);
 	/* A value that comes quoted is one token (options.c); another is quoted here. */
 	if (strchr("'\"`[", pragma->value[0]) != NULL && pragma->value[0] != '\0')
 		sql = sqlite3_mprintf("PRAGMA \"%w\"=%s", pragma->name, pragma->value);
 	else
 		sql = sqlite3_mprintf("PRAGMA \"%w\"=%Q", pragma->name, pragma->value);
 	if (sql == NULL)
-		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+		return SQLITE_NOMEM;
 	rc = sqlite3_exec(connection, sql, NULL, NULL, NULL);
 	sqlite3_free(sql);
+	return rc;
+}
+
+static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma)
+{
+	int rc = SQLITE_NOTFOUND;
+	bool listed;
+
+	if (pragma_is_listed(connection, pragma->name, &listed) != SQLITE_OK)
+		return explain(connection, path, "listing the pragmas");
+	if (!listed)
+		rc = set_pragma_of_vfs(connection, pragma);
+	/* SQLCipher has pragmas that it does not list. */
+	if (rc == SQLITE_NOTFOUND && (listed || sqlite3_compileoption_used("HAS_CODEC")))
+		rc = run_pragma(connection, pragma);
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 		return PENSTOCK_OK;
+	case SQLITE_NOTFOUND:
+		return ps_error(PENSTOCK_CONFIG, "%s: SQLite %s has no pragma '%s'", pragma->origin, sqlite3_libversion(),
+		                pragma->name);
 	case SQLITE_NOTADB:
 	case SQLITE_NOMEM:
 	case SQLITE_BUSY:
 	case SQLITE_PROTOCOL:
 	case SQLITE_CANTOPEN:
-		return explain(connection, path, pragma->name);
+		return explain_code(rc, sqlite3_errstr(rc), path, pragma->name);
 	default:
 		/* Neither the value nor SQLite's message, which may hold it. */
 		return ps_error(PENSTOCK_CONFIG, "%s: PRAGMA %s does not take this value: %s", pragma->origin, pragma->name,
