@@ -94,7 +94,8 @@ Test(trap, defer_foreign_keys_outlasts_a_look_at_the_schema)
 
 Test(trap, defer_foreign_keys_outlasts_a_look_at_a_schema_that_is_not_trusted)
 {
-	EXPECT_EQUAL_WITH(TRAP_SETUP(.pragmas = { { "trusted_schema", "0" } }, .pragma_count = 1), DEFERRED_BEHIND_A_CHANGE);
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.pragmas = { PENSTOCK_PRAGMA("trusted_schema", "0") }, .pragma_count = 1),
+	                  DEFERRED_BEHIND_A_CHANGE);
 }
 
 /* Nor does it end with what the engine does for a statement that failed in a transaction of its own. */
