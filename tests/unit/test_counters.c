@@ -358,6 +358,39 @@ Test(counters, a_reader_that_leaves_when_it_is_waited_for_lets_the_wal_begin_ane
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static _Atomic int held_times;
+
+static void on_held(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
+{
+	(void)arg;
+	if (event != PENSTOCK_EVENT_WAL_HELD)
+		return;
+	check(level == PENSTOCK_LOG_WARNING);
+	check(strstr(message, "a reader keeps it") != NULL, "%s", message);
+	held_times++;
+}
+
+/* It stays for longer than the writer waits. */
+Test(counters, the_log_tells_of_a_reader_that_stays)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+
+	config.wal_bytes_max = 65536;
+	config.checkpoint_wait_ms = 1;
+	config.log = on_held;
+	db = kit_open_table(&config);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) == SQLITE_OK);
+	cr_assert_eq(held_times, 0);
+	write_much(db);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(held_times > 0);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* There is no moment without a reader, and each stays for longer than the first wait. */
 Test(counters, readers_that_overlap_let_the_wal_begin_anew_once_the_writer_waits_long_enough)
 {
