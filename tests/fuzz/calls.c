@@ -320,6 +320,24 @@ static bool at_rest(void)
 	return m.fresh || m.phase == PENSTOCK_PHASE_PAUSED || (m.phase == PENSTOCK_PHASE_STOPPED && !m.settling);
 }
 
+/* The text for Prometheus has the same, in the room that it asked for and in no byte less. */
+static void check_metrics(void)
+{
+	const char *engine = "x";
+	size_t room, length;
+	char *text, line[80];
+
+	answer(penstock_metrics_prometheus(&m.db, &engine, 1, NULL, 0, &room), IS(OK));
+	text = malloc(room);
+	answer(penstock_metrics_prometheus(&m.db, &engine, 1, text, room - 1, &length), IS(MISUSE));
+	must(length == room && text[0] == '\0');
+	answer(penstock_metrics_prometheus(&m.db, &engine, 1, text, room, &length), IS(OK));
+	must(length < room && strlen(text) == length);
+	snprintf(line, sizeof line, "\npenstock_accepted_total{engine=\"x\"} %zu\n", m.count);
+	must(strstr(text, line) != NULL, "no line%s", line);
+	free(text);
+}
+
 /* After this everything not held has its outcome, and the counters say so. */
 static void check_counters(void)
 {
@@ -335,6 +353,7 @@ static void check_counters(void)
 	for (int i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		must(counters.refused[i] == m.refused[i], "%ju refused with %s, not %ju", (uintmax_t)counters.refused[i],
 		     name(i), (uintmax_t)m.refused[i]);
+	check_metrics();
 }
 
 /* ---- submitting -------------------------------------------------------------------------------------------------- */

@@ -317,9 +317,11 @@ static void look_once(struct place *place)
 {
 	penstock_counters counters = { .struct_size = sizeof counters };
 	penstock_config change;
+	char *text;
+	size_t length;
 	int status = PENSTOCK_OK;
 
-	switch (random_below(&place->random, 4)) {
+	switch (random_below(&place->random, 5)) {
 	case 0:
 		status = CALL(place, penstock_flush(db, random_below(&place->random, 2000)));
 		break;
@@ -340,6 +342,15 @@ static void look_once(struct place *place)
 		if (counters.accepted !=
 		    counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth)
 			COMPLAIN("the counters do not add up");
+		break;
+	case 3:
+		status = CALL(place, penstock_metrics_prometheus(&db, NULL, 1, NULL, 0, &length));
+		text = malloc(length);
+		if (status == PENSTOCK_OK)
+			status = CALL(place, penstock_metrics_prometheus(&db, NULL, 1, text, length, &length));
+		if (status == PENSTOCK_OK && strlen(text) != length)
+			COMPLAIN("the metrics are not as long as they say");
+		free(text);
 		break;
 	default:
 		read_once(place);
@@ -441,6 +452,7 @@ static bool is_told_forked(void)
 {
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 	penstock_counters counters = { .struct_size = sizeof counters };
+	size_t length;
 	sqlite3 *reader;
 
 	return penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_FORKED &&
@@ -451,7 +463,8 @@ static bool is_told_forked(void)
 	       penstock_stop(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
 	       penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
 	       penstock_reader_open(db, &reader) == PENSTOCK_FORKED &&
-	       penstock_counters_read(db, &counters) == PENSTOCK_FORKED && penstock_is_stopped(db) &&
+	       penstock_counters_read(db, &counters) == PENSTOCK_FORKED &&
+	       penstock_metrics_prometheus(&db, NULL, 1, NULL, 0, &length) == PENSTOCK_FORKED && penstock_is_stopped(db) &&
 	       penstock_queue_depth(db) == 0 && penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED;
 }
 
