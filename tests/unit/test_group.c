@@ -180,13 +180,17 @@ Test(group, a_deferred_key_fails_the_commit)
 	      PENSTOCK_OK);
 	penstock_handle_release(handle);
 	check(result_of(db,
-	                TEXTS("PRAGMA defer_foreign_keys=ON", "INSERT INTO strict VALUES(8)", "INSERT INTO parent VALUES(8)"),
+	                TEXTS("PRAGMA defer_foreign_keys=ON", "INSERT INTO strict VALUES(8)",
+	                      "INSERT OR IGNORE INTO parent VALUES(8)"),
 	                &handle)
 	              ->status == PENSTOCK_OK);
 	penstock_handle_release(handle);
-	/* The deferring has ended with it. */
-	expect_failure(db, TEXTS("INSERT INTO t VALUES(1)", "INSERT INTO strict VALUES(9)", "INSERT INTO parent VALUES(9)"), 1,
-	               SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY");
+	/* The deferring has ended with it, for what was prepared under it too. */
+	expect(kit_execute(db, "DELETE FROM strict"), PENSTOCK_OK);
+	expect(kit_execute(db, "DELETE FROM parent WHERE id = 8"), PENSTOCK_OK);
+	expect_failure(
+		db, TEXTS("INSERT INTO t VALUES(1)", "INSERT INTO strict VALUES(8)", "INSERT OR IGNORE INTO parent VALUES(8)"),
+		1, SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY");
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
@@ -255,6 +259,13 @@ Test(group, what_needs_a_transaction_of_its_own_has_one)
 	penstock_handle_release(handle);
 	expect(kit_execute(db, "CREATE TABLE y(b)"), PENSTOCK_OK);
 	expect(kit_execute(db, "INSERT INTO y VALUES(1)"), PENSTOCK_OK);
+	/* It takes the lock of an attached database too, which so cannot be detached in it. */
+	check(result_of(db, TEXTS("ATTACH ':memory:' AS m", "CREATE TABLE m.z(a)", "INSERT INTO z VALUES(1)"), &handle)
+	              ->status == PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect_failure(db, TEXTS("INSERT INTO z VALUES(1)", "DETACH m"), 1, SQLITE_ERROR, "database m is locked");
+	expect_failure(db, TEXTS("DETACH m"), 0, SQLITE_ERROR, "database m is locked");
+	expect(kit_execute(db, "DETACH m"), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 2);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(b) FROM y"), 1);

@@ -130,7 +130,7 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 	enum ps_verdict verdict;
 
 	store->lacked_room = false;
-	verdict = ps_store_begin(store);
+	verdict = ps_inside_begin_group(store);
 	if (verdict == PS_BUSY)
 		return PS_BUSY;
 	if (verdict != PS_DONE) {

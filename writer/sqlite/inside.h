@@ -63,6 +63,8 @@ struct ps_store {
 void ps_inside_note_error(struct ps_store *store);
 /* Steps and resets. SQLITE_OK, or the code. */
 int ps_inside_step(sqlite3_stmt *statement);
+/* A group's transaction, which takes every database's lock. As ps_store_begin. */
+enum ps_verdict ps_inside_begin_group(struct ps_store *store);
 /* Rolls back, if there is a transaction; without memory it may fail (ps_inside_is_stuck). */
 void ps_inside_end_transaction(struct ps_store *store);
 /* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */

@@ -346,21 +346,32 @@ enum ps_verdict ps_store_begin(struct ps_store *store)
 	return begin(store, store->begin);
 }
 
-enum ps_verdict ps_store_begin_own(struct ps_store *store)
+/* With a BEGIN of its own where databases are attached, which the one that is kept does not know of. */
+static enum ps_verdict begin_attached(struct ps_store *store, const char *sql)
 {
 	sqlite3_stmt *statement;
 	enum ps_verdict verdict;
 
-	/* IMMEDIATE locks every attached database; one file may be there under two names. */
 	if (!store->attached)
 		return ps_store_begin(store);
-	if (sqlite3_prepare_v2(store->connection, "BEGIN", -1, &statement, NULL) != SQLITE_OK) {
+	if (sqlite3_prepare_v2(store->connection, sql, -1, &statement, NULL) != SQLITE_OK) {
 		ps_inside_note_error(store);
 		return PS_TAKE_OUT;
 	}
 	verdict = begin(store, statement);
 	sqlite3_finalize(statement);
 	return verdict;
+}
+
+enum ps_verdict ps_store_begin_own(struct ps_store *store)
+{
+	/* IMMEDIATE locks every attached database; one file may be there under two names. */
+	return begin_attached(store, "BEGIN");
+}
+
+enum ps_verdict ps_inside_begin_group(struct ps_store *store)
+{
+	return begin_attached(store, "BEGIN IMMEDIATE");
 }
 
 /* Behind a statement's own transaction, which has ended the deferring; what is compiled in must not outlast it. */
