@@ -121,19 +121,18 @@ static int run_plain(sqlite3_stmt *prepared, char **rows, const struct statement
 	return rc;
 }
 
-/* What the statement comes to in autocommit, as text_of_result writes it. */
-char *reference_outcome(sqlite3 *connection, const struct statement *statement)
+/* What one statement comes to, and what it has changed. */
+static char *outcome_of_one(sqlite3 *connection, const struct statement *statement, int64_t *changes)
 {
 	char *text, *rows = NULL, *sql;
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
 	sqlite3_stmt *prepared = NULL;
 	size_t sql_bytes;
-	int64_t changes = 0;
 	bool counts;
 	int rc = SQLITE_OK;
 
-	sqlite3_set_last_insert_rowid(connection, 0);
+	*changes = 0;
 	sql = text_for(statement, 'r', &sql_bytes);
 	if (statement->expected == REFUSED || statement->expected == NO_SINGLE) {
 		write_failure(out, statement, statement->expected == REFUSED ? SQLITE_AUTH : SQLITE_ERROR, "its own");
@@ -158,14 +157,68 @@ char *reference_outcome(sqlite3 *connection, const struct statement *statement)
 		sqlite3_finalize(prepared);
 		prepared = NULL;
 		if (counts)
-			changes = sqlite3_changes64(connection);
+			*changes = sqlite3_changes64(connection);
 	}
 	sqlite3_finalize(prepared);
-	fprintf(out, " changes=%" PRId64 " rowid=%" PRId64, changes, (int64_t)sqlite3_last_insert_rowid(connection));
+	write_effect(out, *changes, sqlite3_last_insert_rowid(connection));
 	if (rows != NULL)
 		fputs(rows, out);
 	free(rows);
 	free(sql);
 	fclose(out);
 	return text;
+}
+
+static bool goes_well(FILE *out, sqlite3 *connection, const struct statement *group, const char *sql)
+{
+	if (sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return true;
+	write_failure(out, group, sqlite3_extended_errcode(connection), sqlite3_errmsg(connection));
+	return false;
+}
+
+static char *outcome_of_group(sqlite3 *connection, const struct statement *group)
+{
+	char *text, *members, *one;
+	size_t bytes, members_bytes, i = 0;
+	FILE *out = open_memstream(&text, &bytes), *behind = open_memstream(&members, &members_bytes);
+	int64_t changes = 0, of_one, rowid;
+	bool well = goes_well(out, connection, group, "BEGIN IMMEDIATE"), run = well;
+
+	while (well && i < group->member_count) {
+		one = outcome_of_one(connection, group->members[i], &of_one);
+		well = strncmp(one, "OK", 2) == 0;
+		if (well)
+			fprintf(behind, " {%s}", one), i++;
+		else
+			fwrite(one, 1, (size_t)(strstr(one, " changes=") - one), out);
+		changes += of_one;
+		free(one);
+	}
+	rowid = sqlite3_last_insert_rowid(connection);
+	if (well && (well = goes_well(out, connection, group, "COMMIT")))
+		fprintf(out, "OK");
+	if (!well) {
+		sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL);
+		changes = 0;
+	}
+	fclose(behind);
+	write_effect(out, changes, rowid);
+	write_group(out, run ? i : group->member_count);
+	if (well)
+		fputs(members, out);
+	free(members);
+	fclose(out);
+	return text;
+}
+
+/* What the statement comes to in autocommit, as text_of_result writes it. */
+char *reference_outcome(sqlite3 *connection, const struct statement *statement)
+{
+	int64_t changes;
+
+	sqlite3_set_last_insert_rowid(connection, 0);
+	if (statement->member_count > 0)
+		return outcome_of_group(connection, statement);
+	return outcome_of_one(connection, statement, &changes);
 }

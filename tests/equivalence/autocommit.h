@@ -4,7 +4,7 @@
  *
  * A connection set up as Penstock sets up its own (defensive, no trusted schema, WAL, the same functions), on which each
  * statement is prepared, run to its end and finalized, in autocommit. Nothing here knows of batches, so whatever it answers is
- * right by definition.
+ * right by definition. A group is BEGIN IMMEDIATE, its members and COMMIT, or at the first error ROLLBACK.
  */
 #ifndef PENSTOCK_EQUIVALENCE_AUTOCOMMIT_H
 #define PENSTOCK_EQUIVALENCE_AUTOCOMMIT_H

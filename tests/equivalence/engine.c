@@ -36,32 +36,62 @@ static void failed_unheard(void *arg, const penstock_result *result)
 	take_result(result->arg, result);
 }
 
+/* What is to run; the text is the caller's to free. */
+static char *fill_in(penstock *db, const struct statement *statement, penstock_submission *submission)
+{
+	penstock_statement *registered;
+	size_t bytes;
+	char *sql = text_for(statement, 'p', &bytes);
+
+	submission->values = statement->values;
+	submission->value_count = statement->value_count;
+	if (statement->registered) {
+		expect(penstock_statement_register(db, sql, (int64_t)bytes, &registered), PENSTOCK_OK);
+		submission->statement = registered;
+	} else {
+		submission->sql = sql;
+		submission->sql_bytes = bytes != 0 ? (int64_t)bytes : -1; /* an empty text ends with NUL */
+	}
+	return sql;
+}
+
+static int submit_group(penstock *db, const struct statement *group, const penstock_submission *whole, penstock_handle **handle)
+{
+	penstock_submission members[MEMBERS_MAX];
+	char *texts[MEMBERS_MAX];
+	size_t i;
+	int status;
+
+	for (i = 0; i < group->member_count; i++) {
+		penstock_submission_init(&members[i]);
+		texts[i] = fill_in(db, group->members[i], &members[i]);
+	}
+	status = penstock_submit_group(db, members, group->member_count, whole, PENSTOCK_FOREVER, handle);
+	for (i = 0; i < group->member_count; i++)
+		free(texts[i]);
+	return status;
+}
+
 static void submit(penstock *db, struct pending *pending)
 {
 	const struct statement *statement = pending->statement;
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
-	penstock_statement *registered;
-	size_t bytes;
-	char *sql = text_for(statement, 'p', &bytes);
+	penstock_handle **handle = statement->listener == BY_HANDLE ? &pending->handle : NULL;
+	char *sql = NULL;
 	int status;
 
-	submission.values = statement->values;
-	submission.value_count = statement->value_count;
 	submission.flags = statement->flags;
 	submission.ack = statement->ack;
 	submission.arg = pending;
-	if (statement->registered) {
-		status = penstock_statement_register(db, sql, (int64_t)bytes, &registered);
-		expect(status, PENSTOCK_OK);
-		submission.statement = registered;
-	} else {
-		submission.sql = sql;
-		submission.sql_bytes = bytes != 0 ? (int64_t)bytes : -1; /* an empty text ends with NUL */
-	}
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;
-	status = penstock_submit(db, &submission, PENSTOCK_FOREVER, statement->listener == BY_HANDLE ? &pending->handle : NULL);
-	check(status == PENSTOCK_OK, "%s: %s", sql, penstock_error_message());
+	if (statement->member_count > 0) {
+		status = submit_group(db, statement, &submission, handle);
+	} else {
+		sql = fill_in(db, statement, &submission);
+		status = penstock_submit(db, &submission, PENSTOCK_FOREVER, handle);
+	}
+	check(status == PENSTOCK_OK, "%s", penstock_error_message());
 	free(sql);
 }
 

@@ -18,6 +18,7 @@ struct setup {
 	int64_t statement_cache;
 	int64_t synchronous;
 	int64_t result_bytes_max;           /* 0: the default */
+	unsigned groups;                    /* of so many statements one is a group; 0: none */
 	penstock_pragma pragmas[KINDS_MAX]; /* those of kinds, the encoding and the trust: fewer than KINDS_MAX */
 	size_t pragma_count;
 	const struct kind *kinds[KINDS_MAX]; /* ends with NULL */

@@ -376,6 +376,33 @@ static struct statement *draw(const struct source *source)
 	return statement;
 }
 
+/* A group refuses what SQLite would ignore in its transaction. */
+static bool is_ignored_within(const struct statement *statement)
+{
+	const char *sql = statement->sql;
+
+	return statement->expected == AS_SQLITE && strchr(sql, '=') != NULL &&
+	       (strncmp(sql, "PRAGMA foreign_keys", 19) == 0 || strncmp(sql, "PRAGMA journal_mode", 19) == 0);
+}
+
+/* Most members go well, so that groups of several do as well. */
+static struct statement *draw_group(const struct source *source)
+{
+	struct statement *group = empty_group();
+	size_t count = 1 + random_below(source->random, chance(source->random, 3) ? MEMBERS_MAX : 3);
+
+	while (group->member_count < count) {
+		struct statement *member = draw(source);
+
+		if (is_ignored_within(member))
+			member->expected = REFUSED;
+		member->flags = 0;
+		add_member(group, member);
+	}
+	draw_submission(source, group);
+	return group;
+}
+
 #define RUN_MAX 80
 
 /* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
@@ -453,6 +480,8 @@ static void draw_setup(uint64_t *random, struct setup *setup)
 	setup->synchronous = random_below(random, 20) == 0 ? PENSTOCK_SYNCHRONOUS_FULL
 	                     : chance(random, 8)           ? PENSTOCK_SYNCHRONOUS_NORMAL
 	                                                   : PENSTOCK_SYNCHRONOUS_OFF;
+	if (setup->groups == 0 && chance(random, 3))
+		setup->groups = 12;
 	if (chance(random, 10))
 		setup->pragmas[setup->pragma_count++] = (penstock_pragma)PENSTOCK_PRAGMA("encoding", "UTF16le");
 	/* A kind that needs the other one says so behind it. */
@@ -492,7 +521,7 @@ void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, 
 		/* Of one who is not heard of with several producers the ticket is not known. */
 		if (way != SEVERAL && chance(&random, 12))
 			append_run(list, &source);
-		append(list, draw(&source));
+		append(list, setup->groups != 0 && chance(&random, setup->groups) ? draw_group(&source) : draw(&source));
 	}
 	for (i = 0; setup->kinds[i] != NULL; i++)
 		append_texts(list, setup->kinds[i]->questions, &source);

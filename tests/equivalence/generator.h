@@ -4,7 +4,8 @@
  *
  * A round is a setup and a list of statements. Everything comes from one 64-bit state, so that a seed draws the same round again.
  * What can be drawn is in kinds.h; here is how: which kinds a round has, which template comes next, which values stand in it, and
- * how the statement is submitted. Some statements come in runs, which nobody listens to.
+ * how the statement is submitted. Some statements come in runs, which nobody listens to,
+ * and in some rounds some are members of groups.
  *
  * PENSTOCK_EQUIVALENCE_ONLY="general;audit"     only these kinds, in every round
  * PENSTOCK_EQUIVALENCE_WITHOUT="VACUUM;ATTACH"  no template that holds one of these texts
@@ -14,7 +15,7 @@
 
 #include "tests/equivalence/oracle.h"
 
-/* Fills in the setup (its way is the caller's choice) and the list. */
+/* Fills in the setup (its way is the caller's choice, and how many groups there are if it is not 0) and the list. */
 void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, struct list *list);
 
 /* For templates that write themselves: the text so far grows, and values are added. */

@@ -15,6 +15,37 @@ void write_failure(FILE *out, const struct statement *statement, int extended_co
 		fprintf(out, " message=%s", message);
 }
 
+void write_effect(FILE *out, int64_t changes, int64_t rowid)
+{
+	fprintf(out, " changes=%" PRId64 " rowid=%" PRId64, changes, rowid);
+}
+
+void write_group(FILE *out, size_t failed)
+{
+	fprintf(out, " failed=%zu", failed);
+}
+
+static void write_members(FILE *out, const struct statement *group, const penstock_result *result)
+{
+	size_t i;
+
+	write_group(out, result->failed_member);
+	if (result->member_count != group->member_count)
+		fprintf(out, " members=%zu", result->member_count);
+	for (i = 0; i < group->member_count; i++) {
+		const penstock_result *member = penstock_result_member(result, i);
+		char *text;
+
+		if (result->status == PENSTOCK_OK) {
+			text = text_of_result(group->members[i], member);
+			fprintf(out, " {%s}", text);
+			free(text);
+		} else if (member != result) {
+			fprintf(out, " a member that has a result of its own");
+		}
+	}
+}
+
 char *text_of_result(const struct statement *statement, const penstock_result *result)
 {
 	char *text;
@@ -22,7 +53,10 @@ char *text_of_result(const struct statement *statement, const penstock_result *r
 	FILE *out = open_memstream(&text, &bytes);
 
 	if (result->status == PENSTOCK_ERROR) {
-		write_failure(out, statement, result->extended_code, result->message);
+		write_failure(out,
+		              result->failed_member < statement->member_count ? statement->members[result->failed_member]
+		                                                              : statement,
+		              result->extended_code, result->message);
 		if (result->code != (result->extended_code & 0xff))
 			fprintf(out, " primary code=%d", result->code);
 	} else {
@@ -30,7 +64,9 @@ char *text_of_result(const struct statement *statement, const penstock_result *r
 		if (result->code != 0 || result->extended_code != 0 || result->message[0] != '\0')
 			fprintf(out, " code=%d,%d message=%s", result->code, result->extended_code, result->message);
 	}
-	fprintf(out, " changes=%" PRId64 " rowid=%" PRId64, result->changes, result->last_insert_rowid);
+	write_effect(out, result->changes, result->last_insert_rowid);
+	if (statement->member_count > 0)
+		write_members(out, statement, result);
 	if (statement->expected != LOOSE) {
 		for (column = 0; column < result->column_count; column++)
 			fprintf(out, " [%s]", result->column_names[column]);

@@ -12,6 +12,9 @@
 #include "tests/equivalence/statements.h"
 
 void write_failure(FILE *out, const struct statement *statement, int extended_code, const char *message);
+/* What is the same for any of them, and of a group, whose members follow. */
+void write_effect(FILE *out, int64_t changes, int64_t rowid);
+void write_group(FILE *out, size_t failed);
 /* The caller frees it. */
 char *text_of_result(const struct statement *statement, const penstock_result *result);
 

@@ -21,18 +21,27 @@ void append(struct list *list, struct statement *statement)
 	list->at[list->count++] = statement;
 }
 
+static void free_statement(struct statement *statement)
+{
+	size_t i;
+
+	for (i = 0; i < statement->value_count; i++) {
+		if (statement->values[i].type == PENSTOCK_TEXT || statement->values[i].type == PENSTOCK_BLOB)
+			free((void *)statement->values[i].as.data);
+	}
+	for (i = 0; i < statement->member_count; i++)
+		free_statement(statement->members[i]);
+	free(statement->members);
+	free(statement->sql);
+	free(statement);
+}
+
 void free_list(struct list *list)
 {
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < list->count; i++) {
-		for (j = 0; j < list->at[i]->value_count; j++) {
-			if (list->at[i]->values[j].type == PENSTOCK_TEXT || list->at[i]->values[j].type == PENSTOCK_BLOB)
-				free((void *)list->at[i]->values[j].as.data);
-		}
-		free(list->at[i]->sql);
-		free(list->at[i]);
-	}
+	for (i = 0; i < list->count; i++)
+		free_statement(list->at[i]);
 	free(list->at);
 	*list = (struct list){ 0 };
 }
@@ -47,7 +56,19 @@ struct statement *plain_statement(const char *sql, enum expected expected)
 	return statement;
 }
 
-/* Whether changes() tells of it. */
+struct statement *empty_group(void)
+{
+	struct statement *group = calloc(1, sizeof *group);
+
+	group->members = calloc(MEMBERS_MAX, sizeof(struct statement *));
+	return group;
+}
+
+void add_member(struct statement *group, struct statement *member)
+{
+	group->members[group->member_count++] = member;
+}
+
 void write_value(FILE *out, int type, int64_t integer, double real, const void *data, size_t bytes)
 {
 	const unsigned char *at = data;
@@ -85,7 +106,11 @@ void print_statement(FILE *out, const struct statement *statement)
 {
 	size_t i;
 
-	fprintf(out, "%.300s", statement->sql);
+	for (i = 0; i < statement->member_count; i++) {
+		fprintf(out, "%s", i == 0 ? "{ " : "; ");
+		print_statement(out, statement->members[i]);
+	}
+	fprintf(out, "%.300s", statement->member_count > 0 ? " }" : statement->sql);
 	for (i = 0; i < statement->value_count; i++)
 		write_value(out, statement->values[i].type, statement->values[i].as.integer, statement->values[i].as.real,
 		            statement->values[i].as.data, statement->values[i].bytes);

@@ -3,7 +3,7 @@
  * statements.h - one statement as it is submitted, and lists of them
  *
  * A statement is its text, its values, how it is submitted (registered or as text, who listens, which flags and level) and
- * what is expected of it. In the text $D stands for the folder of whoever runs it (sides.h).
+ * what is expected of it. A group is one that has members in place of a text; who listens, flags and level are its own, not theirs. In the text $D stands for the folder of whoever runs it (sides.h).
  *
  * Most are AS_SQLITE: whatever plain SQLite answers, Penstock must answer. The other kinds are those where the contract says
  * something else than SQLite would.
@@ -43,7 +43,11 @@ struct statement {
 	bool registered;
 	unsigned flags;
 	penstock_ack ack;
+	struct statement **members; /* of a group */
+	size_t member_count;
 };
+
+#define MEMBERS_MAX 8
 
 struct list {
 	struct statement **at;
@@ -57,6 +61,9 @@ void append(struct list *list, struct statement *statement);
 void free_list(struct list *list);
 /* Without values, with a handle. */
 struct statement *plain_statement(const char *sql, enum expected expected);
+/* A group without members, with a handle; and one more member, which it takes. */
+struct statement *empty_group(void);
+void add_member(struct statement *group, struct statement *member);
 /* With a NUL behind it; the caller frees it. */
 void *copy_of(const void *data, size_t bytes);
 
