@@ -381,8 +381,9 @@ static bool is_ignored_within(const struct statement *statement)
 {
 	const char *sql = statement->sql;
 
-	return statement->expected == AS_SQLITE && strchr(sql, '=') != NULL &&
-	       (strncmp(sql, "PRAGMA foreign_keys", 19) == 0 || strncmp(sql, "PRAGMA journal_mode", 19) == 0);
+	return statement->expected == AS_SQLITE && sqlite3_strlike("%pragma%defer%", sql, 0) != 0 &&
+	       (sqlite3_strlike("%pragma%foreign_keys%=%", sql, 0) == 0 ||
+	        sqlite3_strlike("%pragma%journal_mode%=%", sql, 0) == 0);
 }
 
 /* Most members go well, so that groups of several do as well. */
