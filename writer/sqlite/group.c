@@ -11,7 +11,6 @@ static void enter(struct ps_store *store, struct ps_store_group *group)
 	*group = (struct ps_store_group){ .sets = store->one_by_one };
 	store->group = group;
 	store->statements.grouped = true;
-	sqlite3_set_last_insert_rowid(store->connection, 0);
 }
 
 /* The transaction has ended. */
@@ -130,6 +129,7 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 	enum ps_verdict verdict;
 
 	store->lacked_room = false;
+	sqlite3_set_last_insert_rowid(store->connection, 0);
 	verdict = ps_inside_begin_group(store);
 	if (verdict == PS_BUSY)
 		return PS_BUSY;
