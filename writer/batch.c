@@ -51,6 +51,18 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 
 /* ---- running ---- */
 
+static enum ps_verdict run_group(struct ps_batch *batch, const struct ps_record *record, bool batched,
+                                 struct ps_outcome *outcome)
+{
+	bool wanted = record->listener_kind != PS_LISTENER_NONE;
+	uint64_t bytes_max = (uint64_t)batch->keys.result_bytes_max;
+
+	batch->members += record->value_count - 1;
+	if (!batched)
+		return ps_store_run_group(batch->store, record, wanted, bytes_max, outcome);
+	return ps_store_run_group_batched(batch->store, record, batch->careful, wanted, bytes_max, outcome);
+}
+
 /* Runs one entry; its outcome is as if for the first time. */
 static enum ps_verdict run_entry(struct ps_batch *batch, uint64_t ticket, bool batched)
 {
@@ -61,8 +73,7 @@ static enum ps_verdict run_entry(struct ps_batch *batch, uint64_t ticket, bool b
 	if (outcome == NULL || ps_fault(PS_FAULT_DROP_SLOT))
 		return PS_DONE;
 	if (record->kind == PS_KIND_GROUP)
-		verdict = ps_store_run_group(batch->store, record, record->listener_kind != PS_LISTENER_NONE,
-		                             (uint64_t)batch->keys.result_bytes_max, outcome);
+		verdict = run_group(batch, record, batched, outcome);
 	else
 		verdict = ps_store_run(batch->store, record, batched, record->listener_kind != PS_LISTENER_NONE,
 		                       (uint64_t)batch->keys.result_bytes_max, outcome);
@@ -92,6 +103,7 @@ enum attempt {
 	FULL,         /* what has run is to be committed now */
 	COMMITTED,    /* or else the outcomes are set, and it goes on */
 	TROUBLE,      /* rolled back because of one entry */
+	CAREFULLY,    /* the same, of a group; run all of them again, with savepoints */
 	NOT_TOGETHER, /* rolled back; run each alone */
 	NO_LOCK,      /* nothing ran: the lock was not to be had */
 	BROKEN,       /* an I/O error; outcomes are set */
@@ -99,7 +111,7 @@ enum attempt {
 
 static enum attempt begin(struct ps_batch *batch)
 {
-	batch->fused = 0;
+	batch->fused = batch->members = 0;
 	for (;;) {
 		switch (ps_store_begin(batch->store)) {
 		case PS_DONE:
@@ -137,7 +149,7 @@ static void count_commit(struct ps_batch *batch, uint64_t statements, uint64_t s
 	batch->lacks_room = false;
 	ps_count(batch->counters, &batch->counters->writer.batches, 1);
 	ps_count(batch->counters, &batch->counters->writer.fused, batch->fused);
-	ps_count_in(batch->counters, &batch->counters->writer.batch_size, statements);
+	ps_count_in(batch->counters, &batch->counters->writer.batch_size, statements + batch->members);
 	ps_count_in(batch->counters, &batch->counters->writer.commit_nsec, took);
 	count_wal(batch);
 	ps_counters_publish(batch->counters);
@@ -207,6 +219,7 @@ static enum attempt commit(struct ps_batch *batch, uint64_t first, uint64_t end)
 /* The limits of a batch that is being filled. */
 struct filling {
 	uint64_t limit; /* ticket */
+	uint64_t room;  /* for so many statements */
 	uint64_t bytes;
 	uint64_t deadline;
 	uint64_t next_look; /* ticket at which to look at the clock */
@@ -218,7 +231,7 @@ static bool is_filled(struct ps_batch *batch, struct filling *filling, uint64_t 
 
 	if (count > 0 && ps_patience_gives_up(&batch->patience))
 		return true;
-	if (next >= filling->limit || filling->bytes >= (uint64_t)batch->keys.batch_bytes)
+	if (next >= filling->limit || filling->room == 0 || filling->bytes >= (uint64_t)batch->keys.batch_bytes)
 		return true;
 	if (batch->keys.batch_usec == 0 || next < filling->next_look)
 		return false;
@@ -231,6 +244,7 @@ static void enter(struct ps_batch *batch, struct filling *filling, uint64_t tick
 {
 	ps_entries_enter(&batch->entries, ticket, record);
 	*end = ticket + 1;
+	filling->room -= ps_record_statements(record) < filling->room ? ps_record_statements(record) : filling->room;
 	filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
 }
 
@@ -250,6 +264,8 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 		return PS_ELSEWHERE;
 	if (most > filling->limit - first)
 		most = (unsigned)(filling->limit - first);
+	if (most > filling->room)
+		most = (unsigned)filling->room;
 	for (records[0] = record; count < most; count++) {
 		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
 		records[count] = ps_ring_peek(batch->ring, first + count);
@@ -289,6 +305,10 @@ static enum attempt run_one(struct ps_batch *batch, uint64_t first, uint64_t tic
 	case PS_BROKEN:
 		note_broken_by(batch, ticket);
 		return abandon(batch, first, ticket);
+	case PS_CAREFULLY:
+		ps_store_rollback(batch->store);
+		batch->careful = true;
+		return CAREFULLY;
 	default:
 		ps_store_rollback(batch->store);
 		return TROUBLE;
@@ -305,7 +325,7 @@ static enum attempt run_entries(struct ps_batch *batch, uint64_t first, uint64_t
 
 	while (*next < end) {
 		result = run_one(batch, first, *next);
-		if (result == TROUBLE)
+		if (result == TROUBLE || result == CAREFULLY)
 			break;
 		*next += 1;
 		if (result != BEGUN)
@@ -321,12 +341,14 @@ static enum attempt run_entries(struct ps_batch *batch, uint64_t first, uint64_t
  */
 static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64_t first, uint64_t *next, uint64_t *entered)
 {
-	enum attempt result = BEGUN;
+	/* Those of an attempt before this one. */
+	enum attempt result = run_entries(batch, first, next, *entered);
 
 	while (result == BEGUN && !is_filled(batch, filling, first, *next)) {
 		struct ps_record *record = ps_ring_peek(batch->ring, *next);
 
-		if (record == NULL || (*next > first && ps_store_must_be_alone(batch->store, record)))
+		if (record == NULL || (*next > first && (ps_record_statements(record) > filling->room ||
+		                                         ps_store_must_be_alone(batch->store, record))))
 			break;
 		switch (run_fused(batch, filling, next, record, entered)) {
 		case PS_DONE:
@@ -503,6 +525,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 		return shut_down_alone(batch, ticket);
 	ps_store_enter_alone(batch->store);
 	for (;; ps_store_defer_again(batch->store)) {
+		batch->members = 0;
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
 			if (ps_patience_retry(&batch->patience))
@@ -518,7 +541,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, record))
 				ps_patience_renew(&batch->patience);
 			if (!ps_entries_failed(&batch->entries, ticket)) {
-				count_commit(batch, ps_record_statements(record), started);
+				count_commit(batch, 1, started);
 				return look_for_file(batch, ticket, ticket + 1);
 			}
 			/* An emptied database fails its statements before they commit. */
@@ -623,8 +646,8 @@ static bool settle(struct ps_batch *batch, uint64_t *next, uint64_t end, uint64_
 		} else {
 			result = attempt(batch, first, &stop, NULL, &reached);
 		}
-		if (result == TROUBLE) {
-			failing = reached;
+		if (result == TROUBLE || result == CAREFULLY) {
+			failing = result == TROUBLE ? reached : end;
 			continue;
 		}
 		if (result == NOT_TOGETHER || result == NO_LOCK) {
@@ -659,6 +682,7 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 	enum attempt result;
 	struct filling filling;
 
+	batch->careful = false;
 	if (limit - first > (uint64_t)keys->batch_max)
 		limit = first + (uint64_t)keys->batch_max;
 	if (limit - first > batch->entries.capacity)
@@ -672,10 +696,15 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 	}
 	filling = (struct filling){
 		.limit = limit,
+		.room = (uint64_t)keys->batch_max,
 		.deadline = ps_deadline(keys->batch_usec),
 		.next_look = first + 1,
 	};
 	result = attempt(batch, first, &end, &filling, &reached);
+	if (result == CAREFULLY) {
+		count_replay(batch, end - first);
+		result = attempt(batch, first, &end, &filling, &reached);
+	}
 	switch (result) {
 	case TROUBLE:
 		*entered = end;

@@ -8,13 +8,14 @@
  *
  * When a statement takes the transaction with it, or would have failed alone, everything is rolled back: the ones before
  * it run again as a transaction, the failing one alone in autocommit, and the batch goes on behind it. First-run outcomes are
- * dropped. So each statement's last run is in ticket order, on exactly the database that autocommit would have given it.
+ * dropped. When it was a group, all of it runs once more before that, with a savepoint around each group, for that may be all it takes
+ * (sqlite/group.h). So each statement's last run is in ticket order, on exactly the database that autocommit would have given it.
  *
  * Invariants
  *   1. Outcomes are delivered only after the COMMIT that covers them; those that asked for more (durable under
  *      synchronous=NORMAL) only after the sync that follows, for which nobody else waits.
  *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
- *   3. A replay covers fewer statements than the run before it, so it ends.
+ *   3. A replay covers fewer statements than the run before it, or is the batch's first with savepoints, so it ends.
  *
  * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
  * once more. If a reader is in the way, that is tried before each of the next ones.
@@ -49,6 +50,8 @@ struct ps_batch {
 	struct ps_entries entries;
 	struct ps_patience patience;
 	uint64_t fused;        /* entries of the transaction under way that ran as one with others */
+	uint64_t members;      /* of groups in it, but the first of each */
+	bool careful;          /* groups run with a savepoint each, since one has failed */
 	bool lacks_room;       /* a write has met none, and none has gone well since */
 	uint64_t futile_until; /* a deadline: before it a checkpoint for that is not tried */
 	uint64_t blocked_at;   /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */

@@ -27,6 +27,7 @@ enum ps_verdict {
 	PS_DONE_LAST, /* the same, and the transaction must be committed behind it, before anything else runs */
 	PS_ELSEWHERE, /* not run: it must run alone, between transactions */
 	PS_TAKE_OUT,  /* roll back and run the others again without it; then run it alone, by itself if it has not been */
+	PS_CAREFULLY, /* a group failed: roll back and run all of it again, the groups each with a savepoint */
 	PS_TOO_LONG,  /* its rows are too many: undo it; the outcome says so */
 	PS_HALF_DONE, /* it failed in a transaction of its own, which may hold a part of it: undo it */
 	PS_BUSY,      /* another process holds the lock; nothing happened */
@@ -89,6 +90,12 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
  */
 enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_record *record, bool wanted,
                                    uint64_t result_bytes_max, struct ps_outcome *outcome);
+/*
+ * The same inside a transaction with others, without BEGIN and COMMIT. careful: a savepoint undoes it when it fails. PS_DONE, PS_DONE_LAST;
+ * PS_CAREFULLY, if not careful; PS_ELSEWHERE, PS_TAKE_OUT: roll back and run it in a transaction of its own; PS_BROKEN.
+ */
+enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct ps_record *record, bool careful, bool wanted,
+                                           uint64_t result_bytes_max, struct ps_outcome *outcome);
 /* The most statements, this one among them, that may run as one; 0: it runs by itself. */
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record);
 /* Whether `next` may run as one with `record`, for which the above said yes. */

@@ -233,7 +233,7 @@ int ps_store_error(const struct ps_store *store, const char **message)
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->kind != PS_KIND_STATEMENT;
+	return record->kind == PS_KIND_ALONE;
 }
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
@@ -310,6 +310,21 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 	if (verdict == PS_BROKEN && outcome->result.status == PENSTOCK_OK)
 		ps_outcome_fail(outcome, PENSTOCK_UNKNOWN, SQLITE_IOERR_WRITE, "the disk is broken");
 	return verdict;
+}
+
+/* One that fails is always taken out. */
+enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct ps_record *record, bool careful, bool wanted,
+                                           uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	const unsigned char *data = ps_group_first(record);
+	enum ps_verdict verdict = PS_DONE;
+	struct ps_record member;
+
+	for (uint32_t i = 0; verdict == PS_DONE && i < record->value_count; i++) {
+		data = ps_group_get(data, &member);
+		verdict = ps_store_run(store, &member, true, wanted, result_bytes_max, outcome);
+	}
+	return verdict == PS_TAKE_OUT && !careful ? PS_CAREFULLY : verdict;
 }
 
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)

@@ -607,3 +607,125 @@ Test(group, a_function_cannot_commit)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 7);
 }
+
+/* ---- in a batch -------------------------------------------------------------------------------------------------- */
+
+/* What has happened since `before`. */
+static uint64_t batches_since(penstock *db, const penstock_counters *before)
+{
+	return kit_counters(db).batches - before->batches;
+}
+
+Test(group, groups_share_a_transaction_with_their_neighbours)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters before, after;
+
+	kit_block(db);
+	before = kit_counters(db);
+	for (int i = 0; i < 10; i++) {
+		expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(1)", "INSERT INTO t VALUES(2)", "SELECT 1"), NULL, NULL),
+		       PENSTOCK_OK);
+		expect(kit_insert(db, 3, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	after = kit_counters(db);
+	cr_assert_eq(after.replayed_batches, 0);
+	cr_assert_eq(after.alone, 0);
+	/* The gate's, which may have been alone or not, and one for all of them. */
+	cr_assert_leq(batches_since(db, &before), 2);
+	cr_assert_eq(after.batch_size.sum - before.batch_size.sum, 41);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 60);
+}
+
+/* It costs one more run of the batch, whatever fails in it. */
+Test(group, groups_that_fail_in_a_batch_are_undone_by_themselves)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_counters before, after;
+	const penstock_result *result;
+	penstock_handle *handles[9];
+
+	expect(kit_execute(db, "CREATE UNIQUE INDEX u ON t(a)"), PENSTOCK_OK);
+	kit_block(db);
+	before = kit_counters(db);
+	for (int i = 0; i < 9; i++) {
+		char texts[3][64];
+
+		for (int j = 0; j < 3; j++)
+			snprintf(texts[j], sizeof texts[j], "INSERT INTO t VALUES(%d) RETURNING a",
+			         i % 3 == 2 && j == 1 ? 0 : 1 + i * 3 + j);
+		if (i == 0)
+			snprintf(texts[2], sizeof texts[2], "INSERT INTO t VALUES(0)");
+		expect(submit_texts(db, TEXTS(texts[0], texts[1], texts[2]), NULL, &handles[i]), PENSTOCK_OK);
+	}
+	kit_unblock();
+	for (int i = 0; i < 9; i++) {
+		expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), i % 3 == 2 ? PENSTOCK_ERROR : PENSTOCK_OK);
+		result = penstock_handle_result(handles[i]);
+		cr_assert_eq(result->failed_member, i % 3 == 2 ? 1 : 3);
+		cr_assert_eq(penstock_result_member(result, 0)->row_count, i % 3 == 2 ? 0 : 1);
+		penstock_handle_release(handles[i]);
+	}
+	after = kit_counters(db);
+	cr_assert_eq(after.replayed_batches - before.replayed_batches, 1);
+	cr_assert_leq(batches_since(db, &before), 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 18);
+}
+
+/* Where a savepoint does not undo it, it is taken out as a single statement is. */
+Test(group, a_group_that_ends_the_batch_is_taken_out)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_handle *handle;
+
+	expect(kit_execute(db, "CREATE UNIQUE INDEX u ON t(a)"), PENSTOCK_OK);
+	kit_block(db);
+	expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(1)", "INSERT INTO t VALUES(2)"), NULL, NULL), PENSTOCK_OK);
+	expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(3)", "INSERT OR ROLLBACK INTO t VALUES(1)"), NULL, &handle),
+	       PENSTOCK_OK);
+	expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(4)", "INSERT INTO t VALUES(5)"), NULL, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_CONSTRAINT_UNIQUE);
+	cr_assert_eq(penstock_handle_result(handle)->failed_member, 1);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 12);
+}
+
+Test(group, each_member_counts_for_batch_max)
+{
+	penstock_config config = kit_config();
+	penstock_counters before;
+	penstock *db;
+
+	config.batch_max = 6;
+	db = kit_open_table(&config);
+	kit_block(db);
+	before = kit_counters(db);
+	/* The gate's batch; 3 + 3; 3 with two by themselves, for the next group does not fit; 3; and one of eight, which is a batch of its own. */
+	for (int i = 0; i < 3; i++)
+		expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(1)", "SELECT 1", "SELECT 2"), NULL, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(submit_texts(db, TEXTS("INSERT INTO t VALUES(1)", "SELECT 1", "SELECT 2"), NULL, NULL), PENSTOCK_OK);
+	expect(submit_texts(db,
+	                    TEXTS("INSERT INTO t VALUES(1)", "SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4", "SELECT 5",
+	                          "SELECT 6", "SELECT 7"),
+	                    NULL, NULL),
+	       PENSTOCK_OK);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(batches_since(db, &before), 6);
+	cr_assert_eq(kit_counters(db).batch_size.max, 8);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t"), 8);
+}

@@ -105,6 +105,9 @@ enum ps_verdict ps_behind_settle(struct ps_store *store, struct ps_prepared *pre
 	if ((prepared->read_only && !functions_wrote) || !(store->schema.full_text || deferred_keys))
 		return PS_DONE;
 	ask(store, prepared);
+	/* On a plain connection it would not write at once within a transaction either. */
+	if (store->group != NULL && store->schema.full_text && (functions_wrote || prepared->writes_virtual))
+		return PS_ELSEWHERE;
 	if (store->schema.full_text && (functions_wrote || prepared->writes_virtual) && !write_held_back(store))
 		return PS_TAKE_OUT;
 	return deferred_keys && (functions_wrote || prepared->hides_violations) ? PS_DONE_LAST : PS_DONE;

@@ -6,11 +6,11 @@
 #include "queue/group.h"
 #include "writer/sqlite/inside.h"
 
-static void enter(struct ps_store *store, struct ps_store_group *group)
+static void enter(struct ps_store *store, struct ps_store_group *group, bool batched)
 {
 	*group = (struct ps_store_group){ .sets = store->one_by_one };
 	store->group = group;
-	store->statements.grouped = true;
+	store->statements.grouped = !batched;
 }
 
 /* The transaction has ended. */
@@ -51,18 +51,34 @@ static bool has_failed(struct ps_store *store, enum ps_verdict verdict, struct p
 	return true;
 }
 
+/* Whether the member of a group in a batch has failed as it would have in a transaction of the group's own. */
+static bool is_its_own(struct ps_store *store, const struct ps_outcome *outcome)
+{
+	int code = outcome->result.extended_code;
+
+	return outcome->result.status == PENSTOCK_ERROR && ps_store_in_transaction(store) && !store->group->meddled &&
+	       !ps_inside_may_be_the_batch(code) && !ps_inside_may_lack_temp(code);
+}
+
 /*
  * Runs a member, whose rows go to the memory of the whole. PS_DONE, with the outcome of the member in the whole when it failed; PS_BUSY.
  */
-static enum ps_verdict run_member(struct ps_store *store, const struct ps_record *record, bool wanted, uint64_t bytes_max,
-                                  struct ps_outcome *whole, penstock_result *result)
+static enum ps_verdict run_member(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                                  uint64_t bytes_max, struct ps_outcome *whole, penstock_result *result)
 {
 	struct ps_outcome own = { .result = { .message = "", .arg = NULL }, .blocks = whole->blocks };
-	enum ps_verdict verdict = ps_store_run(store, record, false, wanted, bytes_max, &own);
+	enum ps_verdict verdict = ps_store_run(store, record, batched, wanted, bytes_max, &own);
 
 	whole->blocks = own.blocks;
-	if (verdict == PS_BUSY)
+	if (verdict == PS_BUSY && !store->group->lasting)
 		return PS_BUSY;
+	/* Not run, or what it came to is none of its own. */
+	if (verdict == PS_ELSEWHERE || (batched && verdict == PS_TAKE_OUT && !is_its_own(store, &own)))
+		return verdict;
+	if (verdict == PS_DONE_LAST) {
+		store->group->last = true;
+		verdict = PS_DONE;
+	}
 	if (!has_failed(store, verdict, &own)) {
 		whole->result.changes += own.result.changes;
 		whole->result.last_insert_rowid = own.result.last_insert_rowid;
@@ -73,12 +89,12 @@ static enum ps_verdict run_member(struct ps_store *store, const struct ps_record
 	*whole = own;
 	whole->result.changes = 0;
 	whole->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
-	store->lacked_room = whole->result.code == SQLITE_FULL;
+	store->lacked_room = whole->result.code == SQLITE_FULL && !store->group->lasting;
 	return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 }
 
-static enum ps_verdict run_members(struct ps_store *store, const struct ps_record *record, bool wanted, uint64_t bytes_max,
-                                   struct ps_outcome *outcome)
+static enum ps_verdict run_members(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
+                                   uint64_t bytes_max, struct ps_outcome *outcome)
 {
 	const unsigned char *data = ps_group_first(record);
 	penstock_result *results = NULL;
@@ -95,7 +111,7 @@ static enum ps_verdict run_members(struct ps_store *store, const struct ps_recor
 	}
 	for (i = 0; i < record->value_count && verdict == PS_DONE && outcome->result.status == PENSTOCK_OK; i++) {
 		data = ps_group_get(data, &member);
-		verdict = run_member(store, &member, wanted, bytes_max, outcome, wanted ? &results[i] : NULL);
+		verdict = run_member(store, &member, batched, wanted, bytes_max, outcome, wanted ? &results[i] : NULL);
 	}
 	if (outcome->result.status != PENSTOCK_OK)
 		outcome->failing = i;
@@ -109,6 +125,9 @@ static enum ps_verdict commit(struct ps_store *store, struct ps_outcome *outcome
 {
 	enum ps_verdict verdict = ps_store_commit(store);
 
+	store->lacked_room &= !store->group->lasting;
+	if (verdict == PS_BUSY && store->group->lasting)
+		verdict = PS_TAKE_OUT;
 	switch (verdict) {
 	case PS_DONE:
 	case PS_BUSY:
@@ -137,8 +156,8 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 		fail(store, outcome, verdict == PS_BROKEN ? PENSTOCK_SHUTDOWN : PENSTOCK_ERROR);
 		return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 	}
-	enter(store, &group);
-	verdict = run_members(store, record, wanted, result_bytes_max, outcome);
+	enter(store, &group, false);
+	verdict = run_members(store, record, false, wanted, result_bytes_max, outcome);
 	if (verdict == PS_DONE && outcome->result.status == PENSTOCK_OK)
 		verdict = commit(store, outcome);
 	/* To run once more: what was counted is taken back. */
@@ -146,5 +165,62 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 		ps_store_rollback(store);
 	ps_inside_end_transaction(store);
 	leave(store, verdict != PS_DONE || outcome->result.status != PENSTOCK_OK);
+	return verdict;
+}
+
+/* ---- in a batch ---- */
+
+static bool step(struct ps_store *store, sqlite3_stmt *statement)
+{
+	int64_t count = ps_changes_shown(store->changes);
+	bool well = ps_inside_step(statement) == SQLITE_OK;
+
+	/* Full-text tables write what they hold back. */
+	ps_changes_correct(store->changes, count);
+	return well && ps_store_in_transaction(store);
+}
+
+/* What its COMMIT would find. */
+static void look_at_keys(struct ps_store *store, struct ps_outcome *outcome)
+{
+	if (!ps_store_commit_would_fail(store))
+		return;
+	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed");
+	outcome->result.changes = 0;
+	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
+}
+
+/* Behind the last member that ran. */
+static enum ps_verdict settle(struct ps_store *store, bool careful, enum ps_verdict verdict, struct ps_outcome *outcome)
+{
+	if (verdict != PS_DONE)
+		return verdict;
+	if (outcome->result.status == PENSTOCK_OK) {
+		if (careful && !step(store, store->release))
+			return PS_TAKE_OUT;
+		return store->group->last ? PS_DONE_LAST : PS_DONE;
+	}
+	if (!is_its_own(store, outcome))
+		return PS_TAKE_OUT;
+	if (!careful)
+		return PS_CAREFULLY;
+	return step(store, store->rollback_to) && step(store, store->release) ? PS_DONE : PS_TAKE_OUT;
+}
+
+enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct ps_record *record, bool careful, bool wanted,
+                                           uint64_t result_bytes_max, struct ps_outcome *outcome)
+{
+	struct ps_store_group group;
+	enum ps_verdict verdict;
+
+	if (careful && !step(store, store->savepoint))
+		return PS_TAKE_OUT;
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	enter(store, &group, true);
+	verdict = run_members(store, record, true, wanted, result_bytes_max, outcome);
+	if (verdict == PS_DONE && outcome->result.status == PENSTOCK_OK)
+		look_at_keys(store, outcome);
+	verdict = settle(store, careful, verdict, outcome);
+	leave(store, (verdict != PS_DONE && verdict != PS_DONE_LAST) || outcome->result.status != PENSTOCK_OK);
 	return verdict;
 }

@@ -46,6 +46,7 @@ struct ps_store {
 	uint64_t schema_changes; /* statements run that may have been one, ours or other processes' */
 	sqlite3_stmt *savepoint;
 	sqlite3_stmt *release;
+	sqlite3_stmt *rollback_to;
 	sqlite3_stmt *read_cookie;
 	int64_t cookie;        /* of the schema of main, and... */
 	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */
@@ -77,6 +78,10 @@ enum ps_harm ps_inside_judge_harm(struct ps_store *store, int extended_code, boo
 void ps_inside_read_settings(struct ps_store *store);
 /* Only where it may have been set: for the answer SQLite must have the schema, which it else would read when a statement needs it. */
 void ps_inside_read_synchronous(struct ps_store *store);
+
+/* Of a failure inside a transaction: whether that may be its cause, or the lack of a temporary file that only it needs (run.c). */
+bool ps_inside_may_be_the_batch(int extended_code);
+bool ps_inside_may_lack_temp(int extended_code);
 
 /* Finds out, once after each change of the schema, what ps_behind_settle must know of it. */
 void ps_behind_look_at_schema(struct ps_store *store);

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/group.h"
 #include "writer/sqlite/fuse.h"
 #include "writer/sqlite/rows.h"
 #include "writer/sqlite/trust.h"
@@ -31,7 +32,7 @@
  * What the batch, or memory that others took, may have caused; alone it may go well: SQLite keeps what undoes a statement of many
  * rows in a temporary file, which it does not need in autocommit. (The bare IOERR is a SQL function's: no file gives it.)
  */
-static bool may_be_the_batch(int extended_code)
+bool ps_inside_may_be_the_batch(int extended_code)
 {
 	int code = extended_code & 0xff;
 
@@ -43,16 +44,34 @@ static bool may_be_the_batch(int extended_code)
  * Whether a statement that wrote, and failed so within a transaction, may lack the temporary file that would hold what undoes it.
  * Alone it needs none.
  */
-static bool may_lack_temp(int extended_code)
+bool ps_inside_may_lack_temp(int extended_code)
 {
 	int code = extended_code & 0xff;
 
 	return code == SQLITE_FULL || code == SQLITE_CANTOPEN || (code == SQLITE_IOERR && extended_code != SQLITE_IOERR);
 }
 
+/* Whether one of a group's members must. */
+static bool group_must_be_alone(const struct ps_store *store, const struct ps_record *record)
+{
+	const unsigned char *data = ps_group_first(record);
+	struct ps_record member;
+
+	if (store->one_by_one || (record->asks & PS_ASKS_ALONE) != 0)
+		return true;
+	for (uint32_t i = 0; i < record->value_count; i++) {
+		data = ps_group_get(data, &member);
+		if (ps_statements_act_early(&member) || ps_statements_is_apart(&store->statements, &member))
+			return true;
+	}
+	return false;
+}
+
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
-	return store->one_by_one || record->kind != PS_KIND_STATEMENT || ps_statements_act_early(record) ||
+	if (record->kind == PS_KIND_GROUP)
+		return group_must_be_alone(store, record);
+	return store->one_by_one || record->kind == PS_KIND_ALONE || ps_statements_act_early(record) ||
 	       ps_statements_is_apart(&store->statements, record);
 }
 
@@ -155,7 +174,8 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
-	if (!ps_store_in_transaction(store) || may_be_the_batch(extended_code) || (wrote && may_leave_rows(extended_code)))
+	if (!ps_store_in_transaction(store) || ps_inside_may_be_the_batch(extended_code) ||
+	    (wrote && may_leave_rows(extended_code)))
 		return PS_TAKE_OUT;
 	/* OR FAIL keeps rows, unless they violate a deferred key. */
 	return ps_store_commit_would_fail(store) ? PS_TAKE_OUT : PS_DONE;
@@ -181,6 +201,9 @@ static bool stands_alone(struct ps_store *store, const struct ps_prepared *prepa
 	/* A function it called may have ended the transaction. */
 	if (!ps_store_in_transaction(store))
 		return false;
+	/* A member's violations are looked at behind the last one. */
+	if (store->group != NULL)
+		return true;
 	return prepared->read_only || !ps_store_commit_would_fail(store);
 }
 
@@ -205,7 +228,7 @@ static void undo_alone(struct ps_store *store, const struct ps_prepared *prepare
 static void note_temp(struct ps_store *store, struct ps_prepared *prepared, bool autocommit, int extended_code)
 {
 	if (!autocommit) {
-		prepared->may_lack_temp = may_lack_temp(extended_code);
+		prepared->may_lack_temp = ps_inside_may_lack_temp(extended_code);
 		return;
 	}
 	if (prepared->apart > 0)
@@ -302,13 +325,16 @@ static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdic
 }
 
 /* Whether what functions did within a statement is another thing in the transaction of a batch than in autocommit. */
-static bool differs_in_batch(const struct ps_prepared *prepared, unsigned meddled, enum ps_verdict verdict,
-                             const struct ps_outcome *outcome)
+static bool differs_in_batch(const struct ps_store *store, const struct ps_prepared *prepared, unsigned meddled,
+                             enum ps_verdict verdict, const struct ps_outcome *outcome)
 {
 	if ((meddled & PS_MEDDLED) != 0)
 		return true;
 	if ((meddled & PS_WROTE) == 0)
 		return false;
+	/* A group's transaction has both; but nobody can tell what became of deferred keys. */
+	if (store->group != NULL)
+		return prepared->read_only;
 	/* In autocommit a write within a reader is a transaction of its own; and any is undone with a statement that fails. */
 	return prepared->read_only ||
 	       ((verdict == PS_DONE || verdict == PS_DONE_LAST) && outcome->result.status != PENSTOCK_OK);
@@ -356,7 +382,7 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	if (sqlite3_total_changes64(store->connection) != total)
 		*meddled |= PS_WROTE;
 	/* Alone it has its way, as in autocommit... */
-	if (batched && verdict != PS_BROKEN && differs_in_batch(prepared, *meddled, verdict, outcome))
+	if (batched && verdict != PS_BROKEN && differs_in_batch(store, prepared, *meddled, verdict, outcome))
 		return PS_TAKE_OUT;
 	/*
 	 * ...but in a transaction of its own what a function wrote to another database would stay when it fails. Run again as in
@@ -414,6 +440,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	if (store->group != NULL) {
 		/* Behind the group. */
 		store->group->renamed |= renames;
+		store->group->lasting |= ps_statements_act_early(record) || (meddled & PS_SET) != 0;
+		store->group->meddled |= (meddled & PS_MEDDLED) != 0;
 		store->group->sets |= may_set || (meddled & PS_SET) != 0;
 		return verdict;
 	}

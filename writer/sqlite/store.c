@@ -91,9 +91,13 @@ static bool prepare_own(struct ps_store *store)
 	const struct {
 		const char *sql;
 		sqlite3_stmt **statement;
-	} own[] = { { "BEGIN IMMEDIATE", &store->begin },    { "COMMIT", &store->commit },
-		    { "ROLLBACK", &store->rollback },        { "SAVEPOINT penstock", &store->savepoint },
-		    { "RELEASE penstock", &store->release }, { "PRAGMA main.schema_version", &store->read_cookie } };
+	} own[] = { { "BEGIN IMMEDIATE", &store->begin },
+		    { "COMMIT", &store->commit },
+		    { "ROLLBACK", &store->rollback },
+		    { "SAVEPOINT penstock", &store->savepoint },
+		    { "RELEASE penstock", &store->release },
+		    { "ROLLBACK TO penstock", &store->rollback_to },
+		    { "PRAGMA main.schema_version", &store->read_cookie } };
 
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
 		if (sqlite3_prepare_v3(store->connection, own[i].sql, -1, SQLITE_PREPARE_PERSISTENT, own[i].statement, NULL) !=
@@ -110,6 +114,7 @@ static void finalize_own(struct ps_store *store)
 	sqlite3_finalize(store->rollback);
 	sqlite3_finalize(store->savepoint);
 	sqlite3_finalize(store->release);
+	sqlite3_finalize(store->rollback_to);
 	sqlite3_finalize(store->read_cookie);
 }
 
