@@ -33,6 +33,23 @@ static void append_eight(struct list *list, const char *text, bool ragged)
 	}
 }
 
+static void append_group(struct list *list, const char *text)
+{
+	struct statement *group = empty_group();
+	char *copy = strdup(text), *at = copy;
+
+	while (at != NULL) {
+		char *end = strstr(at, "; ");
+
+		if (end != NULL)
+			*end = '\0';
+		add_member(group, plain_statement(at, AS_SQLITE));
+		at = end != NULL ? end + 2 : NULL;
+	}
+	free(copy);
+	append(list, group);
+}
+
 /* What the texts come to, queued as one run; each is also tried with other submissions' settings by the random rounds. */
 uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
 {
@@ -52,7 +69,9 @@ uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
 			append_eight(&list, texts[i] + 7, true);
 			continue;
 		}
-		if (strncmp(texts[i], "refused:", 8) == 0)
+		if (strncmp(texts[i], "group:", 6) == 0)
+			append_group(&list, texts[i] + 6);
+		else if (strncmp(texts[i], "refused:", 8) == 0)
 			append(&list, plain_statement(texts[i] + 8, REFUSED));
 		else if (strncmp(texts[i], "single:", 7) == 0)
 			append(&list, plain_statement(texts[i] + 7, NO_SINGLE));

@@ -8,6 +8,7 @@
  *     refused: single: count:   expected to be refused: by the authorizer, as not one statement, for the number of values
  *     loose:                    only the status is compared
  *     alone:                    with PENSTOCK_RUN_ALONE
+ *     group:                    what follows is its members, each behind a "; "
  *     eight: ragged:            eight times, registered, with values that count on, heard by nobody; the ragged ones lack a value
  */
 #ifndef PENSTOCK_EQUIVALENCE_TRAPS_H

@@ -80,6 +80,8 @@ static enum ps_verdict run_member(struct ps_store *store, const struct ps_record
 		verdict = PS_DONE;
 	}
 	if (!has_failed(store, verdict, &own)) {
+		/* From above zero the members behind it may count below, each of which would not by itself. */
+		store->group->last |= batched && ps_store_commit_would_fail(store);
 		whole->result.changes += own.result.changes;
 		whole->result.last_insert_rowid = own.result.last_insert_rowid;
 		if (result != NULL)
