@@ -35,6 +35,8 @@
  *   Q4  completions.c, ask     full: the wish is there before its owner looks again for a place
  *   Q5  completions.c, give    full: the places are given back before the look for wishes              pairs with Q4
  *   Q6  completions.c, let_go  full: every use of the queue before its end                             pairs with Q6
+ *   K1  cancel.c, cancel       full: a handle is cancelled before the count of cancels moves
+ *   K2  cancel.h, count        acquire: the count before the looks at the handles                      pairs with K1
  *   C1  counters.c, hand_on    release: a torn set of counters is never taken for a whole one
  *   C2  counters.c, copy       acquire                                                                 pairs with C1
  *   F1  fault.c, arm           release: which calls it is about, before the fault                      (fault builds)

@@ -38,6 +38,14 @@ static inline uint64_t ps_deadline(int64_t timeout_usec)
 	return now + (uint64_t)timeout_usec * PS_NSEC_PER_USEC;
 }
 
+/* From a point in time in microseconds; one before the clock began has passed. */
+static inline uint64_t ps_deadline_at(int64_t usec)
+{
+	if (usec < 0)
+		return 0;
+	return (uint64_t)usec > (PS_NEVER - 1) / PS_NSEC_PER_USEC ? PS_NEVER : (uint64_t)usec * PS_NSEC_PER_USEC;
+}
+
 static inline struct timespec ps_timespec(uint64_t nsec)
 {
 	struct timespec time = {

@@ -25,8 +25,9 @@
 #define PS_COUNTER_WORDS (sizeof(penstock_counters) / sizeof(uint64_t))
 
 struct ps_counters {
-	uint32_t sequence PS_OWN_LINE;           /* even: the first copy stands still; odd: the second */
-	_Alignas(8) penstock_counters copies[2]; /* of the writer's words; what others count is 0 in them */
+	uint32_t sequence PS_OWN_LINE; /* even: the first copy stands still; odd: the second */
+	/* Of the writer's words; what others count is 0 in them. queue_depth is the outcomes of all kinds there have been. */
+	_Alignas(8) penstock_counters copies[2];
 	/* the writer's own */
 	penstock_counters writer PS_OWN_LINE;
 	uint64_t changed[(PS_COUNTER_WORDS + 63) / 64]; /* bits of words that the copies do not have yet */

@@ -27,7 +27,8 @@
 	X(DROP_SLOT, drop_slot)         /* a submission does not run, and its outcome is OK */                           \
 	X(LOWER_EARLY, lower_early)     /* a take lowers a completion queue's flag before it drains the descriptor */    \
 	X(LOWER_LATE, lower_late)       /* and after it has taken the list */                                            \
-	X(LET_GO_EARLY, let_go_early)   /* the writer lets go of a completion queue before it raises the descriptor */
+	X(LET_GO_EARLY, let_go_early)   /* the writer lets go of a completion queue before it raises the descriptor */   \
+	X(SKIP_BEGIN, skip_begin)       /* a submission begins, be it cancelled or too late */
 
 enum ps_fault_point {
 #define PS_FAULT_ENUM(identifier, name) PS_FAULT_##identifier,

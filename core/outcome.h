@@ -61,6 +61,7 @@ struct ps_outcome {
 struct ps_bell {
 	uint32_t rung;
 	uint32_t waiters;    /* that wait now, awake or asleep */
+	uint32_t cancels;    /* there have been (cancel.h) */
 	struct ps_spin spin; /* the waiters', for the time before they sleep */
 };
 
@@ -68,6 +69,7 @@ struct penstock_handle {
 	uint32_t word;
 	struct ps_bell *bell; /* the producer's, before it publishes */
 	uint32_t fork_generation;
+	uint32_t cancel; /* enum ps_cancel */
 	int64_t default_timeout_usec;
 	int64_t spin_usec;
 	uint64_t ticket;                   /* the producer's, before it publishes */

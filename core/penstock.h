@@ -37,6 +37,7 @@
  *     submit_group                       yes           yes        yes (b)   never blocks (c)       FORKED
  *     statement_register                 yes           yes        yes (b)   yes                    FORKED
  *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
+ *     handle_cancel                      yes           yes        yes       yes                    FORKED
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
  *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
  *     completions_open, notify_room      yes           yes        yes (b)   yes                    FORKED
@@ -141,6 +142,8 @@ extern "C" {
  *     ERROR       yes        it had no effect: when what it says is mended
  *     SHUTDOWN    yes        yes: it had no effect, and never will
  *     UNKNOWN     yes        only if doing it twice does no harm: it may be there. Look, once the file is open again
+ *     EXPIRED     yes        yes, with a later deadline: it had no effect, and never will
+ *     CANCELLED   yes        yes: it had no effect, and never will
  *     TIMEOUT     yes        no: it will still run. Wait on, or ask its handle later
  *     FULL        no         yes, later
  *     PAUSED      no         yes, after the unpause
@@ -156,6 +159,8 @@ extern "C" {
 	X(ERROR, 1, "SQLite refused the statement; it had no effect (or what autocommit would have kept)")            \
 	X(SHUTDOWN, 2, "accepted, but the engine was closed or failed before running it; it had no effect")           \
 	X(UNKNOWN, 3, "the commit or the sync after it failed; it may or may not be there when the file is reopened") \
+	X(EXPIRED, 4, "its deadline passed before it had begun; it had no effect")                                    \
+	X(CANCELLED, 5, "it was cancelled before it had begun; it had no effect")                                     \
 	X(FULL, 16, "the ring is full, or the completion queue has no place left; nothing was accepted")              \
 	X(PAUSED, 17, "the engine is paused")                                                                         \
 	X(STOPPED, 18, "the engine is stopped, stopping or closing")                                                  \
@@ -165,6 +170,7 @@ extern "C" {
 	X(MISUSE, 22, "the call is not allowed here or its arguments are wrong")                                      \
 	X(FORKED, 23, "this is a forked child; the engine belongs to the parent")                                     \
 	X(TIMEOUT, 32, "the time is over; what was accepted or begun goes on")                                        \
+	X(TOO_LATE, 33, "it has begun, or has its outcome already; nothing was cancelled")                            \
 	X(CONFIG, 48, "a configuration key is unknown or its value is out of range")                                  \
 	X(CANTOPEN, 49, "the database or its configuration file cannot be opened or used")
 
@@ -206,6 +212,11 @@ PENSTOCK_API int penstock_wal_reset_bug(void);
 #define PENSTOCK_FOREVER INT64_C(-1)
 /* The key results_timeout_ms of the engine (for ever unless set). */
 #define PENSTOCK_DEFAULT_TIMEOUT INT64_C(-2)
+/*
+ * The point in time that is timeout_usec from now, for penstock_submission.deadline_usec; 0, which is none, of a negative timeout.
+ * Any thread.
+ */
+PENSTOCK_API int64_t penstock_deadline(int64_t timeout_usec);
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
@@ -288,7 +299,7 @@ PENSTOCK_INLINE penstock_value penstock_blob(const void *data, size_t bytes)
  * callback it lives until the callback returns. The library allocates it, so later versions may append fields.
  */
 typedef struct penstock_result {
-	penstock_status status; /* OK, ERROR, SHUTDOWN or UNKNOWN */
+	penstock_status status; /* OK, ERROR, SHUTDOWN, UNKNOWN, EXPIRED or CANCELLED */
 	int code;               /* SQLite's primary result code; SQLITE_OK when status is OK */
 	int extended_code;      /* SQLite's extended result code */
 	int reserved;
@@ -597,6 +608,11 @@ typedef enum penstock_ack {
 
 /* penstock_submission.flags: between batches, in autocommit, so that it never runs twice (but for a busy database). */
 #define PENSTOCK_RUN_ALONE 1u
+/* penstock_submission.flags: penstock_handle_cancel may be called. It needs a handle: MISUSE without one. */
+#define PENSTOCK_CANCELLABLE 2u
+
+/* A queue of completions. */
+typedef struct penstock_completions penstock_completions;
 
 /* Begin with PENSTOCK_SUBMISSION_INIT, or with penstock_submission_init from other languages. */
 typedef struct penstock_submission {
@@ -612,13 +628,18 @@ typedef struct penstock_submission {
 	void *arg;                        /* for on_complete and on_error; in the result too */
 	penstock_completions
 		*completions; /* of this engine: where its handle arrives; or NULL. Not together with on_complete */
+	/*
+	 * Not begun by then, it has the outcome EXPIRED, without effect. In microseconds of the monotonic clock, as
+	 * penstock_deadline gives it; 0: none. One that has passed is accepted, and EXPIRED. It takes 8 bytes of the slot.
+	 */
+	int64_t deadline_usec;
 } penstock_submission;
 
 /* Nothing to run yet, and a text that ends with NUL: penstock_submission insert = PENSTOCK_SUBMISSION_INIT; insert.sql = ... */
 #define PENSTOCK_SUBMISSION_INIT                                                                                   \
 	{                                                                                                          \
 		sizeof(penstock_submission), PENSTOCK_NO_POINTER, -1, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, 0, \
-			PENSTOCK_ACK_DEFAULT, 0, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER     \
+			PENSTOCK_ACK_DEFAULT, 0, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, PENSTOCK_NO_POINTER, 0  \
 	}
 /* The same for the struct of this size. Any thread. */
 PENSTOCK_API void penstock_submission_init_size(penstock_submission *submission, size_t struct_size);
@@ -633,8 +654,8 @@ PENSTOCK_INLINE void penstock_submission_init(penstock_submission *submission)
  * until the timeout (when_full=fail: does not wait). OK means accepted: exactly one outcome will follow. Refused: FULL (no room
  * before the timeout; at once with when_full=fail, in a callback, or when the completion queue it names has no place left), PAUSED,
  * STOPPED, FAILED, TOOBIG, NOMEM, MISUSE, FORKED.
- * When everything fits the slot (80 bytes of values, strings with 5 bytes and numbers with 9 each) it allocates nothing, and makes no
- * system call unless the writer sleeps. Any thread.
+ * When everything fits the slot (80 bytes of values, strings with 5 bytes and numbers with 9 each; a deadline takes 8) it allocates
+ * nothing, and makes no system call unless the writer sleeps. Waiting for room ends at the timeout, not at the deadline. Any thread.
  */
 PENSTOCK_API int penstock_submit(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
                                  penstock_handle **handle);
@@ -680,7 +701,7 @@ PENSTOCK_API int penstock_submit_group(penstock *db, const penstock_submission *
                                        const penstock_submission *whole, int64_t timeout_usec, penstock_handle **handle);
 
 /*
- * Waits for the outcome: its status (OK, ERROR, SHUTDOWN, UNKNOWN), or TIMEOUT, which neither cancels nor loses the
+ * Waits for the outcome: its status (OK, ERROR, SHUTDOWN, UNKNOWN, EXPIRED, CANCELLED), or TIMEOUT, which neither cancels nor loses the
  * submission; wait again as often as you like, from several threads at once. PENSTOCK_DEFAULT_TIMEOUT is that of the
  * engine at the time of the submit. MISUSE in a callback when it would have to wait; FORKED.
  */
@@ -689,6 +710,20 @@ PENSTOCK_API int penstock_handle_wait(penstock_handle *handle, int64_t timeout_u
 PENSTOCK_API const penstock_result *penstock_handle_result(const penstock_handle *handle);
 /* The submission's ticket, known from the submit on; 0 of NULL. Any thread. */
 PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
+/*
+ * Cancels what has not begun. OK: its outcome is CANCELLED, or will be; it has no effect, and said again it is OK again. TOO_LATE: it
+ * has begun, or has another outcome; a statement that runs is ended by statement_timeout_ms alone. MISUSE: NULL, or submitted
+ * without PENSTOCK_CANCELLABLE. FORKED.
+ *
+ * A submission begins, and a deadline is looked at, when its turn has come and the write lock is held: once, however often it runs
+ * again. So the outcome comes, and the slot is free, when everything before it is done; after a pause or a stop that held it, when
+ * the engine runs on or closes. While the writer waits for another process's lock, both are looked at all the time, and the outcome
+ * comes at once (so it may overtake that of an earlier submission). A statement that must run alone begins when the lock is free:
+ * when another process takes it at that very moment, it has begun.
+ *
+ * Never waits. Engine closed or not. Any thread, until the handle is released.
+ */
+PENSTOCK_API int penstock_handle_cancel(penstock_handle *handle);
 /*
  * Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread of whoever lets go waits on it; a handle
  * that submit gave and that a completion queue gives too is let go of once for each. NULL is fine.
@@ -801,7 +836,8 @@ PENSTOCK_API uint64_t penstock_histogram_floor(size_t bucket);
 PENSTOCK_API uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double fraction);
 
 /*
- * Everything since open. One snapshot: accepted = committed + failed + unknown + shutdown + queue_depth holds in it.
+ * Everything since open. One snapshot: accepted = committed + failed + unknown + shutdown + expired + cancelled + queue_depth holds
+ * in it.
  * Every field is 64 bits wide.
  */
 typedef struct penstock_counters {
@@ -836,6 +872,8 @@ typedef struct penstock_counters {
 	penstock_histogram commit_nsec;  /* COMMIT, with its sync */
 	penstock_histogram outcome_nsec; /* from submit to outcome: every submission with a listener, and one in 64 of the
 	                                  * others */
+	uint64_t expired;                /* outcomes EXPIRED */
+	uint64_t cancelled;              /* outcomes CANCELLED */
 } penstock_counters;
 
 /*

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/error.h"
 
 int ps_record_measure(const penstock_submission *submission, size_t sql_bytes, uint64_t *bytes)
@@ -135,6 +136,29 @@ const unsigned char *ps_record_decode(const unsigned char *data, penstock_value 
 		break;
 	}
 	return data;
+}
+
+static unsigned char *place_of_deadline(struct ps_record *record)
+{
+	unsigned char *end = record->on_heap ? record->payload.heap.data + record->payload.heap.size
+	                                     : record->payload.bytes + sizeof record->payload.bytes;
+
+	return end - PS_DEADLINE_BYTES;
+}
+
+void ps_record_set_deadline(struct ps_record *record, uint64_t deadline)
+{
+	memcpy(place_of_deadline(record), &deadline, sizeof deadline);
+	record->asks |= PS_ASKS_TIMED;
+}
+
+uint64_t ps_record_deadline(const struct ps_record *record)
+{
+	uint64_t deadline = PS_NEVER;
+
+	if ((record->asks & PS_ASKS_TIMED) != 0)
+		memcpy(&deadline, place_of_deadline((struct ps_record *)record), sizeof deadline);
+	return deadline;
 }
 
 void ps_record_retire(struct ps_record *record)

@@ -8,7 +8,8 @@
  *     SQL     [u32 bytes][text][NUL]
  *     value   [u8 type] then nothing (NULL), 8 bytes (INTEGER, FLOAT) or [u32 bytes][data] (TEXT, BLOB)
  *
- * A payload of at most PS_INLINE_BYTES lies in the slot; a larger one in one heap block that the record owns.
+ * A payload of at most PS_INLINE_BYTES lies in the slot; a larger one in one heap block that the record owns. A deadline is the last
+ * 8 bytes of the slot's payload, or of the block.
  *
  * Invariants
  *   1. A record is made whole before the claim, on the producer's stack, and a heap block is filled before it. Between claim
@@ -46,7 +47,13 @@ enum ps_kind {
 
 /* What few ask for. */
 #define PS_ASKS_DURABLE 1u
-#define PS_ASKS_ALONE 8u /* of a group: PENSTOCK_RUN_ALONE */
+#define PS_ASKS_TIMED 2u       /* has a deadline */
+#define PS_ASKS_CANCELLABLE 4u /* its handle has a word for that */
+#define PS_ASKS_ALONE 8u       /* of a group: PENSTOCK_RUN_ALONE */
+/* The writer's: its outcome has been told before its turn, and nothing else of the record is left. */
+#define PS_ASKS_TOLD 128u
+/* Whether it begins has to be looked at. */
+#define PS_ASKS_TO_BEGIN (PS_ASKS_TIMED | PS_ASKS_CANCELLABLE)
 
 struct ps_record {
 	const penstock_statement *statement; /* NULL: the SQL leads the payload */
@@ -99,6 +106,11 @@ const char *ps_record_sql(const struct ps_record *record, size_t *sql_bytes);
 const unsigned char *ps_record_values(const struct ps_record *record);
 /* Reads the value at `data` into *value (whose data then points into the payload); returns where the next one is. */
 const unsigned char *ps_record_decode(const unsigned char *data, penstock_value *value);
+/* What a deadline adds to the payload, and (of a record whose payload has its place and size) the deadline itself. */
+#define PS_DEADLINE_BYTES sizeof(uint64_t)
+void ps_record_set_deadline(struct ps_record *record, uint64_t deadline);
+/* PS_NEVER when it has none. */
+uint64_t ps_record_deadline(const struct ps_record *record);
 /* Frees what the record owns. */
 void ps_record_retire(struct ps_record *record);
 

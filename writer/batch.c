@@ -30,7 +30,14 @@ bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_count
 	batch->ring = ring;
 	batch->counters = counters;
 	batch->options = options;
-	batch->patience = (struct ps_patience){ .ring = ring, .counters = counters, .options = options, .state = state };
+	batch->patience = (struct ps_patience){
+		.reaper = &batch->reaper,
+		.ring = ring,
+		.counters = counters,
+		.options = options,
+		.state = state,
+	};
+	ps_reaper_init(&batch->reaper, &batch->entries);
 	return ps_entries_init(&batch->entries, ring, counters, options);
 }
 
@@ -106,20 +113,25 @@ enum attempt {
 	CAREFULLY,    /* the same, of a group; run all of them again, with savepoints */
 	NOT_TOGETHER, /* rolled back; run each alone */
 	NO_LOCK,      /* nothing ran: the lock was not to be had */
+	TOLD,         /* nothing ran: the first has its outcome, as it waited for the lock too long */
 	BROKEN,       /* an I/O error; outcomes are set */
 };
 
-static enum attempt begin(struct ps_batch *batch)
+/* `first` may come to nothing while the lock is waited for; NULL: it has begun before. */
+static enum attempt begin(struct ps_batch *batch, enum ps_verdict (*store_begin)(struct ps_store *),
+                          const struct ps_record *first)
 {
 	batch->fused = batch->members = 0;
 	for (;;) {
-		switch (ps_store_begin(batch->store)) {
+		switch (store_begin(batch->store)) {
 		case PS_DONE:
 			ps_patience_renew(&batch->patience);
 			return BEGUN;
 		case PS_BUSY:
 			if (!ps_patience_retry(&batch->patience))
 				return NO_LOCK;
+			if (first != NULL && (first->asks & PS_ASKS_TOLD) != 0)
+				return TOLD;
 			break;
 		case PS_BROKEN:
 			note_broken(batch, "beginning a transaction");
@@ -248,6 +260,11 @@ static void enter(struct ps_batch *batch, struct filling *filling, uint64_t tick
 	filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
 }
 
+static bool is_late(const struct ps_record *record)
+{
+	return (record->asks & PS_ASKS_TIMED) != 0 && ps_deadline_passed(ps_record_deadline(record));
+}
+
 /*
  * Runs the submission at *next as one with those behind it that are there and may. PS_ELSEWHERE: *next, which is behind those
  * that did, and whoever has been entered (see *end) are to run by themselves.
@@ -260,7 +277,7 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 	uint64_t first = *next;
 	enum ps_verdict verdict;
 
-	if (most == 0)
+	if (most == 0 || is_late(record))
 		return PS_ELSEWHERE;
 	if (most > filling->limit - first)
 		most = (unsigned)(filling->limit - first);
@@ -269,14 +286,17 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 	for (records[0] = record; count < most; count++) {
 		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
 		records[count] = ps_ring_peek(batch->ring, first + count);
-		if (records[count] == NULL || !ps_store_fuses(record, records[count]))
+		if (records[count] == NULL || !ps_store_fuses(record, records[count]) || is_late(records[count]))
 			break;
 	}
 	count = ps_store_fuse_width(batch->store, record, count);
 	if (count == 0)
 		return PS_ELSEWHERE;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		enter(batch, filling, first + i, records[i], end);
+		if (records[i]->asks != 0)
+			ps_entries_begin_unasked(&batch->entries, first + i);
+	}
 	verdict = ps_store_run_fused(batch->store, records, count, &done);
 	if (verdict == PS_DONE || verdict == PS_DONE_LAST)
 		done = count;
@@ -377,7 +397,7 @@ static enum attempt fill(struct ps_batch *batch, struct filling *filling, uint64
  */
 static enum attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *next)
 {
-	enum attempt result = begin(batch);
+	enum attempt result = begin(batch, ps_store_begin, filling != NULL ? ps_ring_at(batch->ring, first) : NULL);
 
 	*next = first;
 	/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
@@ -513,6 +533,39 @@ static enum attempt shut_down_alone(struct ps_batch *batch, uint64_t ticket)
 	return BROKEN;
 }
 
+/* Behind one that was told while it waited: the wait is that of the next one, if there is one. */
+static void wait_on(struct ps_batch *batch, uint64_t next)
+{
+	if (ps_ring_peek(batch->ring, next) != NULL)
+		ps_patience_go_on(&batch->patience);
+}
+
+/* Begins one that may come to nothing before that, and runs alone. Otherwise its outcome is set. */
+static enum attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
+{
+	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
+	enum attempt result = NOT_TOGETHER;
+	bool begun;
+
+	/* The lock is had for a moment: the statement itself would not tell when it has got it. */
+	if (ps_store_needs_lock(batch->store, record))
+		result = begin(batch, ps_store_begin_own, record);
+	if (result == TOLD) {
+		wait_on(batch, ticket + 1);
+		return COMMITTED;
+	}
+	if (result == BROKEN)
+		return shut_down_alone(batch, ticket);
+	if (result == NO_LOCK) {
+		fail_without_lock(batch, ticket);
+		return COMMITTED;
+	}
+	begun = ps_entries_begin(&batch->entries, ticket);
+	if (result == BEGUN)
+		ps_store_rollback(batch->store);
+	return begun ? BEGUN : COMMITTED;
+}
+
 static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
@@ -521,9 +574,15 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 	enum attempt result;
 
 	batch->fused = 0;
+	ps_store_enter_alone(batch->store);
+	if (ps_entries_may_begin(&batch->entries, ticket)) {
+		result = begin_alone(batch, ticket);
+		if (result != BEGUN)
+			return result;
+		ps_store_defer_again(batch->store);
+	}
 	if (tried && make_room(batch) == BROKEN)
 		return shut_down_alone(batch, ticket);
-	ps_store_enter_alone(batch->store);
 	for (;; ps_store_defer_again(batch->store)) {
 		batch->members = 0;
 		switch (run_once(batch, ticket)) {
@@ -611,8 +670,10 @@ static bool each_alone(struct ps_batch *batch, uint64_t *next, uint64_t end, boo
 		enum attempt result = COMMITTED;
 
 		*next += 1;
-		if (ps_patience_gives_up(&batch->patience) ||
-		    (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket))))
+		if (ps_entries_is_gone(&batch->entries, ticket))
+			; /* it has its outcome */
+		else if (ps_patience_gives_up(&batch->patience) ||
+		         (no_lock && ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket))))
 			fail_without_lock(batch, ticket);
 		else
 			result = run_alone(batch, ticket);
@@ -672,22 +733,46 @@ static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit
 	return first;
 }
 
+/* Passes over those at *next that have been told before their turn, and gives their slots back. */
+static void pass_told(struct ps_batch *batch, uint64_t *next, uint64_t limit)
+{
+	const struct ps_record *record;
+
+	while (*next < limit && (record = ps_ring_peek(batch->ring, *next)) != NULL && (record->asks & PS_ASKS_TOLD) != 0)
+		*next += 1;
+	ps_ring_release(batch->ring, *next);
+	wait_on(batch, *next);
+}
+
+/* Whether it runs by itself, in autocommit, where one that may come to nothing would not tell when it has got the lock. */
+static bool is_lone(struct ps_batch *batch, const struct ps_record *record, uint64_t first, uint64_t limit)
+{
+	if (limit - first > 1 && ps_ring_peek(batch->ring, first + 1) != NULL)
+		return false;
+	return (record->asks & PS_ASKS_TO_BEGIN) == 0 || !ps_store_needs_lock(batch->store, record);
+}
+
 /* Enters [first, *entered) and delivers [first, *next) of them. */
 static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered)
 {
 	const struct ps_keys *keys = &batch->keys;
 	uint64_t first = *next, end = first, reached = first;
 	struct ps_record *record = ps_ring_at(batch->ring, first);
-	bool alone = ps_store_must_be_alone(batch->store, record);
 	enum attempt result;
 	struct filling filling;
+	bool alone;
 
 	batch->careful = false;
+	if ((record->asks & PS_ASKS_TOLD) != 0) {
+		pass_told(batch, next, limit);
+		return true;
+	}
+	alone = ps_store_must_be_alone(batch->store, record);
 	if (limit - first > (uint64_t)keys->batch_max)
 		limit = first + (uint64_t)keys->batch_max;
 	if (limit - first > batch->entries.capacity)
 		limit = first + batch->entries.capacity;
-	if (alone || limit - first == 1 || ps_ring_peek(batch->ring, first + 1) == NULL) {
+	if (alone || is_lone(batch, record, first, limit)) {
 		if (alone)
 			ps_counters_add(batch->counters, &batch->counters->writer.alone, 1);
 		ps_entries_enter(&batch->entries, first, record);
@@ -709,6 +794,9 @@ static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t lim
 	case TROUBLE:
 		*entered = end;
 		return settle(batch, next, end, reached);
+	case TOLD:
+		pass_told(batch, next, limit);
+		return true;
 	case NOT_TOGETHER:
 	case NO_LOCK:
 		if (end == first && result == NO_LOCK)

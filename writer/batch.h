@@ -20,6 +20,10 @@
  * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
  * once more. If a reader is in the way, that is tried before each of the next ones.
  *
+ * What may be cancelled, or has a deadline, is looked at when it begins: its first step in a transaction that has the lock. One that must
+ * run alone begins when the lock was had a moment before. So a lone one has a transaction, which plain ones do without. What another
+ * process's lock keeps from beginning is looked at meanwhile (reaper.h).
+ *
  * A stop that gives up ends a batch early: what has run is committed, and what has not begun, or waits for another process's
  * lock, gets SHUTDOWN.
  *
@@ -35,6 +39,7 @@
 #include "queue/ring.h"
 #include "writer/entries.h"
 #include "writer/patience.h"
+#include "writer/reaper.h"
 #include "writer/stall.h"
 #include "writer/store.h"
 
@@ -49,6 +54,7 @@ struct ps_batch {
 	struct ps_keys keys;    /* of this batch */
 	struct ps_entries entries;
 	struct ps_patience patience;
+	struct ps_reaper reaper;
 	uint64_t fused;        /* entries of the transaction under way that ran as one with others */
 	uint64_t members;      /* of groups in it, but the first of each */
 	bool careful;          /* groups run with a savepoint each, since one has failed */

@@ -460,8 +460,8 @@ static void gather(const penstock *db, penstock_counters *all, size_t bytes)
 	PUT(full_nsec, ps_load_relaxed_u64(&db->counters.full_nsec));
 	PUT(queue_bytes, ps_load_relaxed_u64(&db->ring.bytes));
 	PUT(wakes, ps_load_relaxed_u64(&db->ring.wakes));
-	/* All of these are there then. */
-	PUT(queue_depth, accepted - (all->committed + all->failed + all->unknown + all->shutdown));
+	/* It holds the outcomes of all kinds, also of those that a caller of an earlier version does not know. */
+	PUT(queue_depth, accepted - all->queue_depth);
 #undef PUT
 }
 

@@ -4,17 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/probe.h"
 #include "core/thread.h"
 #include "queue/completions.h"
 
-/* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. */
+/* None of these: a fire-and-forget statement in its slot that went well, or has not run yet. GONE alone: it has been told. */
 #define NOTE_LISTENER 1u
 #define NOTE_HEAP 2u
 #define NOTE_STAMPED 4u
 #define NOTE_DURABLE 8u
 #define NOTE_FAILED 16u
+#define NOTE_MAY_BEGIN 32u /* not before it has been looked at */
+#define NOTE_GONE 64u      /* it did not begin */
 
 /* Outcomes kept for the next batch; a message or rows they hold are freed at once. */
 #define SPARE_OUTCOMES 1024
@@ -95,7 +99,20 @@ static void give_outcome(struct ps_entries *entries, struct ps_outcome *outcome)
 
 /* ---- running ---- */
 
-void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record)
+static unsigned char notes_of_asks(unsigned asks)
+{
+	unsigned note = 0;
+
+	if ((asks & PS_ASKS_DURABLE) != 0)
+		note |= NOTE_DURABLE;
+	if ((asks & PS_ASKS_TO_BEGIN) != 0)
+		note |= NOTE_MAY_BEGIN;
+	if ((asks & PS_ASKS_TOLD) != 0)
+		note |= NOTE_GONE;
+	return (unsigned char)note;
+}
+
+static void make_entry(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record)
 {
 	size_t i = (size_t)(ticket - entries->base);
 	unsigned char note = 0;
@@ -112,16 +129,25 @@ void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct 
 		note |= NOTE_HEAP;
 	if (record->submit_nsec != 0)
 		note |= NOTE_STAMPED;
-	if ((record->asks & PS_ASKS_DURABLE) != 0)
-		note |= NOTE_DURABLE;
+	if (record->asks != 0)
+		note |= notes_of_asks(record->asks);
 	entries->notes[i] = note;
+}
+
+void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record)
+{
+	make_entry(entries, ticket, record);
+	entries->end = ticket + 1;
 }
 
 struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch)
 {
 	size_t i = (size_t)(ticket - entries->base);
-	struct ps_outcome *outcome = entries->outcomes[i];
+	struct ps_outcome *outcome;
 
+	if ((entries->notes[i] & (NOTE_MAY_BEGIN | NOTE_GONE)) != 0 && !ps_entries_begin(entries, ticket))
+		return NULL;
+	outcome = entries->outcomes[i];
 	if (outcome != NULL && (entries->notes[i] & NOTE_LISTENER) == 0) {
 		/* A run before this one failed; should this one go well, nobody may hear of that. */
 		give_outcome(entries, outcome);
@@ -171,7 +197,7 @@ void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_o
 		*own = *outcome;
 }
 
-void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
+static void set_failed(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
 {
 	struct ps_outcome *outcome = own_outcome(entries, ticket);
 
@@ -181,6 +207,62 @@ void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_statu
 	/* The rowid stays: SQLite's last_insert_rowid() survives a rollback too. */
 	outcome->result.changes = 0;
 	ps_outcome_fail(outcome, status, code, message);
+}
+
+void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
+{
+	if (ps_entries_begin(entries, ticket))
+		set_failed(entries, ticket, status, code, message);
+}
+
+/* ---- beginning ---- */
+
+static bool is_late(const struct ps_record *record)
+{
+	return ps_deadline_passed(ps_record_deadline(record));
+}
+
+/* Begins it (OK), or says why not. */
+static penstock_status take(const struct ps_record *record)
+{
+	if ((record->asks & PS_ASKS_CANCELLABLE) != 0 && !ps_cancel_begin(record->listener.handle) &&
+	    !ps_fault(PS_FAULT_SKIP_BEGIN))
+		return PENSTOCK_CANCELLED;
+	return is_late(record) && !ps_fault(PS_FAULT_SKIP_BEGIN) ? PENSTOCK_EXPIRED : PENSTOCK_OK;
+}
+
+bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket)
+{
+	unsigned char *note = &entries->notes[ticket - entries->base];
+	penstock_status status;
+
+	if ((*note & NOTE_MAY_BEGIN) == 0)
+		return (*note & NOTE_GONE) == 0;
+	*note &= (unsigned char)~NOTE_MAY_BEGIN;
+	status = take(ps_ring_at(entries->ring, ticket));
+	if (status == PENSTOCK_OK)
+		return true;
+	*note |= NOTE_GONE;
+	set_failed(entries, ticket, status, SQLITE_OK,
+	           status == PENSTOCK_EXPIRED ? "its deadline passed before it had begun" : "cancelled before it had begun");
+	return false;
+}
+
+void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket)
+{
+	entries->notes[ticket - entries->base] &= (unsigned char)~NOTE_MAY_BEGIN;
+}
+
+bool ps_entries_may_begin(const struct ps_entries *entries, uint64_t ticket)
+{
+	if (ticket < entries->end)
+		return (entries->notes[ticket - entries->base] & NOTE_MAY_BEGIN) != 0;
+	return (ps_ring_at(entries->ring, ticket)->asks & PS_ASKS_TO_BEGIN) != 0;
+}
+
+bool ps_entries_is_gone(const struct ps_entries *entries, uint64_t ticket)
+{
+	return (entries->notes[ticket - entries->base] & NOTE_GONE) != 0;
 }
 
 bool ps_entries_failed(const struct ps_entries *entries, uint64_t ticket)
@@ -222,6 +304,12 @@ static void tally(struct ps_counters *counters, penstock_status status)
 	case PENSTOCK_UNKNOWN:
 		ps_count(counters, &counters->writer.unknown, 1);
 		break;
+	case PENSTOCK_EXPIRED:
+		ps_count(counters, &counters->writer.expired, 1);
+		break;
+	case PENSTOCK_CANCELLED:
+		ps_count(counters, &counters->writer.cancelled, 1);
+		break;
 	default:
 		ps_count(counters, &counters->writer.shutdown, 1);
 		break;
@@ -250,6 +338,8 @@ static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t e
 			PS_PROBE(outcome, entries->ring->owner, i, PENSTOCK_OK, 0);
 			continue;
 		}
+		if (note == NOTE_GONE)
+			continue;
 		if (note & NOTE_STAMPED) {
 			if (now == 0)
 				now = ps_clock_nsec();
@@ -263,6 +353,7 @@ static void count_entries(struct ps_entries *entries, uint64_t first, uint64_t e
 		PS_PROBE(outcome, entries->ring->owner, i, status, took);
 	}
 	ps_count(counters, &counters->writer.committed, quiet);
+	ps_count(counters, &counters->writer.queue_depth, quiet + told);
 	ps_bump_u64(&counters->resolved, quiet + told);
 	ps_counters_publish(counters);
 }
@@ -319,6 +410,16 @@ static void deliver_entry(struct ps_entries *entries, uint64_t ticket, uint32_t 
 	give_outcome(entries, outcome);
 }
 
+/* Who waits on a handle, or for a completion queue's descriptor. */
+static void wake_listeners(struct ps_entries *entries, uint32_t bits)
+{
+	ps_bell_ring(entries->bell, bits);
+	if (entries->told != NULL) {
+		ps_completions_tell(entries->told);
+		entries->told = NULL;
+	}
+}
+
 void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass)
 {
 	const unsigned concerned = NOTE_LISTENER | NOTE_HEAP | NOTE_FAILED;
@@ -332,11 +433,38 @@ void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end
 		if ((note & concerned) != 0 && in_pass(note, pass))
 			deliver_entry(entries, i, &bits);
 	}
-	ps_bell_ring(entries->bell, bits);
-	if (entries->told != NULL) {
-		ps_completions_tell(entries->told);
-		entries->told = NULL;
-	}
+	wake_listeners(entries, bits);
+}
+
+uint64_t ps_entries_reach(struct ps_entries *entries, uint64_t head)
+{
+	/* When all that was entered is delivered, entries may begin anew. */
+	if (entries->end <= head)
+		entries->base = head;
+	return entries->base + entries->capacity;
+}
+
+bool ps_entries_tell(struct ps_entries *entries, uint64_t ticket)
+{
+	struct ps_record *record = ps_ring_at(entries->ring, ticket);
+	size_t i = (size_t)(ticket - entries->base);
+	uint32_t bits = 0;
+
+	if (!is_late(record) && ((record->asks & PS_ASKS_CANCELLABLE) == 0 || !ps_cancel_asked(record->listener.handle)))
+		return false;
+	if (ticket >= entries->end)
+		make_entry(entries, ticket, record);
+	if (ps_entries_begin(entries, ticket)) /* a deliberate fault */
+		return false;
+	count_entries(entries, ticket, ticket + 1, PS_PASS_ALL);
+	deliver_entry(entries, ticket, &bits);
+	wake_listeners(entries, bits);
+	/* What is left is an empty text, which nobody listens to. */
+	memset(record, 0, sizeof *record);
+	record->asks = PS_ASKS_TOLD;
+	entries->notes[i] = NOTE_GONE;
+	entries->outcomes[i] = NULL;
+	return true;
 }
 
 #ifdef PENSTOCK_FAULTS

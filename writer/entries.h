@@ -6,10 +6,14 @@
  * going over a thousand fire-and-forget statements that went well touches none of their slots again. An outcome is found
  * only for entries with a listener, and for those that fail.
  *
+ * An entry that may be cancelled, or has a deadline, is looked at once before it begins: whatever its kind, by whoever runs it. When
+ * it does not begin it has failed so, and its runs are none. Nothing else can be made of it.
+ *
  * Invariants
  *   1. Entered once per batch, delivered once, then retired: exactly one outcome.
  *   2. An outcome belongs to the handle, or to the pool here until its callback has returned.
  *   3. Counters are up to date before a listener hears.
+ *   4. An entry that may be cancelled has begun before any outcome is set, so that a cancel behind it comes too late.
  *
  * Failure modes: without memory for an outcome one that says NOMEM stands in; a statement with a callback is then not run.
  */
@@ -32,6 +36,7 @@ struct ps_entries {
 	penstock_completions *told; /* completion queues that get something in this delivery */
 	/* by ticket - base */
 	uint64_t base;
+	uint64_t end; /* the ticket behind the last one entered */
 	size_t capacity;
 	unsigned char *notes;
 	struct ps_outcome **outcomes;
@@ -47,13 +52,32 @@ void ps_entries_destroy(struct ps_entries *entries);
 void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct ps_record *record);
 
 /*
- * Where a run of the entry puts its outcome, empty again: the entry's own, or *scratch when nobody listens. NULL: there is
- * no memory to run it with; it has failed.
+ * Begins an entry, with the lock held if it needs that. False: it has been cancelled or its deadline has passed; it has failed so.
+ * Once begun it stays so.
+ */
+bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket);
+/* The same without a look: it runs now, with others. */
+void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket);
+/* Whether it is one that ps_entries_begin has to look at, and has not. Also of a published ticket that is no entry yet. */
+bool ps_entries_may_begin(const struct ps_entries *entries, uint64_t ticket);
+/* Whether it came to nothing before it had begun. */
+bool ps_entries_is_gone(const struct ps_entries *entries, uint64_t ticket);
+/*
+ * Of one that may begin, before its turn: has it come to nothing, its outcome is delivered, and its record says so (PS_ASKS_TOLD).
+ * False: it has not.
+ */
+bool ps_entries_tell(struct ps_entries *entries, uint64_t ticket);
+/* From `head` on: the ticket that the above cannot reach. */
+uint64_t ps_entries_reach(struct ps_entries *entries, uint64_t head);
+
+/*
+ * Where a run of the entry puts its outcome, empty again: the entry's own, or *scratch when nobody listens. NULL: it does not begin,
+ * or there is no memory to run it with; it has failed.
  */
 struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch);
 /* After the run: notes whether it failed, and keeps what is in the scratch if it did. */
 void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome);
-/* Gives the entry this outcome instead of the one it has. */
+/* Gives the entry this outcome instead of the one it has; but none to one that came to nothing before it had begun. */
 void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message);
 bool ps_entries_failed(const struct ps_entries *entries, uint64_t ticket);
 /* Of an entry that failed. */

@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "writer/reaper.h"
 
 /* Between two attempts (with busy_timeout_ms=0 each is only a look). */
 #define PAUSE_NSEC PS_NSEC_PER_MSEC
@@ -19,11 +20,18 @@ bool ps_patience_gives_up(const struct ps_patience *patience)
 	return ps_load_acquire_u32(&patience->give_up) != 0;
 }
 
+void ps_patience_go_on(struct ps_patience *patience)
+{
+	patience->goes_on = true;
+}
+
 uint64_t ps_patience_begin(struct ps_patience *patience, uint64_t first, uint64_t limit)
 {
 	if (patience->spent && first < patience->spent_before)
 		return limit < patience->spent_before ? limit : patience->spent_before;
-	patience->since = 0;
+	if (!patience->goes_on)
+		patience->since = 0;
+	patience->goes_on = false;
 	patience->spent = false;
 	return limit;
 }
@@ -51,6 +59,11 @@ bool ps_patience_lasts(struct ps_patience *patience)
 	return false;
 }
 
+bool ps_patience_is_interrupted(struct ps_patience *patience)
+{
+	return ps_reaper_is_due(patience->reaper);
+}
+
 bool ps_patience_retry(struct ps_patience *patience)
 {
 	struct timespec pause = ps_timespec(PAUSE_NSEC);
@@ -64,6 +77,7 @@ bool ps_patience_retry(struct ps_patience *patience)
 	if (!ps_patience_lasts(patience))
 		return false;
 	nanosleep(&pause, NULL);
+	ps_reaper_reap(patience->reaper);
 	return true;
 }
 

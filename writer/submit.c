@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/outcome.h"
@@ -16,6 +17,8 @@
 
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
 #define SAMPLE_EVERY 64
+
+#define FLAGS (PENSTOCK_RUN_ALONE | PENSTOCK_CANCELLABLE)
 
 /* No version of the struct will be larger. */
 #define SUBMISSION_BYTES_MAX 4096
@@ -34,6 +37,15 @@ void penstock_submission_init_size(penstock_submission *submission, size_t struc
 	submission->struct_size = struct_size;
 	if (struct_size >= offsetof(penstock_submission, sql_bytes) + sizeof submission->sql_bytes)
 		submission->sql_bytes = -1;
+}
+
+int64_t penstock_deadline(int64_t timeout_usec)
+{
+	int64_t now = (int64_t)(ps_clock_nsec() / PS_NSEC_PER_USEC);
+
+	if (timeout_usec < 0)
+		return 0;
+	return timeout_usec > INT64_MAX - now ? INT64_MAX : now + timeout_usec;
 }
 
 int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement)
@@ -111,8 +123,10 @@ static int check_statement(const penstock_submission *submission)
 /* What is asked for, and who listens. */
 static int check_terms(const penstock_submission *submission, bool with_handle)
 {
-	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~PENSTOCK_RUN_ALONE) != 0)
+	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~FLAGS) != 0)
 		return ps_error(PENSTOCK_MISUSE, "the submission's ack or flags are none of those there are");
+	if ((submission->flags & PENSTOCK_CANCELLABLE) != 0 && !with_handle)
+		return ps_error(PENSTOCK_MISUSE, "PENSTOCK_CANCELLABLE needs a handle, by which it would be cancelled");
 	if (with_handle && submission->on_complete != NULL)
 		return ps_error(PENSTOCK_MISUSE, "a submission has a handle or a callback, not both");
 	if (submission->completions != NULL && submission->on_complete != NULL)
@@ -175,6 +189,8 @@ static int find_listener(const penstock_submission *submission, struct pending *
 		}
 		record->listener_kind = PS_LISTENER_HANDLE;
 		record->listener.handle = pending->handle;
+		if ((record->asks & PS_ASKS_CANCELLABLE) != 0)
+			ps_cancel_allow(pending->handle);
 	} else if (submission->on_complete != NULL) {
 		record->listener_kind = PS_LISTENER_CALLBACK;
 		record->listener.callback = submission->on_complete;
@@ -193,7 +209,8 @@ static size_t sql_length(const penstock_submission *submission)
 
 static uint8_t asks_of(const penstock_submission *submission)
 {
-	return submission->ack == PENSTOCK_ACK_DURABLE ? PS_ASKS_DURABLE : 0;
+	return (submission->ack == PENSTOCK_ACK_DURABLE ? PS_ASKS_DURABLE : 0) |
+	       ((submission->flags & PENSTOCK_CANCELLABLE) != 0 ? PS_ASKS_CANCELLABLE : 0);
 }
 
 /* The block of a payload outside the slot, of which so many bytes are known. */
@@ -228,6 +245,8 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	record->arg = submission->arg;
 	record->value_count = (uint32_t)submission->value_count;
 	record->asks = asks_of(submission);
+	if (submission->deadline_usec != 0)
+		pending->bytes += PS_DEADLINE_BYTES;
 	record->kind = (submission->flags & PENSTOCK_RUN_ALONE) != 0 ? PS_KIND_ALONE : PS_KIND_STATEMENT;
 	record->on_heap = pending->bytes > PS_INLINE_BYTES;
 	/* A copy, and a thread's first section, may take long enough for a close to come and go. */
@@ -247,6 +266,8 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	} else {
 		ps_record_encode(record->payload.bytes, submission, sql_bytes);
 	}
+	if (submission->deadline_usec != 0)
+		ps_record_set_deadline(record, ps_deadline_at(submission->deadline_usec));
 	return find_listener(submission, pending, with_handle);
 }
 
@@ -536,6 +557,8 @@ static int prepare_group(penstock *db, const penstock_submission *members, size_
 	record->arg = whole->arg;
 	record->value_count = (uint32_t)count;
 	record->asks = asks_of(whole) | ((whole->flags & PENSTOCK_RUN_ALONE) != 0 ? PS_ASKS_ALONE : 0);
+	if (whole->deadline_usec != 0)
+		pending->bytes += PS_DEADLINE_BYTES;
 	record->kind = PS_KIND_GROUP;
 	status = ps_engine_enter(db);
 	if (status != PENSTOCK_OK)
@@ -546,6 +569,8 @@ static int prepare_group(penstock *db, const penstock_submission *members, size_
 	status = allocate_payload(pending);
 	if (status == PENSTOCK_OK)
 		status = encode_members(db, members, count, record->payload.heap.data);
+	if (status == PENSTOCK_OK && whole->deadline_usec != 0)
+		ps_record_set_deadline(record, ps_deadline_at(whole->deadline_usec));
 	return status == PENSTOCK_OK ? find_listener(whole, pending, with_handle) : status;
 }
 

@@ -23,6 +23,9 @@ static int on_busy(void *arg, int count)
 		return 0;
 	if (for_readers ? !ps_patience_lasts_for_readers(busy->patience) : !ps_patience_lasts(busy->patience))
 		return 0;
+	if (!for_readers && sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE &&
+	    ps_patience_is_interrupted(busy->patience))
+		return 0;
 	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(for_readers || count == 0 ? 1
 	                                                  : count < PAUSE_MS_MAX    ? count
 	                                                                            : PAUSE_MS_MAX));
@@ -37,5 +40,6 @@ void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t ti
 
 void ps_busy_install(struct ps_busy *busy, sqlite3 *connection)
 {
+	busy->connection = connection;
 	sqlite3_busy_handler(connection, on_busy, busy);
 }

@@ -6,6 +6,8 @@
  * busy_timeout_ms at most, and one wait of a checkpoint for readers as long as its caller says; the engine is asked meanwhile
  * whether to wait on (patience.h).
  *
+ * A wait in which nothing has begun yet ends early when somebody else in the queue is to be told meanwhile.
+ *
  * SQLite's own handler comes to sleep 100 ms between its looks, which is too seldom to meet the moment in which none of several
  * readers that overlap stands in the way, and cannot be told to stop.
  *
@@ -24,6 +26,7 @@
 
 struct ps_busy {
 	struct ps_patience *patience;
+	sqlite3 *connection;
 	int64_t timeout_ms;
 	int64_t readers_ms; /* how long a checkpoint waits for readers; -1: it is a lock that is waited for */
 	uint64_t since;     /* the wait under way */
