@@ -617,8 +617,8 @@ static void check_behind_lock(const struct wish *kind, int others_before, int ot
 	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), cancels ? PENSTOCK_CANCELLED : PENSTOCK_EXPIRED);
 	if (cancels)
 		expect(penstock_handle_cancel(handle), PENSTOCK_OK);
-	cr_assert_eq(kit_counters(db).queue_depth, count);
-	cr_assert_eq(penstock_queue_depth(db), count);
+	cr_assert_eq(kit_counters(db).queue_depth, (uint64_t)count);
+	cr_assert_eq(penstock_queue_depth(db), (uint64_t)count);
 	for (int i = 0; i < count; i++)
 		cr_assert_null(penstock_handle_result(others[i]));
 	if (count == 0)

@@ -577,7 +577,7 @@ Test(contract, wrong_submissions_are_misuse)
 	WRONG(wrong.value_count = 1);
 	WRONG(wrong.ack = (penstock_ack)4);
 	WRONG(wrong.ack = (penstock_ack)-1);
-	WRONG(wrong.flags = 2);
+	WRONG(wrong.flags = 4);
 	WRONG(wrong.on_complete = ignore);
 	WRONG(wrong.ack = PENSTOCK_ACK_NONE);
 	WRONG(wrong.ack = PENSTOCK_ACK_DURABLE); /* synchronous is off */
