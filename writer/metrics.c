@@ -38,6 +38,8 @@ enum how { COUNT, SECONDS, BY_STATUS, SIZES, TIMES };
 	X(failed, NULL, NULL, "ERROR", COUNT, NULL)                                                                          \
 	X(unknown, NULL, NULL, "UNKNOWN", COUNT, NULL)                                                                       \
 	X(shutdown, NULL, NULL, "SHUTDOWN", COUNT, NULL)                                                                     \
+	X(expired, NULL, NULL, "EXPIRED", COUNT, NULL)                                                                       \
+	X(cancelled, NULL, NULL, "CANCELLED", COUNT, NULL)                                                                   \
 	X(batches, "penstock_batches_total", "counter", NULL, COUNT, "Transactions committed, statements alone included.")   \
 	X(replayed_batches, "penstock_replayed_batches_total", "counter", NULL, COUNT,                                       \
 	  "Transactions rolled back and run again without the failing statement.")                                           \

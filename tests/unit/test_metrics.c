@@ -431,6 +431,8 @@ Test(metrics, counters_have_their_names_and_units)
 	IS("penstock_outcomes_total", "ERROR", failed);
 	IS("penstock_outcomes_total", "UNKNOWN", unknown);
 	IS("penstock_outcomes_total", "SHUTDOWN", shutdown);
+	IS("penstock_outcomes_total", "EXPIRED", expired);
+	IS("penstock_outcomes_total", "CANCELLED", cancelled);
 	IS("penstock_batches_total", "", batches);
 	IS("penstock_replayed_batches_total", "", replayed_batches);
 	IS("penstock_replayed_statements_total", "", replayed_statements);
