@@ -12,13 +12,17 @@
  *   3. What is held when the engine closes gets SHUTDOWN, and nothing else does.
  *   4. The counters and the queue's depth say the same, whenever the writer has nothing to do.
  *   5. While PAUSED or STOPPED an outsider gets the whole file at once, and may change it.
- *   6. At the end the file holds the rows that the model holds.
+ *   6. A completion queue gives each of its submissions once, in their order at each level of acknowledgement, also when the engine
+ *      is gone; it takes no more than it has places for, its descriptor is readable while there is anything, and it closes only when
+ *      all is taken.
+ *   7. At the end the file holds the rows that the model holds.
  *
  * Every verb that would wait for ever by contract is given a short timeout; whatever else does not return is a hang, which
  * libFuzzer reports.
  */
 #include "tests/fuzz/fuzz.h"
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -71,15 +75,26 @@ static const char *const texts[KINDS] = {
 	[CREATE] = "CREATE TABLE t(n INTEGER PRIMARY KEY, b)",
 };
 
-enum listener { NOBODY, HANDLE, CALLBACK };
+enum listener { NOBODY, HANDLE, CALLBACK, QUEUE };
 
 struct submission {
 	enum kind kind;
 	int64_t key;
 	enum listener listener;
 	penstock_handle *handle; /* NULL: released */
-	_Atomic unsigned calls;  /* of the callback or the error callback */
+	_Atomic unsigned calls;  /* of the callback or the error callback, or takes from the queue */
 	_Atomic int status;      /* that those told */
+	bool durable;
+	bool abandoned; /* with its queue */
+	bool compared;
+	struct outcome {
+		int status;
+		int code; /* extended; 0: any */
+		int64_t changes;
+		int64_t rowid;
+		size_t rows, columns;
+		int64_t cells[2];
+	} wanted; /* when it is compared */
 	_Atomic int code;
 	bool light; /* fits a slot for sure */
 };
@@ -96,6 +111,9 @@ static struct {
 	int synchronous;
 	uint64_t capacity;
 	penstock_statement *insert, *remove;
+
+	penstock_completions *queue; /* or NULL */
+	size_t most, places;         /* places: taken */
 
 	struct submission list[SUBMISSIONS_MAX];
 	size_t count;
@@ -138,15 +156,6 @@ static const char *name(int status)
 	})
 
 /* ---- what autocommit comes to ------------------------------------------------------------------------------------ */
-
-struct outcome {
-	int status;
-	int code; /* extended; 0: any */
-	int64_t changes;
-	int64_t rowid;
-	size_t rows, columns;
-	int64_t cells[2];
-};
 
 static int64_t rows_below(int64_t key)
 {
@@ -264,21 +273,30 @@ static void compare_handle(const struct submission *submission, const struct out
 	}
 }
 
-static void compare(const struct submission *submission, const struct outcome *wanted)
+static void compare_told(const struct submission *submission, const struct outcome *wanted)
+{
+	must(submission->status == wanted->status, "submission %zu (%s) is %s, not %s", (size_t)(submission - m.list),
+	     texts[submission->kind], name(submission->status), name(wanted->status));
+	must(wanted->code == 0 || submission->code == wanted->code);
+}
+
+static void compare(struct submission *submission, const struct outcome *wanted)
 {
 	size_t number = (size_t)(submission - m.list);
 	/* The error callback hears of what failed and has no other listener. */
 	unsigned calls = submission->listener == CALLBACK || (submission->listener == NOBODY && wanted->status != PENSTOCK_OK);
 
+	submission->compared = true;
+	submission->wanted = *wanted;
 	if (submission->handle != NULL)
 		compare_handle(submission, wanted);
+	/* Taken, or yet to be taken. */
+	if (submission->listener == QUEUE)
+		calls = submission->calls != 0;
 	must(submission->calls == calls, "submission %zu (%s): %u calls, not %u", number, texts[submission->kind],
 	     submission->calls, calls);
-	if (calls == 1) {
-		must(submission->status == wanted->status, "submission %zu (%s) is %s, not %s", number, texts[submission->kind],
-		     name(submission->status), name(wanted->status));
-		must(wanted->code == 0 || submission->code == wanted->code);
-	}
+	if (calls == 1)
+		compare_told(submission, wanted);
 }
 
 /* Everything that is not held has its outcome. */
@@ -380,6 +398,8 @@ static uint64_t may_answer(const struct submission *submission, penstock_ack ack
 {
 	int admitted = admission();
 
+	if (submission->listener == QUEUE && m.places == m.most)
+		return IS(FULL);
 	if (admitted != PENSTOCK_OK)
 		return UINT64_C(1) << admitted;
 	if (ack == PENSTOCK_ACK_DURABLE && m.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
@@ -410,7 +430,9 @@ static void submit(bool execute)
 	memset(submission, 0, sizeof *submission);
 	submission->kind = choice % CREATE;
 	submission->key = byte() % KEYS;
-	submission->listener = execute ? HANDLE : (enum listener)(how >> 1 & 3) % 3;
+	submission->listener = execute ? HANDLE : (enum listener)(how >> 1 & 3);
+	if (submission->listener == QUEUE && m.queue == NULL)
+		submission->listener = NOBODY;
 	call.ack = submission->listener == NOBODY ? PENSTOCK_ACK_DEFAULT : acks[how >> 3 & 3];
 	call.flags = how & 0x20 ? PENSTOCK_RUN_ALONE : 0;
 	call.sql = texts[submission->kind];
@@ -428,15 +450,18 @@ static void submit(bool execute)
 	} else if (submission->kind == RANGE || submission->kind == INSERT) {
 		call.value_count = 2;
 	}
+	submission->durable = call.ack == PENSTOCK_ACK_DURABLE;
 	if (submission->listener == CALLBACK)
 		call.on_complete = heard;
+	if (submission->listener == QUEUE)
+		call.completions = m.queue;
 	/* Where it is sure to be done, for ever is allowed. */
 	if (running && how & 0x80)
 		timeout = PENSTOCK_FOREVER;
 	if (execute && timeout == 0)
 		timeout = SHORT;
 	set = may_answer(submission, call.ack);
-	if (timeout == PENSTOCK_FOREVER && !m.fail_full)
+	if (timeout == PENSTOCK_FOREVER && !m.fail_full && set != IS(FULL))
 		set &= ~IS(FULL);
 
 	if (execute) {
@@ -457,7 +482,7 @@ static void submit(bool execute)
 			m.refused[status]++;
 		if (handle == NULL)
 			return;
-	} else if (submission->listener == HANDLE) {
+	} else if (submission->listener == HANDLE || (submission->listener == QUEUE && how & 1)) {
 		status = timeout == 0 && how & 0x80 ? answer(penstock_try_submit(m.db, &call, &handle), set)
 		                                    : answer(penstock_submit(m.db, &call, timeout, &handle), set);
 		must((handle != NULL) == (status == PENSTOCK_OK));
@@ -477,6 +502,7 @@ static void submit(bool execute)
 			must(penstock_handle_result(handle) == NULL);
 	}
 	submission->handle = handle;
+	m.places += submission->listener == QUEUE;
 	m.count++;
 	if (running)
 		m.held = m.count;
@@ -553,6 +579,110 @@ static void release_one(void)
 		return;
 	penstock_handle_release(submission->handle);
 	submission->handle = NULL;
+}
+
+/* ---- the completion queue ---------------------------------------------------------------------------------------- */
+
+static bool is_in_queue(const struct submission *submission)
+{
+	return submission->listener == QUEUE && !submission->abandoned && submission->calls == 0;
+}
+
+static void take_result(const penstock_result *result)
+{
+	struct submission *submission = result->arg;
+
+	must(is_in_queue(submission), "submission %zu is taken twice", (size_t)(submission - m.list));
+	for (const struct submission *before = m.list; before < submission; before++)
+		must(!is_in_queue(before) || before->durable != submission->durable, "submission %zu is taken before %zu",
+		     (size_t)(submission - m.list), (size_t)(before - m.list));
+	must(result->ticket == m.first_ticket + (uint64_t)(submission - m.list));
+	heard(submission, result);
+	if (submission->compared)
+		compare_told(submission, &submission->wanted);
+	m.places--;
+}
+
+/* How many must be there. */
+static size_t arrived(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m.settled; i++)
+		count += is_in_queue(&m.list[i]);
+	return count;
+}
+
+static bool is_readable(void)
+{
+	struct pollfd look = { .fd = penstock_completions_descriptor(m.queue), .events = POLLIN };
+
+	return poll(&look, 1, 0) == 1;
+}
+
+static void take(size_t room)
+{
+	penstock_handle *handles[8];
+	size_t least = arrived(), most = m.settled == m.held ? least : m.places, count;
+
+	must(least == 0 || is_readable());
+	answer(penstock_completions_take(m.queue, handles, room, &count), IS(OK));
+	must(count <= room && count <= most && (count == room || count >= least), "%zu are taken, of %zu to %zu", count, least,
+	     most);
+	for (size_t i = 0; i < count; i++) {
+		take_result(penstock_handle_result(handles[i]));
+		penstock_handle_release(handles[i]);
+	}
+	must(least <= count || is_readable());
+}
+
+static void abandon(void)
+{
+	answer(penstock_completions_abandon(m.queue), IS(OK));
+	for (size_t i = 0; i < m.count; i++)
+		m.list[i].abandoned |= is_in_queue(&m.list[i]);
+	m.queue = NULL;
+	m.places = 0;
+}
+
+static void queue_call(void)
+{
+	uint8_t what = byte();
+
+	if (m.queue == NULL) {
+		m.most = what % 8;
+		answer(penstock_completions_open(m.db, m.most, &m.queue), m.most == 0 ? IS(MISUSE) : IS(OK));
+		return;
+	}
+	switch (what % 8) {
+	case 0:
+		if (answer(penstock_completions_close(m.queue), m.places > 0 ? IS(MISUSE) : IS(OK)) == PENSTOCK_OK)
+			m.queue = NULL;
+		break;
+	case 1:
+		abandon();
+		break;
+	case 2:
+		answer(penstock_completions_notify_room(m.db, m.queue), IS(OK));
+		break;
+	default:
+		take(what % 8);
+		break;
+	}
+}
+
+/* The engine is gone. */
+static void end_queue(void)
+{
+	if (m.queue == NULL)
+		return;
+	if (byte() & 1) {
+		abandon();
+		return;
+	}
+	while (m.places > 0)
+		take(8);
+	answer(penstock_completions_close(m.queue), IS(OK));
 }
 
 /* ---- verbs ------------------------------------------------------------------------------------------------------- */
@@ -896,7 +1026,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	open_engine();
 	create_table();
 	while (m.left > 0) {
-		switch (byte() % 16) {
+		uint8_t call = byte();
+
+		if (call >= 240) {
+			queue_call();
+			continue;
+		}
+		switch (call % 16) {
 		case 0:
 			start();
 			break;
@@ -942,6 +1078,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	close_engine();
+	end_queue();
 	for (size_t i = 0; i < m.count; i++)
 		penstock_handle_release(m.list[i].handle);
 	return 0;
