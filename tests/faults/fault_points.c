@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads and of sleeping
+ * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads, of sleeping and of a queue's descriptors
  *
- * One life of an engine (open, submissions of every kind, a reader, pause, stop, start, close) runs again and again. Each
+ * One life of an engine (open, submissions of every kind, a completion queue, a reader, pause, stop, start, close) runs again and again. Each
  * time the N-th call of one kind (KIND_LIST) fails, once or from then on for ever; N rises until a life ends without having
  * met the fault. After each:
  *
@@ -26,6 +26,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -76,7 +77,11 @@
 	X(mutex_init, 1, false, false)     \
 	X(cond_init, 1, false, false)      \
 	X(cond_wait, 1, false, true)       \
-	X(futex_wait, 1, false, true)
+	X(futex_wait, 1, false, true)      \
+	X(event_open, 1, false, false)     \
+	X(event_dup, 1, false, false)      \
+	X(event_read, 1, false, false)     \
+	X(event_write, 1, false, false)
 
 enum kind {
 #define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
@@ -324,9 +329,58 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mu
 	return 0;
 }
 
+int __real_eventfd(unsigned count, int flags);
+int __wrap_eventfd(unsigned count, int flags);
+int __real_fcntl64(int descriptor, int command, ...);
+int __wrap_fcntl64(int descriptor, int command, ...);
+ssize_t __real_read(int descriptor, void *data, size_t bytes);
+ssize_t __wrap_read(int descriptor, void *data, size_t bytes);
+ssize_t __real_write(int descriptor, const void *data, size_t bytes);
+ssize_t __wrap_write(int descriptor, const void *data, size_t bytes);
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+	if (!fails(KIND_event_open, 0))
+		return __real_eventfd(count, flags);
+	errno = EMFILE;
+	return -1;
+}
+
+/* The library has no other call of it. */
+int __wrap_fcntl64(int descriptor, int command, ...)
+{
+	long argument;
+	va_list list;
+
+	va_start(list, command);
+	argument = va_arg(list, long);
+	va_end(list);
+	if (command != F_DUPFD_CLOEXEC || !fails(KIND_event_dup, 0))
+		return __real_fcntl64(descriptor, command, argument);
+	errno = EMFILE;
+	return -1;
+}
+
+/* An eventfd's are of eight bytes. */
+ssize_t __wrap_read(int descriptor, void *data, size_t bytes)
+{
+	if (bytes != sizeof(uint64_t) || !fails(KIND_event_read, 0))
+		return __real_read(descriptor, data, bytes);
+	errno = EIO;
+	return -1;
+}
+
+ssize_t __wrap_write(int descriptor, const void *data, size_t bytes)
+{
+	if (bytes != sizeof(uint64_t) || !fails(KIND_event_write, 0))
+		return __real_write(descriptor, data, bytes);
+	errno = EIO;
+	return -1;
+}
+
 /* ---- one life ----------------------------------------------------------------------------------------------------- */
 
-enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE };
+enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE, BY_QUEUE };
 
 struct work {
 	bool begun;
@@ -347,6 +401,8 @@ static struct life {
 	int opened, paused, unpaused, stopped, started, read;
 	_Atomic unsigned failures; /* moves to FAILED, from the log */
 	char reason[200];
+	int queue_opened;
+	penstock_completions *queue;
 } life;
 
 #define INSERT "INSERT INTO t VALUES(?)"
@@ -391,7 +447,11 @@ static struct work *submit(penstock *db, const char *sql, enum heard heard, pens
 	work->begun = true;
 	work->inserts = strncmp(sql, "INSERT INTO t", 13) == 0 && strstr(sql, "abs(") == NULL;
 	work->heard = heard;
-	if (heard == BY_CALLBACK)
+	if (heard == BY_QUEUE && life.queue == NULL)
+		work->heard = BY_CALLBACK;
+	if (work->heard == BY_QUEUE)
+		submission.completions = life.queue;
+	if (work->heard == BY_CALLBACK)
 		submission.on_complete = on_complete;
 	if (heard == BY_EXECUTE) {
 		work->submitted = penstock_execute(db, &submission, PENSTOCK_FOREVER, &work->handle);
@@ -409,6 +469,31 @@ static void must(bool condition, const char *what);
 
 /* Of the log: a page, and what stands before it (sqlite.org/fileformat2.html#walformat). */
 #define FRAME_BYTES (4096 + 24)
+
+/* Whatever its descriptor says: what has completed is there. */
+static void take_completions(void)
+{
+	penstock_handle *handles[2];
+	size_t count = 1;
+
+	while (life.queue != NULL && count > 0) {
+		must(penstock_completions_take(life.queue, handles, 2, &count) == PENSTOCK_OK, "take");
+		for (size_t i = 0; i < count; i++) {
+			on_complete(penstock_handle_result(handles[i])->arg, penstock_handle_result(handles[i]));
+			penstock_handle_release(handles[i]);
+		}
+	}
+}
+
+static void open_queue(penstock *db)
+{
+	life.queue_opened = penstock_completions_open(db, WORKS_MAX, &life.queue);
+	must((life.queue != NULL) == (life.queue_opened == PENSTOCK_OK), "a queue, or a reason");
+	if (life.queue == NULL)
+		must(life.queue_opened == PENSTOCK_NOMEM && penstock_error_message()[0] != '\0', "a queue, or a reason");
+	else
+		must(penstock_completions_notify_room(db, life.queue) == PENSTOCK_OK, "a request for room");
+}
 
 static void look(penstock *db)
 {
@@ -496,6 +581,9 @@ static void submit_all(penstock *db)
 	submit(db, INSERT, BY_NOBODY, PENSTOCK_ACK_NONE);
 	submit(db, "INSERT INTO t SELECT abs(-9223372036854775807-1-?*0)", BY_HANDLE, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_EXECUTE, PENSTOCK_ACK_DURABLE);
+	submit(db, INSERT, BY_QUEUE, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_QUEUE, PENSTOCK_ACK_DURABLE);
+	submit(db, "INSERT INTO t SELECT abs(-9223372036854775807-1-?*0)", BY_QUEUE, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT " RETURNING id,'text'", BY_HANDLE, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT_LARGE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
@@ -548,6 +636,7 @@ static void live(void)
 		must(db == NULL && penstock_error_message()[0] != '\0', "no engine, and a reason");
 		return;
 	}
+	open_queue(db);
 	submit_all(db);
 	life.read = penstock_reader_open(db, &reader);
 	if (life.read == PENSTOCK_OK) {
@@ -555,6 +644,7 @@ static void live(void)
 		must(sqlite3_close(reader) == SQLITE_OK, "the reader closes");
 	}
 	must(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush");
+	take_completions();
 	look(db);
 	life.paused = penstock_pause(db, PENSTOCK_FOREVER);
 	if (life.paused == PENSTOCK_OK)
@@ -564,6 +654,7 @@ static void live(void)
 	life.stopped = penstock_stop(db, PENSTOCK_FOREVER);
 	must(life.stopped == PENSTOCK_OK && penstock_is_stopped(db), "stop");
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_DURABLE); /* held */
+	submit(db, INSERT, BY_QUEUE, PENSTOCK_ACK_COMMITTED);
 	life.started = penstock_start(db, PENSTOCK_FOREVER);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	if (life.started == PENSTOCK_OK)
@@ -574,6 +665,8 @@ static void live(void)
 	             counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth,
 	     "the counters add up");
 	must(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "close");
+	take_completions();
+	must(penstock_completions_close(life.queue) == PENSTOCK_OK, "nothing is left in the queue");
 	for (unsigned i = 0; i < life.count; i++) {
 		if (life.works[i].handle != NULL)
 			take_result(&life.works[i]);
@@ -745,7 +838,8 @@ static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 static bool same_life(const struct life *a, const struct life *b)
 {
 	if (a->count != b->count || a->opened != b->opened || a->paused != b->paused || a->unpaused != b->unpaused ||
-	    a->stopped != b->stopped || a->started != b->started || a->read != b->read || a->failures != b->failures)
+	    a->stopped != b->stopped || a->started != b->started || a->read != b->read || a->queue_opened != b->queue_opened ||
+	    a->failures != b->failures)
 		return false;
 	for (unsigned i = 0; i < a->count; i++) {
 		if (a->works[i].submitted != b->works[i].submitted || a->works[i].outcomes != b->works[i].outcomes ||
