@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "core/atomic.h"
+#include "core/outcome.h"
 #include "queue/completions.h"
 
 TestSuite(completions, .init = kit_begin, .fini = harness_end);
@@ -696,6 +697,42 @@ Test(completions, abandon_after_the_engine)
 	check(kit_open_files("anon_inode:[eventfd]") == before);
 }
 
+/* The writer has put on the last handle, and is held up: that is taken, the queue closed, and the descriptor's number another file's. */
+static void write_late(bool asks)
+{
+	int before = kit_open_files("anon_inode:[eventfd]"), descriptor, stranger;
+	struct ps_eventcount room = { .waiters = 0 };
+	penstock_completions *queue = ps_completions_new(1, 1), *told = NULL;
+	penstock_handle *handle = ps_handle_new(0);
+	uint32_t bits = 0;
+
+	check(queue != NULL && handle != NULL);
+	descriptor = penstock_completions_descriptor(queue);
+	expect(ps_completions_take_place(queue), PENSTOCK_OK);
+	handle->completions = queue;
+	handle->outcome.result.arg = (void *)1;
+	if (asks)
+		ps_completions_ask(queue, &room);
+	ps_handle_complete(handle, &bits);
+	ps_completions_put(queue, handle, &told);
+	check(take_one(queue, NULL) == 1);
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	stranger = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	check(stranger == descriptor);
+	ps_completions_tell(told);
+	ps_eventcount_broadcast(&room);
+	check(!is_readable(stranger), "a write into another file");
+	close(stranger);
+	check(kit_open_files("anon_inode:[eventfd]") == before);
+}
+
+Test(completions, a_late_write_does_not_go_into_another_file)
+{
+	write_late(false);
+	/* And so who makes room, for one that has asked. */
+	write_late(true);
+}
+
 /*
  * Who has taken the last one closes, and opens something else, which gets the descriptor's number: what the writer writes, late, must
  * not go there.
@@ -705,7 +742,7 @@ Test(completions, close_does_not_race_with_the_last_write)
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
 
-	for (int round = 0; round < 3000; round++) {
+	for (int round = 0; round < 1000; round++) {
 		penstock_completions *queue = queue_of(db, 1);
 		int descriptor = penstock_completions_descriptor(queue), stranger;
 
