@@ -6,7 +6,7 @@
  * starts it. Each notes what it submits and hears in memory that it shares with the supervisor and that outlives it: a pipe
  * would say the same, but without the tickets of what was still under way. The child is killed by a timer, or kills itself
  * at the n-th passing of a named point (POINT_LIST): seen by a VFS shim, by a SQL function, in a completion callback, at the
- * system call that wakes (the linker wraps syscall), or in the thread that pauses. Then the supervisor looks at the file:
+ * system call that wakes (the linker wraps syscall and write), between a completion and its being taken, or in the thread that pauses. Then the supervisor looks at the file:
  *
  *   1. lost      what was heard to be OK is there, whole
  *   2. partial   a statement of several rows has left all of them or none; what failed has left none
@@ -26,6 +26,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -81,6 +82,9 @@
 	X(RELEASED, 30, "the commit is over, no outcome is out")                          \
 	X(DELIVERING, 20, "in a completion callback")                                     \
 	X(WAKE, 12, "the writer is about to wake somebody")                               \
+	X(QUEUED, 12, "handles are in the completion queue, and nobody is told yet")      \
+	X(RAISED, 12, "its descriptor is readable, and nobody has taken")                 \
+	X(TAKEN, 12, "they are taken, and not noted")                                     \
 	X(CHECKPOINTING, 12, "a page is about to be written to the database")             \
 	X(CHECKPOINTED, 3, "the database was synced")                                     \
 	X(WAL_BEGUN, 3, "the WAL's header is about to be written")                        \
@@ -111,7 +115,7 @@ static const unsigned point_most[] = {
 /* ---- what outlives the child -------------------------------------------------------------------------------------- */
 
 enum kind { ONE, ALONE, RETURNING, LARGE, FEW, MANY, WRONG, WRONG_BATCH, KINDS };
-enum heard { BY_NOBODY, BY_CALLBACK, BY_EXECUTE, BY_HANDLE };
+enum heard { BY_NOBODY, BY_CALLBACK, BY_EXECUTE, BY_HANDLE, BY_QUEUE, WAYS };
 enum stage { NOT_BEGUN, SUBMITTING, ACCEPTED, REFUSED };
 
 /* One submission. Each field is stored once, after what it tells of. */
@@ -275,6 +279,23 @@ long __wrap_syscall(long number, ...)
 	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
+ssize_t __real_write(int descriptor, const void *data, size_t bytes);
+ssize_t __wrap_write(int descriptor, const void *data, size_t bytes);
+
+/* Of eight bytes to an eventfd. */
+ssize_t __wrap_write(int descriptor, const void *data, size_t bytes)
+{
+	bool raises = is_writer && bytes == sizeof(uint64_t);
+	ssize_t written;
+
+	if (raises)
+		at(AT_QUEUED);
+	written = __real_write(descriptor, data, bytes);
+	if (raises)
+		at(AT_RAISED);
+	return written;
+}
+
 /* mark(producer, number) is 0: called by the statement as it runs. */
 static void mark(sqlite3_context *context, int count, sqlite3_value **values)
 {
@@ -298,6 +319,9 @@ static int hook(sqlite3 *connection, void *arg)
 /* ---- the child: producers ----------------------------------------------------------------------------------------- */
 
 static penstock *db;
+static penstock_completions *queue;
+
+#define QUEUE_PLACES 100
 
 static void note_outcome(struct note *note, penstock_status status)
 {
@@ -312,6 +336,31 @@ static void on_complete(void *arg, const penstock_result *result)
 	at(AT_DELIVERING);
 	note->ticket = result->ticket + 1;
 	note_outcome(note, result->status);
+}
+
+/* The queue's loop. */
+static void *take(void *arg)
+{
+	for (;;) {
+		struct pollfd look = { .fd = penstock_completions_descriptor(queue), .events = POLLIN };
+		penstock_handle *handles[8];
+		size_t count;
+
+		poll(&look, 1, -1);
+		if (penstock_completions_take(queue, handles, COUNT_OF(handles), &count) != PENSTOCK_OK)
+			abort();
+		if (count > 0)
+			at(AT_TAKEN);
+		for (size_t i = 0; i < count; i++) {
+			const penstock_result *result = penstock_handle_result(handles[i]);
+			struct note *note = result->arg;
+
+			note->ticket = result->ticket + 1;
+			note_outcome(note, result->status);
+			penstock_handle_release(handles[i]);
+		}
+	}
+	return arg;
 }
 
 static enum kind draw_kind(uint64_t *random)
@@ -378,13 +427,15 @@ static void submit_one(struct producer *producer, unsigned number)
 	int status;
 
 	note->kind = (uint8_t)kind;
-	note->heard = (uint8_t)draw(&producer->random, 4);
+	note->heard = (uint8_t)draw(&producer->random, WAYS);
 	if (note->heard != BY_NOBODY && producer->may_ask_durable && draw(&producer->random, 3) == 0)
 		submission.ack = PENSTOCK_ACK_DURABLE;
 	note->stage = SUBMITTING;
 	page->begun[producer->index] = number + 1;
 	if (note->heard == BY_CALLBACK)
 		submission.on_complete = on_complete;
+	if (note->heard == BY_QUEUE)
+		submission.completions = queue;
 	if (note->heard == BY_EXECUTE) {
 		status = penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle);
 		if (handle != NULL) {
@@ -399,7 +450,8 @@ static void submit_one(struct producer *producer, unsigned number)
 	}
 	if (status != PENSTOCK_OK) {
 		note->stage = REFUSED;
-		if (status != PENSTOCK_PAUSED && status != PENSTOCK_STOPPED) {
+		if (status != PENSTOCK_PAUSED && status != PENSTOCK_STOPPED &&
+		    !(status == PENSTOCK_FULL && note->heard == BY_QUEUE)) {
 			fprintf(stderr, "refused: %s\n", penstock_error_message());
 			abort();
 		}
@@ -480,6 +532,7 @@ static void live(uint64_t random)
 		                         .value_count = 1,
 		                         .on_complete = on_deleted };
 	penstock_config config;
+	pthread_t taker;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	shim_install(on_call);
@@ -493,6 +546,9 @@ static void live(uint64_t random)
 	config.when_stopped = draw(&random, 2);
 	config.linger_usec = draw(&random, 4) == 0 ? 200 : 0;
 	must(penstock_open(path, &config, &db), "open");
+	must(penstock_completions_open(db, QUEUE_PLACES, &queue), "a completion queue");
+	if (pthread_create(&taker, NULL, take, NULL) != 0)
+		abort();
 	running = true;
 	page->opened = true;
 	page->deleting = true;
