@@ -10,12 +10,15 @@
 #include "tests/kit.h"
 #include "tests/random.h"
 
+#include <limits.h>
+#include <poll.h>
+
 TestSuite(storm, .init = kit_begin, .fini = harness_end);
 
 #define PRODUCERS 4
 #define EACH 600
 
-enum kind { HANDLE, HANDLE_LET_GO, CALLBACK, QUIET };
+enum kind { HANDLE, HANDLE_LET_GO, CALLBACK, QUIET, QUEUED, KINDS };
 
 /* What became of one submission. */
 struct fate {
@@ -43,10 +46,19 @@ struct storm {
 	unsigned pausers;
 	bool may_refuse; /* else every timeout is for ever, and everything has to get in */
 	struct producer producers[PRODUCERS];
+	penstock_completions *queue;
+	bool taker_gives_up;
+	_Atomic bool taken_no_more; /* it has */
 	_Atomic bool over;
 	_Atomic unsigned stops_begun, stops_done;
 	_Atomic int pausers_inside;
 	_Atomic unsigned paused, refused, unpaused_wrong;
+};
+
+struct hand {
+	struct storm *storm;
+	uint64_t random;
+	pthread_t thread;
 };
 
 static int64_t some_timeout(uint64_t *state)
@@ -68,6 +80,24 @@ static void on_outcome(void *arg, const penstock_result *result)
 	fate->outcomes++;
 }
 
+/* Beyond its places a queue refuses, as long as nobody takes. Who has to get in asks to be told, and tries again. */
+static int submit_to_queue(struct storm *storm, struct fate *fate, penstock_submission *submission, int64_t timeout)
+{
+	int status;
+
+	submission->completions = storm->queue;
+	while ((status = penstock_submit(storm->db, submission, timeout, NULL)) == PENSTOCK_FULL && !storm->may_refuse) {
+		if (storm->taken_no_more) {
+			submission->completions = NULL;
+			fate->kind = QUIET;
+		} else {
+			expect(penstock_completions_notify_room(storm->db, storm->queue), PENSTOCK_OK);
+			kit_sleep_usec(100);
+		}
+	}
+	return status;
+}
+
 static void submit_one(struct producer *producer, int number)
 {
 	struct storm *storm = producer->storm;
@@ -83,7 +113,7 @@ static void submit_one(struct producer *producer, int number)
 	int64_t timeout = storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER;
 	int status;
 
-	fate->kind = (enum kind)random_below(&producer->random, 4);
+	fate->kind = (enum kind)random_below(&producer->random, KINDS);
 	fate->status = -1;
 	switch (random_below(&producer->random, 16)) {
 	case 0:
@@ -106,15 +136,19 @@ static void submit_one(struct producer *producer, int number)
 	}
 	if (fate->kind == CALLBACK)
 		submission.on_complete = on_outcome;
-	status = penstock_submit(storm->db, &submission, timeout,
-	                         fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
+	if (fate->kind == QUEUED)
+		status = submit_to_queue(storm, fate, &submission, timeout);
+	else
+		status = penstock_submit(storm->db, &submission, timeout,
+		                         fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
 	if (status != PENSTOCK_OK) {
 		check(status == PENSTOCK_FULL || status == PENSTOCK_TIMEOUT || status == PENSTOCK_PAUSED ||
 		              status == PENSTOCK_STOPPED,
 		      "%s: %s", penstock_status_name(status), penstock_error_message());
 		check(storm->may_refuse, "%s", penstock_status_name(status));
 		check(fate->handle == NULL);
-		check(timeout != PENSTOCK_FOREVER || (status != PENSTOCK_TIMEOUT && status != PENSTOCK_FULL));
+		check(timeout != PENSTOCK_FOREVER ||
+		      (status != PENSTOCK_TIMEOUT && (status != PENSTOCK_FULL || fate->kind == QUEUED)));
 		storm->refused++;
 		return;
 	}
@@ -145,13 +179,51 @@ static void *produce(void *arg)
 	return NULL;
 }
 
-/* ---- verbs ------------------------------------------------------------------------------------------------------- */
+/* ---- the taker ---------------------------------------------------------------------------------------------------- */
 
-struct hand {
-	struct storm *storm;
-	uint64_t random;
-	pthread_t thread;
-};
+static void take_some(struct storm *storm, size_t room)
+{
+	penstock_handle *handles[16];
+	size_t count;
+
+	expect(penstock_completions_take(storm->queue, handles, room, &count), PENSTOCK_OK);
+	for (size_t i = 0; i < count; i++) {
+		on_outcome(NULL, penstock_handle_result(handles[i]));
+		penstock_handle_release(handles[i]);
+	}
+}
+
+/* Takes when it is told; now and then it does not for a while, and at last maybe never more. */
+static void *take_now_and_then(void *arg)
+{
+	struct hand *hand = arg;
+	struct storm *storm = hand->storm;
+	unsigned left = storm->taker_gives_up ? random_below(&hand->random, 200) : UINT_MAX;
+
+	while (!storm->over && left-- > 0) {
+		struct pollfd look = { .fd = penstock_completions_descriptor(storm->queue), .events = POLLIN };
+
+		poll(&look, 1, -1);
+		if (random_below(&hand->random, 20) == 0)
+			kit_sleep_usec(random_below(&hand->random, 5000));
+		take_some(storm, 1 + random_below(&hand->random, 16));
+	}
+	storm->taken_no_more = true;
+	return NULL;
+}
+
+/* The engine is closed, or (a taker that gave up) not yet. */
+static void end_queue(struct storm *storm)
+{
+	if (storm->taker_gives_up) {
+		expect(penstock_completions_abandon(storm->queue), PENSTOCK_OK);
+		return;
+	}
+	while (penstock_completions_close(storm->queue) != PENSTOCK_OK)
+		take_some(storm, 16);
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------- */
 
 /* False: somebody else holds the lock. */
 static bool outsider_gets_the_lock(void)
@@ -346,6 +418,12 @@ static void outcomes_are_accounted_for(struct storm *storm, uint64_t accepted)
 			} else if (fate->kind == CALLBACK) {
 				check(fate->outcomes == 1, "%u outcomes", fate->outcomes);
 				check(fate->status == wanted, "%s", penstock_status_name(fate->status));
+			} else if (fate->kind == QUEUED) {
+				check(fate->outcomes == 1 || (storm->taker_gives_up && fate->outcomes == 0), "%u outcomes",
+				      fate->outcomes);
+				if (fate->outcomes == 0)
+					continue; /* and its ticket is unknown */
+				check(fate->status == wanted, "%s", penstock_status_name(fate->status));
 			} else if (fate->kind == QUIET) {
 				check(fate->outcomes == fate->wrong, "%u errors", fate->outcomes);
 				if (!fate->wrong)
@@ -395,7 +473,7 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 {
 	struct storm storm = { .seed = seed, .pausers = pausers, .may_refuse = may_refuse };
 	penstock_config config = kit_config();
-	struct hand hands[8];
+	struct hand hands[8], taker;
 	uint64_t random = seed, before;
 	unsigned hand_count = 0;
 
@@ -415,6 +493,10 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	                             "UPDATE t SET place = (SELECT next FROM c) WHERE rowid = new.rowid; END"),
 	       PENSTOCK_OK);
 	before = kit_counters(storm.db).accepted;
+	storm.taker_gives_up = random_below(&random, 4) == 0;
+	expect(penstock_completions_open(storm.db, 1 + random_below(&random, 100), &storm.queue), PENSTOCK_OK);
+	taker = (struct hand){ .storm = &storm, .random = random_next(&random) };
+	taker.thread = kit_thread(take_now_and_then, &taker);
 	for (unsigned i = 0; i < pausers + stoppers + 2; i++) {
 		hands[i] = (struct hand){ .storm = &storm, .random = random_next(&random) };
 		hands[i].thread = kit_thread(i < pausers              ? pause_now_and_then
@@ -433,6 +515,11 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	storm.over = true;
 	for (unsigned i = 0; i < hand_count; i++)
 		kit_join(hands[i].thread);
+	check(write(penstock_completions_descriptor(storm.queue), &(uint64_t){ 1 }, 8) == 8);
+	kit_join(taker.thread);
+	/* What it leaves is not lost. */
+	if (storm.taker_gives_up)
+		end_queue(&storm);
 	/* Whatever state it was left in: run what is held. */
 	expect(penstock_start(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	if (penstock_phase_of(storm.db) == PENSTOCK_PHASE_PAUSED) {
@@ -446,6 +533,8 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	check(kit_counters(storm.db).queue_bytes == 0);
 	before = kit_counters(storm.db).accepted - before;
 	expect(penstock_close(storm.db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	if (!storm.taker_gives_up)
+		end_queue(&storm);
 	outcomes_are_accounted_for(&storm, before);
 	rows_are_accounted_for(&storm);
 	check(pausers == 0 || stoppers > 0 || storm.paused > 0);
