@@ -1184,6 +1184,62 @@ static int lowest_free_descriptor(void)
 	return descriptor;
 }
 
+static bool no_streams;
+
+FILE *__real_fdopen(int descriptor, const char *mode);
+FILE *__wrap_fdopen(int descriptor, const char *mode);
+
+FILE *__wrap_fdopen(int descriptor, const char *mode)
+{
+	if (!no_streams)
+		return __real_fdopen(descriptor, mode);
+	errno = ENOMEM;
+	return NULL;
+}
+
+Test(config, file_without_memory_for_its_stream_cannot_be_opened)
+{
+	struct ps_options options;
+	penstock_config config;
+	int before;
+
+	write_bytes("", 0);
+	penstock_config_init(&config);
+	config.config_file = path;
+	before = lowest_free_descriptor();
+	no_streams = true;
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	no_streams = false;
+	expect_message(path);
+	expect_message(strerror(ENOMEM));
+	cr_assert_eq(lowest_free_descriptor(), before);
+}
+
+/* As in a daemon: the file's descriptor is 0. */
+Test(config, standard_input_may_be_closed)
+{
+	struct ps_options options;
+	penstock_config config;
+
+	close(STDIN_FILENO);
+	cr_assert_eq(lowest_free_descriptor(), STDIN_FILENO);
+	expect_keys("batch_max = 5\nlinger_usec = 6\n", 5, 6);
+	cr_assert_eq(lowest_free_descriptor(), STDIN_FILENO);
+	penstock_config_init(&config);
+	config.config_file = path;
+	write_bytes("", 0);
+	no_streams = true;
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	no_streams = false;
+	expect_message(strerror(ENOMEM));
+	cr_assert_eq(lowest_free_descriptor(), STDIN_FILENO);
+	unlink(path);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	expect_status(ps_options_resolve(&options, &config), PENSTOCK_CANTOPEN);
+	expect_message("is a pipe");
+	cr_assert_eq(lowest_free_descriptor(), STDIN_FILENO);
+}
+
 Test(config, folder_cannot_be_read)
 {
 	struct ps_options options;
