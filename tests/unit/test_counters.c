@@ -3,12 +3,13 @@
  * test_counters.c - the counters, their histograms, and that each counts what penstock.h says
  *
  * A counter is compared before and after something that moves it by a known number; what depends on time is only compared with
- * what it cannot be less than.
+ * what it cannot be less than, and more than. Where it matters how much time has passed the writer's clock is the tests' own.
  */
 #include "tests/kit.h"
 
 #include <math.h>
 
+#include "core/clock.h"
 #include "core/counters.h"
 
 TestSuite(histogram, .init = kit_begin, .fini = harness_end);
@@ -268,6 +269,36 @@ Test(counters, listeners_are_timed_and_one_in_64_of_the_others)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* ... whatever there is to remember of them besides: bytes outside of the slot, durability, a failure. */
+Test(counters, of_those_that_nobody_listens_to_one_in_64_is_timed)
+{
+	static const char bytes[200];
+	penstock_value value = penstock_blob(bytes, sizeof bytes);
+	penstock_submission ways[] = {
+		{ .sql = "INSERT INTO t VALUES(?)", .values = &value, .value_count = 1 },
+		{ .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE },
+		{ .sql = "INSERT INTO nowhere VALUES(1)" },
+		{ .sql = "INSERT INTO nowhere VALUES(?)", .values = &value, .value_count = 1, .ack = PENSTOCK_ACK_DURABLE },
+	};
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	db = kit_open_table(&config);
+	for (size_t way = 0; way < COUNT_OF(ways); way++) {
+		uint64_t before = kit_counters(db).outcome_nsec.count;
+
+		ways[way].struct_size = sizeof ways[way];
+		ways[way].sql_bytes = -1;
+		for (int i = 0; i < 128; i++)
+			expect(penstock_submit(db, &ways[way], PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(kit_counters(db).outcome_nsec.count - before == 2, "way %zu", way);
+	}
+	cr_assert_eq(kit_counters(db).failed, 256);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* Enough to fill the WAL beyond a small wal_bytes_max, which makes the writer checkpoint. */
 static void write_much(penstock *db)
 {
@@ -323,12 +354,30 @@ static void hand_over(void)
 	check(sqlite3_exec(overlapping[now], "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
 }
 
+/* The writer's clock, in nanoseconds, where it stands still but for the writer's naps and for the test; 0: it goes. */
+static _Atomic uint64_t standing_clock;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (clock != CLOCK_MONOTONIC || standing_clock == 0 || !ps_in_callback())
+		return __real_clock_gettime(clock, now);
+	*now = ps_timespec(standing_clock);
+	return 0;
+}
+
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
 /* The writer waits, for whoever is in the way. */
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
+	if (ps_in_callback() && standing_clock != 0) {
+		standing_clock += (uint64_t)time->tv_sec * PS_NSEC_PER_SEC + (uint64_t)time->tv_nsec;
+		return 0;
+	}
 	if (ps_in_callback() && in_the_way != NULL) {
 		check(sqlite3_exec(in_the_way, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
 		in_the_way = NULL;
@@ -413,6 +462,125 @@ Test(counters, readers_that_overlap_let_the_wal_begin_anew_once_the_writer_waits
 	for (int i = 0; i < 2; i++)
 		cr_assert_eq(sqlite3_close(overlapping[i]), SQLITE_OK);
 	overlapping[0] = NULL;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static _Atomic unsigned told_of_held_logs;
+
+static void count_held_logs(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
+{
+	(void)arg;
+	(void)level;
+	(void)message;
+	told_of_held_logs += event == PENSTOCK_EVENT_WAL_HELD;
+}
+
+static void later(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	standing_clock += PS_NSEC_PER_SEC;
+	sqlite3_result_int(context, 1);
+}
+
+static int add_later(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "later", 0, SQLITE_UTF8, NULL, later, NULL, NULL);
+}
+
+/* How many checkpoints a statement is followed by. */
+static uint64_t checkpoints_behind(penstock *db, const char *sql)
+{
+	uint64_t before;
+
+	/* Those of the batch before have been counted when another one has its outcome. */
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	before = kit_counters(db).checkpoints;
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	return kit_counters(db).checkpoints - before;
+}
+
+/* A log that a reader holds up, with waits of wait_ms at most. The clock stands still, so that what is due is by bytes alone. */
+static void hold_up_the_log(int64_t wait_ms)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	uint64_t bytes;
+	unsigned told;
+	penstock *db;
+
+	standing_clock = PS_NSEC_PER_SEC;
+	told_of_held_logs = 0;
+	config.wal_bytes_max = 65536;
+	config.checkpoint_wait_ms = wait_ms;
+	config.log = count_held_logs;
+	config.connect_hook = add_later;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	begin_reading(reader);
+	write_much(db);
+	check(kit_counters(db).checkpoints_blocked > 0 && kit_counters(db).wal_bytes > 400000);
+	told = told_of_held_logs;
+	cr_assert_eq(told, wait_ms > 0);
+	/* Not for every batch, but when the log has grown by a part of itself. */
+	while (checkpoints_behind(db, "INSERT INTO t VALUES(zeroblob(20000))") == 0)
+		continue;
+	bytes = kit_counters(db).wal_bytes;
+	for (int i = 0; i < 3; i++)
+		check(checkpoints_behind(db, "INSERT INTO t VALUES(1)") == 0, "%d", i);
+	while (checkpoints_behind(db, "INSERT INTO t VALUES(zeroblob(20000))") == 0)
+		check(kit_counters(db).wal_bytes < 2 * bytes);
+	check(kit_counters(db).wal_bytes > bytes + bytes / 8);
+	/* The writer has not waited a second time. */
+	cr_assert_eq(told_of_held_logs, told);
+	/* Which is due in a while. */
+	check((checkpoints_behind(db, "SELECT later()") != 0) == (wait_ms > 0));
+	cr_assert_eq(told_of_held_logs, wait_ms > 0 ? told + 1 : told);
+	cr_assert_eq(checkpoints_behind(db, "INSERT INTO t VALUES(1)"), 0);
+	/* A log that is let go of begins anew, and is a short one then. */
+	check(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && sqlite3_close(reader) == SQLITE_OK);
+	write_much(db);
+	write_much(db);
+	check(kit_counters(db).wal_bytes < 400000, "%" PRIu64, kit_counters(db).wal_bytes);
+	cr_assert_eq(told_of_held_logs, wait_ms > 0 ? told + 1 : told);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	standing_clock = 0;
+}
+
+Test(counters, a_log_that_is_held_up_is_not_checkpointed_behind_every_batch)
+{
+	hold_up_the_log(1);
+	hold_up_the_log(2);
+	hold_up_the_log(0);
+}
+
+/* A sum cannot be more than the time that has passed, since there is one writer, and one who waits for room. */
+Test(counters, no_time_is_longer_than_what_has_passed)
+{
+	uint64_t began = ps_clock_nsec(), passed;
+	penstock_config config = kit_config();
+	penstock_counters counters;
+	penstock *db;
+
+	config.wal_bytes_max = 65536;
+	config.ring_slots = 2;
+	db = kit_open_table(&config);
+	write_much(db);
+	kit_block(db);
+	for (int i = 0; i < 2; i++)
+		kit_insert(db, i, 0, NULL);
+	expect(kit_insert(db, 2, SHORT, NULL), PENSTOCK_FULL);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	counters = kit_counters(db);
+	passed = ps_clock_nsec() - began;
+	check(counters.commit_nsec.sum > 0 && counters.commit_nsec.sum <= passed, "%" PRIu64, counters.commit_nsec.sum);
+	check(counters.checkpoint_nsec > 0 && counters.checkpoint_nsec <= passed, "%" PRIu64, counters.checkpoint_nsec);
+	check(counters.outcome_nsec.max > 0 && counters.outcome_nsec.max <= passed, "%" PRIu64, counters.outcome_nsec.max);
+	check(counters.full_nsec > 0 && counters.full_nsec <= passed, "%" PRIu64, counters.full_nsec);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
