@@ -1474,6 +1474,7 @@ struct producer {
 	int status;
 	_Atomic bool done;
 	size_t bytes;
+	int64_t timeout_usec; /* 0: for ever */
 };
 
 static void *waiting_producer(void *arg)
@@ -1578,7 +1579,8 @@ static void *large_producer(void *arg)
 		                           .values = &value,
 		                           .value_count = 1 };
 
-	producer->status = penstock_submit(producer->db, &submission, PENSTOCK_FOREVER, NULL);
+	producer->status = penstock_submit(producer->db, &submission,
+	                                   producer->timeout_usec != 0 ? producer->timeout_usec : PENSTOCK_FOREVER, NULL);
 	producer->done = true;
 	free(data);
 	return NULL;
@@ -1631,6 +1633,126 @@ Test(states, a_large_submission_gets_its_turn)
 		kit_join(threads[i]);
 	expect(penstock_close(crowd.db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE length(a) = 1000000"), 3);
+}
+
+static void *named_large_producer(void *arg)
+{
+	pthread_setname_np(pthread_self(), "large");
+	return large_producer(arg);
+}
+
+static void pass_gate(void *arg, const penstock_result *result)
+{
+	(void)result;
+	gate_pass(arg);
+}
+
+static int submit_bytes(penstock *db, size_t count)
+{
+	static const char bytes[200000];
+	penstock_value value = penstock_blob(bytes, count);
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t(a) VALUES(?)",
+		                           .values = &value,
+		                           .value_count = 1 };
+
+	return penstock_try_submit(db, &submission, NULL);
+}
+
+/* Holds the writer up behind what was submitted before. */
+static void submit_gate(penstock *db, struct gate *gate)
+{
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1", .on_complete = pass_gate, .arg = gate
+	};
+
+	gate_set(gate, true);
+	expect(penstock_try_submit(db, &submission, NULL), PENSTOCK_OK);
+}
+
+/*
+ * One that waits for bytes lets others have those that there are, until all that was there before it is done. From then on it is in
+ * line, and nobody else gets bytes before it; what lies in the slots is not concerned.
+ */
+Test(states, a_large_submission_is_passed_by_others_for_as_long_as_what_was_before_it)
+{
+	static struct gate gates[3] = { GATE_INIT, GATE_INIT, GATE_INIT };
+	struct producer large = { .bytes = 400000 }, small[3];
+	penstock_config config = kit_config();
+	pthread_t threads[4];
+	penstock *db;
+
+	config.ring_bytes = 500000;
+	config.ring_slots = 16;
+	config.batch_max = 1;
+	db = large.db = kit_open_table(&config);
+	submit_gate(db, &gates[0]);
+	gate_await(&gates[0]);
+	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	threads[0] = kit_thread(named_large_producer, &large);
+	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1 && kit_thread_sleeps(kit_find_thread("large")));
+	submit_gate(db, &gates[1]);
+	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	submit_gate(db, &gates[2]);
+
+	gate_set(&gates[0], false);
+	gate_await(&gates[1]);
+	await(ps_load_relaxed_u64(&db->ring.line.first) != 0);
+	expect(submit_bytes(db, 1000), PENSTOCK_FULL);
+	expect(submit_bytes(db, 1), PENSTOCK_OK);
+	for (int i = 0; i < 3; i++) {
+		small[i] = (struct producer){ .db = db, .bytes = 1000 };
+		threads[1 + i] = kit_thread(large_producer, &small[i]);
+	}
+	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 4);
+	check(!large.done && !small[0].done && !small[1].done && !small[2].done);
+
+	/* All get in while the writer is still busy. */
+	gate_set(&gates[1], false);
+	for (int i = 0; i < 4; i++)
+		kit_join(threads[i]);
+	gate_await(&gates[2]);
+	expect(large.status, PENSTOCK_OK);
+	cr_assert_eq(ps_load_relaxed_u64(&db->ring.line.first), 0);
+	gate_set(&gates[2], false);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 7);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT min(rowid) FROM t WHERE length(a)=1000"), 5);
+}
+
+/* ... nor after it has left the line, be the writer busy for ever. */
+Test(states, a_large_submission_that_leaves_lets_others_in)
+{
+	static struct gate gates[2] = { GATE_INIT, GATE_INIT };
+	struct producer large = { .bytes = 400000, .timeout_usec = 15 * SHORT }, small[3];
+	penstock_config config = kit_config();
+	pthread_t threads[4];
+	penstock *db;
+
+	config.ring_bytes = 500000;
+	config.ring_slots = 16;
+	config.batch_max = 1;
+	db = large.db = kit_open_table(&config);
+	submit_gate(db, &gates[0]);
+	gate_await(&gates[0]);
+	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	threads[0] = kit_thread(large_producer, &large);
+	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1 || large.done);
+	submit_gate(db, &gates[1]);
+	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	gate_set(&gates[0], false);
+	await(ps_load_relaxed_u64(&db->ring.line.first) != 0 || large.done);
+	for (int i = 0; i < 3; i++) {
+		small[i] = (struct producer){ .db = db, .bytes = 1000 };
+		threads[1 + i] = kit_thread(large_producer, &small[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		kit_join(threads[i]);
+	expect(large.status, PENSTOCK_FULL);
+	gate_set(&gates[1], false);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 5);
 }
 
 /* A submit that began before close has time to copy its values, and close waits for it (it is inside). */
@@ -1686,6 +1808,90 @@ Test(states, is_stopped_says_whether_there_is_a_writer)
 	}
 	cr_assert_eq(penstock_is_stopped(NULL), 1);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The program's own destructors on the writer's thread run as it ends. */
+static pthread_key_t of_the_thread;
+static _Atomic unsigned threads_begun, threads_ended;
+static _Atomic bool may_end;
+
+static void end_slowly(void *value)
+{
+	(void)value;
+	await(may_end);
+	kit_sleep_usec(30000);
+	threads_ended++;
+}
+
+static int note_thread(sqlite3 *connection, void *arg)
+{
+	if (ps_in_callback() && pthread_getspecific(of_the_thread) == NULL) {
+		check(pthread_setspecific(of_the_thread, &threads_begun) == 0);
+		threads_begun++;
+	}
+	return kit_hook(connection, arg);
+}
+
+/* An engine whose writer has ended by itself, and nobody has heard of that. */
+static penstock *open_with_writer_that_ended(void)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	may_end = false;
+	threads_begun = threads_ended = 0;
+	config.connect_hook = note_thread;
+	config.autostart = 0;
+	db = kit_open(&config);
+	hook_code = SQLITE_PERM;
+	gate_set(&hook_gate, true);
+	expect(penstock_start(db, SHORT), PENSTOCK_TIMEOUT);
+	gate_set(&hook_gate, false);
+	await(penstock_is_stopped(db));
+	hook_code = SQLITE_OK;
+	cr_assert_eq(threads_begun, 1);
+	cr_assert_eq(threads_ended, 0);
+	may_end = true;
+	return db;
+}
+
+/* Whoever hears that there is no writer any more may unload what it called. */
+Test(states, no_thread_outlasts_the_verb_that_ends_it)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	check(pthread_key_create(&of_the_thread, end_slowly) == 0);
+	db = open_with_writer_that_ended();
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(threads_ended, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+
+	db = open_with_writer_that_ended();
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(threads_ended, 1);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(threads_ended, 2);
+	/* A start that fails. */
+	hook_code = SQLITE_PERM;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	cr_assert_eq(threads_ended, 3);
+	hook_code = SQLITE_OK;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(threads_ended, 4);
+
+	db = open_with_writer_that_ended();
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(threads_ended, 1);
+
+	config.connect_hook = note_thread;
+	hook_code = SQLITE_PERM;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	cr_assert_eq(threads_begun, 2);
+	cr_assert_eq(threads_ended, 2);
+	hook_code = SQLITE_OK;
+	pthread_key_delete(of_the_thread);
 }
 
 Test(states, phases_have_names)
