@@ -964,6 +964,62 @@ Test(fault, what_lacks_room_in_a_batch_is_tried_again_alone)
 	}
 }
 
+/*
+ * A statement that lacks room runs again when a checkpoint has made some, and once: not where none was to be had, and not one that
+ * is never to run twice.
+ */
+static void run_where_room_is_lacking(bool alone, bool held_up)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t SELECT NULL,zeroblob(20000) WHERE coalesce(fail_once(0,0),1)",
+		                           .flags = alone ? PENSTOCK_RUN_ALONE : 0 };
+	int ok = 0, failed = 0, twice = 0, before = PENSTOCK_OK;
+	penstock_config config;
+	sqlite3 *reader;
+	penstock *db;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	submit(db, INSERT);
+	flush(db);
+	cr_assert(penstock_reader_open(db, &reader) == PENSTOCK_OK, "%s", penstock_error_message());
+	if (held_up)
+		run_on(reader, "BEGIN; SELECT * FROM times");
+	disk.wal_space = 300000;
+	for (int i = 0; i < 60; i++) {
+		int status;
+
+		calls_of_fail_once = 0;
+		status = penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL);
+		cr_assert(status == PENSTOCK_OK || status == PENSTOCK_ERROR, "%s", penstock_error_message());
+		cr_assert(calls_of_fail_once == 1 || (calls_of_fail_once == 2 && status == PENSTOCK_OK), "%d calls",
+		          calls_of_fail_once);
+		cr_assert(held_up || status == PENSTOCK_OK || before == PENSTOCK_OK, "there was room");
+		ok += status == PENSTOCK_OK;
+		failed += status == PENSTOCK_ERROR;
+		twice += calls_of_fail_once == 2;
+		before = status;
+	}
+	cr_assert(ok > 5);
+	cr_assert((failed > 1) == (alone || held_up), "%d", failed);
+	cr_assert((twice > 1) == (!alone && !held_up), "%d", twice);
+	cr_assert(sqlite3_close(reader) == SQLITE_OK);
+	mend();
+	close_engine(db);
+	check_works("room", 0);
+}
+
+Test(fault, what_lacks_room_alone_runs_again_once_there_is_some)
+{
+	run_where_room_is_lacking(false, false);
+	run_where_room_is_lacking(true, false);
+	run_where_room_is_lacking(false, true);
+	run_where_room_is_lacking(true, true);
+}
+
 /* Whichever of its syncs it is; one of them is that of the statement that runs alone for the second time. */
 Test(fault, a_failed_sync_of_what_is_tried_again_alone_ends_the_engine)
 {
@@ -2363,23 +2419,129 @@ Test(fault, after_busy_limit_the_statements_fail_and_the_next_ones_do_not)
 	check_works("busy", 0);
 }
 
+/* Each lock anew, however few statements have met it. */
+Test(fault, a_lock_that_is_met_again_is_told_again)
+{
+	penstock_config config;
+	sqlite3 *holder;
+	penstock *db;
+
+	sem_init(&lock_met, 0, 0);
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 600000;
+	config.log = post_lock_met;
+	for (int way = 0; way < 3; way++) {
+		new_file_with_table();
+		forget_works();
+		db = open_engine(&config);
+		holder = open_outside();
+		for (int lock = 0; lock < 3; lock++) {
+			int waits;
+			uint64_t before = busy_retries(db);
+
+			if (way == 2)
+				shut_gate(db);
+			run_on(holder, "BEGIN IMMEDIATE");
+			submit(db, way == 1 ? INSERT " RETURNING *" : INSERT);
+			if (way == 2) {
+				submit(db, INSERT);
+				open_gate();
+			}
+			while (busy_retries(db) < before + 3)
+				usleep(1000);
+			run_on(holder, "COMMIT");
+			flush(db);
+			sem_getvalue(&lock_met, &waits);
+			cr_assert(waits == 3 * way + lock + 1, "way %d, lock %d: told %d times", way, lock, waits);
+		}
+		sqlite3_close(holder);
+		for (size_t i = 0; i < work_count; i++)
+			cr_assert(works[i].status == PENSTOCK_OK, "%s %d", penstock_status_name(works[i].status),
+			          works[i].code);
+		close_engine(db);
+		check_works("again", (unsigned)way);
+	}
+}
+
+/* A VFS may say in a commit too that somebody holds a lock. */
+static void meet_a_lock_in_commit(size_t count, bool for_ever)
+{
+	penstock_config config;
+	penstock *db;
+	size_t i;
+
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = for_ever ? 20 : 600000;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	shut_gate(db);
+	for (i = 1; i <= count; i++)
+		submit(db, INSERT " RETURNING *");
+	fail_call(WRITE, WAL, 1, for_ever);
+	disk.code = SQLITE_BUSY;
+	open_gate();
+	flush(db);
+	cr_assert(disk.failed > 0 && busy_retries(db) > 0, "it was not met");
+	mend();
+	submit(db, INSERT);
+	flush(db);
+	for (i = 1; i < work_count; i++) {
+		bool failed = for_ever && i <= count;
+
+		cr_assert(works[i].status == (failed ? PENSTOCK_ERROR : PENSTOCK_OK), "%zu: %s %d", i,
+		          penstock_status_name(works[i].status), works[i].code);
+		cr_assert(works[i].code == (failed ? SQLITE_BUSY : SQLITE_OK), "%zu: %d", i, works[i].code);
+	}
+	cr_assert(penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING, "%s", penstock_phase_name(penstock_phase_of(db)));
+	check_counters(db);
+	close_engine(db);
+	check_works("commit", for_ever);
+	for (i = 1; i < work_count; i++) {
+		if (works[i].status == PENSTOCK_OK)
+			check_present(&works[i], "commit", for_ever);
+	}
+}
+
+Test(fault, a_commit_that_meets_a_lock_is_tried_again)
+{
+	for (size_t count = 1; count < 8; count += 6) {
+		meet_a_lock_in_commit(count, false);
+		meet_a_lock_in_commit(count, true);
+	}
+}
+
 /* Else the last of them would hear after as many times busy_limit_ms as there are. */
 Test(fault, a_batch_waits_for_a_lock_once)
 {
+	static const int64_t batches[] = { 1000, 2, 1 };
 	sqlite3 *holder;
 	penstock *db;
 	int waits, i;
 
-	sem_init(&lock_met, 0, 0);
-	db = open_impatient_engine(post_lock_met);
-	for (i = 1; i < 8; i++)
-		submit(db, INSERT);
-	holder = run_gated_without_lock(db);
-	sem_getvalue(&lock_met, &waits);
-	cr_assert(waits == 1, "%d", waits);
-	sqlite3_close(holder);
-	close_engine(db);
-	check_works("lock", 0);
+	for (size_t way = 0; way < sizeof batches / sizeof batches[0]; way++) {
+		penstock_config change;
+
+		sem_init(&lock_met, 0, 0);
+		db = open_impatient_engine(post_lock_met);
+		penstock_config_init(&change);
+		change.batch_max = batches[way];
+		cr_assert(penstock_reconfigure(db, &change) == PENSTOCK_OK, "%s", penstock_error_message());
+		/* Nor does one that needs no lock give back what the others have waited. */
+		for (i = 1; i < 8; i++)
+			submit(db, i % 3 == 0 ? "SELECT count(*) FROM t" : INSERT);
+		holder = run_gated_without_lock(db);
+		sem_getvalue(&lock_met, &waits);
+		cr_assert(waits == 1, "way %zu: %d", way, waits);
+		for (i = 1; i < 8; i++)
+			cr_assert(works[i].status == (i % 3 == 0 ? PENSTOCK_OK : PENSTOCK_ERROR), "way %zu, %d: %s", way, i,
+			          penstock_status_name(works[i].status));
+		sqlite3_close(holder);
+		close_engine(db);
+		check_works("lock", (unsigned)way);
+	}
 }
 
 /* The pragma is for the next statement, and not for its first attempt: the trigger puts back what RESTRICT would not let go at once. */
