@@ -597,7 +597,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 			note_broken_by(batch, ticket);
 			return BROKEN;
 		default:
-			if (batch->patience.since != 0 && ps_store_needs_lock(batch->store, record))
+			if (ps_patience_is_tried(&batch->patience) && ps_store_needs_lock(batch->store, record))
 				ps_patience_renew(&batch->patience);
 			if (!ps_entries_failed(&batch->entries, ticket)) {
 				count_commit(batch, 1, started);

@@ -36,6 +36,11 @@ uint64_t ps_patience_begin(struct ps_patience *patience, uint64_t first, uint64_
 	return limit;
 }
 
+bool ps_patience_is_tried(const struct ps_patience *patience)
+{
+	return patience->since != 0 || patience->said;
+}
+
 void ps_patience_renew(struct ps_patience *patience)
 {
 	patience->since = 0;

@@ -38,10 +38,10 @@ struct ps_patience {
 	struct ps_counters *counters;
 	const struct ps_options *options;
 	struct ps_state_word *state;
-	uint64_t since;        /* when the lock was met that has not been had since; 0: none */
+	uint64_t since;        /* when those that wait now met the lock that has not been had since; 0: they have not */
 	uint64_t spent_before; /* a ticket */
 	bool spent;            /* busy_limit_ms is over */
-	bool said;             /* to the log */
+	bool said;             /* to the log, of the lock that has not been had since */
 	bool goes_on;          /* the next batch waits on for the lock that this one has waited for */
 	uint32_t give_up;      /* a stop has said so */
 };
@@ -54,6 +54,8 @@ bool ps_patience_gives_up(const struct ps_patience *patience);
 void ps_patience_go_on(struct ps_patience *patience);
 /* Before a batch from `first` on: whoever came later waits anew. Returns `limit`, or a lesser one for those that have waited. */
 uint64_t ps_patience_begin(struct ps_patience *patience, uint64_t first, uint64_t limit);
+/* Whether a lock was met that has not been had since, by this batch or one before it. */
+bool ps_patience_is_tried(const struct ps_patience *patience);
 /* The lock was had, or is not wanted any more. */
 void ps_patience_renew(struct ps_patience *patience);
 

@@ -2464,6 +2464,43 @@ Test(fault, a_lock_that_is_met_again_is_told_again)
 	}
 }
 
+/* ... and so is the next one behind a lock that was waited for in vain. */
+Test(fault, a_lock_that_is_met_after_a_limit_is_told_again)
+{
+	penstock_config config;
+	sqlite3 *holder;
+	penstock *db;
+	int waits;
+
+	sem_init(&lock_met, 0, 0);
+	init_config(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 20;
+	config.log = post_lock_met;
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	holder = open_outside();
+	for (int lock = 1; lock < 4; lock++) {
+		run_on(holder, "BEGIN IMMEDIATE");
+		/* One lock, however many wait for it in vain. */
+		for (int i = 0; i < 3; i++) {
+			cr_assert(submit(db, INSERT)->submitted == PENSTOCK_OK);
+			flush(db);
+			cr_assert(works[work_count - 1].status == PENSTOCK_ERROR);
+			sem_getvalue(&lock_met, &waits);
+			cr_assert(waits == lock, "lock %d: told %d times", lock, waits);
+		}
+		run_on(holder, "COMMIT");
+		submit(db, INSERT);
+		flush(db);
+		cr_assert(works[work_count - 1].status == PENSTOCK_OK);
+	}
+	sqlite3_close(holder);
+	close_engine(db);
+	check_works("limit", 0);
+}
+
 /* A VFS may say in a commit too that somebody holds a lock. */
 static void meet_a_lock_in_commit(size_t count, bool for_ever)
 {
