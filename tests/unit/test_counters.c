@@ -733,6 +733,57 @@ Test(counters, sleeps_of_a_writer_that_spins)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Each comes when the writer has had time to go to sleep. */
+static uint64_t parks_of_single_ones(penstock *db)
+{
+	uint64_t before = kit_counters(db).parks;
+
+	for (int i = 0; i < 20; i++) {
+		kit_sleep_usec(1000);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	}
+	return kit_counters(db).parks - before;
+}
+
+/* While spin_usec is not over the writer does not sleep; behind a batch of several it does at once. Its clock stands still. */
+Test(counters, a_writer_that_spins_sleeps_when_its_time_is_over_or_behind_a_larger_batch)
+{
+	penstock_config config = kit_config();
+	uint64_t before;
+	pid_t writer;
+	penstock *db;
+
+	standing_clock = PS_NSEC_PER_SEC;
+	config.spin_usec = 50;
+	db = kit_open_table(&config);
+	await((writer = kit_find_thread("penstock")) != 0);
+	cr_assert_eq(parks_of_single_ones(db), 0);
+	kit_block(db);
+	for (int i = 0; i < 2; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(kit_thread_sleeps(writer));
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(parks_of_single_ones(db), 0);
+	before = kit_counters(db).parks;
+	/* Again and again, since it may not have begun to look. */
+	do {
+		standing_clock += PS_NSEC_PER_SEC;
+		kit_sleep_usec(1000);
+	} while (!kit_thread_sleeps(writer));
+	/* It found nothing, so that it sleeps once more before it looks again. */
+	while (kit_counters(db).parks - before < 2)
+		parks_of_single_ones(db);
+	cr_assert_eq(kit_counters(db).parks - before, 2);
+	cr_assert_eq(parks_of_single_ones(db), 0);
+	/* A command ends it too. */
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	standing_clock = 0;
+}
+
 Test(counters, sleeps_of_a_writer_that_lingers)
 {
 	penstock_config config = kit_config();
