@@ -25,6 +25,7 @@
 
 #include "core/config_file.h"
 #include "core/error.h"
+#include "core/hooks.h"
 
 /* "64 MiB" in the table is this number where a number is wanted, and this text where the user sees it. */
 #define KiB *(INT64_C(1) << 10)
@@ -638,6 +639,11 @@ int ps_options_resolve(struct ps_options *options, const penstock_config *config
 		status = ps_config_file_read(own.config_file, on_setting, &file);
 	if (status == PENSTOCK_OK)
 		status = add_config_pragmas(options, &own);
+	if (status == PENSTOCK_OK) {
+		options->hooks = ps_hooks_new();
+		if (options->hooks == NULL)
+			status = ps_error(PENSTOCK_NOMEM, "out of memory reading the configuration");
+	}
 	if (status != PENSTOCK_OK) {
 		ps_options_free(options);
 		return status;
@@ -695,5 +701,6 @@ void ps_options_free(struct ps_options *options)
 	for (size_t i = 0; i < options->pragma_count; i++)
 		free_pragma(&options->pragmas[i]);
 	free(options->pragmas);
+	ps_hooks_free(options->hooks);
 	memset(options, 0, sizeof *options);
 }

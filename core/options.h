@@ -59,6 +59,7 @@ struct ps_options {
 	size_t pragma_count;
 	penstock_connect_hook *connect_hook;
 	void *connect_arg;
+	struct ps_hooks *hooks; /* those that came later; owned */
 	penstock_completion *on_error;
 	void *on_error_arg;
 	penstock_log *log;

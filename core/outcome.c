@@ -255,7 +255,7 @@ int penstock_handle_wait(penstock_handle *handle, int64_t timeout_usec)
 		return ps_refuse(PENSTOCK_FORKED);
 	if (timeout_usec == PENSTOCK_DEFAULT_TIMEOUT)
 		timeout_usec = handle->default_timeout_usec;
-	if (timeout_usec != 0 && ps_in_callback())
+	if (timeout_usec != 0 && ps_must_not_wait())
 		return ps_error(PENSTOCK_MISUSE, "penstock_handle_wait in a callback would wait for the thread it is on");
 	if (!ps_handle_wait_until(handle, ps_deadline(timeout_usec)))
 		return ps_refuse(PENSTOCK_TIMEOUT);

@@ -34,12 +34,13 @@
  *
  *                                     producers   control verbs   close     in a callback (a)   after fork, in the child
  *     submit, try_submit, execute,
- *     submit_group                       yes           yes        yes (b)   never blocks (c)       FORKED
+ *     submit_group, call                 yes           yes        yes (b)   never blocks (c)       FORKED
  *     statement_register                 yes           yes        yes (b)   yes                    FORKED
  *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
  *     handle_cancel                      yes           yes        yes       yes                    FORKED
  *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
- *     reconfigure, reader_open           yes           yes        yes (b)   MISUSE                 FORKED
+ *     reconfigure, reader_open,
+ *     on_connect                         yes           yes        yes (b)   MISUSE                 FORKED
  *     completions_open, notify_room      yes           yes        yes (b)   yes                    FORKED
  *     completions_take, _descriptor      yes           yes        yes (e)   yes                    FORKED or -1
  *     completions_close, _abandon        no (f)        yes        yes (e)   yes                    FORKED
@@ -807,6 +808,57 @@ PENSTOCK_API int penstock_completions_close(penstock_completions *queue);
  */
 PENSTOCK_API int penstock_completions_abandon(penstock_completions *queue);
 
+/* ---- calls on the writer ----------------------------------------------------------------------------------------- */
+
+/*
+ * A function that runs on the writer thread with its connection, in a transaction that the engine has begun (BEGIN IMMEDIATE) and
+ * ends: SQLITE_OK commits it; anything else, SQLITE_DONE too, rolls it back and is the outcome. *message: NULL, or set to what
+ * went wrong (by sqlite3_mprintf; the engine frees it). Read, decide, write: what one statement cannot say.
+ *
+ * It runs once, alone between batches, and never again: not begun while another process holds the lock, and not repeated when the
+ * commit fails. statement_timeout_ms is for all of it together.
+ *
+ * It may do with the connection what a transaction undoes, with SAVEPOINTs too. Refused (SQLITE_AUTH) is what would end the
+ * transaction or outlive it: BEGIN, COMMIT, ROLLBACK, ATTACH, DETACH, a CREATE or DROP in temp, and pragmas that set something (but
+ * user_version, application_id and defer_foreign_keys). What it sets by sqlite3_db_config or sqlite3_limit, and handlers that are the
+ * engine's (penstock_connect_hook), are put back behind it; functions, and hooks that the engine does not use, stay until the
+ * connection is closed: the connect hook is the place for those.
+ *
+ * The outcome is an ERROR with SQLITE_MISUSE, and rolled back, when it returns SQLITE_OK but
+ *   - a statement is left open (also one that a SQL function it used has prepared, to keep it; the connect hook may do that): it is
+ *     finalized, and must not be used any more;
+ *   - its transaction has ended, by an OR ROLLBACK whose failure it swallowed, or RAISE(ROLLBACK): nothing that it wrote before or
+ *     behind that is committed;
+ *   - it called what waits for an engine (all that is MISUSE in a callback).
+ * It may submit, as a callback may. It must not close the connection, keep it, or leave by longjmp or an exception: an exception ends
+ * the process. It holds everybody up as long as it runs.
+ */
+typedef int penstock_function(sqlite3 *connection, void *arg, char **message);
+/*
+ * Submits a call of a function. arg must last until the outcome. whole: how it is submitted (ack, flags, on_complete, arg for the
+ * callback and the result), or NULL; its sql, statement and values are left out. All else as penstock_submit: handle, timeout and what is
+ * refused; and MISUSE for a NULL function. The result has no rows. Its changes are the rows that the function changed, those of triggers
+ * and foreign key actions included; its last_insert_rowid is that of the function's last INSERT; both are 0 when it is rolled back.
+ * Within the function changes() and last_insert_rowid() begin with 0. Any thread, also in a callback.
+ */
+PENSTOCK_API int penstock_call(penstock *db, penstock_function *function, void *arg, const penstock_submission *whole,
+                               int64_t timeout_usec, penstock_handle **handle);
+/*
+ * Another connect hook: it runs on the writer's connection at its turn among the submissions, and on every connection that is opened
+ * later, behind those that came before it, a reader's too. Readers that are open already do not have it. Waits until it has run, for
+ * results_timeout_ms.
+ *
+ * While there is no writer's connection (before the first start, stopped, paused) nothing runs: it is kept for the next connection, and
+ * what it returns then is for start, unpause or reader_open. Waits while the engine starts, pauses or stops.
+ *
+ * OK: kept. ERROR: it returned another code than SQLITE_OK, which the message names, or left a transaction open, which is rolled
+ * back; it is not kept, but what it has installed by then stays until the connection is closed. TIMEOUT: it will still run, at its turn,
+ * and is then kept or not. SHUTDOWN: the engine was closed or failed before that. Not kept: FULL (no room in time), PAUSED and STOPPED
+ * (still pausing, stopping or starting when the time was over; or closing), FAILED, NOMEM, MISUSE (NULL, or in a callback), FORKED.
+ * PRAGMA journal_mode must stay WAL. Any thread but in a callback.
+ */
+PENSTOCK_API int penstock_on_connect(penstock *db, penstock_connect_hook *hook, void *arg);
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /*
@@ -851,8 +903,8 @@ typedef struct penstock_counters {
 	uint64_t batches;                        /* transactions committed, statements alone included */
 	uint64_t replayed_batches;               /* transactions rolled back and run again without the failing one */
 	uint64_t replayed_statements;            /* statements in them that ran again */
-	uint64_t alone;                          /* statements run alone in autocommit because they had to be */
-	uint64_t fused;                          /* statements that ran as rows of one INSERT */
+	uint64_t alone; /* statements run alone in autocommit because they had to be, calls and late hooks */
+	uint64_t fused; /* statements that ran as rows of one INSERT */
 	uint64_t queue_depth;
 	uint64_t queue_depth_max; /* largest depth the writer found when it began a batch */
 	uint64_t queue_bytes;     /* payload bytes outside the slots */

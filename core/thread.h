@@ -46,6 +46,7 @@ struct ps_thread_heap {
 
 struct ps_thread {
 	bool rcu_registered; /* its read sections begin without liburcu's mutex */
+	bool wait_refused;   /* a call that would wait was refused in a callback, since whoever asks has set this to false */
 	unsigned callback_depth;
 	int refused;     /* a status whose own sentence is the message, or 0 */
 	uint64_t number; /* 0: none yet */
@@ -64,6 +65,14 @@ static inline uint32_t ps_fork_generation(void)
 static inline bool ps_in_callback(void)
 {
 	return ps_thread.callback_depth != 0;
+}
+
+/* For a call that would wait for a writer: whether it must not. */
+static inline bool ps_must_not_wait(void)
+{
+	if (ps_in_callback())
+		ps_thread.wait_refused = true;
+	return ps_in_callback();
 }
 
 static inline void ps_callback_begin(void)

@@ -8,8 +8,9 @@
  *     SQL     [u32 bytes][text][NUL]
  *     value   [u8 type] then nothing (NULL), 8 bytes (INTEGER, FLOAT) or [u32 bytes][data] (TEXT, BLOB)
  *
- * A payload of at most PS_INLINE_BYTES lies in the slot; a larger one in one heap block that the record owns. A deadline is the last
- * 8 bytes of the slot's payload, or of the block.
+ * A payload of at most PS_INLINE_BYTES lies in the slot; a larger one in one heap block that the record owns. A function to call
+ * lies in the slot with its argument, and has neither text nor values. A deadline is the last 8 bytes of the slot's payload, or of
+ * the block.
  *
  * Invariants
  *   1. A record is made whole before the claim, on the producer's stack, and a heap block is filled before it. Between claim
@@ -43,6 +44,8 @@ enum ps_kind {
 	PS_KIND_STATEMENT = 0,
 	PS_KIND_ALONE = 1, /* a statement between batches: PENSTOCK_RUN_ALONE */
 	PS_KIND_GROUP = 2, /* several statements (group.h) */
+	PS_KIND_CALL = 3,  /* a function to call, in a transaction of its own */
+	PS_KIND_HOOK = 4,  /* a connect hook that comes late */
 };
 
 /* What few ask for. */
@@ -74,6 +77,14 @@ struct ps_record {
 			unsigned char *data;
 			uint64_t size;
 		} heap;
+		struct {
+			penstock_function *function;
+			void *arg;
+		} call;
+		struct {
+			penstock_connect_hook *hook;
+			void *arg;
+		} hook;
 	} payload;
 };
 
@@ -86,6 +97,12 @@ static inline const unsigned char *ps_record_payload(const struct ps_record *rec
 static inline uint32_t ps_record_statements(const struct ps_record *record)
 {
 	return record->kind == PS_KIND_GROUP ? record->value_count : 1;
+}
+
+/* Whether it is no statement, but a function of the program's to call. */
+static inline bool ps_record_is_function(const struct ps_record *record)
+{
+	return record->kind == PS_KIND_CALL || record->kind == PS_KIND_HOOK;
 }
 
 /* What the record counts against ring_bytes. */

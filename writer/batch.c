@@ -566,6 +566,96 @@ static enum attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 	return begun ? BEGUN : COMMITTED;
 }
 
+/* What a call came to, which has run and is not committed. */
+static void fail_call(struct ps_batch *batch, uint64_t ticket, penstock_status status)
+{
+	const char *message;
+	int code = ps_store_error(batch->store, &message);
+
+	ps_entries_fail(&batch->entries, ticket, status, code, message);
+}
+
+/* The function has run, and will not once more, whatever comes of the commit. */
+static enum attempt commit_call(struct ps_batch *batch, uint64_t ticket)
+{
+	enum attempt result = commit(batch, ticket, ticket + 1);
+
+	switch (result) {
+	case COMMITTED:
+	case BROKEN:
+		return result;
+	case NO_LOCK:
+		fail_without_lock(batch, ticket);
+		return COMMITTED;
+	default:
+		batch->lacks_room = ps_store_lacked_room(batch->store);
+		fail_call(batch, ticket, PENSTOCK_ERROR);
+		return COMMITTED;
+	}
+}
+
+/* A function of the program, in a transaction of its own; once, since it may do what no rollback undoes. */
+static enum attempt run_call(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record)
+{
+	struct ps_outcome scratch, *outcome;
+	enum attempt result;
+
+	ps_store_expect_call(batch->store);
+	result = begin(batch, ps_store_begin, record);
+	switch (result) {
+	case BEGUN:
+		if (ps_entries_begin(&batch->entries, ticket)) {
+			ps_store_defer_again(batch->store);
+			break;
+		}
+		ps_store_rollback(batch->store);
+		return COMMITTED;
+	case TOLD:
+		wait_on(batch, ticket + 1);
+		return COMMITTED;
+	case NO_LOCK:
+		fail_without_lock(batch, ticket);
+		return COMMITTED;
+	case BROKEN:
+		return shut_down_alone(batch, ticket);
+	default:
+		fail_call(batch, ticket, PENSTOCK_ERROR);
+		return COMMITTED;
+	}
+	outcome = ps_entries_begin_run(&batch->entries, ticket, &scratch);
+	if (outcome == NULL) {
+		/* No memory to say what came of it: it is not called. */
+		ps_store_rollback(batch->store);
+		return COMMITTED;
+	}
+	ps_store_call(batch->store, record->payload.call.function, record->payload.call.arg, outcome);
+	ps_entries_end_run(&batch->entries, ticket, outcome);
+	if (!ps_entries_failed(&batch->entries, ticket)) {
+		result = commit_call(batch, ticket);
+	} else {
+		ps_store_rollback(batch->store);
+		result = look_for_file(batch, ticket, ticket + 1);
+	}
+	ps_store_leave_call(batch->store);
+	return result;
+}
+
+/* A connect hook that comes late. */
+static enum attempt run_hook(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record)
+{
+	struct ps_outcome scratch, *outcome = ps_entries_begin_run(&batch->entries, ticket, &scratch);
+	enum ps_verdict verdict;
+
+	if (outcome == NULL)
+		return COMMITTED;
+	verdict = ps_store_add_hook(batch->store, record->payload.hook.hook, record->payload.hook.arg, outcome);
+	ps_entries_end_run(&batch->entries, ticket, outcome);
+	if (verdict == PS_DONE)
+		return COMMITTED;
+	note_broken_by(batch, ticket);
+	return BROKEN;
+}
+
 static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
@@ -575,7 +665,7 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 
 	batch->fused = 0;
 	ps_store_enter_alone(batch->store);
-	if (ps_entries_may_begin(&batch->entries, ticket)) {
+	if (record->kind != PS_KIND_CALL && ps_entries_may_begin(&batch->entries, ticket)) {
 		result = begin_alone(batch, ticket);
 		if (result != BEGUN)
 			return result;
@@ -583,6 +673,10 @@ static enum attempt run_alone(struct ps_batch *batch, uint64_t ticket)
 	}
 	if (tried && make_room(batch) == BROKEN)
 		return shut_down_alone(batch, ticket);
+	if (record->kind == PS_KIND_CALL)
+		return run_call(batch, ticket, record);
+	if (record->kind == PS_KIND_HOOK)
+		return run_hook(batch, ticket, record);
 	for (;; ps_store_defer_again(batch->store)) {
 		batch->members = 0;
 		switch (run_once(batch, ticket)) {

@@ -49,6 +49,7 @@ struct ps_control {
 
 	uint64_t run;    /* the writer threads there have been, this one included */
 	bool connecting; /* a start or unpause waits for the report */
+	bool opening;    /* the writer opens its connection, whoever waits for that */
 	int connect_status;
 	char connect_message[1024];
 

@@ -64,7 +64,7 @@ void ps_engine_leave(const penstock *db)
 
 int ps_engine_enter_to_wait(penstock *db, const char *call)
 {
-	if (ps_in_callback())
+	if (ps_must_not_wait())
 		return ps_error(PENSTOCK_MISUSE, "%s in a callback would wait for the thread it is on", call);
 	return ps_engine_enter(db);
 }
@@ -162,7 +162,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	if (path == NULL || path[0] == '\0')
 		return ps_error(PENSTOCK_MISUSE, "penstock_open: the path is %s; name a database file",
 		                path == NULL ? "NULL" : "empty");
-	if (ps_in_callback())
+	if (ps_must_not_wait())
 		return ps_error(PENSTOCK_MISUSE, "penstock_open in a callback would wait for another engine's writer");
 	if (!ps_thread_setup())
 		return ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);

@@ -108,6 +108,16 @@ unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *rec
  */
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
                                    unsigned *done);
+/* Before the transaction of a call begins. */
+void ps_store_expect_call(struct ps_store *store);
+/*
+ * Calls a function of the program in the transaction that has begun, which is to be committed when *outcome (reset by the caller) is OK,
+ * and else rolled back. Behind either, ps_store_leave_call.
+ */
+void ps_store_call(struct ps_store *store, penstock_function *function, void *arg, struct ps_outcome *outcome);
+void ps_store_leave_call(struct ps_store *store);
+/* Calls a connect hook that came late, and puts it on the list unless it fails: then *outcome says how. PS_DONE, PS_BROKEN. */
+enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook *hook, void *arg, struct ps_outcome *outcome);
 /* PS_DONE; PS_BUSY (the transaction stands); PS_TAKE_OUT: rolled back, nothing was committed, run each alone; PS_UNSURE;
  * PS_BROKEN: it may or may not be committed. */
 enum ps_verdict ps_store_commit(struct ps_store *store);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "writer/engine.h"
+#include "writer/submit.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "core/thread.h"
 #include "queue/completions.h"
 #include "queue/group.h"
+#include "writer/engine.h"
 
 /* Of the submissions that nobody listens to, one in so many is timed: reading the clock costs more than a claim. */
 #define SAMPLE_EVERY 64
@@ -534,6 +535,15 @@ static int encode_members(penstock *db, const penstock_submission *members, size
 	return PENSTOCK_OK;
 }
 
+/* What stands for a whole has no statement of its own. */
+static int check_whole(const penstock_submission *whole, const char *of_what, bool with_handle)
+{
+	if (whole->sql != NULL || whole->statement != NULL || whole->values != NULL || whole->value_count != 0)
+		return ps_error(PENSTOCK_MISUSE, "what stands for the whole %s has SQL, a statement or values: leave them out",
+		                of_what);
+	return check_terms(whole, with_handle);
+}
+
 static int check_group(const penstock_submission *members, size_t count, const penstock_submission *whole, bool with_handle)
 {
 	if (members == NULL || count == 0)
@@ -541,10 +551,7 @@ static int check_group(const penstock_submission *members, size_t count, const p
 	if (count > PENSTOCK_GROUP_MAX)
 		return ps_error(PENSTOCK_TOOBIG, "%zu members are too many for a group, which may have %d", count,
 		                PENSTOCK_GROUP_MAX);
-	if (whole->sql != NULL || whole->statement != NULL || whole->values != NULL || whole->value_count != 0)
-		return ps_error(PENSTOCK_MISUSE, "what stands for the whole group has SQL, a statement or values: only its"
-		                                 " members have");
-	return check_terms(whole, with_handle);
+	return check_whole(whole, "group", with_handle);
 }
 
 /* As prepare. */
@@ -598,6 +605,34 @@ int penstock_submit_group(penstock *db, const penstock_submission *members, size
 		status = check_group(members, count, whole, handle != NULL);
 	if (status == PENSTOCK_OK)
 		status = prepare_group(db, members, count, whole, &pending, handle != NULL);
+	return finish(db, &pending, status, timeout_usec, handle);
+}
+
+/* ---- functions ---- */
+
+int ps_submit_record(penstock *db, struct ps_record *record, const penstock_submission *whole, int64_t timeout_usec,
+                     penstock_handle **handle)
+{
+	struct pending pending = { .record = record };
+	penstock_submission own = PENSTOCK_SUBMISSION_INIT;
+	int status = whole != NULL ? take_submission(whole, &own) : PENSTOCK_OK;
+
+	record->on_heap = 0;
+	record->statement = NULL;
+	record->value_count = 0;
+	record->arg = own.arg;
+	record->asks = asks_of(&own);
+	if (status == PENSTOCK_OK)
+		status = check_whole(&own, "call", handle != NULL);
+	if (own.deadline_usec != 0)
+		ps_record_set_deadline(record, ps_deadline_at(own.deadline_usec));
+	/* A thread's first section may take long enough for a close to come and go. */
+	if (status == PENSTOCK_OK && !ps_rcu_is_registered()) {
+		status = ps_engine_enter(db);
+		pending.inside = status == PENSTOCK_OK;
+	}
+	if (status == PENSTOCK_OK)
+		status = find_listener(&own, &pending, handle != NULL);
 	return finish(db, &pending, status, timeout_usec, handle);
 }
 

@@ -67,6 +67,7 @@ static int connect_locked(penstock *db, enum ps_role role)
 	struct ps_store *store;
 	int status;
 
+	control->opening = true;
 	pthread_mutex_unlock(&control->mutex);
 	status = open_store(db, role, &store);
 	if (status == PENSTOCK_OK)
@@ -80,6 +81,7 @@ static int connect_locked(penstock *db, enum ps_role role)
 			starter->connected = true;
 	}
 	control->connecting = false;
+	control->opening = false;
 	pthread_cond_broadcast(&control->changed);
 	return status;
 }

@@ -233,7 +233,7 @@ int ps_store_error(const struct ps_store *store, const char **message)
 bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->kind == PS_KIND_ALONE;
+	return record->kind == PS_KIND_ALONE || ps_record_is_function(record);
 }
 
 bool ps_store_wants_transaction(struct ps_store *store, const struct ps_record *record)
@@ -325,6 +325,41 @@ enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct 
 		verdict = ps_store_run(store, &member, true, wanted, result_bytes_max, outcome);
 	}
 	return verdict == PS_TAKE_OUT && !careful ? PS_CAREFULLY : verdict;
+}
+
+void ps_store_expect_call(struct ps_store *store)
+{
+	(void)store;
+	touch_connected();
+}
+
+void ps_store_call(struct ps_store *store, penstock_function *function, void *arg, struct ps_outcome *outcome)
+{
+	int rc;
+
+	(void)store;
+	touch_connected();
+	schedule_check(store_world.in_transaction, "a call outside of a transaction");
+	rc = function(NULL, arg, NULL);
+	if (rc != SQLITE_OK)
+		ps_outcome_fail(outcome, PENSTOCK_ERROR, rc, "the function says so");
+	schedule_point("called");
+}
+
+void ps_store_leave_call(struct ps_store *store)
+{
+	(void)store;
+	touch_connected();
+	schedule_check(!store_world.in_transaction, "a call leaves a transaction");
+}
+
+enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook *hook, void *arg, struct ps_outcome *outcome)
+{
+	(void)store;
+	(void)outcome;
+	touch_connected();
+	hook(NULL, arg);
+	return PS_DONE;
 }
 
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)

@@ -168,6 +168,14 @@ static void release(void *arg)
 		free(changes);
 }
 
+/* SQLite lets go of it when the connection ends or the function is replaced, or at once when this fails. */
+static bool install_function(struct ps_changes *changes)
+{
+	changes->holders++;
+	return sqlite3_create_function_v2(changes->connection, "total_changes", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, changes,
+	                                  sql_total_changes, NULL, NULL, release) == SQLITE_OK;
+}
+
 struct ps_changes *ps_changes_new(sqlite3 *connection)
 {
 	struct ps_changes *changes = calloc(1, sizeof *changes);
@@ -175,14 +183,16 @@ struct ps_changes *ps_changes_new(sqlite3 *connection)
 	if (changes == NULL)
 		return NULL;
 	changes->connection = connection;
-	changes->holders = 2;
-	/* SQLite lets go of it when the connection ends, or at once when this fails. */
-	if (sqlite3_create_function_v2(connection, "total_changes", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, changes,
-	                               sql_total_changes, NULL, NULL, release) == SQLITE_OK &&
-	    sqlite3_create_module_v2(connection, MODULE, &module, NULL, NULL) == SQLITE_OK)
+	changes->holders = 1;
+	if (install_function(changes) && sqlite3_create_module_v2(connection, MODULE, &module, NULL, NULL) == SQLITE_OK)
 		return changes;
 	release(changes);
 	return NULL;
+}
+
+void ps_changes_renew(struct ps_changes *changes)
+{
+	install_function(changes);
 }
 
 void ps_changes_release(struct ps_changes *changes)

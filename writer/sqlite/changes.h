@@ -31,6 +31,9 @@ struct ps_changes;
 struct ps_changes *ps_changes_new(sqlite3 *connection);
 void ps_changes_release(struct ps_changes *changes);
 
+/* Takes the SQL function back from whoever has taken it. */
+void ps_changes_renew(struct ps_changes *changes);
+
 void ps_changes_begin(struct ps_changes *changes);
 void ps_changes_roll_back(struct ps_changes *changes);
 /*

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/fault.h"
+#include "core/hooks.h"
 #include "core/thread.h"
 #include "writer/sqlite/open_files.h"
 #include "writer/sqlite/path.h"
@@ -266,12 +267,16 @@ static int set_pragmas(sqlite3 *connection, const char *path, const struct ps_op
 
 static int call_hook(sqlite3 *connection, const char *path, const struct ps_options *options)
 {
-	int code;
+	const struct ps_hook *late = NULL;
+	int code = SQLITE_OK;
 
-	if (options->connect_hook == NULL)
+	if (options->connect_hook == NULL && ps_hooks_next(options->hooks, NULL) == NULL)
 		return PENSTOCK_OK;
 	ps_callback_begin();
-	code = options->connect_hook(connection, options->connect_arg);
+	if (options->connect_hook != NULL)
+		code = options->connect_hook(connection, options->connect_arg);
+	while (code == SQLITE_OK && (late = ps_hooks_next(options->hooks, late)) != NULL)
+		code = late->function(connection, late->arg);
 	ps_callback_end();
 	if (code == SQLITE_OK)
 		return ps_trust_note_functions(connection) == SQLITE_OK ? PENSTOCK_OK

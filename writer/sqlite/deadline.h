@@ -11,7 +11,8 @@
  *      own.
  *   2. A statement that has ended (in autocommit: is committed) is not. SQLite calls the handler once more behind
  *      that, and would say that it was interrupted.
- *   3. The time that counts begins with the first look, which comes after the statement has its locks. So waiting for
+ *   3. A call (call.h) has one deadline for all its statements, from its beginning: it has its lock by then.
+ *   4. The time that counts for a statement begins with the first look, which comes after the statement has its locks. So waiting for
  *      another process does not count, and a short statement never reads the clock.
  *
  * Failure modes: a single step that takes long (a SQL function, a long sort) is not cut short.
@@ -30,11 +31,18 @@ struct ps_statement_deadline {
 	sqlite3_stmt *statement; /* that is running, or NULL */
 	uint64_t at_nsec;        /* 0: not yet looked */
 	bool expired;            /* the statement that ran last was interrupted */
+	bool all;                /* whatever runs has the one deadline: a call */
+	bool stopped;            /* whatever runs is interrupted */
 };
 
 /* Takes the connection's progress handler, whatever the timeout; the struct outlives its use of it. */
 void ps_statement_deadline_init(struct ps_statement_deadline *deadline, sqlite3 *connection, int64_t timeout_ms);
 void ps_statement_deadline_destroy(sqlite3 *connection);
+
+/* One for all that a call runs, which begins now. Until ps_statement_deadline_init. */
+void ps_statement_deadline_begin_call(struct ps_statement_deadline *deadline);
+/* From now on everything that the call runs is interrupted before it has done anything. */
+void ps_statement_deadline_stop_call(struct ps_statement_deadline *deadline, sqlite3 *connection);
 
 static inline void ps_statement_deadline_begin(struct ps_statement_deadline *deadline, sqlite3_stmt *statement)
 {

@@ -70,6 +70,12 @@ int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes,
 	return PENSTOCK_OK;
 }
 
+void ps_file_renew(struct ps_file *file)
+{
+	/* With it automatic checkpoints are off, which are a hook of SQLite's own. */
+	sqlite3_wal_hook(file->connection, on_commit, file);
+}
+
 /* SQLite's own file. In WAL mode "the journal" is the log, which is open by now. */
 static sqlite3_file *log_of(struct ps_file *file)
 {

@@ -45,6 +45,8 @@ struct ps_file {
  * with the thread's message.
  */
 int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy, bool syncs);
+/* Takes the hook back from whoever may have taken it. */
+void ps_file_renew(struct ps_file *file);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
  * Which file is gone (looked at only with `checkpoint`).

@@ -16,6 +16,7 @@ static int on_commit(void *arg)
 	struct ps_harm_watch *watch = arg;
 
 	watch->committing = true;
+	watch->ours = true;
 	return 0;
 }
 
@@ -29,6 +30,27 @@ void ps_harm_end_watch(struct ps_harm_watch *watch)
 {
 	/* Whosever it is: what is left of the connection is closing. */
 	sqlite3_commit_hook(watch->connection, NULL, NULL);
+}
+
+void ps_harm_renew_watch(struct ps_harm_watch *watch)
+{
+	if (watch->ours)
+		sqlite3_commit_hook(watch->connection, on_commit, watch);
+}
+
+bool ps_harm_has_hook(const struct ps_harm_watch *watch)
+{
+	return watch->ours;
+}
+
+void ps_harm_forget_hook(struct ps_harm_watch *watch)
+{
+	watch->heard = watch->ours = false;
+}
+
+void ps_harm_suspect(struct ps_harm_watch *watch)
+{
+	watch->stale = true;
 }
 
 void ps_harm_committed(struct ps_harm_watch *watch)

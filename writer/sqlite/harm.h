@@ -40,12 +40,21 @@ struct ps_harm_watch {
 	sqlite3 *connection;
 	bool committing; /* the hook was called since ps_harm_begin */
 	bool heard;      /* ... and in the commit before */
+	bool ours;       /* it was called at all, so the program has not taken it */
 	bool stale;      /* a file may tell of an earlier failure */
 };
 
 /* Before the connect hook: takes the hook for commits, until the program takes it or ps_harm_end_watch. */
 void ps_harm_watch(struct ps_harm_watch *watch, sqlite3 *connection);
 void ps_harm_end_watch(struct ps_harm_watch *watch);
+/* Whether it is known that the program has not taken the hook: a commit was heard since the above. */
+bool ps_harm_has_hook(const struct ps_harm_watch *watch);
+/* Takes the hook back from whoever may have taken it since that was known. */
+void ps_harm_renew_watch(struct ps_harm_watch *watch);
+/* A connect hook has run, and may have taken it. */
+void ps_harm_forget_hook(struct ps_harm_watch *watch);
+/* A file may tell of an error that nobody else has: the program met it. */
+void ps_harm_suspect(struct ps_harm_watch *watch);
 
 /* Before what may commit, or a checkpoint. */
 void ps_harm_begin(struct ps_harm_watch *watch);

@@ -9,6 +9,7 @@
 #define PENSTOCK_INSIDE_H
 
 #include "writer/sqlite/busy.h"
+#include "writer/sqlite/call.h"
 #include "writer/sqlite/changes.h"
 #include "writer/sqlite/connection.h"
 #include "writer/sqlite/deadline.h"
@@ -29,6 +30,7 @@ struct ps_store {
 	struct ps_harm_watch harm;
 	struct ps_changes *changes;
 	struct ps_store_group *group; /* that is under way, or NULL */
+	struct ps_call call;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;

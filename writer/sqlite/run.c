@@ -71,8 +71,8 @@ bool ps_store_must_be_alone(const struct ps_store *store, const struct ps_record
 {
 	if (record->kind == PS_KIND_GROUP)
 		return group_must_be_alone(store, record);
-	return store->one_by_one || record->kind == PS_KIND_ALONE || ps_statements_act_early(record) ||
-	       ps_statements_is_apart(&store->statements, record);
+	return store->one_by_one || record->kind == PS_KIND_ALONE || ps_record_is_function(record) ||
+	       ps_statements_act_early(record) || ps_statements_is_apart(&store->statements, record);
 }
 
 /* What is known of a statement that may be prepared now; nothing (all zero) of one that may not, or cannot. */
@@ -107,6 +107,8 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 
 	if (record->kind == PS_KIND_GROUP)
 		return true;
+	if (ps_record_is_function(record))
+		return record->kind == PS_KIND_CALL;
 	seen = look_at(store, record);
 	/* What cannot be prepared fails for that, and not for the lock. */
 	return seen.statement != NULL && !seen.read_only;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/sqlite/call.h"
 #include "writer/sqlite/syntax.h"
 #include "writer/store.h"
 
@@ -182,6 +183,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 {
 	struct ps_statements *statements = arg;
 
+	if (statements->call != NULL)
+		return ps_call_authorize(statements->call, action, first, second, database);
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
 	 * functions) are not submissions. */
 	if (!statements->preparing)
@@ -331,8 +334,13 @@ bool ps_statements_init(struct ps_statements *statements, sqlite3 *connection, s
 	statements->keep = true;
 	if (!ps_text_set_init(&statements->by_text, capacity))
 		return false;
-	sqlite3_set_authorizer(connection, authorize, statements);
+	ps_statements_authorize(statements);
 	return true;
+}
+
+void ps_statements_authorize(struct ps_statements *statements)
+{
+	sqlite3_set_authorizer(statements->connection, authorize, statements);
 }
 
 static void forget(struct ps_statements *statements, struct entry *entry)

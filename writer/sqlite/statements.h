@@ -100,6 +100,7 @@ struct ps_statements {
 	bool any_apart;             /* some statement was ever to run alone for a while */
 	bool preparing;             /* the authorizer's word counts */
 	bool running;               /* a statement runs */
+	struct ps_call *call;       /* the function that is being called (call.h), or NULL */
 	bool batched;               /* in a transaction with others */
 	bool grouped;               /* in a group's transaction */
 	unsigned meddled;           /* what functions that it called have prepared: enum ps_meddling */
@@ -133,6 +134,8 @@ bool ps_statements_is_apart(const struct ps_statements *statements, const struct
 /* Around a statement's run, in a batch or not. What functions that it called have prepared: enum ps_meddling. */
 void ps_statements_begin_run(struct ps_statements *statements, bool batched);
 unsigned ps_statements_end_run(struct ps_statements *statements);
+/* Takes the connection's authorizer, which ps_statements_init has done first. Statements are prepared again by that. */
+void ps_statements_authorize(struct ps_statements *statements);
 /* Prepares a text as a submission would be. False: *code and *message say why. */
 bool ps_statements_prepare(struct ps_statements *statements, struct ps_prepared *prepared, const char *sql, size_t bytes,
                            uint32_t values, int *code, const char **message);

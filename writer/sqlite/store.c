@@ -215,6 +215,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 
 	ps_statements_destroy(&store->statements);
 	ps_statement_deadline_destroy(store->connection);
+	ps_call_destroy(&store->call);
 	finalize_own(store);
 	gone = ps_file_close(&store->file, checkpoint);
 	if (gone != PS_GONE_NOTHING)
