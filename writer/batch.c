@@ -566,13 +566,16 @@ static enum attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 	return begun ? BEGUN : COMMITTED;
 }
 
-/* What a call came to, which has run and is not committed. */
-static void fail_call(struct ps_batch *batch, uint64_t ticket, penstock_status status)
+/* It is not committed, or has not even begun. */
+static void fail_call(struct ps_batch *batch, uint64_t ticket)
 {
+	struct ps_outcome scratch;
 	const char *message;
 	int code = ps_store_error(batch->store, &message);
 
-	ps_entries_fail(&batch->entries, ticket, status, code, message);
+	/* Without what it told of the run. */
+	ps_entries_begin_run(&batch->entries, ticket, &scratch);
+	ps_entries_fail(&batch->entries, ticket, PENSTOCK_ERROR, code, message);
 }
 
 /* The function has run, and will not once more, whatever comes of the commit. */
@@ -584,12 +587,10 @@ static enum attempt commit_call(struct ps_batch *batch, uint64_t ticket)
 	case COMMITTED:
 	case BROKEN:
 		return result;
-	case NO_LOCK:
-		fail_without_lock(batch, ticket);
-		return COMMITTED;
 	default:
+		/* The lock of an attached database, too, only fails it: it has begun. */
 		batch->lacks_room = ps_store_lacked_room(batch->store);
-		fail_call(batch, ticket, PENSTOCK_ERROR);
+		fail_call(batch, ticket);
 		return COMMITTED;
 	}
 }
@@ -619,7 +620,7 @@ static enum attempt run_call(struct ps_batch *batch, uint64_t ticket, const stru
 	case BROKEN:
 		return shut_down_alone(batch, ticket);
 	default:
-		fail_call(batch, ticket, PENSTOCK_ERROR);
+		fail_call(batch, ticket);
 		return COMMITTED;
 	}
 	outcome = ps_entries_begin_run(&batch->entries, ticket, &scratch);

@@ -288,11 +288,43 @@ Test(call, runs_once_when_its_commit_fails)
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TABLE parent(p INTEGER PRIMARY KEY)"), PENSTOCK_OK);
 	expect(kit_execute(db, "CREATE TABLE child(p REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"), PENSTOCK_OK);
-	call(db, run_script, &script, PENSTOCK_ERROR, SQLITE_CONSTRAINT_FOREIGNKEY);
+	cr_assert_eq(call(db, run_script, &script, PENSTOCK_ERROR, SQLITE_CONSTRAINT_FOREIGNKEY)->last_insert_rowid, 0);
 	cr_assert_eq(script.ran, 1);
 	cr_assert_eq(rows(), 0);
 	CALL(db, "INSERT INTO child VALUES(7)", "INSERT INTO parent VALUES(7)");
 	CALL(db, "PRAGMA defer_foreign_keys=1", "DELETE FROM parent", "DELETE FROM child");
+	close_db(db);
+}
+
+/* What the engine does before the first call of a connection must not be the commit that ends the deferring. */
+Test(call, is_the_one_that_deferred_keys_are_deferred_for)
+{
+	penstock_config config = kit_config();
+	penstock_pragma keys = { "foreign_keys", "1" };
+	penstock *db;
+
+	config.pragmas = &keys;
+	config.pragma_count = 1;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "CREATE TABLE parent(p INTEGER PRIMARY KEY)"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE child(p REFERENCES parent)"), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA defer_foreign_keys=1"), PENSTOCK_OK);
+	CALL(db, "INSERT INTO child VALUES(7)", "INSERT INTO parent VALUES(7)");
+	CALL_FAILS(db, SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY", "INSERT INTO child VALUES(8)",
+	           "INSERT INTO parent VALUES(8)");
+	close_db(db);
+}
+
+/* Then every write gives a row, the guard's too. */
+Test(call, runs_with_count_changes)
+{
+	penstock *db = open_table();
+
+	expect(kit_execute(db, "PRAGMA count_changes=1"), PENSTOCK_OK);
+	CALL(db, "INSERT INTO t VALUES(1)");
+	cr_assert_eq(rows(), 1);
 	close_db(db);
 }
 

@@ -172,7 +172,13 @@ static int set_guard(struct ps_call *call)
 			rc = sqlite3_prepare_v3(call->connection, "DELETE FROM " GUARD " WHERE penstock_call_guard", -1,
 			                        SQLITE_PREPARE_PERSISTENT, &call->guard, NULL);
 	}
-	return rc == SQLITE_OK ? ps_inside_step(call->guard) : rc;
+	if (rc != SQLITE_OK)
+		return rc;
+	/* With PRAGMA count_changes it gives a row. */
+	while ((rc = sqlite3_step(call->guard)) == SQLITE_ROW)
+		;
+	sqlite3_reset(call->guard);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 void ps_call_destroy(struct ps_call *call)
@@ -442,7 +448,8 @@ static void misuse(struct ps_outcome *outcome, const char *message)
 
 void ps_store_expect_call(struct ps_store *store)
 {
-	if (ps_harm_has_hook(&store->harm) || store->attached || ps_inside_step(store->begin) != SQLITE_OK)
+	/* Its commit would be the one that ends PRAGMA defer_foreign_keys. */
+	if (ps_harm_has_hook(&store->harm) || store->one_by_one || ps_inside_step(store->begin) != SQLITE_OK)
 		return;
 	ps_inside_step(store->commit);
 	ps_inside_end_transaction(store);
@@ -530,6 +537,8 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 
 void ps_store_leave_call(struct ps_store *store)
 {
+	/* As behind any COMMIT or ROLLBACK: full-text tables write in it, which counts. */
+	ps_changes_correct(store->changes, sqlite3_changes64(store->connection));
 	/* The schema may be the one before. */
 	ps_inside_forget_statements(store);
 	ps_inside_read_settings(store);
