@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "tests/equivalence/calls.h"
 #include "tests/equivalence/functions.h"
 #include "tests/equivalence/outcome.h"
 #include "tests/equivalence/sides.h"
@@ -49,7 +50,7 @@ sqlite3 *open_reference(const struct setup *setup)
 	return connection;
 }
 
-static void bind_plain(sqlite3_stmt *prepared, const struct statement *statement)
+void bind_plain(sqlite3_stmt *prepared, const struct statement *statement)
 {
 	size_t i;
 
@@ -218,6 +219,8 @@ char *reference_outcome(sqlite3 *connection, const struct statement *statement)
 	int64_t changes;
 
 	sqlite3_set_last_insert_rowid(connection, 0);
+	if (statement->is_call)
+		return reference_call(connection, statement);
 	if (statement->member_count > 0)
 		return outcome_of_group(connection, statement);
 	return outcome_of_one(connection, statement, &changes);

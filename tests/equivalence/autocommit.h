@@ -16,6 +16,7 @@ sqlite3 *open_plain(const char *path);
 sqlite3 *open_reference(const struct setup *setup);
 /* What the statement comes to, as text_of_result writes it; the caller frees it. */
 char *reference_outcome(sqlite3 *connection, const struct statement *statement);
+void bind_plain(sqlite3_stmt *prepared, const struct statement *statement);
 /* The row that it stands at. */
 void write_row(FILE *out, sqlite3_stmt *prepared);
 

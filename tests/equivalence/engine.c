@@ -19,9 +19,14 @@ struct producer {
 
 static void take_result(struct pending *pending, const penstock_result *result)
 {
+	char *text;
+
 	__atomic_add_fetch(&pending->outcomes, 1, __ATOMIC_RELAXED);
-	if (pending->outcome == NULL)
-		pending->outcome = text_of_result(pending->statement, result);
+	if (pending->outcome == NULL) {
+		text = text_of_result(pending->statement, result);
+		check(asprintf(&pending->outcome, "%s%s", text, pending->run.log != NULL ? pending->run.log : "") >= 0);
+		free(text);
+	}
 	pending->ticket = result->ticket;
 }
 
@@ -85,7 +90,10 @@ static void submit(penstock *db, struct pending *pending)
 	submission.arg = pending;
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;
-	if (statement->member_count > 0) {
+	if (statement->is_call) {
+		pending->run = (struct call_run){ .call = statement, .side = 'p' };
+		status = penstock_call(db, run_parts, &pending->run, &submission, PENSTOCK_FOREVER, handle);
+	} else if (statement->member_count > 0) {
 		status = submit_group(db, statement, &submission, handle);
 	} else {
 		sql = fill_in(db, statement, &submission);

@@ -8,6 +8,7 @@
 #ifndef PENSTOCK_EQUIVALENCE_ENGINE_H
 #define PENSTOCK_EQUIVALENCE_ENGINE_H
 
+#include "tests/equivalence/calls.h"
 #include "tests/equivalence/kinds.h"
 
 enum way { QUEUED, LIVE, SEVERAL };
@@ -32,6 +33,7 @@ struct pending {
 	uint64_t ticket;
 	char *outcome;
 	unsigned outcomes;
+	struct call_run run; /* of a call */
 };
 
 /* Runs all of them on a new engine and fills in outcomes and tickets. */

@@ -3,11 +3,15 @@
 
 #include <inttypes.h>
 
+#include "tests/equivalence/calls.h"
 #include "tests/equivalence/locales.h"
 #include "tests/random.h"
 #include "tests/kit.h"
 
 #define TEXT_MAX 8192
+
+/* For so many other submissions there is one call. */
+#define CALL_ONE_IN 25
 
 static bool chance(uint64_t *state, unsigned one_in)
 {
@@ -404,6 +408,32 @@ static struct statement *draw_group(const struct source *source)
 	return group;
 }
 
+/* A call of a function that runs a few of them. */
+static struct statement *draw_call(const struct source *source)
+{
+	struct statement *call = empty_group();
+	size_t count = 1 + random_below(source->random, MEMBERS_MAX);
+
+	call->is_call = true;
+	call->sql = strdup("");
+	while (call->member_count < count) {
+		struct list one = { 0 };
+
+		append(&one, draw(source));
+		if (may_be_part(one.at[0])) {
+			add_member(call, one.at[0]);
+			one.count = 0;
+		}
+		free_list(&one);
+	}
+	call->goes_on = chance(source->random, 2);
+	call->gives_up = chance(source->random, 5);
+	draw_submission(source, call);
+	call->registered = false;
+	call->flags = 0;
+	return call;
+}
+
 #define RUN_MAX 80
 
 /* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
@@ -522,6 +552,8 @@ void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, 
 		/* Of one who is not heard of with several producers the ticket is not known. */
 		if (way != SEVERAL && chance(&random, 12))
 			append_run(list, &source);
+		if (chance(&random, CALL_ONE_IN))
+			append(list, draw_call(&source));
 		append(list, setup->groups != 0 && chance(&random, setup->groups) ? draw_group(&source) : draw(&source));
 	}
 	for (i = 0; setup->kinds[i] != NULL; i++)

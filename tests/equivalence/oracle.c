@@ -216,6 +216,7 @@ char *difference(const struct setup *setup, const struct list *list, penstock_co
 			found = compare_outcome(&pending[i], outcome, i);
 		free(outcome);
 		free(pending[i].outcome);
+		free(pending[i].run.log);
 	}
 	check(sqlite3_close(reference) == SQLITE_OK, "the reference is busy");
 	free(pending);

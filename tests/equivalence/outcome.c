@@ -5,7 +5,8 @@
 
 void write_failure(FILE *out, const struct statement *statement, int extended_code, const char *message)
 {
-	bool own = statement->expected == REFUSED || statement->expected == NO_SINGLE || extended_code == SQLITE_RANGE;
+	bool own = statement->expected == REFUSED || statement->expected == NO_SINGLE || extended_code == SQLITE_RANGE ||
+	           (statement->is_call && extended_code == SQLITE_MISUSE);
 
 	/* Of a wrong text SQLite says SCHEMA where it has not read the schema since it changed, as behind VACUUM. */
 	fprintf(out, "ERROR code=%d", extended_code == SQLITE_SCHEMA ? SQLITE_ERROR : extended_code);
@@ -54,8 +55,9 @@ char *text_of_result(const struct statement *statement, const penstock_result *r
 
 	if (result->status == PENSTOCK_ERROR) {
 		write_failure(out,
-		              result->failed_member < statement->member_count ? statement->members[result->failed_member]
-		                                                              : statement,
+		              !statement->is_call && result->failed_member < statement->member_count
+		                      ? statement->members[result->failed_member]
+		                      : statement,
 		              result->extended_code, result->message);
 		if (result->code != (result->extended_code & 0xff))
 			fprintf(out, " primary code=%d", result->code);
@@ -65,7 +67,7 @@ char *text_of_result(const struct statement *statement, const penstock_result *r
 			fprintf(out, " code=%d,%d message=%s", result->code, result->extended_code, result->message);
 	}
 	write_effect(out, result->changes, result->last_insert_rowid);
-	if (statement->member_count > 0)
+	if (statement->member_count > 0 && !statement->is_call)
 		write_members(out, statement, result);
 	if (statement->expected != LOOSE) {
 		for (column = 0; column < result->column_count; column++)

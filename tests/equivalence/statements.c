@@ -110,7 +110,8 @@ void print_statement(FILE *out, const struct statement *statement)
 		fprintf(out, "%s", i == 0 ? "{ " : "; ");
 		print_statement(out, statement->members[i]);
 	}
-	fprintf(out, "%.300s", statement->member_count > 0 ? " }" : statement->sql);
+	fprintf(out, "%.300s%s%s%s", statement->member_count > 0 ? " }" : statement->sql, statement->is_call ? " (call)" : "",
+	        statement->goes_on ? " (goes on)" : "", statement->gives_up ? " (gives up)" : "");
 	for (i = 0; i < statement->value_count; i++)
 		write_value(out, statement->values[i].type, statement->values[i].as.integer, statement->values[i].as.real,
 		            statement->values[i].as.data, statement->values[i].bytes);

@@ -43,8 +43,11 @@ struct statement {
 	bool registered;
 	unsigned flags;
 	penstock_ack ack;
-	struct statement **members; /* of a group */
+	struct statement **members; /* of a group, or of a call (calls.h) */
 	size_t member_count;
+	bool is_call;
+	bool goes_on;  /* the call: whatever fails */
+	bool gives_up; /* in the end */
 };
 
 #define MEMBERS_MAX 8
