@@ -9,6 +9,7 @@
  *      is being emptied) there are several; while the writer is at rest there is one.
  *   2. Every accepted submission, in ticket order, with a table of which rows there are: that is what autocommit would have come
  *      to. Status, code, changes, rowid and rows of each outcome are compared with it, and each outcome comes exactly once.
+ *      Some are calls of a function: what it wrote is there whole or not at all, and it must neither commit nor wait.
  *   3. What is held when the engine closes gets SHUTDOWN, and nothing else does.
  *   4. The counters and the queue's depth say the same, whenever the writer has nothing to do.
  *   5. While PAUSED or STOPPED an outsider gets the whole file at once, and may change it.
@@ -52,6 +53,13 @@ enum kind {
 	TWO,
 	RANGE, /* a value too many */
 	CREATE,
+	/* Calls of a function, which do this and commit: */
+	CALL_TWO,      /* insert two rows */
+	CALL_ROLLBACK, /* insert or roll back, and swallow that */
+	CALL_COMMIT,   /* insert a row that may be there, and try to commit by itself */
+	/* And those that must not: */
+	CALL_UNDO, /* the same, and SQLITE_DONE */
+	CALL_WAIT, /* the same, and a flush */
 	KINDS
 };
 
@@ -73,6 +81,11 @@ static const char *const texts[KINDS] = {
 	[TWO] = "DELETE FROM t; DELETE FROM t",
 	[RANGE] = "INSERT INTO t VALUES(?1, NULL)",
 	[CREATE] = "CREATE TABLE t(n INTEGER PRIMARY KEY, b)",
+	[CALL_TWO] = "INSERT INTO t VALUES(%d, NULL); INSERT INTO t VALUES(%d + 1, NULL)",
+	[CALL_ROLLBACK] = "INSERT OR ROLLBACK INTO t VALUES(%d, NULL)",
+	[CALL_COMMIT] = "INSERT OR IGNORE INTO t VALUES(%d, NULL)",
+	[CALL_UNDO] = "INSERT OR IGNORE INTO t VALUES(%d, 'undone')",
+	[CALL_WAIT] = "INSERT OR IGNORE INTO t VALUES(%d, 'waited')",
 };
 
 enum listener { NOBODY, HANDLE, CALLBACK, QUEUE };
@@ -234,6 +247,24 @@ static struct outcome run(const struct submission *submission)
 	case BEGIN:
 	case TWO:
 		return (struct outcome){ .status = PENSTOCK_ERROR };
+	case CALL_TWO:
+		if (m.rows[key] || m.rows[key + 1])
+			return (struct outcome){ .status = PENSTOCK_ERROR, .code = SQLITE_CONSTRAINT_PRIMARYKEY };
+		insert(key);
+		outcome = insert(key + 1);
+		outcome.changes = 2;
+		return outcome;
+	case CALL_ROLLBACK:
+		outcome = insert(key);
+		if (outcome.status == PENSTOCK_ERROR)
+			outcome.code = SQLITE_MISUSE;
+		return outcome;
+	case CALL_COMMIT:
+		return m.rows[key] ? outcome : insert(key);
+	case CALL_UNDO:
+		return (struct outcome){ .status = PENSTOCK_ERROR, .code = SQLITE_DONE };
+	case CALL_WAIT:
+		return (struct outcome){ .status = PENSTOCK_ERROR, .code = SQLITE_MISUSE };
 	case KINDS:
 		break;
 	}
@@ -411,6 +442,66 @@ static uint64_t may_answer(const struct submission *submission, penstock_ack ack
 	return submission->light || !heavy_held() ? IS(OK) : IS(OK) | IS(FULL);
 }
 
+/* On the writer thread. */
+static int call_function(sqlite3 *connection, void *arg, char **message)
+{
+	const struct submission *submission = arg;
+	char *text = sqlite3_mprintf(texts[submission->kind], (int)submission->key, (int)submission->key);
+	int rc;
+
+	(void)message;
+	must(text != NULL);
+	rc = sqlite3_exec(connection, text, NULL, NULL, NULL);
+	sqlite3_free(text);
+	switch (submission->kind) {
+	case CALL_ROLLBACK:
+		return SQLITE_OK;
+	case CALL_COMMIT:
+		must(sqlite3_exec(connection, "COMMIT", NULL, NULL, NULL) == SQLITE_AUTH);
+		return rc;
+	case CALL_UNDO:
+		return SQLITE_DONE;
+	case CALL_WAIT:
+		must(penstock_flush(m.db, PENSTOCK_FOREVER) == PENSTOCK_MISUSE);
+		return rc;
+	default:
+		return rc;
+	}
+}
+
+/* In place of some statements, which are wrong anyway. */
+static enum kind call_for(enum kind kind)
+{
+	switch (kind) {
+	case SYNTAX:
+		return CALL_TWO;
+	case BEGIN:
+		return CALL_ROLLBACK;
+	case TWO:
+		return CALL_COMMIT;
+	case RANGE:
+		return CALL_UNDO;
+	case VACUUM:
+		return CALL_WAIT;
+	default:
+		return kind;
+	}
+}
+
+static int submit_statement_or_call(const penstock_submission *call, struct submission *submission, int64_t timeout,
+                                    penstock_handle **handle)
+{
+	penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+
+	if (submission->kind < CALL_TWO)
+		return penstock_submit(m.db, call, timeout, handle);
+	whole.ack = call->ack;
+	whole.flags = call->flags;
+	whole.on_complete = call->on_complete;
+	whole.arg = call->arg;
+	return penstock_call(m.db, call_function, submission, &whole, timeout, handle);
+}
+
 static void submit(bool execute)
 {
 	static const penstock_ack acks[] = { PENSTOCK_ACK_DEFAULT, PENSTOCK_ACK_DEFAULT, PENSTOCK_ACK_COMMITTED,
@@ -441,6 +532,9 @@ static void submit(bool execute)
 		call.sql = NULL;
 		submission->light = true;
 	}
+	if (how & 0x40 && !execute)
+		submission->kind = call_for(submission->kind);
+	submission->light |= submission->kind >= CALL_TWO;
 	if (strstr(texts[submission->kind], "?1") != NULL)
 		call.value_count = 1;
 	values[0] = penstock_int64(submission->key);
@@ -483,11 +577,12 @@ static void submit(bool execute)
 		if (handle == NULL)
 			return;
 	} else if (submission->listener == HANDLE || (submission->listener == QUEUE && how & 1)) {
-		status = timeout == 0 && how & 0x80 ? answer(penstock_try_submit(m.db, &call, &handle), set)
-		                                    : answer(penstock_submit(m.db, &call, timeout, &handle), set);
+		status = timeout == 0 && how & 0x80 && submission->kind < CALL_TWO
+		                 ? answer(penstock_try_submit(m.db, &call, &handle), set)
+		                 : answer(submit_statement_or_call(&call, submission, timeout, &handle), set);
 		must((handle != NULL) == (status == PENSTOCK_OK));
 	} else {
-		status = answer(penstock_submit(m.db, &call, timeout, NULL), set);
+		status = answer(submit_statement_or_call(&call, submission, timeout, NULL), set);
 	}
 	if (handle == NULL && status != PENSTOCK_OK) {
 		m.refused[status]++;

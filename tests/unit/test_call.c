@@ -300,7 +300,7 @@ Test(call, runs_once_when_its_commit_fails)
 Test(call, is_the_one_that_deferred_keys_are_deferred_for)
 {
 	penstock_config config = kit_config();
-	penstock_pragma keys = { "foreign_keys", "1" };
+	penstock_pragma keys = PENSTOCK_PRAGMA("foreign_keys", "1");
 	penstock *db;
 
 	config.pragmas = &keys;
