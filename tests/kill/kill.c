@@ -9,7 +9,7 @@
  * system call that wakes (the linker wraps syscall and write), between a completion and its being taken, or in the thread that pauses. Then the supervisor looks at the file:
  *
  *   1. lost      what was heard to be OK is there, whole
- *   2. partial   a statement of several rows has left all of them or none; what failed has left none
+ *   2. partial   a statement of several rows, or a call, has left all of them or none; what failed has left none
  *   3. doubled   nothing is there twice (no key is unique), nobody heard twice
  *   4. holes     what is there is a prefix of ticket order, and of each producer's own; rows lie in ticket order
  *   5. corrupt   each row has its checksum, integrity_check says ok, earlier lives and what the pauser wrote are as they were
@@ -72,6 +72,8 @@
 	X(DEQUEUED, 30, "a batch is taken, its BEGIN is about to ask for the write lock") \
 	X(BEGUN, 25, "a statement runs inside a transaction")                             \
 	X(REPLAYED, 5, "a statement runs a second time")                                  \
+	X(CALLED, 20, "a call has written some of its rows")                              \
+	X(RETURNING, 20, "a call has written all of them, and returns")                   \
 	X(COMMITTING, 30, "a frame is about to be written")                               \
 	X(COMMIT_FRAME, 20, "the frame header that commits is about to be written")       \
 	X(COMMIT_HALF, 20, "that header is written, its page is not")                     \
@@ -114,7 +116,7 @@ static const unsigned point_most[] = {
 
 /* ---- what outlives the child -------------------------------------------------------------------------------------- */
 
-enum kind { ONE, ALONE, RETURNING, LARGE, FEW, MANY, WRONG, WRONG_BATCH, KINDS };
+enum kind { ONE, ALONE, RETURNING, LARGE, FEW, MANY, CALL, WRONG, WRONG_BATCH, WRONG_CALL, KINDS };
 enum heard { BY_NOBODY, BY_CALLBACK, BY_EXECUTE, BY_HANDLE, BY_QUEUE, WAYS };
 enum stage { NOT_BEGUN, SUBMITTING, ACCEPTED, REFUSED };
 
@@ -151,12 +153,12 @@ static unsigned draw(uint64_t *state, unsigned below)
 
 static unsigned parts_of(enum kind kind)
 {
-	return kind == FEW ? PARTS_FEW : kind == MANY ? PARTS_MAX : 1;
+	return kind == FEW || kind == CALL ? PARTS_FEW : kind == MANY ? PARTS_MAX : 1;
 }
 
 static bool is_wrong(enum kind kind)
 {
-	return kind == WRONG || kind == WRONG_BATCH;
+	return kind == WRONG || kind == WRONG_BATCH || kind == WRONG_CALL;
 }
 
 /* Positive, with room for a part to be added. */
@@ -365,8 +367,8 @@ static void *take(void *arg)
 
 static enum kind draw_kind(uint64_t *random)
 {
-	static const enum kind kinds[] = { ONE, ONE,  ONE,   ONE,       ONE,   ONE,   FEW,   FEW,
-		                           FEW, MANY, LARGE, RETURNING, ALONE, WRONG, WRONG, WRONG_BATCH };
+	static const enum kind kinds[] = { ONE,   ONE,       ONE,   ONE,   ONE,   ONE,         FEW,  FEW,  FEW,       MANY,
+		                           LARGE, RETURNING, ALONE, WRONG, WRONG, WRONG_BATCH, CALL, CALL, WRONG_CALL };
 
 	return kinds[draw(random, COUNT_OF(kinds))];
 }
@@ -396,6 +398,74 @@ static void wait_for_all(struct producer *producer)
 	producer->waiting = 0;
 }
 
+/* One call: its rows, as FEW has them. */
+struct call {
+	unsigned producer, number;
+	enum kind kind;
+	int64_t sum;
+};
+
+/* Takes its argument. */
+static int write_rows(sqlite3 *connection, void *arg, char **message)
+{
+	struct call call = *(struct call *)arg;
+	sqlite3_stmt *insert = NULL;
+	int rc = sqlite3_prepare_v2(connection, "INSERT INTO t VALUES(?,?,?,?,?,zeroblob(?))", -1, &insert, NULL);
+
+	(void)message;
+	free(arg);
+	for (unsigned part = 0; rc == SQLITE_OK && part < PARTS_FEW; part++) {
+		if (part == PARTS_FEW / 2)
+			at(AT_CALLED);
+		sqlite3_bind_int64(insert, 1, life);
+		sqlite3_bind_int64(insert, 2, call.producer);
+		sqlite3_bind_int64(insert, 3, call.number);
+		sqlite3_bind_int64(insert, 4, part);
+		sqlite3_bind_int64(insert, 5, call.sum + part);
+		sqlite3_bind_int64(insert, 6, padding_of(call.kind, call.sum));
+		sqlite3_step(insert);
+		rc = sqlite3_reset(insert);
+	}
+	sqlite3_finalize(insert);
+	at(AT_RETURNING);
+	return rc == SQLITE_OK && call.kind == WRONG_CALL ? SQLITE_DONE : rc;
+}
+
+static int submit_call(const struct call *call, penstock_submission *whole, penstock_handle **handle)
+{
+	struct call *copy = malloc(sizeof *copy);
+	int status;
+
+	if (copy == NULL)
+		abort();
+	*copy = *call;
+	whole->sql = NULL;
+	whole->values = NULL;
+	whole->value_count = 0;
+	status = penstock_call(db, write_rows, copy, whole, PENSTOCK_FOREVER, handle);
+	if (status != PENSTOCK_OK)
+		free(copy);
+	return status;
+}
+
+/* As penstock_execute. */
+static int execute(const struct call *call, penstock_submission *submission, penstock_handle **handle)
+{
+	int status;
+
+	if (call->kind != CALL && call->kind != WRONG_CALL)
+		return penstock_execute(db, submission, PENSTOCK_FOREVER, handle);
+	status = submit_call(call, submission, handle);
+	return status == PENSTOCK_OK ? penstock_handle_wait(*handle, PENSTOCK_FOREVER) : status;
+}
+
+static int submit(const struct call *call, penstock_submission *submission, penstock_handle **handle)
+{
+	if (call->kind != CALL && call->kind != WRONG_CALL)
+		return penstock_submit(db, submission, PENSTOCK_FOREVER, handle);
+	return submit_call(call, submission, handle);
+}
+
 static void submit_one(struct producer *producer, unsigned number)
 {
 	static const char *const texts[KINDS] = {
@@ -423,6 +493,7 @@ static void submit_one(struct producer *producer, unsigned number)
 		                           .value_count = COUNT_OF(values),
 		                           .flags = kind == ALONE ? PENSTOCK_RUN_ALONE : 0,
 		                           .arg = note };
+	struct call call = { .producer = producer->index, .number = number, .kind = kind, .sum = sum };
 	penstock_handle *handle = NULL;
 	int status;
 
@@ -437,7 +508,7 @@ static void submit_one(struct producer *producer, unsigned number)
 	if (note->heard == BY_QUEUE)
 		submission.completions = queue;
 	if (note->heard == BY_EXECUTE) {
-		status = penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle);
+		status = execute(&call, &submission, &handle);
 		if (handle != NULL) {
 			note->ticket = penstock_handle_ticket(handle) + 1;
 			note->stage = ACCEPTED;
@@ -446,7 +517,7 @@ static void submit_one(struct producer *producer, unsigned number)
 			return;
 		}
 	} else {
-		status = penstock_submit(db, &submission, PENSTOCK_FOREVER, note->heard == BY_HANDLE ? &handle : NULL);
+		status = submit(&call, &submission, note->heard == BY_HANDLE ? &handle : NULL);
 	}
 	if (status != PENSTOCK_OK) {
 		note->stage = REFUSED;
