@@ -13,12 +13,13 @@ TestSuite(cancel, .init = kit_begin, .fini = harness_end);
 
 #define PAST INT64_C(1)
 
-static struct gate step_gate = GATE_INIT; /* step() in SQL */
+static struct gate step_gate = GATE_INIT; /* step(n) in SQL, which notes n */
+static _Atomic int step_noted;
 
 static void step_function(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
-	(void)values;
+	step_noted = sqlite3_value_int(values[0]);
 	gate_pass(&step_gate);
 	sqlite3_result_int(context, 1);
 }
@@ -29,7 +30,7 @@ static int hook_with_step(sqlite3 *connection, void *arg)
 
 	if (code != SQLITE_OK)
 		return code;
-	return sqlite3_create_function(connection, "step", 0, SQLITE_UTF8, NULL, step_function, NULL, NULL);
+	return sqlite3_create_function(connection, "step", 1, SQLITE_UTF8, NULL, step_function, NULL, NULL);
 }
 
 /* What an insert of one number may ask for. */
@@ -194,21 +195,30 @@ Test(cancel, what_runs_is_not_stopped)
 	cr_assert_eq(rows("1"), 2);
 }
 
-/* An engine that has a batch run up to its third entry, which stands before step(); the fourth will undo them all. */
-static penstock *stop_within(const struct wish *first_wish, penstock_handle **first)
+/*
+ * An engine that has a batch run up to its last but one entry, which stands before step(), and has noted there how many rows the ones
+ * before it have left; the last one will undo them all. Before it are `count` of this wish, by a registered statement or not.
+ */
+static penstock *stop_within(struct wish wish, bool registered, int count, penstock_handle **handle)
 {
 	penstock_config config = kit_config();
-	struct wish second = { .sql = "INSERT INTO t SELECT ?1 WHERE step()" };
+	struct wish second = { .sql = "INSERT INTO t SELECT ?1 WHERE step((SELECT count(*) FROM t))" };
 	struct wish third = { .sql = "INSERT OR ROLLBACK INTO u VALUES(?)" };
+	penstock_statement *statement;
 	penstock *db;
 
+	config.batch_usec = 0;
 	config.connect_hook = hook_with_step;
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TABLE u(a UNIQUE)"), PENSTOCK_OK);
 	expect(kit_execute(db, "INSERT INTO u VALUES(7)"), PENSTOCK_OK);
+	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
+	if (registered)
+		wish.statement = statement;
 	gate_set(&step_gate, true);
 	kit_block(db);
-	expect(submit(db, 1, first_wish, first), PENSTOCK_OK);
+	for (int i = 0; i < count; i++)
+		expect(submit(db, 1, &wish, handle), PENSTOCK_OK);
 	expect(submit(db, 2, &second, NULL), PENSTOCK_OK);
 	expect(submit(db, 7, &third, NULL), PENSTOCK_OK);
 	kit_unblock();
@@ -220,7 +230,7 @@ Test(cancel, what_runs_again_has_begun)
 {
 	struct wish wish = { .flags = PENSTOCK_CANCELLABLE };
 	penstock_handle *handle;
-	penstock *db = stop_within(&wish, &handle);
+	penstock *db = stop_within(wish, false, 1, &handle);
 
 	expect(penstock_handle_cancel(handle), PENSTOCK_TOO_LATE);
 	gate_set(&step_gate, false);
@@ -233,30 +243,40 @@ Test(cancel, what_runs_again_has_begun)
 	cr_assert_eq(rows("1"), 2);
 }
 
-/* The deadline passes between the first run and the second. On a machine so slow that it passes before, later and later ones. */
-Test(cancel, a_deadline_counts_for_the_first_run)
+/*
+ * The deadline passes between the first run and the second, of ones that ran as one too. On a machine so slow that it passes before
+ * the first, later and later ones.
+ */
+static void check_second_run(bool registered, int count)
 {
 	int64_t timeout_usec = SHORT;
 	bool begun;
 
 	do {
 		struct wish wish = { .deadline_usec = penstock_deadline(timeout_usec) };
-		penstock_handle *handle;
-		penstock *db = stop_within(&wish, &handle);
+		penstock *db = stop_within(wish, registered, count, NULL);
 
-		begun = penstock_handle_result(handle) == NULL;
+		begun = step_noted == count;
 		while (penstock_deadline(0) <= wish.deadline_usec)
 			kit_sleep_usec(1000);
 		gate_set(&step_gate, false);
-		begun = penstock_handle_wait(handle, PENSTOCK_FOREVER) != PENSTOCK_EXPIRED && begun;
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_gt(kit_counters(db).replayed_statements, 0);
 		if (begun)
-			cr_assert_eq(penstock_handle_result(handle)->status, PENSTOCK_OK);
-		penstock_handle_release(handle);
+			cr_assert_eq(kit_counters(db).expired, 0);
 		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-		cr_assert_eq(rows("1"), begun ? 2 : 1);
+		if (begun)
+			cr_assert_eq(rows("a = 1"), count);
+		cr_assert_eq(rows("a = 2"), 1);
 		kit_change(harness_path("test.db"), "DROP TABLE t; DROP TABLE u");
 		timeout_usec *= 2;
 	} while (!begun);
+}
+
+Test(cancel, a_deadline_counts_for_the_first_run)
+{
+	check_second_run(false, 1);
+	check_second_run(true, 5);
 }
 
 /* From several threads at once, while the writer begins them: who hears OK has cancelled it, and nobody else. */
@@ -682,37 +702,92 @@ Test(cancel, a_stop_needs_no_lock_for_what_came_to_nothing)
 	cr_assert_eq(rows("1"), 0);
 }
 
-/* The wait goes on over those that leave: who waits behind them is not kept longer than busy_limit_ms by ever new ones. */
+/* Each is cancelled when the writer has looked at all of them before. */
+Test(cancel, is_seen_when_it_comes_later)
+{
+	enum { COUNT = 12 };
+	penstock *db = open_patient();
+	sqlite3 *holder = hold_lock();
+	penstock_handle *handles[COUNT];
+
+	for (int i = 0; i < COUNT; i++)
+		handles[i] = cancellable(db, i);
+	for (int i = 0; i < COUNT; i += i % 3 + 1) {
+		expect(penstock_handle_cancel(handles[i]), PENSTOCK_OK);
+		expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	}
+	let_go(holder);
+	for (int i = 0; i < COUNT; i++) {
+		penstock_handle_wait(handles[i], PENSTOCK_FOREVER);
+		penstock_handle_release(handles[i]);
+	}
+	check_sum(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* The wait goes on over those that leave: it is no longer for those behind them than busy_limit_ms. */
 Test(cancel, who_leaves_does_not_prolong_the_wait_of_others)
 {
+	enum { COUNT = 60 };
 	penstock_config config = kit_config();
-	penstock_handle *waiting, *handle;
-	unsigned left = 0;
+	penstock_handle *handles[COUNT], *waiting;
 	sqlite3 *holder;
 	penstock *db;
+	int left = 0;
 
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 300;
 	db = kit_open_table(&config);
 	holder = hold_lock();
-	handle = cancellable(db, 0);
+	for (int i = 0; i < COUNT; i++)
+		handles[i] = cancellable(db, i);
 	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &waiting), PENSTOCK_OK);
-	/* Each is the first in the queue when it leaves, and the next one comes behind the one that waits. */
-	do {
-		expect(penstock_handle_cancel(handle), PENSTOCK_OK);
-		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
-		penstock_handle_release(handle);
-		left++;
-		handle = cancellable(db, 2);
-	} while (penstock_handle_wait(waiting, 0) == PENSTOCK_TIMEOUT);
-	expect(penstock_handle_wait(waiting, 0), PENSTOCK_ERROR);
+	/* The first in the queue leaves, ten times in a busy_limit_ms. */
+	for (; left < COUNT && penstock_handle_cancel(handles[left]) == PENSTOCK_OK; left++) {
+		expect(penstock_handle_wait(handles[left], PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+		kit_sleep_usec(30000);
+	}
+	cr_assert_lt(left, COUNT);
+	expect(penstock_handle_wait(waiting, PENSTOCK_FOREVER), PENSTOCK_ERROR);
 	cr_assert_eq(penstock_handle_result(waiting)->code, SQLITE_BUSY);
-	cr_assert_gt(left, 0);
 	let_go(holder);
-	penstock_handle_wait(handle, PENSTOCK_FOREVER);
-	penstock_handle_release(handle);
+	for (int i = 0; i < COUNT; i++)
+		penstock_handle_release(handles[i]);
 	penstock_handle_release(waiting);
+	check_sum(db);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* What was told while the lock was waited for is no statement of the batch that did not get it. */
+Test(cancel, what_was_told_is_not_run_when_the_wait_is_over)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handles[5];
+	uint64_t batches;
+	sqlite3 *holder;
+	penstock *db;
+
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 200;
+	db = kit_open_table(&config);
+	batches = kit_counters(db).batches;
+	kit_block(db);
+	batches++;
+	for (int i = 0; i < 5; i++)
+		handles[i] = i == 0 ? NULL : cancellable(db, i);
+	expect(kit_insert(db, 0, PENSTOCK_FOREVER, &handles[0]), PENSTOCK_OK);
+	holder = hold_lock();
+	kit_unblock();
+	expect(penstock_handle_cancel(handles[2]), PENSTOCK_OK);
+	for (int i = 0; i < 5; i++) {
+		expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), i == 2 ? PENSTOCK_CANCELLED : PENSTOCK_ERROR);
+		penstock_handle_release(handles[i]);
+	}
+	cr_assert_eq(kit_counters(db).batches, batches);
+	check_sum(db);
+	let_go(holder);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows("1"), 0);
 }
 
 /* A cancel that was answered with OK stays one, whatever becomes of the others. */
