@@ -260,9 +260,12 @@ static void enter(struct ps_batch *batch, struct filling *filling, uint64_t tick
 	filling->bytes += record->on_heap ? record->payload.heap.size : PS_INLINE_BYTES;
 }
 
-static bool is_late(const struct ps_record *record)
+/* It is none to run with others. */
+static bool falls_out(const struct ps_record *record)
 {
-	return (record->asks & PS_ASKS_TIMED) != 0 && ps_deadline_passed(ps_record_deadline(record));
+	if ((record->asks & (PS_ASKS_TIMED | PS_ASKS_TOLD)) == 0)
+		return false;
+	return (record->asks & PS_ASKS_TOLD) != 0 || ps_deadline_passed(ps_record_deadline(record));
 }
 
 /*
@@ -277,7 +280,7 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 	uint64_t first = *next;
 	enum ps_verdict verdict;
 
-	if (most == 0 || is_late(record))
+	if (most == 0 || falls_out(record))
 		return PS_ELSEWHERE;
 	if (most > filling->limit - first)
 		most = (unsigned)(filling->limit - first);
@@ -286,7 +289,7 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 	for (records[0] = record; count < most; count++) {
 		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
 		records[count] = ps_ring_peek(batch->ring, first + count);
-		if (records[count] == NULL || !ps_store_fuses(record, records[count]) || is_late(records[count]))
+		if (records[count] == NULL || !ps_store_fuses(record, records[count]) || falls_out(records[count]))
 			break;
 	}
 	count = ps_store_fuse_width(batch->store, record, count);
