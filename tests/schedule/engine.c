@@ -4,8 +4,8 @@
  * timeout, and the verbs.
  *
  * What must hold in each schedule: every call returns; what was accepted has exactly one outcome, what was refused
- * none; an OK was committed once and before the outcome was out, an ERROR or SHUTDOWN never; each producer's rows are
- * in its order, and all in the order of the tickets; after a pause or stop (of an engine that holds nothing)
+ * none; an OK was committed once and before the outcome was out, an ERROR or SHUTDOWN never; what is CANCELLED is what a cancel was
+ * answered OK for, it did not run, and nor did what is EXPIRED; each producer's rows are in its order, and all in the order of the tickets; after a pause or stop (of an engine that holds nothing)
  * everything accepted before it has its outcome; the engine keeps away from the file while it is paused.
  */
 #include <string.h>
@@ -29,6 +29,7 @@ struct submission {
 	bool queued;   /* on its way to a completion queue */
 	bool durable;  /* and asks for that */
 	bool given_up; /* its completion queue was abandoned */
+	bool cancellable, cancelled, timed;
 	enum listener listener;
 	penstock_handle *handle; /* not released yet */
 	unsigned outcomes;       /* that a callback or a handle brought */
@@ -110,6 +111,23 @@ static void expect_settled(unsigned set, const char *after)
 
 /* ---- threads ---- */
 
+/* Of the same handle again and again, too: the answer never changes but from none to "too late" (or it was OK, and stays so). */
+static void cancel(struct submission *submission)
+{
+	int status = penstock_handle_cancel(submission->handle);
+
+	if (!submission->cancellable) {
+		schedule_check(status == PENSTOCK_MISUSE, "cancel: %s", penstock_status_name(status));
+		return;
+	}
+	schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TOO_LATE, "cancel: %s", penstock_status_name(status));
+	schedule_check(!submission->cancelled || status == PENSTOCK_OK, "a cancel is taken back");
+	schedule_check(status != PENSTOCK_OK || submission->cancelled || penstock_handle_result(submission->handle) == NULL ||
+	                       penstock_handle_result(submission->handle)->status == PENSTOCK_CANCELLED,
+	               "a cancel is OK behind another outcome");
+	submission->cancelled = status == PENSTOCK_OK;
+}
+
 static int64_t some_timeout(void)
 {
 	switch (schedule_random(4)) {
@@ -143,6 +161,12 @@ static void submit(unsigned id)
 
 	mine->bad = schedule_random(6) == 0;
 	mine->listener = (enum listener)schedule_random(LISTENERS);
+	mine->cancellable = (mine->listener == HANDLE || mine->listener == EXECUTE) && schedule_random(2) == 0;
+	if (mine->cancellable)
+		submission.flags |= PENSTOCK_CANCELLABLE;
+	mine->timed = schedule_random(4) == 0;
+	if (mine->timed)
+		submission.deadline_usec = schedule_random(3) == 0 ? -1 : penstock_deadline((int64_t)schedule_random(100));
 	store_values(values, id, mine->bad);
 	if (schedule_random(4) == 0)
 		values[submission.value_count++] = penstock_blob(blob, sizeof blob);
@@ -159,6 +183,8 @@ static void submit(unsigned id)
 		mine->handle = handle;
 		mine->accepted = status == PENSTOCK_OK;
 		schedule_check((handle != NULL) == mine->accepted);
+		if (mine->accepted && schedule_random(3) == 0)
+			cancel(mine);
 		if (mine->accepted && schedule_random(3) == 0 &&
 		    penstock_handle_wait(handle, some_timeout()) != PENSTOCK_TIMEOUT)
 			finish(mine);
@@ -179,10 +205,16 @@ static void producer(void *arg)
 
 	for (i = 0; i < submits; i++)
 		submit(me * SUBMITS_MAX + i);
+	for (i = me * SUBMITS_MAX; i < me * SUBMITS_MAX + submits; i++) {
+		if (submissions[i].handle != NULL && schedule_random(3) == 0)
+			cancel(&submissions[i]);
+	}
 	through++;
 	/* The engine may be closed by now. */
 	for (i = me * SUBMITS_MAX; i < me * SUBMITS_MAX + submits; i++) {
 		if (submissions[i].handle != NULL && schedule_random(4) != 0) {
+			if (schedule_random(3) == 0)
+				cancel(&submissions[i]);
 			penstock_handle_wait(submissions[i].handle, PENSTOCK_FOREVER);
 			finish(&submissions[i]);
 		}
@@ -312,7 +344,7 @@ static void configure(penstock_config *config, unsigned what)
 static void prepare_store(unsigned what)
 {
 	memset(&store_world, 0, sizeof store_world);
-	store_world.busy = schedule_random(4) == 0 ? 1 + schedule_random(3) : 0;
+	store_world.busy = schedule_random(4) == 0 ? 1 + schedule_random(schedule_random(4) == 0 ? 40 : 3) : 0;
 	store_world.durable = schedule_random(2) == 0;
 	if ((what & BREAKS) != 0) {
 		store_world.breaks_in = 1 + schedule_random(5);
@@ -372,6 +404,13 @@ static void judge(void)
 			               penstock_status_name(submission->status), row->committed);
 		if (told && submission->status == PENSTOCK_ERROR)
 			schedule_check(row->errored == 1);
+		schedule_check((told && submission->status == PENSTOCK_CANCELLED) == submission->cancelled,
+		               "submission %u is told %s, and its cancel was %s", i, penstock_status_name(submission->status),
+		               submission->cancelled ? "OK" : "too late, or none");
+		if (told && submission->status == PENSTOCK_EXPIRED)
+			schedule_check(submission->timed, "submission %u has no deadline, and is EXPIRED", i);
+		if (told && (submission->status == PENSTOCK_CANCELLED || submission->status == PENSTOCK_EXPIRED))
+			schedule_check(row->committed + row->errored == 0, "submission %u came to nothing, and ran", i);
 		if (row->place != 0) {
 			schedule_check(row->place > last, "submission %u overtook an earlier one of its thread", i);
 			last = row->place;

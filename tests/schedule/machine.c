@@ -132,7 +132,7 @@ bool schedule_cas(struct schedule_site *site, void *word, unsigned bytes, uint64
 	expect_alive(site, word);
 	flush_all(self);
 	found = read_word(word, bytes);
-	if (found == *expected) {
+	if (found == *expected || site->disabled) {
 		write_word(word, bytes, desired);
 		trace_line(self, site, "%llu = %llu", (unsigned long long)found, (unsigned long long)desired);
 		return true;

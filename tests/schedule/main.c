@@ -39,6 +39,8 @@ static const struct schedule_control controls[] = {
 	{ "no grace period (S1)", "pause", "replace", "grace", "", 0 },
 	{ "no grace period (S1)", "stop", "replace", "grace", "", 0 },
 	{ "bytes are had without a look at the line", "turn", "ps_line_is_others", "load", "&line->first", 0 },
+	{ "a begin takes what is cancelled", "stop", "ps_cancel_begin", "cas", "&handle->cancel", 0 },
+	{ "a cancel takes what has begun", "stop", "penstock_handle_cancel", "cas", "&handle->cancel", 0 },
 	{ "close frees what others look at", "leave", "wait_until_all_left", "grace", "", 0 },
 	{ "close does not count who is inside", "leave", "ps_engine_look", "add", "(uint32_t *)&db->inside", 0 },
 	{ "the writer does not say that it has paused", "pause", "obey_locked", "broadcast", "&control->changed", 2 },

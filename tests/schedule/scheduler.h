@@ -27,7 +27,7 @@
  * after a grace period). A futex wakes the longest sleeper first, a condition and a mutex all who may go on.
  *
  * A control disables one site, so that the code is broken there: a store, a fence or a wake is left out, a load finds
- * 0, a grace period ends at once. Then some schedule must fail.
+ * 0, a compare-and-swap swaps whatever it finds, a grace period ends at once. Then some schedule must fail.
  */
 #ifndef PENSTOCK_SCHEDULE_SCHEDULER_H
 #define PENSTOCK_SCHEDULE_SCHEDULER_H
