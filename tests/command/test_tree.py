@@ -17,7 +17,7 @@ FOREIGN = {'ck_md.h', 'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c',
 
 COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
 # A name with a path or without, but no member of a struct or row, call, glob or part of another word.
-NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\.\.?/)*((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|cc|sh|py|pml))\b(?!\()')
+NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\.\.?/)*((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|hpp|cc|sh|py|pml))\b(?!\()')
 LINK = re.compile(r'\]\(([^)#\s]+)')
 
 
@@ -33,7 +33,7 @@ def tree_files():
 
 
 def is_source(name, text):
-    return text.startswith('#!') or name.endswith(('.c', '.h', '.h.in', '.cc', '.pml', '.sh', '.py', '.map', '.1', 'meson.build'))
+    return text.startswith('#!') or name.endswith(('.c', '.h', '.h.in', '.hpp', '.cc', '.pml', '.sh', '.py', '.map', '.1', 'meson.build'))
 
 
 def without_licence(texts):
