@@ -9,12 +9,16 @@ source=$(readlink -f "$(dirname "$0")/../..")
 examples=$(readlink -f "${EXAMPLES:?must name their folder}")
 . "$(dirname "$0")/tap.sh"
 
+for client in curl python3 wrk; do
+	command -v "$client" >/dev/null || { echo "1..0 # SKIP $client is not installed"; exit 0; }
+done
+
 run() { # EXAMPLE ARGUMENT...: leaves rc, out and err
 	timeout -k 5 120 "$examples/$1" "${@:2}" >out 2>err
 	rc=$?
 }
 
-query() { sqlite3 -batch "$1" "$2"; } # DATABASE SQL
+query() { sqlite3 -batch "$@"; } # DATABASE SQL...
 
 # ---- telemetry ----
 
@@ -60,5 +64,155 @@ compiles '[](penstockpp::result) noexcept {}'
 ok "penstock.hpp: a callback that is noexcept compiles" '[ $rc = 0 ]'
 compiles '[](penstockpp::result) {}'
 ok "penstock.hpp: one that could throw does not" '[ $rc != 0 ]' 'said "noexcept"'
+
+# ---- the HTTP services ----
+
+serve() { # EXAMPLE ARGUMENT...: leaves pid and port; what it says goes to served and errors
+	: >served
+	env "${signals[@]}" "$examples/$1" "${@:2}" >served 2>errors &
+	pid=$!
+	eventually listening
+	port=$(sed -nE 's/^listening on port ([0-9]+)$/\1/p' served)
+}
+listening() { grep -q '^listening on port' served || gone; }
+refused() { ! curl -s -o page "http://127.0.0.1:$port/"; }
+
+clients() { # CLIENTS REQUESTS: leaves answers; with & for what is done meanwhile
+	"$source/tests/command/http_clients.py" "$port" "$@" >answers 2>err
+}
+answered() { grep -c "^$1 " answers; } # STATUS: how many
+at_least() { [ "$(answered "$1")" -ge "$2" ]; } # STATUS NUMBER
+
+# The answers 200 whose event is not in the table under the id that the client was told.
+missing() { # DATABASE
+	grep '^200 ' answers >stored
+	query "$1" "CREATE TEMP TABLE stored(status, id INTEGER, retry, client INTEGER, number INTEGER)" ".separator ' '" ".import stored stored" \
+		"SELECT count(*) FROM stored LEFT JOIN events USING(id)
+			WHERE event IS NULL OR event ->> 'client' <> client OR event ->> 'number' <> number"
+}
+rows() { query "$1" "SELECT count(*) FROM events"; } # DATABASE
+
+# A shell holds the database's write lock: whatever is queued stays so.
+lock() { # DATABASE
+	rm -f pipe locked
+	mkfifo pipe
+	sqlite3 -batch "$1" <pipe >/dev/null 2>&1 &
+	exec 9>pipe
+	echo 'BEGIN IMMEDIATE;' >&9
+	echo '.shell touch locked' >&9
+	eventually [ -e locked ]
+}
+unlock() {
+	echo 'ROLLBACK;' >&9
+	exec 9>&-
+}
+
+# As wrk sees it: each id that was answered goes to a file of the thread.
+cat >wrk.lua <<'END'
+local threads = 0
+function setup(thread)
+	threads = threads + 1
+	thread:set("number", threads)
+end
+function init()
+	ids = io.open("ids-" .. number, "w")
+	ids:setvbuf("line")
+end
+function request()
+	return wrk.format("POST", "/events", nil, '{"temperature": 21}')
+end
+function response(status, headers, body)
+	if status == 200 then
+		ids:write(body:match("%d+"), "\n")
+	end
+end
+END
+
+test_service() { # EXAMPLE
+	local db=$1.db client
+
+	serve "$1" "$db"
+	clients 8 25
+	ok "$1: every event is answered 200, and is there under its id" \
+		'[ "$(answered 200)" = 200 ]' '[ "$(missing '"$db"')" = 0 ]' '[ "$(rows '"$db"')" = 200 ]'
+
+	curl -s -o page -w '%{http_code}' -d 'no JSON' "http://127.0.0.1:$port/events" >out
+	ok "$1: what the table refuses is 400, with the reason" '[ "$(cat out)" = 400 ]' 'grep -q "CHECK constraint failed" page'
+	head -c 65537 /dev/zero | tr '\0' 1 | curl -s -o page -w '%{http_code}' --data-binary @- "http://127.0.0.1:$port/events" >out
+	ok "$1: what is too long is 413" '[ "$(cat out)" = 413 ]'
+	head -c 65536 /dev/zero | tr '\0' 1 | curl -s -o page -w '%{http_code}' --data-binary @- "http://127.0.0.1:$port/events" >out
+	ok "$1: what is just not too long is stored" '[ "$(cat out)" = 200 ]'
+	ok "$1: another page is 404, another method 405" \
+		'[ "$(curl -s -o page -w "%{http_code}" -d 1 "http://127.0.0.1:$port/")" = 404 ]' \
+		'[ "$(curl -s -o page -w "%{http_code}" "http://127.0.0.1:$port/events")" = 405 ]'
+	ok "$1: nothing else was stored" '[ "$(rows '"$db"')" = 201 ]'
+
+	# wrk ends with an event on the way on each connection.
+	rm -f ids-*
+	wrk --threads 2 --connections 32 --duration 1s --timeout 100s --script wrk.lua "http://127.0.0.1:$port/events" >out 2>err
+	rc=$?
+	sort ids-1 ids-2 >ids
+	ok "$1: wrk sees nothing but 200, each id once and in the table" \
+		'[ $rc = 0 ]' '[ -s ids ]' '! grep -qE "Non-2xx|Socket errors" out' '[ -z "$(uniq -d ids)" ]' \
+		'[ "$(query '"$db"' "CREATE TEMP TABLE ids(id INTEGER)" ".import ids ids" \
+			"SELECT count(*) FROM ids WHERE id NOT IN (SELECT id FROM events)")" = 0 ]'
+	kill "$pid"
+	finish
+	ok "$1: ends with status 0; at most what was on the way is there besides" \
+		'[ $rc = 0 ]' '[ $(($(rows '"$db"') - 201 - $(wc -l <ids))) -ge 0 ]' '[ $(($(rows '"$db"') - 201 - $(wc -l <ids))) -le 32 ]'
+
+	query "$db" "DELETE FROM events"
+	serve "$1" -d 120 "$db"
+	: >answers
+	clients 16 0 &
+	client=$!
+	eventually at_least 200 100
+	kill "$pid"
+	finish
+	wait $client
+	ok "$1: SIGTERM in the midst: every 200 is in the table" \
+		'[ $rc = 0 ]' '[ "$(answered 200)" -ge 100 ]' '[ "$(missing '"$db"')" = 0 ]'
+	ok "$1: and what is in the table beyond them got no other answer" \
+		'[ $(($(rows '"$db"') - $(answered 200))) -ge 0 ]' '[ $(($(rows '"$db"') - $(answered 200))) -le "$(answered gone)" ]'
+
+	test_full "$1"
+}
+
+# With four slots, and a lock that keeps them full.
+test_full() { # EXAMPLE
+	local db=$1.full.db client
+
+	printf 'ring_slots = 4\nbusy_limit_ms = 0\n' >four.ini
+	serve "$1" -d 120 -c four.ini "$db"
+	lock "$db"
+	: >answers
+	clients 9 1 &
+	client=$!
+	eventually at_least 503 5
+	ok "$1: without room it answers 503 at once, with Retry-After" \
+		'[ "$(answered 503)" = 5 ]' '[ "$(grep -c "^503 - [1-9]" answers)" = 5 ]' '[ "$(answered 200)" = 0 ]'
+	kill "$pid"
+	eventually refused
+	unlock
+	finish
+	wait $client
+	ok "$1: SIGTERM: what was accepted is stored and answered first" \
+		'[ $rc = 0 ]' '[ "$(answered 200)" = 4 ]' '[ "$(missing '"$db"')" = 0 ]' '[ "$(rows '"$db"')" = 4 ]'
+
+	serve "$1" -d 0 -c four.ini "$db"
+	lock "$db"
+	: >answers
+	clients 5 1 &
+	client=$!
+	eventually at_least 503 1
+	kill "$pid"
+	finish
+	wait $client
+	unlock
+	ok "$1: SIGTERM: what is not stored when the deadline is over is not answered 200, and the status tells" \
+		'[ $rc = 1 ]' '[ "$(answered 200)" = 0 ]' '[ "$(rows '"$db"')" = 4 ]'
+}
+
+test_service http_ingest
 
 finished
