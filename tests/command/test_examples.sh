@@ -18,7 +18,7 @@ run() { # EXAMPLE ARGUMENT...: leaves rc, out and err
 	rc=$?
 }
 
-query() { sqlite3 -batch "$@"; } # DATABASE SQL...
+query() { sqlite3 -batch -cmd '.timeout 60000' "$@"; } # DATABASE SQL...
 
 # ---- telemetry ----
 
@@ -92,19 +92,29 @@ missing() { # DATABASE
 }
 rows() { query "$1" "SELECT count(*) FROM events"; } # DATABASE
 
+pipelined() { # what it answers
+	local header='POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n'
+	exec 8<>"/dev/tcp/127.0.0.1/$port"
+	printf "$header\r\n1$header\r\n2${header}Connection: close\r\n\r\n3" >&8
+	cat <&8
+	exec 8>&-
+}
+
 # A shell holds the database's write lock: whatever is queued stays so.
 lock() { # DATABASE
 	rm -f pipe locked
 	mkfifo pipe
 	sqlite3 -batch "$1" <pipe >/dev/null 2>&1 &
+	holder=$!
 	exec 9>pipe
 	echo 'BEGIN IMMEDIATE;' >&9
 	echo '.shell touch locked' >&9
 	eventually [ -e locked ]
 }
 unlock() {
-	echo 'ROLLBACK;' >&9
+	printf 'ROLLBACK;\n.quit\n' >&9
 	exec 9>&-
+	wait $holder
 }
 
 # As wrk sees it: each id that was answered goes to a file of the thread.
@@ -147,6 +157,10 @@ test_service() { # EXAMPLE
 		'[ "$(curl -s -o page -w "%{http_code}" "http://127.0.0.1:$port/events")" = 405 ]'
 	ok "$1: nothing else was stored" '[ "$(rows '"$db"')" = 201 ]'
 
+	pipelined >page
+	ok "$1: requests sent at once are answered one after the other" \
+		'[ "$(grep -c "^HTTP/1.1 200" page)" = 3 ]' '[ "$(grep -o "{.*}" page)" = "$(printf "{\"id\": %d}\n" 202 203 204)" ]'
+
 	# wrk ends with an event on the way on each connection.
 	rm -f ids-*
 	wrk --threads 2 --connections 32 --duration 1s --timeout 100s --script wrk.lua "http://127.0.0.1:$port/events" >out 2>err
@@ -159,7 +173,7 @@ test_service() { # EXAMPLE
 	kill "$pid"
 	finish
 	ok "$1: ends with status 0; at most what was on the way is there besides" \
-		'[ $rc = 0 ]' '[ $(($(rows '"$db"') - 201 - $(wc -l <ids))) -ge 0 ]' '[ $(($(rows '"$db"') - 201 - $(wc -l <ids))) -le 32 ]'
+		'[ $rc = 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -ge 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -le 32 ]'
 
 	query "$db" "DELETE FROM events"
 	serve "$1" -d 120 "$db"
