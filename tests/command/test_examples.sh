@@ -228,5 +228,6 @@ test_full() { # EXAMPLE
 }
 
 test_service http_ingest
+test_service http_ingest_uv
 
 finished
