@@ -4,6 +4,7 @@
  *
  *     http_ingest [-p PORT] [-d SECONDS] [-c FILE] DATABASE
  *     curl -d '{"temperature": 21}' http://127.0.0.1:PORT/events
+ *     curl http://127.0.0.1:PORT/metrics
  *
  * It listens on the loopback address. Without -p the system chooses a port; the first line of output names it. FILE is a
  * configuration file of Penstock's. POST /events stores its body, a JSON text, and answers with
@@ -13,6 +14,8 @@
  *     413  it is longer than 64 KiB
  *     500  SQLite failed, and the event may or may not be there
  *     503  the queue is full, or the service stops; nothing was stored, so try again after Retry-After
+ *
+ * GET /metrics is the engine's counters for Prometheus.
  *
  * No thread waits for the disk. The handler suspends the connection and submits; the completion callback, on the writer thread,
  * resumes it. So one thread serves all clients, and their events share commits.
@@ -113,6 +116,27 @@ static enum MHD_Result answer(struct request *request)
 	return queued;
 }
 
+static enum MHD_Result answer_metrics(struct request *request)
+{
+	struct MHD_Response *response = NULL;
+	enum MHD_Result queued;
+	char *text = NULL;
+	size_t bytes;
+
+	if (penstock_metrics_prometheus(&request->service->db, NULL, 1, NULL, 0, &bytes) == PENSTOCK_OK)
+		text = malloc(bytes);
+	if (text != NULL && penstock_metrics_prometheus(&request->service->db, NULL, 1, text, bytes, &bytes) == PENSTOCK_OK)
+		response = MHD_create_response_from_buffer(bytes, text, MHD_RESPMEM_MUST_FREE);
+	if (response == NULL) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+	queued = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return queued;
+}
+
 static struct request *begin(struct service *service, struct MHD_Connection *connection)
 {
 	struct request *request = calloc(1, sizeof *request);
@@ -163,10 +187,12 @@ static enum MHD_Result serve(void *arg, struct MHD_Connection *connection, const
 		*bytes = 0;
 		return MHD_YES;
 	}
+	if (strcmp(url, "/metrics") == 0 && strcmp(method, MHD_HTTP_METHOD_GET) == 0)
+		return answer_metrics(request);
 	if (request->code == 0 && strcmp(url, "/events") != 0)
-		decide(request, MHD_HTTP_NOT_FOUND, "POST to /events");
+		decide(request, MHD_HTTP_NOT_FOUND, "POST to /events, or GET /metrics");
 	if (request->code == 0 && strcmp(method, MHD_HTTP_METHOD_POST) != 0)
-		decide(request, MHD_HTTP_METHOD_NOT_ALLOWED, "POST to /events");
+		decide(request, MHD_HTTP_METHOD_NOT_ALLOWED, "POST to /events, or GET /metrics");
 	if (request->code != 0)
 		return answer(request);
 	store(request);

@@ -84,22 +84,36 @@ static void answered(uv_write_t *write, int status)
 		parse(client);
 }
 
-static void answer(struct client *client, unsigned code, const char *text)
+/* Sends what is in the body. */
+static void send_body(struct client *client, unsigned code, const char *type)
 {
 	uv_buf_t parts[2];
+	int bytes =
+		snprintf(client->head, sizeof client->head,
+	                 "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s\r\n", code, http_status_str(code),
+	                 type, client->bytes, code == HTTP_STATUS_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "",
+	                 client->last || service.stopping ? "Connection: close\r\n" : "");
 
-	client->bytes = (size_t)snprintf(client->body, sizeof client->body, "%s\n", text);
-	parts[0] = uv_buf_init(client->head,
-	                       (unsigned)snprintf(client->head, sizeof client->head,
-	                                          "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\n%s%s\r\n", code,
-	                                          http_status_str(code), client->bytes,
-	                                          code == HTTP_STATUS_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "",
-	                                          client->last || service.stopping ? "Connection: close\r\n" : ""));
+	parts[0] = uv_buf_init(client->head, (unsigned)bytes);
 	parts[1] = uv_buf_init(client->body, (unsigned)client->bytes);
 	client->busy = true;
 	client->write.data = client;
 	if (uv_write(&client->write, (uv_stream_t *)&client->tcp, parts, 2, answered) != 0)
 		close_client(client);
+}
+
+static void answer(struct client *client, unsigned code, const char *text)
+{
+	client->bytes = (size_t)snprintf(client->body, sizeof client->body, "%s\n", text);
+	send_body(client, code, "text/plain");
+}
+
+static void answer_metrics(struct client *client)
+{
+	if (penstock_metrics_prometheus(&service.db, NULL, 1, client->body, sizeof client->body, &client->bytes) == PENSTOCK_OK)
+		send_body(client, HTTP_STATUS_OK, "text/plain; version=0.0.4; charset=utf-8");
+	else
+		answer(client, HTTP_STATUS_INTERNAL_SERVER_ERROR, penstock_error_message());
 }
 
 /* ---- the write and its outcome ---- */
@@ -205,10 +219,12 @@ static void serve(struct client *client)
 {
 	client->busy = true;
 	uv_read_stop((uv_stream_t *)&client->tcp);
-	if (strcmp(client->url, "/events") != 0)
-		answer(client, HTTP_STATUS_NOT_FOUND, "POST to /events");
+	if (strcmp(client->url, "/metrics") == 0 && client->parser.method == HTTP_GET)
+		answer_metrics(client);
+	else if (strcmp(client->url, "/events") != 0)
+		answer(client, HTTP_STATUS_NOT_FOUND, "POST to /events, or GET /metrics");
 	else if (client->parser.method != HTTP_POST)
-		answer(client, HTTP_STATUS_METHOD_NOT_ALLOWED, "POST to /events");
+		answer(client, HTTP_STATUS_METHOD_NOT_ALLOWED, "POST to /events, or GET /metrics");
 	else if (client->code != 0)
 		answer(client, client->code, "an event has at most 64 KiB");
 	else

@@ -92,6 +92,8 @@ missing() { # DATABASE
 }
 rows() { query "$1" "SELECT count(*) FROM events"; } # DATABASE
 
+outcomes() { sed -nE "s/^penstock_outcomes_total\{.*status=\"$1\"\} //p" page; } # STATUS
+
 pipelined() { # what it answers
 	local header='POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n'
 	exec 8<>"/dev/tcp/127.0.0.1/$port"
@@ -160,6 +162,18 @@ test_service() { # EXAMPLE
 	pipelined >page
 	ok "$1: requests sent at once are answered one after the other" \
 		'[ "$(grep -c "^HTTP/1.1 200" page)" = 3 ]' '[ "$(grep -o "{.*}" page)" = "$(printf "{\"id\": %d}\n" 202 203 204)" ]'
+
+	curl -s -o page -w '%{http_code} %{content_type}' "http://127.0.0.1:$port/metrics" >out
+	ok "$1: the metrics count what was stored and refused" \
+		'[ "$(cat out)" = "200 text/plain; version=0.0.4; charset=utf-8" ]' \
+		'[ "$(outcomes OK)" = 205 ]' '[ "$(outcomes ERROR)" = 1 ]'
+	if command -v promtool >/dev/null; then
+		promtool check metrics <page >out 2>&1
+		rc=$?
+		ok "$1: promtool has nothing to say about them" '[ $rc = 0 ]' '[ ! -s out ]'
+	else
+		skip "$1: promtool has nothing to say about them" "promtool (Debian: prometheus) is not installed"
+	fi
 
 	# wrk ends with an event on the way on each connection.
 	rm -f ids-*
