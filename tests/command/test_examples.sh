@@ -65,6 +65,33 @@ ok "penstock.hpp: a callback that is noexcept compiles" '[ $rc = 0 ]'
 compiles '[](penstockpp::result) {}'
 ok "penstock.hpp: one that could throw does not" '[ $rc != 0 ]' 'said "noexcept"'
 
+# ---- bank ----
+
+transfers() { query bank.db "SELECT count(*) FROM transfers"; }
+more_than() { [ "$(transfers)" -gt "$1" ]; } # NUMBER
+wrong() { # balances that do not follow from what is written down
+	query bank.db "SELECT count(*) FROM accounts WHERE balance < 0 OR balance <> 100
+		+ (SELECT coalesce(sum(amount), 0) FROM transfers WHERE credit = accounts.id)
+		- (SELECT coalesce(sum(amount), 0) FROM transfers WHERE debit = accounts.id)"
+}
+sum() { query bank.db "SELECT sum(balance) FROM accounts"; }
+
+run bank bank.db 100
+made=$(sed -nE 's/^([0-9]+) transfers by group, ([0-9]+) by call, .*/\1 + \2/p' out)
+ok "bank: each transfer happens as a whole or not at all" \
+	'[ $rc = 0 ]' '[ "$(transfers)" = $((made)) ]' '[ "$(sum)" = 1000 ]' '[ "$(wrong)" = 0 ]'
+ok "bank: both ways make some, and refuse the overdraft and the unknown account" \
+	'[ "${made%% *}" -gt 0 ]' '[ "${made##* }" -gt 0 ]' 'printed "a group is refused at its statement"' 'printed "a call is refused: "'
+
+before=$(transfers)
+"$examples/bank" bank.db 1000000 >out 2>err &
+pid=$!
+eventually more_than $((before + 200))
+kill -s KILL $pid
+finish 2>/dev/null
+ok "bank: killed in the midst, no half of a transfer is there" \
+	'[ $rc = 137 ]' '[ "$(sum)" = 1000 ]' '[ "$(wrong)" = 0 ]'
+
 # ---- the HTTP services ----
 
 serve() { # EXAMPLE ARGUMENT...: leaves pid and port; what it says goes to served and errors
