@@ -390,15 +390,30 @@ static bool is_ignored_within(const struct statement *statement)
 	        sqlite3_strlike("%pragma%journal_mode%=%", sql, 0) == 0);
 }
 
-/* Most members go well, so that groups of several do as well. */
+static bool is_dml(const struct statement *statement)
+{
+	static const char *const words[] = { "INSERT%", "REPLACE%", "UPDATE%", "DELETE%", "SELECT%" };
+	size_t i = 0;
+
+	while (i < sizeof words / sizeof words[0] && sqlite3_strlike(words[i], statement->sql, 0) != 0)
+		i++;
+	return i < sizeof words / sizeof words[0] && statement->expected == AS_SQLITE;
+}
+
+/* Half of them have no other members than what a batch takes. */
 static struct statement *draw_group(const struct source *source)
 {
 	struct statement *group = empty_group();
 	size_t count = 1 + random_below(source->random, chance(source->random, 3) ? MEMBERS_MAX : 3);
+	bool batched = chance(source->random, 2);
 
 	while (group->member_count < count) {
 		struct statement *member = draw(source);
 
+		if (batched && !is_dml(member)) {
+			free_statement(member);
+			continue;
+		}
 		if (is_ignored_within(member))
 			member->expected = REFUSED;
 		member->flags = 0;

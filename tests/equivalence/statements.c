@@ -21,7 +21,7 @@ void append(struct list *list, struct statement *statement)
 	list->at[list->count++] = statement;
 }
 
-static void free_statement(struct statement *statement)
+void free_statement(struct statement *statement)
 {
 	size_t i;
 

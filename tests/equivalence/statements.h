@@ -60,6 +60,8 @@ struct list {
 
 /* The list takes the statement. */
 void append(struct list *list, struct statement *statement);
+/* With its values, and a group's members. */
+void free_statement(struct statement *statement);
 /* Frees the statements and their values too. */
 void free_list(struct list *list);
 /* Without values, with a handle. */
