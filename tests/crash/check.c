@@ -177,6 +177,16 @@ static void check_row(struct judgement *judgement, size_t id, size_t told, enum 
 		find(judgement, CRASH_LOST, "row %zu: its outcome was OK (event %zu), and it is gone", id, row->told_at + 1);
 }
 
+/* The rows of a group lie behind one another. */
+static void check_group(struct judgement *judgement, size_t id)
+{
+	size_t group = trace.rows[id].group;
+
+	if (group != 0 && group != id && (seen[id].rows == 0) != (seen[group].rows == 0))
+		find(judgement, CRASH_PARTIAL, "of a group row %zu is there %u times, and row %zu %u times", group,
+		     seen[group].rows, id, seen[id].rows);
+}
+
 /* Behind a missing row there is none. One whose outcome is UNKNOWN may be missing when others came after a restart. */
 static void check_holes(struct judgement *judgement)
 {
@@ -215,6 +225,7 @@ static void look(struct judgement *judgement, sqlite3 *connection, size_t told, 
 	}
 	for (id = 1; id < trace.row_count; id++) {
 		check_row(judgement, id, told, how);
+		check_group(judgement, id);
 		total += trace.rows[id].bare ? 0 : seen[id].rows;
 	}
 	if (counted != total)

@@ -66,6 +66,8 @@ static const struct control {
 	{ { .name = "submits-twice", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SUBMITS_TWICE }, BIT(TWICE) },
 	{ { .name = "says-error", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = SAYS_ERROR }, BIT(GHOST) },
 	{ { .name = "tears-apart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = TEARS_APART }, BIT(PARTIAL) },
+	{ { .name = "splits-groups", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .groups = 50, .lie = SPLITS_GROUPS },
+	  BIT(PARTIAL) },
 };
 
 #define CONTROLS (sizeof controls / sizeof controls[0])

@@ -11,6 +11,7 @@
 #define STEPS 9
 #define STATEMENTS_MAX 9 /* of a batch */
 #define QUIET_MAX 24
+#define GROUP_MEMBERS_MAX 4
 #define FAIL_WITHIN 12      /* the sync that fails is one of the first so many... */
 #define FAIL_WITHIN_LATE 40 /* ...or, where the log begins anew now and then, of so many */
 #define RACERS 4
@@ -20,6 +21,19 @@ static const struct scenario scenarios[] = {
 	{ .name = "plain", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 40 },
 	{ .name = "replay", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 30, .failing = 35 },
 	{ .name = "alone", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .alone = 40, .maintenance = 15 },
+	{ .name = "groups", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 30, .failing = 12, .alone = 5, .groups = 50 },
+	{ .name = "groups-durable",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .failing = 8,
+	  .groups = 50,
+	  .durable = 40,
+	  .restart = 10,
+	  .small_wal = true },
+	{ .name = "groups-failing-sync",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .failing = 8,
+	  .groups = 60,
+	  .fail_sync = true },
 	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
 	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
 	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
@@ -207,13 +221,15 @@ static uint64_t order_of(size_t row, uint64_t ticket)
 	return run.scenario->producers == 0 ? row : ticket + 1;
 }
 
-/* On the writer thread. */
+/* On the writer thread. Of a group its first row, and so of all. */
 static void told(void *arg, const penstock_result *result)
 {
-	size_t row = (size_t)((struct trace_row *)arg - trace.rows);
+	size_t row = (size_t)((struct trace_row *)arg - trace.rows), group = trace.rows[row].group;
 	bool lies = run.scenario->lie == SAYS_ERROR && row % 8 == 7;
 
-	trace_outcome(row, order_of(row, result->ticket), lies ? PENSTOCK_ERROR : (int)result->status);
+	do
+		trace_outcome(row, order_of(row, result->ticket), lies ? PENSTOCK_ERROR : (int)result->status);
+	while (++row < trace.row_count && group != 0 && trace.rows[row].group == group && result->member_count > 0);
 }
 
 static void told_error(void *arg, const penstock_result *result)
@@ -316,6 +332,43 @@ static void submit_insert(uint64_t *random, bool bare, enum manner manner)
 		submit_lie(&insert);
 }
 
+/* Several rows, which are there together or not at all. Only where one thread submits. */
+static void submit_group(uint64_t *random, bool bare)
+{
+	struct insert inserts[GROUP_MEMBERS_MAX];
+	penstock_submission members[GROUP_MEMBERS_MAX], whole = PENSTOCK_SUBMISSION_INIT;
+	size_t count = 2 + crash_below(random, GROUP_MEMBERS_MAX - 1), i;
+	bool splits = run.scenario->lie == SPLITS_GROUPS && crash_chance(random, 30);
+	int status = PENSTOCK_OK;
+
+	for (i = 0; i < count; i++) {
+		struct trace_row *row;
+
+		make_insert(&inserts[i], random, bare, MIXED);
+		penstock_submission_init(&members[i]);
+		members[i].sql = inserts[i].submission.sql;
+		members[i].statement = inserts[i].submission.statement;
+		members[i].values = inserts[i].values;
+		members[i].value_count = inserts[i].submission.value_count;
+		row = &trace.rows[inserts[i].row];
+		row->group = inserts[0].row;
+		row->durable = trace.rows[row->group].durable;
+		row->silent = trace.rows[row->group].silent;
+	}
+	whole.ack = inserts[0].submission.ack;
+	whole.flags = inserts[0].submission.flags;
+	whole.on_complete = inserts[0].submission.on_complete;
+	whole.arg = inserts[0].submission.arg;
+	if (!splits)
+		status = penstock_submit_group(run.db, members, count, &whole, PENSTOCK_FOREVER, NULL);
+	for (i = 0; i < count; i++) {
+		if (splits)
+			status = penstock_submit(run.db, &inserts[i].submission, PENSTOCK_FOREVER, NULL);
+		if (status != PENSTOCK_OK)
+			refused(inserts[i].row, status);
+	}
+}
+
 /* With a handle: the outcome is when the waiting thread has it. (By then the writer may be checkpointing, so not where it
  * often does: a seed is to give the same trace.) */
 static void execute_insert(void)
@@ -414,8 +467,12 @@ static void submit_batch(void)
 		run.failed = true;
 		return;
 	}
-	for (i = 0; i < statements; i++)
-		submit_insert(&run.random, bare, manner);
+	for (i = 0; i < statements; i++) {
+		if (run.scenario->groups > 0 && crash_chance(&run.random, run.scenario->groups))
+			submit_group(&run.random, bare);
+		else
+			submit_insert(&run.random, bare, manner);
+	}
 	let_writer_go();
 }
 

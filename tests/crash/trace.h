@@ -40,6 +40,7 @@ struct trace_row {
 	bool durable; /* OK promises that it survives a loss of power */
 	bool silent;  /* fire and forget: OK unless the error callback says otherwise */
 	bool bare;    /* of the table without a trigger */
+	size_t group; /* the first row of the group that it is a member of, or 0 */
 };
 
 struct trace_event {
