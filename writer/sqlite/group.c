@@ -70,11 +70,12 @@ static enum ps_verdict run_member(struct ps_store *store, const struct ps_record
 	enum ps_verdict verdict = ps_store_run(store, record, batched, wanted, bytes_max, &own);
 
 	whole->blocks = own.blocks;
-	if (verdict == PS_BUSY && !store->group->lasting)
-		return PS_BUSY;
-	/* Not run, or what it came to is none of its own. */
-	if (verdict == PS_ELSEWHERE || (batched && verdict == PS_TAKE_OUT && !is_its_own(store, &own)))
+	/* Not run, or what it came to is none of its own: nobody will hear of this run. */
+	if ((verdict == PS_BUSY && !store->group->lasting) || verdict == PS_ELSEWHERE ||
+	    (batched && verdict == PS_TAKE_OUT && !is_its_own(store, &own))) {
+		ps_outcome_drop_rows(whole);
 		return verdict;
+	}
 	if (verdict == PS_DONE_LAST) {
 		store->group->last = true;
 		verdict = PS_DONE;
