@@ -612,9 +612,6 @@ typedef enum penstock_ack {
 /* penstock_submission.flags: penstock_handle_cancel may be called. It needs a handle: MISUSE without one. */
 #define PENSTOCK_CANCELLABLE 2u
 
-/* A queue of completions. */
-typedef struct penstock_completions penstock_completions;
-
 /* Begin with PENSTOCK_SUBMISSION_INIT, or with penstock_submission_init from other languages. */
 typedef struct penstock_submission {
 	size_t struct_size;                  /* sizeof(penstock_submission) */
