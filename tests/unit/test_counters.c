@@ -755,7 +755,7 @@ Test(counters, a_writer_that_spins_sleeps_when_its_time_is_over_or_behind_a_larg
 	standing_clock = PS_NSEC_PER_SEC;
 	config.spin_usec = 50;
 	db = kit_open_table(&config);
-	await((writer = kit_find_thread("penstock")) != 0);
+	await((writer = kit_find_writer()) != 0);
 	cr_assert_eq(parks_of_single_ones(db), 0);
 	kit_block(db);
 	for (int i = 0; i < 2; i++)
