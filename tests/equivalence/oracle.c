@@ -170,8 +170,8 @@ static char *compare_files(const char *name, bool loose_pages)
 static void check_counters(const penstock_counters *counters, size_t count)
 {
 	check(counters->accepted == count, "accepted");
-	check(counters->accepted ==
-	              counters->committed + counters->failed + counters->unknown + counters->shutdown + counters->queue_depth,
+	check(counters->accepted == counters->committed + counters->failed + counters->unknown + counters->shutdown +
+	                                    counters->expired + counters->cancelled + counters->queue_depth,
 	      "the counters do not add up");
 	check(counters->unknown == 0 && counters->shutdown == 0, "unknown or shutdown");
 }

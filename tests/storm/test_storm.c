@@ -26,6 +26,8 @@ struct fate {
 	enum kind kind;
 	bool wrong;     /* its statement fails */
 	bool forgotten; /* nobody will say what became of it */
+	bool cancellable, timed;
+	bool nothing; /* a cancel was OK, or its deadline had passed before: it has no effect */
 	_Atomic unsigned outcomes;
 	_Atomic int status;
 	uint64_t ticket;
@@ -98,6 +100,40 @@ static int submit_to_queue(struct storm *storm, struct fate *fate, penstock_subm
 	return status;
 }
 
+static void cancel(struct fate *fate)
+{
+	int status = penstock_handle_cancel(fate->handle);
+
+	check(status == PENSTOCK_OK || status == PENSTOCK_TOO_LATE, "%s", penstock_status_name(status));
+	check(status == PENSTOCK_OK || !fate->nothing || fate->timed);
+	if (status == PENSTOCK_OK)
+		fate->nothing = true;
+}
+
+/* Some of those with a handle can be cancelled, and some of all have a deadline: one that has passed, or is near. */
+static void draw_end(struct producer *producer, struct fate *fate, penstock_submission *submission)
+{
+	bool has_handle = fate->kind == HANDLE || fate->kind == HANDLE_LET_GO;
+
+	fate->cancellable = has_handle && random_below(&producer->random, 3) == 0;
+	if (fate->cancellable)
+		submission->flags |= PENSTOCK_CANCELLABLE;
+	switch (random_below(&producer->random, 16)) {
+	case 0:
+		fate->timed = fate->nothing = true;
+		submission->deadline_usec = 1;
+		break;
+	case 1:
+		/* Nobody would say whether it passed. */
+		fate->timed = fate->kind != HANDLE_LET_GO;
+		if (fate->timed)
+			submission->deadline_usec = penstock_deadline(random_below(&producer->random, 2000));
+		break;
+	default:
+		break;
+	}
+}
+
 static void submit_one(struct producer *producer, int number)
 {
 	struct storm *storm = producer->storm;
@@ -136,6 +172,7 @@ static void submit_one(struct producer *producer, int number)
 	}
 	if (fate->kind == CALLBACK)
 		submission.on_complete = on_outcome;
+	draw_end(producer, fate, &submission);
 	if (fate->kind == QUEUED)
 		status = submit_to_queue(storm, fate, &submission, timeout);
 	else
@@ -155,6 +192,8 @@ static void submit_one(struct producer *producer, int number)
 	fate->accepted = 1;
 	if (fate->kind == HANDLE || fate->kind == HANDLE_LET_GO)
 		fate->ticket = penstock_handle_ticket(fate->handle);
+	if (fate->cancellable && random_below(&producer->random, 2) == 0)
+		cancel(fate);
 	if (fate->kind == HANDLE_LET_GO) {
 		fate->forgotten = true;
 		penstock_handle_release(fate->handle);
@@ -162,9 +201,14 @@ static void submit_one(struct producer *producer, int number)
 	} else if (fate->kind == HANDLE && random_below(&producer->random, 4) == 0) {
 		status = penstock_handle_wait(fate->handle,
 		                              storm->may_refuse ? some_timeout(&producer->random) : PENSTOCK_FOREVER);
-		check(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_TIMEOUT, "%s",
-		      penstock_status_name(status));
+		check(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_TIMEOUT ||
+		              (status == PENSTOCK_EXPIRED && fate->timed) || (status == PENSTOCK_CANCELLED && fate->nothing),
+		      "%s", penstock_status_name(status));
 	}
+	/* One of before, which may be about to begin. */
+	fate = &producer->fates[random_below(&producer->random, (unsigned)number + 1)];
+	if (fate->cancellable && fate->handle != NULL && random_below(&producer->random, 2) == 0)
+		cancel(fate);
 }
 
 static void *produce(void *arg)
@@ -333,7 +377,7 @@ static void *look_now_and_then(void *arg)
 		case 2:
 			counters = kit_counters(storm->db);
 			check(counters.accepted == counters.committed + counters.failed + counters.unknown + counters.shutdown +
-			                                   counters.queue_depth);
+			                                   counters.expired + counters.cancelled + counters.queue_depth);
 			check(counters.queue_depth < 1u << 20);
 			break;
 		default:
@@ -356,6 +400,17 @@ static int compare_tickets(const void *one, const void *other)
 	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
 
 	return a < b ? -1 : a > b;
+}
+
+/* What it came to is what it may have come to. */
+static void check_status(const struct fate *fate, int status)
+{
+	bool expired = status == PENSTOCK_EXPIRED && fate->timed, cancelled = status == PENSTOCK_CANCELLED && fate->cancellable;
+
+	if (fate->nothing)
+		check(expired || cancelled, "%s", penstock_status_name(status));
+	else
+		check(expired || status == (fate->wrong ? PENSTOCK_ERROR : PENSTOCK_OK), "%s", penstock_status_name(status));
 }
 
 static void rows_are_accounted_for(struct storm *storm)
@@ -382,7 +437,8 @@ static void rows_are_accounted_for(struct storm *storm)
 	for (int i = 0; i < PRODUCERS; i++) {
 		for (int k = 0; k < EACH; k++) {
 			struct fate *fate = &storm->producers[i].fates[k];
-			unsigned wanted = fate->accepted && !fate->wrong && fate->status != PENSTOCK_SHUTDOWN;
+			unsigned wanted = fate->accepted && !fate->wrong && !fate->nothing &&
+			                  fate->status != PENSTOCK_SHUTDOWN && fate->status != PENSTOCK_EXPIRED;
 
 			check(found[i][k] == wanted, "producer %d, submission %d (kind %d, status %d): %u rows", i, k,
 			      (int)fate->kind, fate->status, found[i][k]);
@@ -401,7 +457,6 @@ static void outcomes_are_accounted_for(struct storm *storm, uint64_t accepted)
 
 		for (int k = 0; k < EACH; k++) {
 			struct fate *fate = &storm->producers[i].fates[k];
-			int wanted = fate->wrong ? PENSTOCK_ERROR : PENSTOCK_OK;
 
 			if (!fate->accepted) {
 				check(fate->outcomes == 0);
@@ -412,22 +467,24 @@ static void outcomes_are_accounted_for(struct storm *storm, uint64_t accepted)
 				const penstock_result *result = penstock_handle_result(fate->handle);
 
 				check(result != NULL);
-				check((int)result->status == wanted, "%s", penstock_status_name(result->status));
+				check_status(fate, (int)result->status);
+				fate->status = (int)result->status;
 				check(result->ticket == fate->ticket && result->arg == fate);
 				penstock_handle_release(fate->handle);
 			} else if (fate->kind == CALLBACK) {
 				check(fate->outcomes == 1, "%u outcomes", fate->outcomes);
-				check(fate->status == wanted, "%s", penstock_status_name(fate->status));
+				check_status(fate, fate->status);
 			} else if (fate->kind == QUEUED) {
 				check(fate->outcomes == 1 || (storm->taker_gives_up && fate->outcomes == 0), "%u outcomes",
 				      fate->outcomes);
 				if (fate->outcomes == 0)
 					continue; /* and its ticket is unknown */
-				check(fate->status == wanted, "%s", penstock_status_name(fate->status));
+				check_status(fate, fate->status);
 			} else if (fate->kind == QUIET) {
-				check(fate->outcomes == fate->wrong, "%u errors", fate->outcomes);
-				if (!fate->wrong)
+				check_status(fate, fate->outcomes != 0 ? fate->status : PENSTOCK_OK);
+				if (fate->outcomes == 0)
 					continue; /* its ticket is unknown */
+				check(fate->outcomes == 1 && fate->status != PENSTOCK_OK, "%u errors", fate->outcomes);
 			} else {
 				check(fate->outcomes == 0);
 			}

@@ -2336,8 +2336,8 @@ Test(contract, depth_does_not_count_what_has_its_outcome)
 
 static void sums_agree(const penstock_counters *counters)
 {
-	check(counters->accepted ==
-	              counters->committed + counters->failed + counters->unknown + counters->shutdown + counters->queue_depth,
+	check(counters->accepted == counters->committed + counters->failed + counters->unknown + counters->shutdown +
+	                                    counters->expired + counters->cancelled + counters->queue_depth,
 	      "%" PRIu64 " accepted, %" PRIu64 " deep", counters->accepted, counters->queue_depth);
 }
 
