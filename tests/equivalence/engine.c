@@ -90,6 +90,23 @@ static void submit(penstock *db, struct pending *pending)
 	submission.arg = pending;
 	if (statement->listener == BY_CALLBACK)
 		submission.on_complete = completed;
+	switch (statement->ending) {
+	case IN_TIME:
+		submission.deadline_usec = INT64_MAX;
+		break;
+	case TOO_LATE:
+		submission.deadline_usec = 1;
+		break;
+	case NEARLY_LATE:
+		submission.deadline_usec = penstock_deadline(50);
+		break;
+	case CANCELLED:
+	case NOT_CANCELLED:
+		submission.flags |= PENSTOCK_CANCELLABLE;
+		break;
+	case ALWAYS_BEGINS:
+		break;
+	}
 	if (statement->is_call) {
 		pending->run = (struct call_run){ .call = statement, .side = 'p' };
 		status = penstock_call(db, run_parts, &pending->run, &submission, PENSTOCK_FOREVER, handle);
@@ -100,6 +117,8 @@ static void submit(penstock *db, struct pending *pending)
 		status = penstock_submit(db, &submission, PENSTOCK_FOREVER, handle);
 	}
 	check(status == PENSTOCK_OK, "%s", penstock_error_message());
+	if (statement->ending == CANCELLED)
+		pending->cancelled = penstock_handle_cancel(pending->handle) == PENSTOCK_OK;
 	free(sql);
 }
 

@@ -34,6 +34,7 @@ struct pending {
 	char *outcome;
 	unsigned outcomes;
 	struct call_run run; /* of a call */
+	bool cancelled;      /* the cancel was answered OK */
 };
 
 /* Runs all of them on a new engine and fills in outcomes and tickets. */

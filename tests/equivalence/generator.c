@@ -353,6 +353,11 @@ static void draw_submission(const struct source *source, struct statement *state
 		statement->ack = PENSTOCK_ACK_DURABLE;
 	else
 		statement->ack = chance(random, 2) ? PENSTOCK_ACK_COMMITTED : PENSTOCK_ACK_DEFAULT;
+	if (chance(random, 8)) {
+		statement->ending = (enum ending)random_below(random, CANCELLED + 1);
+		if (statement->listener != BY_HANDLE && (statement->ending == CANCELLED || statement->ending == NOT_CANCELLED))
+			statement->ending = IN_TIME;
+	}
 }
 
 static struct statement *draw(const struct source *source)

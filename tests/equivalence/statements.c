@@ -102,6 +102,11 @@ void write_value(FILE *out, int type, int64_t integer, double real, const void *
 	}
 }
 
+static const char *const endings[] = {
+	[ALWAYS_BEGINS] = "",       [IN_TIME] = " (in time)",         [NOT_CANCELLED] = " (not cancelled)",
+	[TOO_LATE] = " (too late)", [NEARLY_LATE] = " (nearly late)", [CANCELLED] = " (cancelled)",
+};
+
 void print_statement(FILE *out, const struct statement *statement)
 {
 	size_t i;
@@ -115,9 +120,9 @@ void print_statement(FILE *out, const struct statement *statement)
 	for (i = 0; i < statement->value_count; i++)
 		write_value(out, statement->values[i].type, statement->values[i].as.integer, statement->values[i].as.real,
 		            statement->values[i].as.data, statement->values[i].bytes);
-	fprintf(out, "%s%s%s%s", statement->registered ? " (registered)" : "", statement->flags != 0 ? " (run alone)" : "",
+	fprintf(out, "%s%s%s%s%s", statement->registered ? " (registered)" : "", statement->flags != 0 ? " (run alone)" : "",
 	        statement->listener == BY_CALLBACK ? " (callback)"
 	        : statement->listener == BY_NOBODY ? " (nobody)"
 	                                           : "",
-	        statement->ack == PENSTOCK_ACK_DURABLE ? " (durable)" : "");
+	        statement->ack == PENSTOCK_ACK_DURABLE ? " (durable)" : "", endings[statement->ending]);
 }

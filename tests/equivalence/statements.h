@@ -31,6 +31,9 @@ enum expected {
 	WRONG_COUNT /* SQLITE_RANGE if it can be prepared; no effect */
 };
 
+/* What it asks for as to its beginning: it comes to nothing (CANCELLED, EXPIRED) for sure, never, or as it happens. */
+enum ending { ALWAYS_BEGINS, IN_TIME, NOT_CANCELLED, TOO_LATE, NEARLY_LATE, CANCELLED };
+
 enum listener { BY_HANDLE, BY_CALLBACK, BY_NOBODY };
 
 struct statement {
@@ -42,6 +45,7 @@ struct statement {
 	enum listener listener;
 	bool registered;
 	unsigned flags;
+	enum ending ending;
 	penstock_ack ack;
 	struct statement **members; /* of a group, or of a call (calls.h) */
 	size_t member_count;
