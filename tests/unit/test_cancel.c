@@ -906,3 +906,54 @@ Test(cancel, a_program_that_knows_no_deadlines_is_as_before)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows("1"), 1);
 }
+
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
+
+/* A group begins, or comes to nothing, as a whole; also while the lock is waited for. */
+Test(cancel, groups_are_cancelled_and_expire_as_a_whole)
+{
+	for (int locked = 0; locked < 2; locked++) {
+		penstock *db = open_patient();
+		sqlite3 *holder = NULL;
+		penstock_submission members[2] = { PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT };
+		penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+		penstock_handle *handles[6];
+
+		members[0].sql = "INSERT INTO t VALUES(1)";
+		members[1].sql = "INSERT INTO t VALUES(2)";
+		if (locked)
+			holder = hold_lock();
+		else
+			kit_block(db);
+		for (int i = 0; i < 6; i++) {
+			whole.flags = i % 3 != 1 ? PENSTOCK_CANCELLABLE : 0;
+			whole.deadline_usec = i % 3 == 1 ? PAST : 0;
+			expect(penstock_submit_group(db, members, 2, &whole, PENSTOCK_FOREVER, &handles[i]), PENSTOCK_OK);
+		}
+		for (int i = 0; i < 6; i += 3)
+			expect(penstock_handle_cancel(handles[i]), PENSTOCK_OK);
+		if (!locked)
+			kit_unblock();
+		for (int i = 0; i < 6; i++) {
+			if (i % 3 == 2)
+				continue;
+			expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER),
+			       i % 3 == 0 ? PENSTOCK_CANCELLED : PENSTOCK_EXPIRED);
+			check_message(handles[i], "before it had begun");
+		}
+		if (locked) {
+			cr_assert_eq(kit_counters(db).queue_depth, 2);
+			let_go(holder);
+		}
+		for (int i = 2; i < 6; i += 3) {
+			expect(penstock_handle_wait(handles[i], PENSTOCK_FOREVER), PENSTOCK_OK);
+			expect(penstock_handle_cancel(handles[i]), PENSTOCK_TOO_LATE);
+		}
+		for (int i = 0; i < 6; i++)
+			penstock_handle_release(handles[i]);
+		check_sum(db);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(rows("1"), 4);
+		kit_change(harness_path("test.db"), "DROP TABLE t");
+	}
+}
