@@ -109,7 +109,9 @@ struct submission {
 		int64_t cells[2];
 	} wanted; /* when it is compared */
 	_Atomic int code;
-	bool light; /* fits a slot for sure */
+	bool light;                  /* fits a slot for sure */
+	bool cancellable, cancelled; /* and a cancel was answered OK */
+	bool late;                   /* its deadline had passed before */
 };
 
 static struct {
@@ -135,7 +137,7 @@ static struct {
 	bool rows[KEYS + 3 + FOREIGN];
 	bool table;
 	bool version;
-	uint64_t ok, failed, shut;
+	uint64_t ok, failed, shut, expired, cancelled;
 	uint64_t refused[PENSTOCK_STATUS_LIMIT];
 	uint64_t first_ticket;
 } m;
@@ -330,14 +332,27 @@ static void compare(struct submission *submission, const struct outcome *wanted)
 		compare_told(submission, wanted);
 }
 
+/* What does not begin; false: it does. */
+static bool comes_to_nothing(const struct submission *submission, struct outcome *outcome)
+{
+	*outcome = (struct outcome){ .status = submission->cancelled ? PENSTOCK_CANCELLED : PENSTOCK_EXPIRED };
+	return submission->cancelled || submission->late;
+}
+
 /* Everything that is not held has its outcome. */
 static void settle(void)
 {
 	for (; m.settled < m.held && m.settled < m.count; m.settled++) {
-		struct outcome outcome = run(&m.list[m.settled]);
+		struct outcome outcome;
 
+		if (!comes_to_nothing(&m.list[m.settled], &outcome))
+			outcome = run(&m.list[m.settled]);
 		compare(&m.list[m.settled], &outcome);
-		if (outcome.status == PENSTOCK_OK)
+		if (outcome.status == PENSTOCK_CANCELLED)
+			m.cancelled++;
+		else if (outcome.status == PENSTOCK_EXPIRED)
+			m.expired++;
+		else if (outcome.status == PENSTOCK_OK)
 			m.ok++;
 		else
 			m.failed++;
@@ -349,8 +364,11 @@ static void settle_shut_down(void)
 	struct outcome outcome = { .status = PENSTOCK_SHUTDOWN };
 
 	settle();
-	for (; m.settled < m.count; m.settled++)
-		compare(&m.list[m.settled], &outcome);
+	for (; m.settled < m.count; m.settled++) {
+		struct outcome nothing;
+
+		compare(&m.list[m.settled], comes_to_nothing(&m.list[m.settled], &nothing) ? &nothing : &outcome);
+	}
 }
 
 /* What is told to a listener other than a handle. */
@@ -398,6 +416,7 @@ static void check_counters(void)
 	     "committed %ju failed %ju unknown %ju shutdown %ju, not %ju %ju 0 0", (uintmax_t)counters.committed,
 	     (uintmax_t)counters.failed, (uintmax_t)counters.unknown, (uintmax_t)counters.shutdown, (uintmax_t)m.ok,
 	     (uintmax_t)m.failed);
+	must(counters.expired == m.expired && counters.cancelled == m.cancelled);
 	must(counters.queue_depth == m.count - m.settled && penstock_queue_depth(m.db) == m.count - m.settled);
 	for (int i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		must(counters.refused[i] == m.refused[i], "%ju refused with %s, not %ju", (uintmax_t)counters.refused[i],
@@ -526,6 +545,11 @@ static void submit(bool execute)
 		submission->listener = NOBODY;
 	call.ack = submission->listener == NOBODY ? PENSTOCK_ACK_DEFAULT : acks[how >> 3 & 3];
 	call.flags = how & 0x20 ? PENSTOCK_RUN_ALONE : 0;
+	submission->cancellable = submission->listener == HANDLE && choice / CREATE % 2 == 1;
+	if (submission->cancellable)
+		call.flags |= PENSTOCK_CANCELLABLE;
+	submission->late = choice / CREATE % 8 == 6;
+	call.deadline_usec = submission->late ? 1 : choice / CREATE % 8 == 5 ? INT64_MAX : 0;
 	call.sql = texts[submission->kind];
 	if (how & 0x40 && (submission->kind == INSERT || submission->kind == DELETE)) {
 		call.statement = submission->kind == INSERT ? m.insert : m.remove;
@@ -560,14 +584,14 @@ static void submit(bool execute)
 
 	if (execute) {
 		/* A refusal, or an outcome, or a timeout with or without a handle. */
-		uint64_t outcomes = set & IS(OK) ? IS(OK) | IS(ERROR) : 0;
+		uint64_t outcomes = (set & IS(OK)) == 0 ? 0 : submission->late ? IS(EXPIRED) : IS(OK) | IS(ERROR);
 
 		if (timeout != PENSTOCK_FOREVER && set & IS(OK))
 			outcomes |= IS(TIMEOUT);
 		if (at_rest())
 			outcomes &= IS(TIMEOUT);
 		status = answer(penstock_execute(m.db, &call, timeout, &handle), (set & ~IS(OK)) | outcomes);
-		must(handle != NULL || !(status == PENSTOCK_OK || status == PENSTOCK_ERROR));
+		must(handle != NULL || !(status == PENSTOCK_OK || status == PENSTOCK_ERROR || status == PENSTOCK_EXPIRED));
 		must(status != PENSTOCK_ERROR ||
 		     strcmp(penstock_error_message(), penstock_handle_result(handle)->message) == 0);
 		if (handle != NULL)
@@ -646,6 +670,28 @@ static struct submission *pick(void)
 	return m.count == 0 ? NULL : &m.list[m.count - 1 - back % m.count];
 }
 
+/* Without a close; compare has the one that it must be. */
+#define ANY_OUTCOME (IS(OK) | IS(ERROR) | IS(EXPIRED) | IS(CANCELLED))
+
+/* The answer is for ever; and known, where the writer cannot have begun it or must have. */
+static void cancel_one(void)
+{
+	struct submission *submission = pick();
+	size_t number;
+	uint64_t set;
+
+	if (submission == NULL || submission->handle == NULL)
+		return;
+	number = (size_t)(submission - m.list);
+	if (!submission->cancellable)
+		set = IS(MISUSE);
+	else if (submission->cancelled || (number >= m.held && at_rest()))
+		set = IS(OK);
+	else
+		set = number < m.settled ? IS(TOO_LATE) : IS(OK) | IS(TOO_LATE);
+	submission->cancelled = answer(penstock_handle_cancel(submission->handle), set) == PENSTOCK_OK;
+}
+
 static void wait_for_one(void)
 {
 	struct submission *submission = pick();
@@ -656,13 +702,13 @@ static void wait_for_one(void)
 		return;
 	number = (size_t)(submission - m.list);
 	if (number < m.settled) {
-		answer(penstock_handle_wait(submission->handle, forever ? PENSTOCK_FOREVER : 0), IS(OK) | IS(ERROR));
+		answer(penstock_handle_wait(submission->handle, forever ? PENSTOCK_FOREVER : 0), ANY_OUTCOME);
 	} else if (number >= m.held) {
 		answer(penstock_handle_wait(submission->handle, SHORT), IS(TIMEOUT));
 		must(penstock_handle_result(submission->handle) == NULL);
 	} else {
 		answer(penstock_handle_wait(submission->handle, forever ? PENSTOCK_FOREVER : SHORT),
-		       IS(OK) | IS(ERROR) | (forever ? 0 : IS(TIMEOUT)));
+		       ANY_OUTCOME | (forever ? 0 : IS(TIMEOUT)));
 	}
 }
 
@@ -1166,6 +1212,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 12:
 			submit(true);
+			break;
+		case 13:
+			cancel_one();
 			break;
 		default:
 			submit(false);
