@@ -1009,6 +1009,34 @@ Test(call, ends_when_it_takes_too_long)
 	close_db(db);
 }
 
+Test(call, has_a_deadline_and_is_cancelled_as_any_submission)
+{
+	penstock_submission late = PENSTOCK_SUBMISSION_INIT, wanted = PENSTOCK_SUBMISSION_INIT;
+	struct script script = SCRIPT("INSERT INTO t VALUES(1)");
+	penstock_handle *expired, *cancelled, *done;
+	penstock *db = open_table();
+
+	late.deadline_usec = penstock_deadline(0);
+	wanted.flags = PENSTOCK_CANCELLABLE;
+	wanted.deadline_usec = penstock_deadline(INT64_C(3600000000));
+	kit_block(db);
+	expect(penstock_call(db, run_script, &script, &late, 0, &expired), PENSTOCK_OK);
+	expect(penstock_call(db, run_script, &script, &wanted, 0, &cancelled), PENSTOCK_OK);
+	expect(penstock_call(db, run_script, &script, &wanted, 0, &done), PENSTOCK_OK);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	kit_unblock();
+	expect(penstock_handle_wait(done, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(expired, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	expect(penstock_handle_cancel(done), PENSTOCK_TOO_LATE);
+	cr_assert_eq(script.ran, 1);
+	cr_assert_eq(rows(), 1);
+	penstock_handle_release(expired);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(done);
+	close_db(db);
+}
+
 /* ---- the engine's states ----------------------------------------------------------------------------------------- */
 
 Test(call, waits_runs_or_is_refused_as_any_submission)
