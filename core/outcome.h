@@ -8,7 +8,7 @@
  * A handle has two holders, the caller and the writer, and one word that says who is still there:
  *
  *     DONE      the outcome is there (the writer has left)
- *     RELEASED  the caller has let go (two bits, of which a second claim takes the upper one away: see ps_handle_add_claim)
+ *     RELEASED  the caller has let go (the upper two bits, so that there may be two claims: invariant 1)
  *     WAITED    somebody sleeps, or is about to
  *
  * Waiters do not sleep on that word but on a bell, one word for all waiters of an engine: the writer completes every handle

@@ -601,8 +601,9 @@ typedef struct penstock_completions penstock_completions;
 PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int64_t sql_bytes, penstock_statement **statement);
 
 typedef enum penstock_ack {
-	PENSTOCK_ACK_DEFAULT = 0,   /* COMMITTED when somebody listens (a handle or on_complete), otherwise NONE */
-	PENSTOCK_ACK_NONE = 1,      /* fire and forget: failures are counted and handed to on_error */
+	PENSTOCK_ACK_DEFAULT =
+		0,             /* COMMITTED when somebody listens (a handle, on_complete, a completion queue), otherwise NONE */
+	PENSTOCK_ACK_NONE = 1, /* fire and forget: failures are counted and handed to on_error */
 	PENSTOCK_ACK_COMMITTED = 2, /* OK means visible to readers; with synchronous FULL or EXTRA also durable */
 	PENSTOCK_ACK_DURABLE = 3    /* OK means it survives power loss; refused with MISUSE when synchronous is OFF */
 } penstock_ack;
@@ -761,7 +762,8 @@ PENSTOCK_API uint64_t penstock_queue_capacity(const penstock *db);
  *     }
  *
  * Each accepted submission arrives exactly once, whatever its outcome, in the order of the tickets within one level of
- * acknowledgement. Closing the engine loses none: what it gives SHUTDOWN arrives too, and can be taken when the engine is gone.
+ * acknowledgement. (What expires or is cancelled while the writer waits for another process's lock arrives at once.) Closing the
+ * engine loses none: what it gives SHUTDOWN arrives too, and can be taken when the engine is gone.
  *
  * A submission that names a queue needs no handle. If submit gives one (to wait on it, or to cancel), it is a claim of its own: it
  * may be released before or after the other one arrives, which must be released too.

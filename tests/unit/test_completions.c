@@ -538,6 +538,103 @@ Test(completions, a_submission_may_be_older)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* ---- deadlines, cancelling, groups ----------------------------------------------------------------------------------- */
+
+static int submit_cancellable(penstock *db, penstock_completions *queue, uintptr_t number, penstock_handle **handle)
+{
+	penstock_submission insert = PENSTOCK_SUBMISSION_INIT;
+
+	insert.sql = "INSERT INTO t VALUES(1)";
+	insert.flags = PENSTOCK_CANCELLABLE;
+	insert.arg = (void *)number;
+	insert.completions = queue;
+	return penstock_submit(db, &insert, PENSTOCK_FOREVER, handle);
+}
+
+/* What was cancelled arrives, once; with its outcome it is too late, taken or not. */
+Test(completions, cancelling_before_and_after_it_arrives)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_completions *queue = queue_of(db, 2);
+	penstock_handle *cancelled, *done;
+	int status;
+
+	kit_block(db);
+	expect(submit_cancellable(db, queue, 1, &cancelled), PENSTOCK_OK);
+	expect(submit_cancellable(db, queue, 2, &done), PENSTOCK_OK);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	kit_unblock();
+	check(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	expect(penstock_handle_cancel(done), PENSTOCK_TOO_LATE);
+	check(await_one(queue, &status) == 1 && status == PENSTOCK_CANCELLED);
+	check(await_one(queue, &status) == 2 && status == PENSTOCK_OK);
+	expect(penstock_handle_cancel(done), PENSTOCK_TOO_LATE);
+	check(take_one(queue, NULL) == 0);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(done);
+	/* Nobody could cancel it; and it gives its place back. */
+	for (int i = 0; i < 3; i++)
+		expect(submit_cancellable(db, queue, 3, NULL), PENSTOCK_MISUSE);
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(completions, what_is_expired_arrives)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_completions *queue = queue_of(db, 1);
+	penstock_submission insert = PENSTOCK_SUBMISSION_INIT;
+	int status;
+
+	insert.sql = "INSERT INTO t VALUES(1)";
+	insert.deadline_usec = 1;
+	insert.arg = (void *)1;
+	insert.completions = queue;
+	expect(penstock_submit(db, &insert, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	check(await_one(queue, &status) == 1 && status == PENSTOCK_EXPIRED);
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* A group is one submission: it takes one place, and arrives once. */
+Test(completions, a_group_arrives_once)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_completions *queue = queue_of(db, 1);
+	penstock_submission members[3] = { PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT };
+	penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+	penstock_handle *handle;
+	size_t count;
+	int status;
+
+	for (int i = 0; i < 3; i++)
+		members[i].sql = "INSERT INTO t VALUES(1)";
+	whole.arg = (void *)1;
+	whole.completions = queue;
+	expect(penstock_submit_group(db, members, 3, &whole, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_submit_group(db, members, 3, &whole, PENSTOCK_FOREVER, NULL), PENSTOCK_FULL);
+	await_ready(queue);
+	expect(penstock_completions_take(queue, &handle, 1, &count), PENSTOCK_OK);
+	check(count == 1 && penstock_handle_result(handle)->member_count == 3);
+	check(penstock_result_member(penstock_handle_result(handle), 2)->changes == 1);
+	penstock_handle_release(handle);
+	/* A refused one gives its place back, and a member has no queue of its own. */
+	members[1].completions = queue;
+	expect(penstock_submit_group(db, members, 3, &whole, PENSTOCK_FOREVER, NULL), PENSTOCK_MISUSE);
+	members[1].completions = NULL;
+	members[1].sql = "INSERT INTO nowhere VALUES(1)";
+	expect(penstock_submit_group(db, members, 3, &whole, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	check(await_one(queue, &status) == 1 && status == PENSTOCK_ERROR);
+	check(penstock_handle_result(handle)->failed_member == 1);
+	penstock_handle_release(handle);
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), 3);
+}
+
 /* ---- who lets go of what --------------------------------------------------------------------------------------------- */
 
 /* The handle that submit gives, and the one that arrives, are a claim each: in every order. */
