@@ -7,9 +7,10 @@
  * met the fault. After each:
  *
  *   1. every accepted submission has exactly one outcome, a refused one none; OK is in the file once, UNKNOWN at most once,
- *      everything else not at all
+ *      everything else not at all; of a group all rows or none
  *   2. UNKNOWN only where the fault met a COMMIT, a writing statement in autocommit or a sync for durable outcomes; and
- *      whenever a write or a sync of the database's own files failed in a COMMIT. FAILED only where such a file was to be written or
+ *      whenever a write or a sync of the database's own files failed in a COMMIT, unless all in it was undone before (a savepoint's
+ *      pages are written all the same). FAILED only where such a file was to be written or
  *      synced outside of a statement's transaction, or could not be read in a checkpoint; and with every UNKNOWN, unless that is of
  *      the log's index or an attached file's. Without an I/O error, and for want of room, nothing is FAILED or UNKNOWN
  *   3. a sleep that ends early changes nothing at all
@@ -108,6 +109,7 @@ static const struct {
 enum doing { NOTHING, STATEMENT, AUTOCOMMIT, COMMIT };
 
 static __thread enum doing doing;
+static __thread bool undone; /* a savepoint was rolled back to, in this transaction */
 
 static struct {
 	_Atomic int kind; /* -1: none */
@@ -115,7 +117,7 @@ static struct {
 	bool for_ever;
 	_Atomic unsigned seen, failed;
 	_Atomic enum doing met; /* where the first one was */
-	_Atomic bool met_wal, met_ours;
+	_Atomic bool met_wal, met_ours, met_undone;
 } fault = { .kind = -1 };
 
 /* file: that it is of, of those that are ours, or 0. */
@@ -130,6 +132,7 @@ static bool fails(enum kind kind, unsigned file)
 		return false;
 	if (atomic_fetch_add(&fault.failed, 1) == 0) {
 		fault.met = doing;
+		fault.met_undone = undone;
 		fault.met_ours = file != 0;
 		fault.met_wal = file == SHIM_WAL;
 	}
@@ -384,7 +387,8 @@ enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE, BY_QUEUE };
 
 struct work {
 	bool begun;
-	bool inserts; /* one row, when OK */
+	bool inserts;     /* one row, when OK... */
+	unsigned members; /* ...or of a group so many */
 	enum heard heard;
 	int submitted; /* what submit said */
 	unsigned outcomes;
@@ -495,6 +499,32 @@ static void open_queue(penstock *db)
 		must(penstock_completions_notify_room(db, life.queue) == PENSTOCK_OK, "a request for room");
 }
 
+#define MEMBERS 3
+
+/* A row, what is to be between, a row with its id in the result, another row. Those of one group have one id. */
+static void submit_group(penstock *db, const char *between, enum heard heard)
+{
+	static const char bytes[3000];
+	struct work *work = &life.works[life.count];
+	penstock_value values[] = { penstock_int64(life.count), penstock_blob(bytes, sizeof bytes) };
+	const char *const texts[] = { INSERT, between, INSERT " RETURNING id,'text'", INSERT_LARGE };
+	penstock_submission members[COUNT_OF(texts)], whole = PENSTOCK_SUBMISSION_INIT;
+
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		penstock_submission_init(&members[i]);
+		members[i].sql = texts[i];
+		members[i].values = values;
+		members[i].value_count = strstr(texts[i], "?2") != NULL ? 2 : strchr(texts[i], '?') != NULL ? 1 : 0;
+	}
+	life.count++;
+	*work = (struct work){ .begun = true, .inserts = strstr(between, "abs(") == NULL, .members = MEMBERS, .heard = heard };
+	whole.arg = work;
+	if (heard == BY_CALLBACK)
+		whole.on_complete = on_complete;
+	work->submitted = penstock_submit_group(db, members, COUNT_OF(texts), &whole, PENSTOCK_FOREVER,
+	                                        heard == BY_HANDLE ? &work->handle : NULL);
+}
+
 static void look(penstock *db)
 {
 	penstock_counters counters = { .struct_size = sizeof counters };
@@ -532,6 +562,10 @@ static int trace(unsigned what, void *arg, void *subject, void *text)
 	if (outermost != NULL)
 		return 0;
 	outermost = statement;
+	if (strcmp(sqlite3_sql(statement), "ROLLBACK TO penstock") == 0)
+		undone = true;
+	else if (strcmp(sqlite3_sql(statement), "BEGIN IMMEDIATE") == 0)
+		undone = false;
 	if (strcmp(sqlite3_sql(statement), "COMMIT") == 0)
 		doing = COMMIT;
 	else if (sqlite3_get_autocommit(sqlite3_db_handle(statement)) && !sqlite3_stmt_readonly(statement))
@@ -586,7 +620,11 @@ static void submit_all(penstock *db)
 	submit(db, "INSERT INTO t SELECT abs(-9223372036854775807-1-?*0)", BY_QUEUE, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT " RETURNING id,'text'", BY_HANDLE, PENSTOCK_ACK_COMMITTED);
 	submit(db, INSERT_LARGE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit_group(db, "SELECT changes()", BY_HANDLE);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit_group(db, "SELECT abs(-9223372036854775807-1)", BY_CALLBACK);
+	submit_group(db, "SELECT abs(-9223372036854775807-1)", BY_NOBODY);
+	submit_group(db, "PRAGMA user_version=3", BY_CALLBACK);
 	submit(db, "CREATE TABLE IF NOT EXISTS u(a UNIQUE, b)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "INSERT OR ROLLBACK INTO u SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)", BY_CALLBACK,
 	       PENSTOCK_ACK_COMMITTED);
@@ -739,6 +777,10 @@ static int times_of(sqlite3_stmt *statement, unsigned id)
 
 static void check_work(const struct work *work, int times)
 {
+	if (work->members != 0) {
+		must(times == 0 || times == (int)work->members, "of a group all rows or none are there");
+		times /= (int)work->members;
+	}
 	if (work->submitted != PENSTOCK_OK) {
 		must(work->outcomes == 0 && times == 0, "refused is refused");
 		return;
@@ -829,7 +871,7 @@ static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 	}
 	must(life.failures == 0 || may_fail(kind, for_ever), "FAILED only where what was promised may be broken");
 	must(unknown == 0 || may_be_unknown(kind, for_ever), "UNKNOWN only where a commit or its sync met the fault");
-	must(!in_commit || unknown > 0, "a commit that could not write or sync is UNKNOWN");
+	must(!in_commit || unknown > 0 || fault.met_undone, "a commit that could not write or sync is UNKNOWN");
 	must(unknown == 0 || life.failures > 0 || kind == KIND_shm_map || !fault.met_ours || for_ever,
 	     "with UNKNOWN the engine is FAILED");
 }
