@@ -125,7 +125,7 @@ static void draw_end(struct producer *producer, struct fate *fate, penstock_subm
 		break;
 	case 1:
 		/* Nobody would say whether it passed. */
-		fate->timed = fate->kind != HANDLE_LET_GO;
+		fate->timed = fate->kind != HANDLE_LET_GO && !(fate->kind == QUEUED && producer->storm->taker_gives_up);
 		if (fate->timed)
 			submission->deadline_usec = penstock_deadline(random_below(&producer->random, 2000));
 		break;
