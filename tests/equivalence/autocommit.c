@@ -178,6 +178,21 @@ static bool goes_well(FILE *out, sqlite3 *connection, const struct statement *gr
 	return false;
 }
 
+/* An interrupt lasts as long as anything runs, and an R-tree keeps a blob open (which has no SQL) until the transaction ends. */
+static void end_group(sqlite3 *connection)
+{
+	sqlite3_stmt *at = NULL;
+
+	if (sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL) != SQLITE_INTERRUPT)
+		return;
+	while ((at = sqlite3_next_stmt(connection, at)) != NULL) {
+		if (sqlite3_stmt_busy(at) && sqlite3_sql(at) == NULL)
+			sqlite3_reset(at);
+	}
+	sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL);
+	check(sqlite3_get_autocommit(connection), "%s", sqlite3_errmsg(connection));
+}
+
 static char *outcome_of_group(sqlite3 *connection, const struct statement *group)
 {
 	char *text, *members, *one;
@@ -200,7 +215,7 @@ static char *outcome_of_group(sqlite3 *connection, const struct statement *group
 	if (well && (well = goes_well(out, connection, group, "COMMIT")))
 		fprintf(out, "OK");
 	if (!well) {
-		sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL);
+		end_group(connection);
 		changes = 0;
 	}
 	fclose(behind);

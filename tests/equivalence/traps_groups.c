@@ -81,6 +81,19 @@ Test(trap, names_are_as_before_a_group_that_failed)
 	             "SELECT * FROM x");
 }
 
+/* An R-tree keeps a blob open until the transaction ends, and an interrupt lasts as long as anything runs: also for ROLLBACK. */
+Test(trap, an_interrupt_in_the_transaction_of_an_rtree)
+{
+	if (!sqlite3_compileoption_used("ENABLE_RTREE"))
+		return;
+	EXPECT_EQUAL("CREATE VIRTUAL TABLE r USING rtree(id,x0,x1)", "CREATE TABLE t(a)", "INSERT INTO t VALUES(1)",
+	             "INSERT INTO r VALUES(1,2,3),(2,3,4)", "UPDATE r SET x0=x0-1", "SELECT interrupt_now(1) FROM t",
+	             "SELECT count(*) FROM t", "INSERT INTO t VALUES(2)", "UPDATE r SET x0=x0-1",
+	             "UPDATE t SET a=interrupt_now(2)", "SELECT * FROM t",
+	             "group:UPDATE r SET x0=x0-1; SELECT interrupt_now(1) FROM t; INSERT INTO t VALUES(3)", "SELECT changes()",
+	             "group:UPDATE r SET x0=x0-1; INSERT INTO t VALUES(4)", "SELECT * FROM t", "SELECT * FROM r");
+}
+
 /* What a rollback leaves is not done once more. */
 Test(trap, a_group_that_has_attached_runs_once)
 {

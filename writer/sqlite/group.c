@@ -57,7 +57,8 @@ static bool is_its_own(struct ps_store *store, const struct ps_outcome *outcome)
 	int code = outcome->result.extended_code;
 
 	return outcome->result.status == PENSTOCK_ERROR && ps_store_in_transaction(store) && !store->group->meddled &&
-	       !ps_inside_may_be_the_batch(code) && !ps_inside_may_lack_temp(code);
+	       (code != SQLITE_INTERRUPT || store->deadline.expired) && !ps_inside_may_be_the_batch(code) &&
+	       !ps_inside_may_lack_temp(code);
 }
 
 /*

@@ -13,10 +13,10 @@
  * (measured: a savepoint around each from the first run on makes a batch of groups a fifth slower). To a transaction of its own goes:
  *   - what the batch may be the cause of (no room, no memory, a lock);
  *   - what only ROLLBACK undoes, since a member or a function has ended the transaction;
- *   - what would meet another state than that of a transaction that has just begun: statements that must be alone, functions that write,
- *     and full-text tables, which keep writes until the COMMIT.
- * Of deferred keys the count is zero where a group begins, and where it ends it is what its COMMIT would look at. A group that may have left it
- * below zero ends the batch (explain.h).
+ *   - what would meet another state than that of a transaction that has just begun: statements that must be alone, functions that
+ *     write, and full-text tables, which keep writes until the COMMIT.
+ * Of deferred keys the count is zero where a group begins, and where it ends it is what its COMMIT would look at. A group that may have
+ * left it below zero ends the batch (explain.h).
  *
  * Invariants
  *   1. A group that is not OK has left nothing in the database; all its members' outcomes are the group's.
@@ -24,8 +24,9 @@
  *      has run what it had prepared before) the group fails, and says that a part may be there.
  *   3. Behind a group nothing is kept that was prepared under settings or a schema that ended with it.
  *
- * Failure modes: as of a statement alone. Without the lock, in BEGIN, in COMMIT or in a member that meets one, all of it is tried again; for want
- * of room too, once; but not behind a member that a rollback does not undo (ATTACH, a pragma). An I/O error before COMMIT is the group's ERROR; in COMMIT it may be UNKNOWN, as harm.h decides.
+ * Failure modes: as of a statement alone. Without the lock (in BEGIN, in COMMIT, or in a member) all of it is tried again; for want of
+ * room too, once; but not behind a member that a rollback does not undo (ATTACH, a pragma). An I/O error before COMMIT is the group's
+ * ERROR; in COMMIT it may be UNKNOWN, as harm.h decides.
  */
 #ifndef PENSTOCK_STORE_GROUP_H
 #define PENSTOCK_STORE_GROUP_H

@@ -49,6 +49,8 @@ struct ps_store {
 	sqlite3_stmt *savepoint;
 	sqlite3_stmt *release;
 	sqlite3_stmt *rollback_to;
+	sqlite3_stmt *any_write; /* of nothing: see ps_inside_end_transaction */
+	bool any_write_stale;
 	sqlite3_stmt *read_cookie;
 	int64_t cookie;        /* of the schema of main, and... */
 	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */

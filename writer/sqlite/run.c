@@ -167,6 +167,12 @@ static bool may_leave_rows(int extended_code)
 	return (extended_code & 0xff) != SQLITE_CONSTRAINT || extended_code == SQLITE_CONSTRAINT_DATATYPE;
 }
 
+/* An interrupt (not the engine's own, for the time) may last until the transaction ends. */
+static bool lasts(const struct ps_store *store, int extended_code)
+{
+	return (extended_code & 0xff) == SQLITE_INTERRUPT && !store->deadline.expired;
+}
+
 /* What a statement that failed inside a transaction, or in autocommit without harm, means for the batch. */
 static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
 {
@@ -176,7 +182,7 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
-	if (!ps_store_in_transaction(store) || ps_inside_may_be_the_batch(extended_code) ||
+	if (!ps_store_in_transaction(store) || ps_inside_may_be_the_batch(extended_code) || lasts(store, extended_code) ||
 	    (wrote && may_leave_rows(extended_code)))
 		return PS_TAKE_OUT;
 	/* OR FAIL keeps rows, unless they violate a deferred key. */

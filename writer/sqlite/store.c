@@ -61,6 +61,16 @@ void ps_inside_read_synchronous(struct ps_store *store)
 	raise_synchronous(store);
 }
 
+/* In a transaction, since it may read the schema. Anew, for it is of use only as long as SQLite need not do that itself. */
+static void prepare_any_write(struct ps_store *store)
+{
+	sqlite3_finalize(store->any_write);
+	if (sqlite3_prepare_v3(store->connection, "DELETE FROM penstock_changes WHERE rows = 0", -1, SQLITE_PREPARE_PERSISTENT,
+	                       &store->any_write, NULL) != SQLITE_OK)
+		store->any_write = NULL;
+	store->any_write_stale = false;
+}
+
 /*
  * What a statement that ran alone may have changed. With a second database attached, BEGIN IMMEDIATE would lock that too
  * (and, were it the same file, wait for itself), and defer_foreign_keys lasts until a commit, which must then be the next
@@ -84,6 +94,7 @@ void ps_inside_read_settings(struct ps_store *store)
 	store->one_by_one = store->deferring || store->attached;
 	/* Another process may make a table in one of them whose name goes before that of another. */
 	store->statements.keep = !store->attached;
+	store->any_write_stale = true;
 }
 
 static bool prepare_own(struct ps_store *store)
@@ -115,6 +126,7 @@ static void finalize_own(struct ps_store *store)
 	sqlite3_finalize(store->savepoint);
 	sqlite3_finalize(store->release);
 	sqlite3_finalize(store->rollback_to);
+	sqlite3_finalize(store->any_write);
 	sqlite3_finalize(store->read_cookie);
 }
 
@@ -266,7 +278,20 @@ bool ps_store_in_transaction(const struct ps_store *store)
 	return !sqlite3_get_autocommit(store->connection);
 }
 
-/* SQLite may prepare even ROLLBACK again (settings or functions of the connection have changed), for which memory may lack. */
+static void write_nothing(struct ps_store *store)
+{
+	int64_t count = ps_changes_shown(store->changes);
+
+	ps_inside_step(store->any_write);
+	ps_changes_correct(store->changes, count);
+}
+
+/*
+ * An interrupt lasts as long as anything runs, and an R-tree keeps a blob open until the transaction ends: then it meets ROLLBACK too.
+ * When it meets a write, that ends the transaction.
+ *
+ * SQLite may prepare even ROLLBACK again (settings or functions of the connection have changed), for which memory may lack.
+ */
 void ps_inside_end_transaction(struct ps_store *store)
 {
 	struct timespec pause = ps_timespec(PS_NSEC_PER_MSEC);
@@ -275,7 +300,8 @@ void ps_inside_end_transaction(struct ps_store *store)
 	for (attempts = 0; ps_store_in_transaction(store) && attempts < ROLLBACK_ATTEMPTS; attempts++) {
 		if (attempts > 0)
 			nanosleep(&pause, NULL);
-		ps_inside_step(store->rollback);
+		if (ps_inside_step(store->rollback) == SQLITE_INTERRUPT)
+			write_nothing(store);
 	}
 	store->stuck = ps_store_in_transaction(store);
 }
@@ -296,6 +322,9 @@ bool ps_inside_is_stuck(struct ps_store *store)
 void ps_inside_forget_statements(struct ps_store *store)
 {
 	store->schema_changes++;
+	store->any_write_stale = true;
+	if (ps_store_in_transaction(store))
+		prepare_any_write(store);
 	store->reprepares += ps_statements_forget_all(&store->statements);
 }
 
@@ -338,6 +367,8 @@ static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 	store->foreign_keys = on != 0;
 	ps_trust_read_schema(store->connection);
 	look_for_schema_change(store);
+	if (store->any_write_stale && !store->deferring)
+		prepare_any_write(store);
 	/* Without memory either may have ended it. */
 	if (!ps_store_in_transaction(store)) {
 		ps_inside_note_error(store);
