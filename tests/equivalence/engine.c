@@ -82,7 +82,7 @@ static void submit(penstock *db, struct pending *pending)
 	const struct statement *statement = pending->statement;
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	penstock_handle **handle = statement->listener == BY_HANDLE ? &pending->handle : NULL;
-	char *sql = NULL;
+	char *sql = NULL, reason[256] = "";
 	int status;
 
 	submission.flags = statement->flags;
@@ -116,7 +116,9 @@ static void submit(penstock *db, struct pending *pending)
 		sql = fill_in(db, statement, &submission);
 		status = penstock_submit(db, &submission, PENSTOCK_FOREVER, handle);
 	}
-	check(status == PENSTOCK_OK, "%s", penstock_error_message());
+	if (status == PENSTOCK_FAILED)
+		penstock_failure(db, reason, sizeof reason);
+	check(status == PENSTOCK_OK, "%s %s", penstock_error_message(), reason);
 	if (statement->ending == CANCELLED)
 		pending->cancelled = penstock_handle_cancel(pending->handle) == PENSTOCK_OK;
 	free(sql);
