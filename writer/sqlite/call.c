@@ -517,11 +517,13 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	renew_handlers(store);
 	ps_harm_renew_watch(&store->harm);
 	restore_settings(&store->call);
-	ps_inside_forget_statements(store);
+	store->reprepares += ps_statements_forget_all(&store->statements);
 	ps_harm_suspect(&store->harm);
 	if (finalize_left(store) > 0)
 		misuse(outcome,
 		       "the function left a statement open, which is finalized, and the call rolled back; finalize each of them");
+	/* Not before: it prepares a statement of the engine's, which would be taken for one that was left open. */
+	ps_inside_forget_statements(store);
 	if (store->call.ended || !ps_store_in_transaction(store))
 		misuse(outcome,
 		       "the call's transaction was rolled back before the function returned, by OR ROLLBACK for one, and the"
