@@ -55,6 +55,8 @@ void bench_add_stalled(void);
 void bench_add_submit(void);
 void bench_add_rows(void);
 void bench_add_pingpong(void);
+void bench_add_inflight(void);
+void bench_add_together(void);
 void bench_add_latency(void);
 void bench_add_burst(void);
 void bench_add_full(void);

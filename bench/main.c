@@ -143,6 +143,8 @@ int main(int argc, char **argv)
 	bench_add_submit();
 	bench_add_rows();
 	bench_add_pingpong();
+	bench_add_inflight();
+	bench_add_together();
 	bench_add_latency();
 	bench_add_burst();
 	bench_add_full();
