@@ -149,7 +149,7 @@ static void *work(void *arg)
 
 static void open_bank(const char *path, penstock **db)
 {
-	static const penstock_pragma foreign_keys = { "foreign_keys", "1" };
+	static const penstock_pragma foreign_keys = PENSTOCK_PRAGMA("foreign_keys", "1");
 	static const char *const sql[] = {
 		"CREATE TABLE IF NOT EXISTS accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK(balance >= 0))",
 		"CREATE TABLE IF NOT EXISTS transfers(id INTEGER PRIMARY KEY, debit INTEGER NOT NULL REFERENCES accounts,"

@@ -295,7 +295,8 @@ int main(int argc, char **argv)
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &ending, NULL);
-	daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+	/* Not epoll: there libmicrohttpd 0.9.75 sleeps on after it got 128 events at once, which are not served until another comes. */
+	daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
 	                          serve, &service, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, end, &service,
 	                          MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
 	if (daemon == NULL)

@@ -10,7 +10,8 @@
  * a readable descriptor means that there are handles to take, each with the result and its client.
  *
  * A client sends nothing more until it has its answer, and is not read from meanwhile. So it cannot go away before its outcome,
- * and one that pipelines waits for its turn.
+ * and one that pipelines waits for its turn. A service for strangers also needs a limit for clients that send too slowly; it is left
+ * out here.
  *
  * SIGTERM and SIGINT stop it. penstock_stop waits, so a thread of libuv's pool calls it; the loop goes on to take and answer.
  * When SECONDS are over, the rest is answered with 503. The exit status is 0 when everything was stored and answered in time.
@@ -402,7 +403,7 @@ static void watch(uv_loop_t *loop, int port)
 	uv_tcp_init(loop, &service.listener);
 	uv_ip4_addr("127.0.0.1", port, &address);
 	if (uv_tcp_bind(&service.listener, (const struct sockaddr *)&address, 0) != 0 ||
-	    uv_listen((uv_stream_t *)&service.listener, 128, welcome) != 0 ||
+	    uv_listen((uv_stream_t *)&service.listener, SOMAXCONN, welcome) != 0 ||
 	    uv_tcp_getsockname(&service.listener, (struct sockaddr *)&address, &bytes) != 0)
 		errx(1, "cannot listen on port %d", port);
 	printf("listening on port %d\n", ntohs(address.sin_port));
