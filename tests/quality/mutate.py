@@ -40,14 +40,21 @@ JUDGED = os.path.join(ROOT, 'tests', 'quality', 'mutants-equivalent.md')
 FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
-TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'equivalence', 'wal_repair', 'memory',
-         'disk', 'schedule', 'storm', 'faults')
+TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'cancel', 'completions',
+         'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
     'core/options.c': ('config',),
     'core/outcome.c': ('handle',),
     'core/outcome.h': ('handle',),
+    'core/cancel.h': ('cancel', 'schedule'),
+    'core/event.h': ('completions',),
+    'core/hooks.c': ('call',),
+    'queue/completions.c': ('completions', 'schedule'),
+    'queue/completions.h': ('completions', 'schedule'),
+    'queue/group.c': ('group',),
+    'queue/group.h': ('group',),
     'queue/park.c': ('ring', 'schedule', 'states'),
     'core/prometheus.c': ('metrics',),
     'queue/record.c': ('ring', 'contract'),
@@ -63,6 +70,11 @@ FIRST = {
     'writer/metrics.c': ('metrics',),
     'writer/patience.c': ('counters', 'disk'),
     'writer/registry.c': ('contract',),
+    'writer/call.c': ('call',),
+    'writer/completions.c': ('completions',),
+    'writer/reaper.c': ('cancel',),
+    'writer/sqlite/call.c': ('call',),
+    'writer/sqlite/group.c': ('group', 'equivalence'),
     'writer/stall.c': ('contract', 'states'),
     'writer/submit.c': ('contract', 'ring'),
     'writer/sqlite/disk.c': ('wal_repair',),
@@ -100,8 +112,9 @@ BUILDS = {
 # Under the sanitizers not those that take long.
 RUN_BY = {
     'plain': TESTS,
-    'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'metrics', 'contract', 'equivalence'),
-    'tsan': ('ring', 'handle', 'counters', 'metrics', 'states'),
+    'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'metrics', 'contract', 'cancel', 'completions',
+             'group', 'call', 'equivalence'),
+    'tsan': ('ring', 'handle', 'counters', 'metrics', 'completions', 'cancel', 'states'),
 }
 
 
@@ -118,10 +131,12 @@ def weakens_an_order(mutant):
 
 def source_files():
     for folder in FOLDERS:
-        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
-            # The deliberate faults are in no build of these.
-            if name.endswith(('.c', '.h')) and name not in ('penstock.h', 'fault.c', 'fault.h'):
-                yield f'{folder}/{name}'
+        for at, inner, names in os.walk(os.path.join(ROOT, folder)):
+            inner.sort()
+            for name in sorted(names):
+                # The deliberate faults are in no build of these.
+                if name.endswith(('.c', '.h')) and name not in ('penstock.h', 'fault.c', 'fault.h'):
+                    yield os.path.relpath(os.path.join(at, name), ROOT)
 
 
 def blank_out(text):
