@@ -9,7 +9,7 @@
  * system call that wakes (the linker wraps syscall and write), between a completion and its being taken, or in the thread that pauses. Then the supervisor looks at the file:
  *
  *   1. lost      what was heard to be OK is there, whole
- *   2. partial   a statement of several rows, or a call, has left all of them or none; what failed has left none
+ *   2. partial   a statement of several rows, a group or a call has left all of them or none; what failed has left none
  *   3. doubled   nothing is there twice (no key is unique), nobody heard twice
  *   4. holes     what is there is a prefix of ticket order, and of each producer's own; rows lie in ticket order
  *   5. corrupt   each row has its checksum, integrity_check says ok, earlier lives and what the pauser wrote are as they were
@@ -72,6 +72,7 @@
 	X(DEQUEUED, 30, "a batch is taken, its BEGIN is about to ask for the write lock") \
 	X(BEGUN, 25, "a statement runs inside a transaction")                             \
 	X(REPLAYED, 5, "a statement runs a second time")                                  \
+	X(AMID_GROUP, 20, "some members of a group have run, others have not")            \
 	X(CALLED, 20, "a call has written some of its rows")                              \
 	X(RETURNING, 20, "a call has written all of them, and returns")                   \
 	X(COMMITTING, 30, "a frame is about to be written")                               \
@@ -116,7 +117,7 @@ static const unsigned point_most[] = {
 
 /* ---- what outlives the child -------------------------------------------------------------------------------------- */
 
-enum kind { ONE, ALONE, RETURNING, LARGE, FEW, MANY, CALL, WRONG, WRONG_BATCH, WRONG_CALL, KINDS };
+enum kind { ONE, ALONE, RETURNING, LARGE, FEW, MANY, GROUP, CALL, WRONG, WRONG_BATCH, WRONG_GROUP, WRONG_CALL, KINDS };
 enum heard { BY_NOBODY, BY_CALLBACK, BY_EXECUTE, BY_HANDLE, BY_QUEUE, WAYS };
 enum stage { NOT_BEGUN, SUBMITTING, ACCEPTED, REFUSED };
 
@@ -153,12 +154,12 @@ static unsigned draw(uint64_t *state, unsigned below)
 
 static unsigned parts_of(enum kind kind)
 {
-	return kind == FEW || kind == CALL ? PARTS_FEW : kind == MANY ? PARTS_MAX : 1;
+	return kind == FEW || kind == GROUP || kind == CALL ? PARTS_FEW : kind == MANY ? PARTS_MAX : 1;
 }
 
 static bool is_wrong(enum kind kind)
 {
-	return kind == WRONG || kind == WRONG_BATCH || kind == WRONG_CALL;
+	return kind == WRONG || kind == WRONG_BATCH || kind == WRONG_GROUP || kind == WRONG_CALL;
 }
 
 /* Positive, with room for a part to be added. */
@@ -311,10 +312,20 @@ static void mark(sqlite3_context *context, int count, sqlite3_value **values)
 	sqlite3_result_int(context, 0);
 }
 
+/* 0: called by a member of a group that is neither its first nor its last. */
+static void amid(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	at(AT_AMID_GROUP);
+	sqlite3_result_int(context, 0);
+}
+
 static int hook(sqlite3 *connection, void *arg)
 {
 	(void)arg;
 	is_writer = true; /* this program opens no reader */
+	sqlite3_create_function(connection, "amid", 0, SQLITE_UTF8, NULL, amid, NULL, NULL);
 	return sqlite3_create_function(connection, "mark", 2, SQLITE_UTF8, NULL, mark, NULL, NULL);
 }
 
@@ -367,8 +378,9 @@ static void *take(void *arg)
 
 static enum kind draw_kind(uint64_t *random)
 {
-	static const enum kind kinds[] = { ONE,   ONE,       ONE,   ONE,   ONE,   ONE,         FEW,  FEW,  FEW,       MANY,
-		                           LARGE, RETURNING, ALONE, WRONG, WRONG, WRONG_BATCH, CALL, CALL, WRONG_CALL };
+	static const enum kind kinds[] = { ONE,   ONE,   ONE,   ONE,         ONE,   ONE,   FEW,       FEW,
+		                           FEW,   MANY,  LARGE, RETURNING,   ALONE, WRONG, WRONG,     WRONG_BATCH,
+		                           GROUP, GROUP, GROUP, WRONG_GROUP, CALL,  CALL,  WRONG_CALL };
 
 	return kinds[draw(random, COUNT_OF(kinds))];
 }
@@ -439,7 +451,6 @@ static int submit_call(const struct call *call, penstock_submission *whole, pens
 	if (copy == NULL)
 		abort();
 	*copy = *call;
-	whole->sql = NULL;
 	whole->values = NULL;
 	whole->value_count = 0;
 	status = penstock_call(db, write_rows, copy, whole, PENSTOCK_FOREVER, handle);
@@ -448,22 +459,45 @@ static int submit_call(const struct call *call, penstock_submission *whole, pens
 	return status;
 }
 
+/* The parts of a FEW by several statements, the last of which may be wrong. */
+static int submit_group(bool wrong, penstock_submission *whole, penstock_handle **handle)
+{
+	const char *const texts[] = {
+		"INSERT INTO t SELECT ?1,?2,?3,value,?4+value,?5 FROM parts WHERE value<3",
+		"INSERT INTO t SELECT ?1,?2,?3,value+amid(),?4+value,?5 FROM parts WHERE value BETWEEN 3 AND 5 RETURNING sum",
+		wrong ? "INSERT INTO t VALUES(?1,?2,?3,6,NULL+?4,?5)" : "INSERT INTO t VALUES(?1,?2,?3,6,?4+6,?5)",
+	};
+	penstock_submission members[COUNT_OF(texts)];
+
+	for (unsigned i = 0; i < COUNT_OF(texts); i++) {
+		penstock_submission_init(&members[i]);
+		members[i].sql = texts[i];
+		members[i].values = whole->values;
+		members[i].value_count = whole->value_count;
+	}
+	whole->values = NULL;
+	whole->value_count = 0;
+	return penstock_submit_group(db, members, COUNT_OF(texts), whole, PENSTOCK_FOREVER, handle);
+}
+
+static int submit(const struct call *call, penstock_submission *submission, penstock_handle **handle)
+{
+	if (call->kind == CALL || call->kind == WRONG_CALL)
+		return submit_call(call, submission, handle);
+	if (call->kind == GROUP || call->kind == WRONG_GROUP)
+		return submit_group(call->kind == WRONG_GROUP, submission, handle);
+	return penstock_submit(db, submission, PENSTOCK_FOREVER, handle);
+}
+
 /* As penstock_execute. */
 static int execute(const struct call *call, penstock_submission *submission, penstock_handle **handle)
 {
 	int status;
 
-	if (call->kind != CALL && call->kind != WRONG_CALL)
+	if (submission->sql != NULL)
 		return penstock_execute(db, submission, PENSTOCK_FOREVER, handle);
-	status = submit_call(call, submission, handle);
+	status = submit(call, submission, handle);
 	return status == PENSTOCK_OK ? penstock_handle_wait(*handle, PENSTOCK_FOREVER) : status;
-}
-
-static int submit(const struct call *call, penstock_submission *submission, penstock_handle **handle)
-{
-	if (call->kind != CALL && call->kind != WRONG_CALL)
-		return penstock_submit(db, submission, PENSTOCK_FOREVER, handle);
-	return submit_call(call, submission, handle);
 }
 
 static void submit_one(struct producer *producer, unsigned number)
