@@ -81,7 +81,11 @@ static void count_row(struct judgement *judgement, sqlite3_stmt *statement, bool
 		find(judgement, CRASH_CORRUPT, "a row %lld that nobody wrote", (long long)id);
 		return;
 	}
-	if (sqlite3_column_int64(statement, 2) != expected_sum[id] || trace_sum(text, bytes, (size_t)id) != expected_sum[id])
+	/* Of a call: inserted, and not filled in. */
+	if (bytes == 0)
+		find(judgement, CRASH_PARTIAL, "row %lld is there without what the call was to fill in", (long long)id);
+	else if (sqlite3_column_int64(statement, 2) != expected_sum[id] ||
+	         trace_sum(text, bytes, (size_t)id) != expected_sum[id])
 		find(judgement, CRASH_CORRUPT, "row %lld is not what was written", (long long)id);
 	seen[id].rows++;
 }

@@ -31,7 +31,7 @@
  *   twice     no row is there twice (the table has no unique key that could hide it)
  *   ghost     no row is there whose statement came to ERROR or SHUTDOWN (UNKNOWN: there or not)
  *   partial   a statement's row, its three detail rows and its part of a counter, written by a trigger, are all there or
- *             none is; and so are all rows of a group
+ *             none is; and so are all rows of a group, and all that a call has done
  *   hole      no row is missing that comes before a present one in ticket order
  *   corrupt   SQLite opens the file, PRAGMA integrity_check says ok, and each row's text is what its checksum says
  *   Where every write has happened (the program died, the machine did not) each OK row must be there, promised or not; at

@@ -68,6 +68,8 @@ static const struct control {
 	{ { .name = "tears-apart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .lie = TEARS_APART }, BIT(PARTIAL) },
 	{ { .name = "splits-groups", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .groups = 50, .lie = SPLITS_GROUPS },
 	  BIT(PARTIAL) },
+	{ { .name = "splits-calls", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .calls = 50, .lie = SPLITS_CALLS },
+	  BIT(PARTIAL) },
 };
 
 #define CONTROLS (sizeof controls / sizeof controls[0])

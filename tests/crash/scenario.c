@@ -34,6 +34,25 @@ static const struct scenario scenarios[] = {
 	  .failing = 8,
 	  .groups = 60,
 	  .fail_sync = true },
+	{ .name = "calls",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .bare = 30,
+	  .failing = 12,
+	  .alone = 5,
+	  .groups = 10,
+	  .calls = 50 },
+	{ .name = "calls-durable",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_NORMAL,
+	  .failing = 8,
+	  .calls = 50,
+	  .durable = 40,
+	  .restart = 10,
+	  .small_wal = true },
+	{ .name = "calls-failing-sync",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .failing = 8,
+	  .calls = 60,
+	  .fail_sync = true },
 	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
 	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
 	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
@@ -319,13 +338,101 @@ static void submit_lie(const struct insert *insert)
 	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), "lying");
 }
 
+/* ---- calls: insert, and fill in what was inserted ---- */
+
+static const char *const call_inserts[] = { "INSERT INTO t(id, text, sum, p) VALUES(?1, '', 0, ?4)",
+	                                    "INSERT INTO b(id, text, sum) VALUES(?1, '', 0)" };
+static const char *const call_updates[] = { "UPDATE t SET text = ?2, sum = ?3 WHERE id = ?1",
+	                                    "UPDATE b SET text = ?2, sum = ?3 WHERE id = ?1" };
+
+/* Of one call: what it needs of its insert. */
+struct call {
+	size_t row;
+	bool bare, wrong, dangling;
+};
+
+static int run_text(sqlite3 *connection, const char *sql, const struct call *call)
+{
+	static char text[TRACE_TEXT_MAX];
+	size_t bytes = trace_text(trace.seed, call->row, text);
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(connection, sql, -1, &statement, NULL);
+
+	if (code != SQLITE_OK)
+		return code;
+	sqlite3_bind_int64(statement, 1, (sqlite3_int64)call->row);
+	sqlite3_bind_text(statement, 2, text, (int)bytes, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 3, trace_sum(text, bytes, call->row));
+	if (call->dangling)
+		sqlite3_bind_int64(statement, 4, 404);
+	sqlite3_step(statement);
+	return sqlite3_finalize(statement);
+}
+
+/* On the writer thread. Takes its argument. */
+static int insert_and_fill(sqlite3 *connection, void *arg, char **message)
+{
+	struct call call = *(struct call *)arg;
+	int code;
+
+	(void)message;
+	free(arg);
+	code = run_text(connection, call_inserts[call.bare], &call);
+	if (code == SQLITE_OK)
+		code = run_text(connection, call_updates[call.bare], &call);
+	return code == SQLITE_OK && call.wrong ? SQLITE_DONE : code;
+}
+
+static int submit_call(const struct insert *insert, bool bare)
+{
+	penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+	struct call *call = malloc(sizeof *call);
+	int status;
+
+	if (call == NULL)
+		crash_die("no memory");
+	*call = (struct call){ .row = insert->row,
+		               .bare = bare,
+		               .wrong = insert->values[2].type == PENSTOCK_NULL,
+		               .dangling = insert->values[3].type != PENSTOCK_NULL };
+	whole.ack = insert->submission.ack;
+	whole.on_complete = insert->submission.on_complete;
+	whole.arg = insert->submission.arg;
+	status = penstock_call(run.db, insert_and_fill, call, &whole, PENSTOCK_FOREVER, NULL);
+	if (status != PENSTOCK_OK)
+		free(call);
+	return status;
+}
+
+/* The first one tells of both. */
+static int submit_split_call(const struct insert *insert, bool bare)
+{
+	penstock_submission submission = insert->submission;
+
+	submission.statement = NULL;
+	submission.sql = call_inserts[bare];
+	submission.value_count = bare ? 1 : 4;
+	must(penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL), "splitting");
+	submission.on_complete = NULL;
+	submission.arg = NULL;
+	submission.ack = PENSTOCK_ACK_NONE;
+	submission.sql = call_updates[bare];
+	submission.value_count = 3;
+	return penstock_submit(run.db, &submission, PENSTOCK_FOREVER, NULL);
+}
+
 static void submit_insert(uint64_t *random, bool bare, enum manner manner)
 {
 	struct insert insert;
 	int status;
 
 	make_insert(&insert, random, bare, manner);
-	status = penstock_submit(run.db, &insert.submission, PENSTOCK_FOREVER, NULL);
+	if (run.scenario->calls == 0 || manner == QUIET || !crash_chance(random, run.scenario->calls))
+		status = penstock_submit(run.db, &insert.submission, PENSTOCK_FOREVER, NULL);
+	else if (run.scenario->lie == SPLITS_CALLS)
+		status = submit_split_call(&insert, bare);
+	else
+		status = submit_call(&insert, bare);
 	if (status != PENSTOCK_OK)
 		refused(insert.row, status);
 	if ((run.scenario->lie == SUBMITS_TWICE || run.scenario->lie == TEARS_APART) && insert.row % 8 == 7)

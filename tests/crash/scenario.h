@@ -14,7 +14,8 @@ enum lie {
 	SUBMITS_TWICE,  /* some rows are written twice */
 	SAYS_ERROR,     /* some outcomes are told as ERROR */
 	TEARS_APART,    /* some rows are written behind the trigger's back */
-	SPLITS_GROUPS   /* the members of some groups are submitted by themselves */
+	SPLITS_GROUPS,  /* the members of some groups are submitted by themselves */
+	SPLITS_CALLS    /* what some calls do is submitted statement by statement */
 };
 
 struct scenario {
@@ -24,6 +25,7 @@ struct scenario {
 	unsigned failing;     /* of 100 statements; most of them make the batch replay */
 	unsigned alone;       /* of 100 statements */
 	unsigned groups;      /* of 100 times that a batch gets a statement: it gets a group */
+	unsigned calls;       /* of 100 statements: a call does the same in two steps */
 	unsigned durable;     /* of 100 statements; the others committed or fire and forget */
 	unsigned maintenance; /* of 100 steps: VACUUM, a checkpoint by pragma, REINDEX */
 	unsigned readers;     /* of 100 steps: a reader begins, or ends, that keeps checkpoints from finishing */
