@@ -9,7 +9,8 @@
  *      is being emptied) there are several; while the writer is at rest there is one.
  *   2. Every accepted submission, in ticket order, with a table of which rows there are: that is what autocommit would have come
  *      to. Status, code, changes, rowid and rows of each outcome are compared with it, and each outcome comes exactly once.
- *      Some are calls of a function: what it wrote is there whole or not at all, and it must neither commit nor wait.
+ *      Some are calls of a function: what it wrote is there whole or not at all, and it must neither commit nor wait. Some are
+ *      groups, of which all is there or nothing, and each member's own result is compared.
  *   3. What is held when the engine closes gets SHUTDOWN, and nothing else does.
  *   4. The counters and the queue's depth say the same, whenever the writer has nothing to do.
  *   5. While PAUSED or STOPPED an outsider gets the whole file at once, and may change it.
@@ -33,7 +34,9 @@
 #define KEYS 64    /* rows of the submissions; row 0 is never there at first */
 #define FOREIGN 64 /* rows of the outsider, behind them */
 #define BLOB_MAX 9000
-#define SHORT 500 /* microseconds */
+#define SHORT 500       /* microseconds */
+#define FIRST_GROUP 192 /* whose key's byte is so much or more is a group, where there may be one */
+#define MEMBERS_MAX 4
 
 enum kind {
 	INSERT,
@@ -60,6 +63,7 @@ enum kind {
 	/* And those that must not: */
 	CALL_UNDO, /* the same, and SQLITE_DONE */
 	CALL_WAIT, /* the same, and a flush */
+	GROUP,     /* of any that stand before CREATE */
 	KINDS
 };
 
@@ -86,6 +90,7 @@ static const char *const texts[KINDS] = {
 	[CALL_COMMIT] = "INSERT OR IGNORE INTO t VALUES(%d, NULL)",
 	[CALL_UNDO] = "INSERT OR IGNORE INTO t VALUES(%d, 'undone')",
 	[CALL_WAIT] = "INSERT OR IGNORE INTO t VALUES(%d, 'waited')",
+	[GROUP] = "(a group)",
 };
 
 enum listener { NOBODY, HANDLE, CALLBACK, QUEUE };
@@ -93,6 +98,11 @@ enum listener { NOBODY, HANDLE, CALLBACK, QUEUE };
 struct submission {
 	enum kind kind;
 	int64_t key;
+	struct member {
+		enum kind kind;
+		int64_t key;
+	} members[MEMBERS_MAX]; /* of a group */
+	size_t member_count;
 	enum listener listener;
 	penstock_handle *handle; /* NULL: released */
 	_Atomic unsigned calls;  /* of the callback or the error callback, or takes from the queue */
@@ -107,7 +117,8 @@ struct submission {
 		int64_t rowid;
 		size_t rows, columns;
 		int64_t cells[2];
-	} wanted; /* when it is compared */
+		size_t failed; /* of a group */
+	} wanted;              /* when it is compared */
 	_Atomic int code;
 	bool light;                  /* fits a slot for sure */
 	bool cancellable, cancelled; /* and a cancel was answered OK */
@@ -189,12 +200,11 @@ static struct outcome insert(int64_t key)
 	return (struct outcome){ .status = PENSTOCK_OK, .changes = 1, .rowid = key };
 }
 
-static struct outcome run(const struct submission *submission)
+static struct outcome run_one(enum kind kind, int64_t key)
 {
-	int64_t key = submission->key;
 	struct outcome outcome = { .status = PENSTOCK_OK };
 
-	switch (submission->kind) {
+	switch (kind) {
 	case INSERT:
 	case INSERT_ROLLBACK:
 	case INSERT_BLOB:
@@ -267,13 +277,64 @@ static struct outcome run(const struct submission *submission)
 		return (struct outcome){ .status = PENSTOCK_ERROR, .code = SQLITE_DONE };
 	case CALL_WAIT:
 		return (struct outcome){ .status = PENSTOCK_ERROR, .code = SQLITE_MISUSE };
+	case GROUP:
 	case KINDS:
 		break;
 	}
 	abort();
 }
 
+/* All of it or nothing. Members that insert nothing have the rowid of the one before. */
+static struct outcome run_group(const struct submission *group, struct outcome members[MEMBERS_MAX])
+{
+	struct outcome outcome = { .status = PENSTOCK_OK };
+	bool rows[sizeof m.rows], version = m.version;
+	size_t i;
+
+	memcpy(rows, m.rows, sizeof rows);
+	for (i = 0; i < group->member_count; i++) {
+		const struct member *member = &group->members[i];
+
+		members[i] = member->kind == VACUUM ? (struct outcome){ .status = PENSTOCK_ERROR }
+		                                    : run_one(member->kind, member->key);
+		if (members[i].status != PENSTOCK_OK) {
+			memcpy(m.rows, rows, sizeof rows);
+			m.version = version;
+			members[i].failed = i;
+			return members[i];
+		}
+		if (members[i].changes == 0 || member->kind == DELETE || member->kind == UPDATE)
+			members[i].rowid = outcome.rowid;
+		outcome.rowid = members[i].rowid;
+		outcome.changes += members[i].changes;
+	}
+	outcome.failed = i;
+	return outcome;
+}
+
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
+
+static void compare_cells(const penstock_result *result, const struct outcome *wanted, size_t number, enum kind kind)
+{
+	must(result->changes == wanted->changes, "submission %zu (%s): %jd changes, not %jd", number, texts[kind],
+	     (intmax_t)result->changes, (intmax_t)wanted->changes);
+	must(result->last_insert_rowid == wanted->rowid, "submission %zu (%s): rowid %jd, not %jd", number, texts[kind],
+	     (intmax_t)result->last_insert_rowid, (intmax_t)wanted->rowid);
+	must(result->row_count == wanted->rows && (wanted->rows == 0 || result->column_count == wanted->columns));
+	for (size_t i = 0; i < wanted->rows * wanted->columns; i++)
+		must(result->cells[i].type == PENSTOCK_INTEGER && result->cells[i].as.integer == wanted->cells[i],
+		     "submission %zu (%s): cell %zu is %jd, not %jd", number, texts[kind], i,
+		     (intmax_t)result->cells[i].as.integer, (intmax_t)wanted->cells[i]);
+}
+
+/* Of a group that went well, whose members' outcomes are wanted. */
+static void compare_members(const struct submission *group, const struct outcome *wanted)
+{
+	const penstock_result *result = penstock_handle_result(group->handle);
+
+	for (size_t i = 0; i < group->member_count; i++)
+		compare_cells(penstock_result_member(result, i), &wanted[i], (size_t)(group - m.list), group->members[i].kind);
+}
 
 static void compare_handle(const struct submission *submission, const struct outcome *wanted)
 {
@@ -286,17 +347,16 @@ static void compare_handle(const struct submission *submission, const struct out
 	must(penstock_handle_wait(submission->handle, 0) == wanted->status);
 	must(result->ticket == m.first_ticket + number && penstock_handle_ticket(submission->handle) == result->ticket);
 	must(result->arg == submission);
+	must(result->member_count == submission->member_count);
+	must(penstock_result_member(result, result->member_count) == NULL);
+	/* Of a group that never ran none has failed. */
+	must(result->failed_member == (wanted->status == PENSTOCK_OK || wanted->status == PENSTOCK_ERROR
+	                                       ? wanted->failed
+	                                       : result->member_count),
+	     "submission %zu: member %zu failed, not %zu", number, result->failed_member, wanted->failed);
 	if (wanted->status == PENSTOCK_OK) {
 		must(result->code == SQLITE_OK && result->extended_code == SQLITE_OK && result->message[0] == '\0');
-		must(result->changes == wanted->changes, "submission %zu (%s): %jd changes, not %jd", number,
-		     texts[submission->kind], (intmax_t)result->changes, (intmax_t)wanted->changes);
-		must(result->last_insert_rowid == wanted->rowid, "submission %zu (%s): rowid %jd, not %jd", number,
-		     texts[submission->kind], (intmax_t)result->last_insert_rowid, (intmax_t)wanted->rowid);
-		must(result->row_count == wanted->rows && (wanted->rows == 0 || result->column_count == wanted->columns));
-		for (size_t i = 0; i < wanted->rows * wanted->columns; i++)
-			must(result->cells[i].type == PENSTOCK_INTEGER && result->cells[i].as.integer == wanted->cells[i],
-			     "submission %zu (%s): cell %zu is %jd, not %jd", number, texts[submission->kind], i,
-			     (intmax_t)result->cells[i].as.integer, (intmax_t)wanted->cells[i]);
+		compare_cells(result, wanted, number, submission->kind);
 	} else {
 		must(result->message[0] != '\0');
 		must(wanted->status != PENSTOCK_ERROR || result->code == (result->extended_code & 0xff));
@@ -343,11 +403,15 @@ static bool comes_to_nothing(const struct submission *submission, struct outcome
 static void settle(void)
 {
 	for (; m.settled < m.held && m.settled < m.count; m.settled++) {
-		struct outcome outcome;
+		struct submission *submission = &m.list[m.settled];
+		struct outcome members[MEMBERS_MAX], outcome;
 
-		if (!comes_to_nothing(&m.list[m.settled], &outcome))
-			outcome = run(&m.list[m.settled]);
-		compare(&m.list[m.settled], &outcome);
+		if (!comes_to_nothing(submission, &outcome))
+			outcome = submission->kind == GROUP ? run_group(submission, members)
+			                                    : run_one(submission->kind, submission->key);
+		compare(submission, &outcome);
+		if (submission->kind == GROUP && submission->handle != NULL && outcome.status == PENSTOCK_OK)
+			compare_members(submission, members);
 		if (outcome.status == PENSTOCK_CANCELLED)
 			m.cancelled++;
 		else if (outcome.status == PENSTOCK_EXPIRED)
@@ -507,18 +571,65 @@ static enum kind call_for(enum kind kind)
 	}
 }
 
-static int submit_statement_or_call(const penstock_submission *call, struct submission *submission, int64_t timeout,
-                                    penstock_handle **handle)
+/* What counts for the whole of a call or group. */
+static penstock_submission envelope(const penstock_submission *call)
 {
 	penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
 
-	if (submission->kind < CALL_TWO)
-		return penstock_submit(m.db, call, timeout, handle);
 	whole.ack = call->ack;
 	whole.flags = call->flags;
 	whole.on_complete = call->on_complete;
 	whole.arg = call->arg;
-	return penstock_call(m.db, call_function, submission, &whole, timeout, handle);
+	whole.completions = call->completions;
+	whole.deadline_usec = call->deadline_usec;
+	return whole;
+}
+
+static void draw_group(struct submission *group)
+{
+	group->kind = GROUP;
+	group->light = false;
+	group->member_count = 1 + byte() % MEMBERS_MAX;
+	for (size_t i = 0; i < group->member_count; i++) {
+		group->members[i].kind = byte() % CREATE;
+		group->members[i].key = byte() % KEYS;
+	}
+}
+
+static int submit_group(const struct submission *group, const penstock_submission *whole, int64_t timeout,
+                        penstock_handle **handle)
+{
+	penstock_value values[MEMBERS_MAX][2];
+	penstock_submission members[MEMBERS_MAX];
+
+	for (size_t i = 0; i < group->member_count; i++) {
+		const struct member *member = &group->members[i];
+
+		penstock_submission_init(&members[i]);
+		values[i][0] = penstock_int64(member->key);
+		values[i][1] = penstock_null();
+		members[i].values = values[i];
+		if (member->kind == INSERT || member->kind == INSERT_BLOB || member->kind == RANGE)
+			members[i].value_count = 2;
+		else
+			members[i].value_count = strstr(texts[member->kind], "?1") != NULL;
+		if (member->kind == INSERT && (member->key & 1) != 0)
+			members[i].statement = m.insert;
+		else
+			members[i].sql = texts[member->kind];
+	}
+	return penstock_submit_group(m.db, members, group->member_count, whole, timeout, handle);
+}
+
+static int submit_any(const penstock_submission *call, struct submission *submission, int64_t timeout, penstock_handle **handle)
+{
+	penstock_submission whole = envelope(call);
+
+	if (submission->kind == GROUP)
+		return submit_group(submission, &whole, timeout, handle);
+	if (submission->kind >= CALL_TWO)
+		return penstock_call(m.db, call_function, submission, &whole, timeout, handle);
+	return penstock_submit(m.db, call, timeout, handle);
 }
 
 static void submit(bool execute)
@@ -526,7 +637,7 @@ static void submit(bool execute)
 	static const penstock_ack acks[] = { PENSTOCK_ACK_DEFAULT, PENSTOCK_ACK_DEFAULT, PENSTOCK_ACK_COMMITTED,
 		                             PENSTOCK_ACK_DURABLE };
 	struct submission *submission = &m.list[m.count];
-	uint8_t choice = byte(), how = byte();
+	uint8_t choice = byte(), how = byte(), key = byte();
 	penstock_value values[3] = { penstock_null(), penstock_null(), penstock_null() };
 	penstock_submission call = { .struct_size = sizeof call, .sql_bytes = -1, .values = values, .arg = submission };
 	bool running = m.phase == PENSTOCK_PHASE_RUNNING;
@@ -539,7 +650,7 @@ static void submit(bool execute)
 		return;
 	memset(submission, 0, sizeof *submission);
 	submission->kind = choice % CREATE;
-	submission->key = byte() % KEYS;
+	submission->key = key % KEYS;
 	submission->listener = execute ? HANDLE : (enum listener)(how >> 1 & 3);
 	if (submission->listener == QUEUE && m.queue == NULL)
 		submission->listener = NOBODY;
@@ -559,6 +670,8 @@ static void submit(bool execute)
 	if (how & 0x40 && !execute)
 		submission->kind = call_for(submission->kind);
 	submission->light |= submission->kind >= CALL_TWO;
+	if (!execute && key >= FIRST_GROUP)
+		draw_group(submission);
 	if (strstr(texts[submission->kind], "?1") != NULL)
 		call.value_count = 1;
 	values[0] = penstock_int64(submission->key);
@@ -603,10 +716,10 @@ static void submit(bool execute)
 	} else if (submission->listener == HANDLE || (submission->listener == QUEUE && how & 1)) {
 		status = timeout == 0 && how & 0x80 && submission->kind < CALL_TWO
 		                 ? answer(penstock_try_submit(m.db, &call, &handle), set)
-		                 : answer(submit_statement_or_call(&call, submission, timeout, &handle), set);
+		                 : answer(submit_any(&call, submission, timeout, &handle), set);
 		must((handle != NULL) == (status == PENSTOCK_OK));
 	} else {
-		status = answer(submit_statement_or_call(&call, submission, timeout, NULL), set);
+		status = answer(submit_any(&call, submission, timeout, NULL), set);
 	}
 	if (handle == NULL && status != PENSTOCK_OK) {
 		m.refused[status]++;
