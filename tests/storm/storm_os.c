@@ -3,7 +3,8 @@
  * storm_os.c - every verb at once, and everything an operating system does to a program meanwhile
  *
  * Rounds, each with a file and an engine of its own. In a round producers submit in every way to a small ring; threads pause
- * and unpause, stop and start, reconfigure, flush and open readers; and at the same time
+ * and unpause, stop and start, reconfigure, flush and open readers; one takes from a completion queue, whenever its descriptor
+ * is readable; and at the same time
  *
  *   signals   in two rounds of three one every 100 us, to a thread drawn or to the process, with SA_RESTART and without; some
  *             handlers take long
@@ -13,7 +14,8 @@
  *   outside   in some rounds another process takes the write lock again and again, holds it, and is killed with it
  *
  * Afterwards each submission is accounted for: accepted ones have exactly one outcome, OK ones are there exactly once, others
- * are not, each producer's rows are in its order, and the engine's own count of accepted ones agrees. The main thread is the
+ * are not, each producer's rows are in its order, and the engine's own count of accepted ones agrees. What is in the queue when the
+ * engine is closed is told of, and taken then. The main thread is the
  * watchdog: when a thread stays in one call for PENSTOCK_HANG seconds, or no handshake comes about, it prints what each is in,
  * and aborts.
  *
@@ -23,6 +25,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -60,6 +63,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 #define PRODUCERS 4
 #define EACH 20000
+#define QUEUE_PLACES 64
 #define WATCH_MS 2
 #define HANDSHAKES_PER_ROUND 250
 #define SIGNALS_NOT_EVERY 3 /* rounds without: a signal is a wake-up too, and would hide that one was lost */
@@ -70,7 +74,7 @@ static uint64_t seed = 1;
 /* ---- what a round knows ------------------------------------------------------------------------------------------- */
 
 enum stage { NOT_BEGUN, SUBMITTING, ACCEPTED, REFUSED };
-enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE };
+enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE, BY_QUEUE, WAYS };
 
 struct fate {
 	_Atomic unsigned char stage;
@@ -84,6 +88,7 @@ struct fate {
 static struct fate (*fates)[EACH];
 static unsigned submitted[PRODUCERS];
 static penstock *db;
+static penstock_completions *queue;
 static char *path;
 static _Atomic bool over; /* the round's threads end */
 static _Atomic unsigned handshakes, round_handshakes;
@@ -110,7 +115,7 @@ struct place {
 };
 
 #define PAUSERS 2
-#define PLACES (PRODUCERS + PAUSERS + 2)
+#define PLACES (PRODUCERS + PAUSERS + 3)
 
 static struct place places[PLACES];
 
@@ -191,7 +196,7 @@ static void produce(struct place *place)
 		return;
 	}
 	submitted[place->index] = number + 1;
-	fate->heard = (unsigned char)random_below(&place->random, 4);
+	fate->heard = (unsigned char)random_below(&place->random, WAYS);
 	switch (random_below(&place->random, 24)) {
 	case 0:
 		fate->wrong = true;
@@ -212,6 +217,8 @@ static void produce(struct place *place)
 	}
 	if (fate->heard == BY_CALLBACK)
 		submission.on_complete = on_outcome;
+	if (fate->heard == BY_QUEUE)
+		submission.completions = queue;
 	fate->stage = SUBMITTING;
 	if (fate->heard == BY_EXECUTE) {
 		status = CALL(place, penstock_execute(db, &submission, timeout, &handle));
@@ -225,8 +232,56 @@ static void produce(struct place *place)
 	if (status != PENSTOCK_OK && status != PENSTOCK_FULL && status != PENSTOCK_TIMEOUT && status != PENSTOCK_PAUSED &&
 	    status != PENSTOCK_STOPPED)
 		COMPLAIN("submit: %s: %s", penstock_status_name(status), penstock_error_message());
+	if (status == PENSTOCK_FULL && fate->heard == BY_QUEUE &&
+	    CALL(place, penstock_completions_notify_room(db, queue)) != PENSTOCK_OK)
+		COMPLAIN("notify_room: %s", penstock_error_message());
 	if (status != PENSTOCK_OK || random_below(&place->random, 8) == 0)
 		rest(&place->random, 2000);
+}
+
+/* ---- the queue ---------------------------------------------------------------------------------------------------- */
+
+static bool is_readable(int timeout_ms)
+{
+	struct pollfd look = { .fd = penstock_completions_descriptor(queue), .events = POLLIN };
+
+	return poll(&look, 1, timeout_ms) == 1;
+}
+
+static size_t take_some(struct place *place, size_t room)
+{
+	penstock_handle *handles[16];
+	size_t count;
+
+	if (CALL(place, penstock_completions_take(queue, handles, room, &count)) != PENSTOCK_OK)
+		COMPLAIN("take: %s", penstock_error_message());
+	for (size_t i = 0; i < count; i++) {
+		on_outcome(NULL, penstock_handle_result(handles[i]));
+		penstock_handle_release(handles[i]);
+	}
+	return count;
+}
+
+/* Only what it is told of: a wake-up that was lost is found when the queue ends. */
+static void take_once(struct place *place)
+{
+	if (is_readable(50))
+		take_some(place, 1 + random_below(&place->random, 16));
+	if (random_below(&place->random, 16) == 0)
+		rest(&place->random, 3000);
+}
+
+/* The engine is closed: all has completed. */
+static void end_queue(void)
+{
+	struct place last = { .inside = "ending" };
+
+	while (penstock_completions_close(queue) != PENSTOCK_OK) {
+		if (!is_readable(0))
+			COMPLAIN("what is in the queue was not told of");
+		if (take_some(&last, 16) == 0 && is_readable(0))
+			COMPLAIN("nothing is taken of what was told of");
+	}
 }
 
 /* ---- verbs -------------------------------------------------------------------------------------------------------- */
@@ -452,7 +507,8 @@ static bool is_told_forked(void)
 {
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1, .sql = "SELECT 1" };
 	penstock_counters counters = { .struct_size = sizeof counters };
-	size_t length;
+	penstock_handle *handle;
+	size_t length, count;
 	sqlite3 *reader;
 
 	return penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL) == PENSTOCK_FORKED &&
@@ -464,6 +520,8 @@ static bool is_told_forked(void)
 	       penstock_start(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED &&
 	       penstock_reader_open(db, &reader) == PENSTOCK_FORKED &&
 	       penstock_counters_read(db, &counters) == PENSTOCK_FORKED &&
+	       penstock_completions_take(queue, &handle, 1, &count) == PENSTOCK_FORKED &&
+	       penstock_completions_notify_room(db, queue) == PENSTOCK_FORKED &&
 	       penstock_metrics_prometheus(&db, NULL, 1, NULL, 0, &length) == PENSTOCK_FORKED && penstock_is_stopped(db) &&
 	       penstock_queue_depth(db) == 0 && penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_FORKED;
 }
@@ -700,6 +758,7 @@ static void open_engine(uint64_t *random)
 	config.on_error = on_outcome;
 	config.busy_limit_ms = 0;
 	must(penstock_open(path, &config, &db), "open");
+	must(penstock_completions_open(db, QUEUE_PLACES, &queue), "a completion queue");
 	execute("CREATE TABLE t(p, n NOT NULL, pad)");
 	execute("CREATE TABLE outside(a)");
 }
@@ -751,6 +810,7 @@ static void storm_round(void)
 		places[i].random = random_next(&random);
 		places[i].step = i < PRODUCERS             ? produce
 		                 : i < PRODUCERS + PAUSERS ? pause_once
+		                 : i == PLACES - 2         ? take_once
 		                 : i == PLACES - 1         ? stop_once
 		                                           : look_once;
 		places[i].inside = "begun";
@@ -773,6 +833,7 @@ static void storm_round(void)
 	do_watched(flush_all);
 	must(penstock_counters_read(db, &counters), "counters");
 	do_watched(close_engine);
+	end_queue();
 	settle_accounts(counters.accepted - 2);
 }
 
