@@ -3,7 +3,7 @@
  * Storms: producers against every verb at once, with small and large rings, holding and refusing. Afterwards each
  * submission is accounted for: an accepted one has exactly one outcome, an OK one is in the table exactly once (nothing
  * there is UNIQUE), all others are not, tickets are distinct, and a producer's rows are in its order by the numbers a trigger
- * gave them.
+ * gave them. Some are groups or calls, all of whose rows are there and lie behind one another.
  *
  * PENSTOCK_STORM: rounds of each storm. PENSTOCK_SEED: of the first round; it is printed when a round fails.
  */
@@ -19,11 +19,16 @@ TestSuite(storm, .init = kit_begin, .fini = harness_end);
 #define EACH 600
 
 enum kind { HANDLE, HANDLE_LET_GO, CALLBACK, QUIET, QUEUED, KINDS };
+enum form { STATEMENT, GROUP, CALL };
+
+#define PARTS 3 /* rows of a group or call */
 
 /* What became of one submission. */
 struct fate {
 	int accepted;
 	enum kind kind;
+	enum form form;
+	int producer, number;
 	bool wrong;     /* its statement fails */
 	bool forgotten; /* nobody will say what became of it */
 	bool cancellable, timed;
@@ -82,13 +87,71 @@ static void on_outcome(void *arg, const penstock_result *result)
 	fate->outcomes++;
 }
 
+/* Its argument is there until the end. */
+static int write_parts(sqlite3 *connection, void *arg, char **message)
+{
+	const struct fate *fate = arg;
+	sqlite3_stmt *insert = NULL;
+	int rc = sqlite3_prepare_v2(connection, "INSERT INTO t(p,n) VALUES(?,?)", -1, &insert, NULL);
+
+	(void)message;
+	for (int i = 0; rc == SQLITE_OK && i < PARTS; i++) {
+		sqlite3_bind_int(insert, 1, fate->producer);
+		sqlite3_bind_int(insert, 2, fate->number);
+		if (fate->wrong && i == PARTS - 1)
+			sqlite3_bind_null(insert, 2);
+		sqlite3_step(insert);
+		rc = sqlite3_reset(insert);
+	}
+	sqlite3_finalize(insert);
+	return rc;
+}
+
+/* What the submission says stands last, and so fails behind the others if it does. */
+static int submit_group(penstock *db, const struct fate *fate, const penstock_submission *submission,
+                        const penstock_submission *whole, int64_t timeout, penstock_handle **handle)
+{
+	penstock_value values[] = { penstock_int64(fate->producer), penstock_int64(fate->number) };
+	penstock_submission members[PARTS];
+
+	for (int i = 0; i < PARTS - 1; i++) {
+		penstock_submission_init(&members[i]);
+		members[i].sql = "INSERT INTO t(p,n) VALUES(?,?)";
+		members[i].values = values;
+		members[i].value_count = COUNT_OF(values);
+	}
+	penstock_submission_init(&members[PARTS - 1]);
+	members[PARTS - 1].sql = submission->sql;
+	members[PARTS - 1].values = submission->values;
+	members[PARTS - 1].value_count = submission->value_count;
+	return penstock_submit_group(db, members, PARTS, whole, timeout, handle);
+}
+
+static int submit_form(penstock *db, struct fate *fate, const penstock_submission *submission, int64_t timeout,
+                       penstock_handle **handle)
+{
+	penstock_submission whole = *submission;
+
+	whole.sql = NULL;
+	whole.values = NULL;
+	whole.value_count = 0;
+	switch (fate->form) {
+	case GROUP:
+		return submit_group(db, fate, submission, &whole, timeout, handle);
+	case CALL:
+		return penstock_call(db, write_parts, fate, &whole, timeout, handle);
+	default:
+		return penstock_submit(db, submission, timeout, handle);
+	}
+}
+
 /* Beyond its places a queue refuses, as long as nobody takes. Who has to get in asks to be told, and tries again. */
 static int submit_to_queue(struct storm *storm, struct fate *fate, penstock_submission *submission, int64_t timeout)
 {
 	int status;
 
 	submission->completions = storm->queue;
-	while ((status = penstock_submit(storm->db, submission, timeout, NULL)) == PENSTOCK_FULL && !storm->may_refuse) {
+	while ((status = submit_form(storm->db, fate, submission, timeout, NULL)) == PENSTOCK_FULL && !storm->may_refuse) {
 		if (storm->taken_no_more) {
 			submission->completions = NULL;
 			fate->kind = QUIET;
@@ -150,6 +213,9 @@ static void submit_one(struct producer *producer, int number)
 	int status;
 
 	fate->kind = (enum kind)random_below(&producer->random, KINDS);
+	fate->form = (enum form)(random_below(&producer->random, 8) < 2 ? 1 + random_below(&producer->random, 2) : 0);
+	fate->producer = producer->index;
+	fate->number = number;
 	fate->status = -1;
 	switch (random_below(&producer->random, 16)) {
 	case 0:
@@ -176,8 +242,8 @@ static void submit_one(struct producer *producer, int number)
 	if (fate->kind == QUEUED)
 		status = submit_to_queue(storm, fate, &submission, timeout);
 	else
-		status = penstock_submit(storm->db, &submission, timeout,
-		                         fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
+		status = submit_form(storm->db, fate, &submission, timeout,
+		                     fate->kind == HANDLE || fate->kind == HANDLE_LET_GO ? &fate->handle : NULL);
 	if (status != PENSTOCK_OK) {
 		check(status == PENSTOCK_FULL || status == PENSTOCK_TIMEOUT || status == PENSTOCK_PAUSED ||
 		              status == PENSTOCK_STOPPED,
@@ -416,7 +482,7 @@ static void check_status(const struct fate *fate, int status)
 static void rows_are_accounted_for(struct storm *storm)
 {
 	unsigned(*found)[EACH] = calloc(PRODUCERS, sizeof *found);
-	int last[PRODUCERS];
+	int last[PRODUCERS], before = -1;
 	sqlite3 *connection;
 	sqlite3_stmt *statement;
 
@@ -428,8 +494,11 @@ static void rows_are_accounted_for(struct storm *storm)
 		int producer = sqlite3_column_int(statement, 0), number = sqlite3_column_int(statement, 1);
 
 		check(producer >= 0 && producer < PRODUCERS && number >= 0 && number < EACH);
-		check(number > last[producer], "producer %d: %d after %d", producer, number, last[producer]);
+		/* Those of one group or call with nothing between them. */
+		check(number > last[producer] || (number == last[producer] && producer == before), "producer %d: %d after %d",
+		      producer, number, last[producer]);
 		last[producer] = number;
+		before = producer;
 		found[producer][number]++;
 	}
 	sqlite3_finalize(statement);
@@ -440,8 +509,10 @@ static void rows_are_accounted_for(struct storm *storm)
 			unsigned wanted = fate->accepted && !fate->wrong && !fate->nothing &&
 			                  fate->status != PENSTOCK_SHUTDOWN && fate->status != PENSTOCK_EXPIRED;
 
-			check(found[i][k] == wanted, "producer %d, submission %d (kind %d, status %d): %u rows", i, k,
-			      (int)fate->kind, fate->status, found[i][k]);
+			if (fate->form != STATEMENT)
+				wanted *= PARTS;
+			check(found[i][k] == wanted, "producer %d, submission %d (kind %d, form %d, status %d): %u rows", i, k,
+			      (int)fate->kind, (int)fate->form, fate->status, found[i][k]);
 		}
 	}
 	free(found);
