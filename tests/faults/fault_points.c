@@ -2,12 +2,13 @@
 /*
  * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads, of sleeping and of a queue's descriptors
  *
- * One life of an engine (open, submissions of every kind, a completion queue, a reader, pause, stop, start, close) runs again and again. Each
+ * One life of an engine (open, submissions of every kind, a completion queue, a hook that comes late, a reader, pause, stop, cancels, start,
+ * close) runs again and again. Each
  * time the N-th call of one kind (KIND_LIST) fails, once or from then on for ever; N rises until a life ends without having
  * met the fault. After each:
  *
  *   1. every accepted submission has exactly one outcome, a refused one none; OK is in the file once, UNKNOWN at most once,
- *      everything else not at all; of a group all rows or none
+ *      everything else not at all; of a group or call all rows or none; CANCELLED is what was cancelled
  *   2. UNKNOWN only where the fault met a COMMIT, a writing statement in autocommit or a sync for durable outcomes; and
  *      whenever a write or a sync of the database's own files failed in a COMMIT, unless all in it was undone before (a savepoint's
  *      pages are written all the same). FAILED only where such a file was to be written or
@@ -388,7 +389,9 @@ enum heard { BY_NOBODY, BY_CALLBACK, BY_HANDLE, BY_EXECUTE, BY_QUEUE };
 struct work {
 	bool begun;
 	bool inserts;     /* one row, when OK... */
-	unsigned members; /* ...or of a group so many */
+	unsigned members; /* ...or of a group or call so many */
+	bool fails;       /* a call, at its end */
+	bool cancelled;   /* which was answered OK */
 	enum heard heard;
 	int submitted; /* what submit said */
 	unsigned outcomes;
@@ -397,12 +400,12 @@ struct work {
 	penstock_handle *handle;
 };
 
-#define WORKS_MAX 48
+#define WORKS_MAX 64
 
 static struct life {
 	struct work works[WORKS_MAX];
 	unsigned count;
-	int opened, paused, unpaused, stopped, started, read;
+	int opened, hooked, paused, unpaused, stopped, started, read;
 	_Atomic unsigned failures; /* moves to FAILED, from the log */
 	char reason[200];
 	int queue_opened;
@@ -410,6 +413,7 @@ static struct life {
 } life;
 
 #define INSERT "INSERT INTO t VALUES(?)"
+#define INSERT_LATE "INSERT INTO t SELECT ?1 WHERE late()"
 #define INSERT_LARGE "INSERT INTO t SELECT ?1 WHERE length(?2)>0"
 
 static void on_complete(void *arg, const penstock_result *result)
@@ -525,6 +529,80 @@ static void submit_group(penstock *db, const char *between, enum heard heard)
 	                                        heard == BY_HANDLE ? &work->handle : NULL);
 }
 
+#define CALL_ROWS 2
+
+/* Some rows with the work's id, in one transaction that the engine ends. */
+static int write_rows(sqlite3 *connection, void *arg, char **message)
+{
+	const struct work *work = arg;
+	sqlite3_stmt *insert = NULL;
+	int rc = sqlite3_prepare_v2(connection, INSERT, -1, &insert, NULL);
+
+	for (unsigned i = 0; rc == SQLITE_OK && i < CALL_ROWS; i++) {
+		sqlite3_bind_int64(insert, 1, work - life.works);
+		sqlite3_step(insert);
+		rc = sqlite3_reset(insert);
+	}
+	sqlite3_finalize(insert);
+	if (rc == SQLITE_OK && work->fails) {
+		*message = sqlite3_mprintf("as work %d wants it", (int)(work - life.works));
+		rc = SQLITE_ABORT;
+	}
+	return rc;
+}
+
+static void submit_call(penstock *db, bool wrong, enum heard heard, penstock_ack ack)
+{
+	struct work *work = &life.works[life.count++];
+	penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+
+	if (heard == BY_QUEUE && life.queue == NULL)
+		heard = BY_CALLBACK;
+	*work = (struct work){ .begun = true, .inserts = !wrong, .members = CALL_ROWS, .fails = wrong, .heard = heard };
+	whole.ack = ack;
+	whole.arg = work;
+	if (heard == BY_CALLBACK)
+		whole.on_complete = on_complete;
+	if (heard == BY_QUEUE)
+		whole.completions = life.queue;
+	work->submitted =
+		penstock_call(db, write_rows, work, &whole, PENSTOCK_FOREVER, heard == BY_HANDLE ? &work->handle : NULL);
+}
+
+/* One row, unless it is cancelled at once or its deadline has passed. */
+static void submit_conditional(penstock *db, unsigned flags, bool cancels, int64_t deadline)
+{
+	struct work *work = &life.works[life.count];
+	penstock_value value = penstock_int64(life.count);
+	penstock_submission submission = PENSTOCK_SUBMISSION_INIT;
+
+	life.count++;
+	*work = (struct work){ .begun = true, .inserts = true, .heard = BY_HANDLE };
+	submission.sql = INSERT;
+	submission.values = &value;
+	submission.value_count = 1;
+	submission.flags = flags;
+	submission.deadline_usec = deadline;
+	submission.arg = work;
+	work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, &work->handle);
+	if (cancels && work->handle != NULL)
+		work->cancelled = penstock_handle_cancel(work->handle) == PENSTOCK_OK;
+}
+
+static void late(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_int(context, 1);
+}
+
+/* Of the writer's connections, of this life and those behind a pause and a stop, and of readers. */
+static int late_hook(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "late", 0, SQLITE_UTF8, NULL, late, NULL, NULL);
+}
+
 static void look(penstock *db)
 {
 	penstock_counters counters = { .struct_size = sizeof counters };
@@ -625,6 +703,15 @@ static void submit_all(penstock *db)
 	submit_group(db, "SELECT abs(-9223372036854775807-1)", BY_CALLBACK);
 	submit_group(db, "SELECT abs(-9223372036854775807-1)", BY_NOBODY);
 	submit_group(db, "PRAGMA user_version=3", BY_CALLBACK);
+	submit_call(db, false, BY_HANDLE, PENSTOCK_ACK_COMMITTED);
+	submit_call(db, true, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT, BY_NOBODY, PENSTOCK_ACK_NONE);
+	submit_call(db, true, BY_NOBODY, PENSTOCK_ACK_NONE);
+	submit_call(db, false, BY_QUEUE, PENSTOCK_ACK_DURABLE);
+	submit_conditional(db, PENSTOCK_CANCELLABLE, false, 0);
+	submit_conditional(db, 0, false, INT64_MAX);
+	life.hooked = penstock_on_connect(db, late_hook, NULL);
+	submit(db, INSERT_LATE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "CREATE TABLE IF NOT EXISTS u(a UNIQUE, b)", BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	submit(db, "INSERT OR ROLLBACK INTO u SELECT 1,? FROM (SELECT 1 UNION ALL SELECT 2)", BY_CALLBACK,
 	       PENSTOCK_ACK_COMMITTED);
@@ -663,7 +750,7 @@ static void live(void)
 	config.connect_hook = hook;
 	config.on_error = on_error;
 	config.log = on_log;
-	config.ring_slots = 4;
+	config.ring_slots = 8; /* what is held, while a start fails, fits */
 	config.wal_bytes_max = 65536;
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 5;
@@ -691,16 +778,18 @@ static void live(void)
 	look(db);
 	life.stopped = penstock_stop(db, PENSTOCK_FOREVER);
 	must(life.stopped == PENSTOCK_OK && penstock_is_stopped(db), "stop");
-	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_DURABLE); /* held */
+	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_DURABLE); /* held, as are those behind it */
+	submit_conditional(db, PENSTOCK_CANCELLABLE, true, 0);
+	submit_conditional(db, 0, false, 1);
 	submit(db, INSERT, BY_QUEUE, PENSTOCK_ACK_COMMITTED);
 	life.started = penstock_start(db, PENSTOCK_FOREVER);
-	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
+	submit(db, INSERT_LATE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	if (life.started == PENSTOCK_OK)
 		must(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush");
 	look(db);
 	must(penstock_counters_read(db, &counters) == PENSTOCK_OK, "counters");
-	must(counters.accepted ==
-	             counters.committed + counters.failed + counters.unknown + counters.shutdown + counters.queue_depth,
+	must(counters.accepted == counters.committed + counters.failed + counters.unknown + counters.shutdown +
+	                                  counters.cancelled + counters.expired + counters.queue_depth,
 	     "the counters add up");
 	must(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "close");
 	take_completions();
@@ -778,7 +867,7 @@ static int times_of(sqlite3_stmt *statement, unsigned id)
 static void check_work(const struct work *work, int times)
 {
 	if (work->members != 0) {
-		must(times == 0 || times == (int)work->members, "of a group all rows or none are there");
+		must(times == 0 || times == (int)work->members, "of a group or call all rows or none are there");
 		times /= (int)work->members;
 	}
 	if (work->submitted != PENSTOCK_OK) {
@@ -793,6 +882,7 @@ static void check_work(const struct work *work, int times)
 	missing += work->outcomes == 0;
 	doubled += work->outcomes > 1;
 	must(work->outcomes == 1, "one outcome");
+	must((work->status == PENSTOCK_CANCELLED) == work->cancelled, "CANCELLED is what was cancelled, and nothing else");
 	switch (work->status) {
 	case PENSTOCK_OK:
 		must(times == (work->inserts ? 1 : 0), "OK is there once");
@@ -802,10 +892,12 @@ static void check_work(const struct work *work, int times)
 		break;
 	case PENSTOCK_ERROR:
 	case PENSTOCK_SHUTDOWN:
-		must(times == 0, "ERROR and SHUTDOWN have no effect");
+	case PENSTOCK_CANCELLED:
+	case PENSTOCK_EXPIRED:
+		must(times == 0, "what is not OK or UNKNOWN has no effect");
 		break;
 	default:
-		must(false, "an outcome is one of four");
+		must(false, "an outcome is one of six");
 	}
 }
 
@@ -879,9 +971,9 @@ static void check_places(enum kind kind, bool for_ever, unsigned unknown)
 /* Whether two lives came to the same. */
 static bool same_life(const struct life *a, const struct life *b)
 {
-	if (a->count != b->count || a->opened != b->opened || a->paused != b->paused || a->unpaused != b->unpaused ||
-	    a->stopped != b->stopped || a->started != b->started || a->read != b->read || a->queue_opened != b->queue_opened ||
-	    a->failures != b->failures)
+	if (a->count != b->count || a->opened != b->opened || a->hooked != b->hooked || a->paused != b->paused ||
+	    a->unpaused != b->unpaused || a->stopped != b->stopped || a->started != b->started || a->read != b->read ||
+	    a->queue_opened != b->queue_opened || a->failures != b->failures)
 		return false;
 	for (unsigned i = 0; i < a->count; i++) {
 		if (a->works[i].submitted != b->works[i].submitted || a->works[i].outcomes != b->works[i].outcomes ||
