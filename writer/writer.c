@@ -403,8 +403,10 @@ static void *writer_main(void *arg)
 		pthread_mutex_lock(&control->mutex);
 	}
 	/* Here, since a stop whose deadline passed does not wait for it any more. */
-	if (db->state.current->phase == PS_STOPPING || db->state.current->phase == PS_FAILED)
+	if (db->state.current->phase == PS_STOPPING || db->state.current->phase == PS_FAILED) {
 		ps_state_move(&db->state, PS_STOPPED);
+		ps_eventcount_broadcast(&db->ring.room);
+	}
 	control->thread_done = true;
 	control->connecting = false; /* a stop may have overtaken an unpause */
 	ps_store_relaxed_u32(&control->writer_runs, 0);

@@ -1013,6 +1013,27 @@ Test(completions, who_asks_is_told_when_the_state_changes)
 	expect(penstock_completions_close(queue), PENSTOCK_OK);
 }
 
+/* The writer thread makes that move itself, as it ends. */
+Test(completions, who_asks_is_told_when_the_engine_has_stopped)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_completions *queue = queue_of(db, 1);
+	int64_t number = 1;
+
+	cr_assert_eq(unlink(harness_path("test.db")), 0);
+	/* One that comes at once may be told OK still. */
+	while (kit_insert(db, number++, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK)
+		continue;
+	kit_await_phase(db, PENSTOCK_PHASE_FAILED);
+	expect(penstock_completions_notify_room(db, queue), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(is_ready(queue));
+	take_one(queue, NULL);
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* Who has asked may be gone as it would be told. */
 Test(completions, a_queue_may_be_closed_that_has_asked)
 {
