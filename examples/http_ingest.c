@@ -221,10 +221,8 @@ static bool drain(struct service *service, struct MHD_Daemon *daemon, int second
 {
 	struct timespec deadline;
 	char reason[256];
-	bool in_time = penstock_failure(service->db, reason, sizeof reason) == 0;
+	bool in_time = true;
 
-	if (!in_time)
-		warnx("the engine failed: %s", reason);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += seconds + ANSWER_SECONDS;
 	close(MHD_quiesce_daemon(daemon));
@@ -232,6 +230,11 @@ static bool drain(struct service *service, struct MHD_Daemon *daemon, int second
 	if (penstock_stop(service->db, (int64_t)seconds * 1000000) == PENSTOCK_TIMEOUT) {
 		in_time = false;
 		penstock_stop_with(service->db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP);
+	}
+	/* Before the stop, or on what it still stored. */
+	if (penstock_failure(service->db, reason, sizeof reason) != 0) {
+		in_time = false;
+		warnx("the engine failed: %s", reason);
 	}
 	pthread_mutex_lock(&service->mutex);
 	while (service->requests > 0 &&

@@ -298,10 +298,17 @@ static void welcome(uv_stream_t *listener, int status)
 /* In a thread of the pool. Everything accepted has its outcome in the queue when this returns. */
 static void drain(uv_work_t *work)
 {
+	char reason[256];
+
 	(void)work;
 	if (penstock_stop(service.db, (int64_t)service.seconds * 1000000) == PENSTOCK_TIMEOUT) {
 		service.in_time = false;
 		penstock_stop_with(service.db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP);
+	}
+	/* Before the stop, or on what it still stored. */
+	if (penstock_failure(service.db, reason, sizeof reason) != 0) {
+		service.in_time = false;
+		warnx("the engine failed: %s", reason);
 	}
 }
 
@@ -344,16 +351,10 @@ static void drained(uv_work_t *work, int status)
 
 static void stop(uv_signal_t *signal, int number)
 {
-	char reason[256];
-
 	(void)number;
 	if (service.stopping)
 		return;
 	service.stopping = true;
-	if (penstock_failure(service.db, reason, sizeof reason) != 0) {
-		service.in_time = false;
-		warnx("the engine failed: %s", reason);
-	}
 	service.deadline_at = uv_now(signal->loop) + (uint64_t)service.seconds * 1000;
 	uv_close((uv_handle_t *)&service.listener, NULL);
 	uv_queue_work(signal->loop, &service.draining, drain, drained);

@@ -262,6 +262,21 @@ test_full() { # EXAMPLE
 	ok "$1: SIGTERM: what was accepted is stored and answered first" \
 		'[ $rc = 0 ]' '[ "$(answered 200)" = 4 ]' '[ "$(missing '"$db"')" = 0 ]' '[ "$(rows '"$db"')" = 4 ]'
 
+	serve "$1" -d 120 -c four.ini "$1.lost.db"
+	lock "$1.lost.db"
+	: >answers
+	clients 5 1 &
+	client=$!
+	eventually at_least 503 1
+	kill "$pid"
+	eventually refused
+	mv "$1.lost.db" "$1.moved.db"
+	unlock
+	finish
+	wait $client
+	ok "$1: SIGTERM: when the engine fails while it stores the rest, nothing is answered 200, and the status tells" \
+		'[ $rc = 1 ]' '[ "$(answered 200)" = 0 ]' '[ "$(answered 500)" -ge 1 ]'
+
 	serve "$1" -d 0 -c four.ini "$db"
 	lock "$db"
 	: >answers
