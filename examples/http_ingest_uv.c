@@ -17,6 +17,7 @@
  * When SECONDS are over, the rest is answered with 503. The exit status is 0 when everything was stored and answered in time.
  */
 #include <err.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,6 +394,7 @@ static void watch(uv_loop_t *loop, int port)
 	int bytes = sizeof address, i;
 	const int numbers[] = { SIGTERM, SIGINT };
 
+	signal(SIGPIPE, SIG_IGN); /* a client that is gone ends its write, and not the service */
 	uv_poll_init(loop, &service.outcomes, penstock_completions_descriptor(service.queue));
 	uv_poll_start(&service.outcomes, UV_READABLE, take_outcomes);
 	uv_timer_init(loop, &service.answers);

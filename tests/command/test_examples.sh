@@ -129,6 +129,16 @@ pipelined() { # what it answers
 	exec 8>&-
 }
 
+# Clients that send several events at once, and are gone before the first answer.
+leave() {
+	local header='POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n' i
+	for i in {1..20}; do
+		exec 8<>"/dev/tcp/127.0.0.1/$port"
+		printf "${header}1${header}2${header}3${header}4" >&8
+		exec 8>&-
+	done 2>/dev/null
+}
+
 # A shell holds the database's write lock: whatever is queued stays so.
 lock() { # DATABASE
 	rm -f pipe locked
@@ -201,6 +211,11 @@ test_service() { # EXAMPLE
 	else
 		skip "$1: promtool has nothing to say about them" "promtool (Debian: prometheus) is not installed"
 	fi
+
+	leave
+	# The second answer comes behind those to their second events.
+	curl -s -o page -w '%{http_code}' -d 1 "http://127.0.0.1:$port/events" -o page "http://127.0.0.1:$port/events" >out
+	ok "$1: clients that are gone before their answers do not end it" '[ "$(cat out)" = 200200 ]'
 
 	# With epoll libmicrohttpd 0.9.75 sleeps over the 128 events that it takes at once.
 	for client in 128 200; do
