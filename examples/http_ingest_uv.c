@@ -86,7 +86,7 @@ static void answered(uv_write_t *write, int status)
 		parse(client);
 }
 
-/* Sends what is in the body. */
+/* Sends what is in the body; to a HEAD only how much that would be. */
 static void send_body(struct client *client, unsigned code, const char *type)
 {
 	uv_buf_t parts[2];
@@ -100,7 +100,8 @@ static void send_body(struct client *client, unsigned code, const char *type)
 	parts[1] = uv_buf_init(client->body, (unsigned)client->bytes);
 	client->busy = true;
 	client->write.data = client;
-	if (uv_write(&client->write, (uv_stream_t *)&client->tcp, parts, 2, answered) != 0)
+	if (uv_write(&client->write, (uv_stream_t *)&client->tcp, parts, client->parser.method == HTTP_HEAD ? 1 : 2,
+	             answered) != 0)
 		close_client(client);
 }
 

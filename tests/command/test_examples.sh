@@ -139,6 +139,13 @@ leave() {
 	done 2>/dev/null
 }
 
+head_alone() { # what it answers to a HEAD
+	exec 8<>"/dev/tcp/127.0.0.1/$port"
+	printf 'HEAD /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&8
+	timeout 120 cat <&8
+	exec 8>&-
+}
+
 # A shell holds the database's write lock: whatever is queued stays so.
 lock() { # DATABASE
 	rm -f pipe locked
@@ -194,6 +201,8 @@ test_service() { # EXAMPLE
 	ok "$1: another page is 404, another method 405" \
 		'[ "$(curl -s -o page -w "%{http_code}" -d 1 "http://127.0.0.1:$port/")" = 404 ]' \
 		'[ "$(curl -s -o page -w "%{http_code}" "http://127.0.0.1:$port/events")" = 405 ]'
+	head_alone >page
+	ok "$1: the answer to a HEAD has no body" 'grep -q "^HTTP/1.1 405" page' '[ -z "$(sed "1,/^\r$/d" page)" ]'
 	ok "$1: nothing else was stored" '[ "$(rows '"$db"')" = 201 ]'
 
 	pipelined >page
