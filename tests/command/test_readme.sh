@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The README tells the truth: its table has every key with its default, and its program (compiled by the build) runs.
+# The README tells the truth: its table has every key with its default, and its program (compiled by the build) runs. So does that of
+# docs/guide.md.
 set -u
 number=0
 say() { # status, name
@@ -26,4 +27,16 @@ say $? "the table has no key that does not exist ($keys keys, $rows rows)"
 
 (cd "$folder" && "$README_PROGRAM" >out) && [ "$(cat "$folder/out")" = "row 1" ]
 say $? "the program runs and prints its row"
+
+(cd "$folder" && "$GUIDE_PROGRAM" >out 2>&1) && [ ! -s "$folder/out" ]
+say $? "the guide's program runs, and every outcome is OK"
+wrong=
+for file in guide statement reader; do
+	rows=$(sqlite3 -batch "$folder/$file.db" 'SELECT count(*), count(DISTINCT number), min(number), max(number) FROM events')
+	[ "$rows" = '10000|10000|0|9999' ] || wrong+=" $file.db $rows"
+done
+[ -z "$wrong" ]
+say $? "its database and both backups have every event once${wrong:+, but for:$wrong}"
+[ "$(stat -c %a "$folder/statement.db")" = 600 ]
+say $? "nobody else can read the backup by a statement"
 echo "1..$number"
