@@ -30,6 +30,19 @@
  *               keep their order
  *   outcome     what a submission came to: exactly one for an accepted submission, none for a refused one
  *
+ * WHICH CALL
+ *     to fire and forget                        penstock_submit; penstock_try_submit never waits for room
+ *     to wait for the outcome                   penstock_execute
+ *     to be called back                         penstock_submission.on_complete
+ *     an event loop, thousands in flight        penstock_submission.completions
+ *     several statements that happen together   penstock_submit_group
+ *     to read, decide and write                 penstock_call
+ *     nothing to happen after a deadline        penstock_submission.deadline_usec
+ *     to read                                   penstock_reader_open
+ *     a backup                                  VACUUM INTO as a submission; or sqlite3_backup from a reader, in one step
+ *     to shut down                              penstock_close with a timeout, then penstock_close_with PENSTOCK_GIVE_UP
+ *   docs/guide.md in the sources shows an event loop, backups and how to shut down, in C that runs.
+ *
  * WHICH CALLS MAY OVERLAP (on one engine)
  *
  *                                     producers   control verbs   close     in a callback (a)   after fork, in the child
@@ -52,9 +65,9 @@
  *
  *   (a) completion callbacks, the error callback, the log callback, the connect hook and SQL functions, on any engine's
  *       writer thread (or the thread that runs them)
- *   (b) close waits for a call that is inside; once close has begun, one that submits or waits is told STOPPED. None may
- *       begin as close returns: the pointer is gone then, and nothing can keep it for a call that has not looked at the
- *       engine yet (a submit that still copies values of a slot's size among them)
+ *   (b) close waits for calls that are inside; once it has begun, one that submits or waits is told STOPPED. Join all producers
+ *       before close returns: the pointer is gone then. Close does not see a call that has not yet looked at the engine, such as
+ *       a submit that still copies its values
  *   (c) a submit that would wait for room answers FULL; execute is MISUSE
  *   (d) they take turns
  *   (e) also when the engine is closed and gone
@@ -81,8 +94,8 @@
  *     copy. One that hides its symbols (linked statically without exporting them), one in a dlmopen namespace, and one that is
  *     loaded after open are not found. Nor may the program open and close the database's files by itself (not even to copy them):
  *     any close() drops SQLite's locks.
- *   - Asynchronous thread cancellation is not supported; deferred cancellation is: no call here is a cancellation point, so
- *     a thread that is cancelled in one ends behind it, and a wait for ever is not cut short.
+ *   - Asynchronous thread cancellation is not supported. Deferred cancellation acts after the call returns; an infinite wait is
+ *     not cut short.
  *   - Submitting is lock-free while there is room: a producer never waits for another one. It sleeps when the ring is
  *     full, and the control verbs take a mutex among themselves.
  */
@@ -371,7 +384,7 @@ enum penstock_event {
 /* "PENSTOCK_EVENT_LOCKED"; "PENSTOCK_EVENT_?" for a number that is none. Static. Any thread. */
 PENSTOCK_API const char *penstock_event_name(int event);
 
-/* penstock_pragma cache = PENSTOCK_PRAGMA("cache_size", "-4000"); An array of them is walked by the first one's struct_size. */
+/* Made by PENSTOCK_PRAGMA("cache_size", "-4000"). All of an array have the struct_size of the first. */
 typedef struct penstock_pragma {
 	size_t struct_size; /* sizeof(penstock_pragma) */
 	const char *name;
@@ -521,20 +534,20 @@ typedef enum penstock_phase {
  */
 PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
 /*
- * Stops, gives SHUTDOWN to what is still held in the ring, frees the engine. Handles and their results stay readable;
- * registered statements are gone. TIMEOUT: the backlog was not done in time, or a call of another thread (a reader_open in its
- * hook); the engine is still there, STOPPING or STOPPED as after a stop: call again. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside.
- * No call may begin after it has returned OK. MISUSE in a callback, FORKED in a child (which leaves the engine alone).
- * NULL is OK.
+ * Stops, gives SHUTDOWN to what is still held in the ring, frees the engine. Handles, their results and completion queues stay;
+ * registered statements are gone. Once it has begun, other threads' calls answer STOPPED; it waits for those that are inside.
+ * No call may begin after it has returned OK. TIMEOUT: the backlog, or a call of another thread (a reader_open in its hook),
+ * was not done in time. The engine is still there, STOPPING or STOPPED as after a stop: call again, or penstock_close_with and
+ * PENSTOCK_GIVE_UP. MISUSE in a callback, FORKED in a child (which leaves the engine alone). NULL is OK.
  */
 PENSTOCK_API int penstock_close(penstock *db, int64_t timeout_usec);
 /* penstock_close with flags: those of penstock_stop_with. */
 PENSTOCK_API int penstock_close_with(penstock *db, int64_t timeout_usec, unsigned flags);
 
 /*
- * Brings up the writer thread and its connection. top, ps and debuggers show the thread as "ps2:app.db": the number that the
- * engine got as the process's second, and the beginning of the file's name. Starting a running or paused engine changes
- * nothing, says so in penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
+ * Brings up the writer thread and its connection. top, ps and debuggers show the thread as "ps2:app.db": the second engine of
+ * the process, and the beginning of the file's name. Starting a running or paused engine changes nothing, says so in
+ * penstock_error_message, and is OK. Waits for a stop under way. Errors: CANTOPEN (also when the file is gone: only
  * penstock_open creates one), TIMEOUT, FAILED (stop first), STOPPED (closing), NOMEM, MISUSE, FORKED. Any thread but in a
  * callback.
  */
@@ -608,7 +621,7 @@ typedef enum penstock_ack {
 	PENSTOCK_ACK_DURABLE = 3    /* OK means it survives power loss; refused with MISUSE when synchronous is OFF */
 } penstock_ack;
 
-/* penstock_submission.flags: between batches, in autocommit, so that it never runs twice (but for a busy database). */
+/* penstock_submission.flags: runs between batches, in autocommit, once. Repeated only when the database was busy. */
 #define PENSTOCK_RUN_ALONE 1u
 /* penstock_submission.flags: penstock_handle_cancel may be called. It needs a handle: MISUSE without one. */
 #define PENSTOCK_CANCELLABLE 2u
@@ -624,12 +637,12 @@ typedef struct penstock_submission {
 	penstock_ack ack;
 	unsigned flags;
 	penstock_completion *on_complete; /* or NULL; not together with a handle */
-	void *arg;                        /* for on_complete and on_error; in the result too */
+	void *arg;                        /* given to on_complete, and in the result */
 	penstock_completions
 		*completions; /* of this engine: where its handle arrives; or NULL. Not together with on_complete */
 	/*
-	 * Not begun by then, it has the outcome EXPIRED, without effect. In microseconds of the monotonic clock, as
-	 * penstock_deadline gives it; 0: none. One that has passed is accepted, and EXPIRED. It takes 8 bytes of the slot.
+	 * What has not begun by then comes to EXPIRED, without effect. In microseconds of the monotonic clock, as penstock_deadline
+	 * gives it; 0: none. With a deadline in the past it is still accepted, and EXPIRED. It takes 8 bytes of the slot.
 	 */
 	int64_t deadline_usec;
 } penstock_submission;
@@ -675,15 +688,16 @@ PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submi
  * Submits a group: `count` statements that happen together or not at all, like BEGIN IMMEDIATE, the statements and COMMIT on a connection
  * that rolls back at the first error. It has one ticket, one place in the ring and one outcome.
  *
- * members: sql or statement, and values, of each; everything else stays as PENSTOCK_SUBMISSION_INIT sets it. They are walked by the
- * struct_size of the first, which all have. whole: ack, flags, on_complete and arg of the group, without sql, statement and values; NULL:
- * the defaults. All of it is yours again when this returns. With PENSTOCK_RUN_ALONE no member ever runs twice, unless the database
- * is busy. Waiting, the timeout and handle are as for penstock_submit.
+ * members: sql or statement, and values, of each; everything else stays as PENSTOCK_SUBMISSION_INIT sets it. All have the
+ * struct_size of the first. whole: how the group is submitted (ack, flags, on_complete or completions, arg, deadline_usec),
+ * without sql, statement and values; NULL: the defaults. All of it is yours again when this returns. With PENSTOCK_RUN_ALONE no
+ * member ever runs twice, unless the database is busy. Waiting, the timeout and handle are as for penstock_submit.
  *
- * The outcome. OK: all are committed. changes is the sum of the members', last_insert_rowid the connection's after the last one, and there
- * are no rows; penstock_result_member has the result of each. ERROR: nothing has happened. failed_member tells which one failed, and
- * code and message are its own; the members behind it did not run. When no member failed failed_member is member_count: the COMMIT
- * failed (a deferred foreign key), or the lock was not to be had. SHUTDOWN and UNKNOWN are of the whole.
+ * The outcome. OK: all are committed. changes is the sum of the members', last_insert_rowid the connection's after the last
+ * one, and there are no rows; penstock_result_member has the result of each. ERROR: nothing has happened. failed_member tells
+ * which one failed, and code and message are its own; the members after it did not run. When no member failed, failed_member is
+ * member_count: the COMMIT failed (a deferred foreign key), or the lock was not to be had. Every other outcome is that of the
+ * whole.
  *
  * Inside, each member sees what those before it did, and changes() and last_insert_rowid() go on from one to the next: a member that
  * inserts nothing has the rowid of the one before. The first finds last_insert_rowid() at 0. result_bytes_max is for the rows of all members
@@ -710,22 +724,24 @@ PENSTOCK_API const penstock_result *penstock_handle_result(const penstock_handle
 /* The submission's ticket, known from the submit on; 0 of NULL. Any thread. */
 PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
 /*
- * Cancels what has not begun. OK: its outcome is CANCELLED, or will be; it has no effect, and said again it is OK again. TOO_LATE: it
- * has begun, or has another outcome; a statement that runs is ended by statement_timeout_ms alone. MISUSE: NULL, or submitted
- * without PENSTOCK_CANCELLABLE. FORKED.
+ * Cancels what has not begun. OK: its outcome is CANCELLED, or will be, and it has no effect; to cancel twice is OK too.
+ * TOO_LATE: it has begun, or has another outcome. Only statement_timeout_ms ends a statement that runs. MISUSE: NULL, or
+ * submitted without PENSTOCK_CANCELLABLE. FORKED.
  *
- * A submission begins, and a deadline is looked at, when its turn has come and the write lock is held: once, however often it runs
- * again. So the outcome comes, and the slot is free, when everything before it is done; after a pause or a stop that held it, when
- * the engine runs on or closes. While the writer waits for another process's lock, both are looked at all the time, and the outcome
- * comes at once (so it may overtake that of an earlier submission). A statement that must run alone begins when the lock is free:
- * when another process takes it at that very moment, it has begun.
+ * A submission begins at its turn, once the write lock is held. It begins once, however often it runs. The deadline is looked
+ * at then too. So EXPIRED or CANCELLED comes, and the slot is free, when everything before it is done. What a pause or a stop
+ * holds has its turn when the engine runs on or closes.
+ *
+ * While the writer waits for another process's lock, it looks at all that is queued. Then the outcome comes at once, maybe
+ * before that of an earlier submission. A statement that must run alone begins when the lock is free: if another process takes
+ * the lock at that very moment, the statement has begun.
  *
  * Never waits. Engine closed or not. Any thread, until the handle is released.
  */
 PENSTOCK_API int penstock_handle_cancel(penstock_handle *handle);
 /*
- * Lets go, before or after the outcome, engine closed or not. Once per handle, when no thread of whoever lets go waits on it; a handle
- * that submit gave and that a completion queue gives too is let go of once for each. NULL is fine.
+ * Releases a handle, before or after the outcome, engine closed or not. Once for each time that it was given: by submit, and
+ * again by a completion queue. No thread may wait on the handle by the claim that is released. NULL is fine.
  */
 PENSTOCK_API void penstock_handle_release(penstock_handle *handle);
 
@@ -765,90 +781,97 @@ PENSTOCK_API uint64_t penstock_queue_capacity(const penstock *db);
  * acknowledgement. (What expires or is cancelled while the writer waits for another process's lock arrives at once.) Closing the
  * engine loses none: what it gives SHUTDOWN arrives too, and can be taken when the engine is gone.
  *
- * A submission that names a queue needs no handle. If submit gives one (to wait on it, or to cancel), it is a claim of its own: it
- * may be released before or after the other one arrives, which must be released too.
+ * A submission that names a queue needs no handle from submit. If you ask for one (to wait on it, or to cancel), it must be
+ * released besides the one that arrives, in any order.
  */
 
 /*
- * Opens a queue for at most `most` submissions (1 to 2^30) that are accepted and not yet taken: beyond it submit answers FULL at once,
- * whatever its timeout. *queue is the caller's, to be closed; NULL on error. It takes two descriptors. STOPPED (closed), NOMEM (or no
- * descriptor left: the message tells), MISUSE, FORKED. Any thread.
+ * Opens a queue for at most `most` submissions (1 to 2^30) that are accepted and not yet taken. Beyond it submit answers FULL
+ * at once, whatever its timeout. *queue is the caller's, to be closed; NULL on error. It takes two descriptors. STOPPED
+ * (closed), NOMEM (or no descriptor left: the message tells), MISUSE, FORKED. Any thread.
  */
 PENSTOCK_API int penstock_completions_open(penstock *db, size_t most, penstock_completions **queue);
 /*
- * The descriptor, readable whenever there is something to take, or may be room for one who asked; -1 of NULL and in a forked child. It
- * belongs to the queue and lives until close or abandon: take it out of the loop before. Only poll it: penstock_completions_take
- * reads it. Any thread.
+ * The descriptor: readable whenever there is something to take, or there may be room and somebody asked. Seldom, a take then
+ * finds nothing. -1 of NULL and in a forked child. It belongs to the queue and lives until close or abandon: take it out of the
+ * loop before. Only poll it: penstock_completions_take reads it. Any thread.
  */
 PENSTOCK_API int penstock_completions_descriptor(const penstock_completions *queue);
 /*
  * Takes up to `room` handles that have their outcome, the first ones first; *count says how many, 0 if none have. They are the
- * caller's, to be released; penstock_handle_result and penstock_handle_wait answer at once. The descriptor is readable no more, unless
- * something remains. Never waits. MISUSE (NULL), FORKED (and the parent's wake-up is left alone). Any thread, several at once, before
- * and after the engine is closed.
+ * caller's, to be released; penstock_handle_result and penstock_handle_wait answer at once. Afterwards the descriptor is
+ * readable only if something remains. Never waits. MISUSE (NULL), FORKED (and the parent's wake-up is left alone). Any thread,
+ * several at once, before and after the engine is closed.
  */
 PENSTOCK_API int penstock_completions_take(penstock_completions *queue, penstock_handle **handles, size_t room, size_t *count);
 /*
  * For a loop that got FULL: asks to be told once. The descriptor becomes readable when there may be room in the ring or in the
- * queue (unless this thread makes it, by a take), or when the engine's state changes. The order: ask, submit once more, and only then go back to sleep. No turn is promised: the
- * room may be gone again, then ask again. Asking twice is like once. STOPPED (closed), MISUSE (NULL, or the queue is another
- * engine's), FORKED. Any thread.
+ * queue, or when the engine's state changes. A thread is not told of room that its own take has made.
+ *
+ * The order: ask, submit once more, and go back to sleep only if that is FULL too. No turn is promised: when the room is gone
+ * again, ask again. Asking twice is like once. STOPPED (closed), MISUSE (NULL, or the queue is another engine's), FORKED. Any
+ * thread.
  */
 PENSTOCK_API int penstock_completions_notify_room(penstock *db, penstock_completions *queue);
 /*
- * Closes a queue of which everything has been taken, before or after its engine is closed. MISUSE while submissions are accepted and
- * not taken (the message has their number): it is still there, so take them, or abandon it. No thread may use the queue meanwhile or
- * afterwards, nor may a submission name it; handles that were taken stay. NULL is OK. FORKED.
+ * Closes a queue of which everything has been taken, before or after its engine is closed. MISUSE while submissions are
+ * accepted and not taken (the message has their number); the queue is still open then, so take them, or abandon it. No thread
+ * may use or name the queue meanwhile or afterwards. Handles that were taken stay. NULL is OK. FORKED.
  */
 PENSTOCK_API int penstock_completions_close(penstock_completions *queue);
 /*
- * Closes it whatever is outstanding, for a loop that ends first: what was accepted runs all the same, and its handles are released as
- * they come. OK, or FORKED. Otherwise as penstock_completions_close.
+ * Closes a queue whatever is outstanding, for a loop that ends first. What was accepted runs all the same; its handles are
+ * released as they come. OK, or FORKED. Otherwise as penstock_completions_close.
  */
 PENSTOCK_API int penstock_completions_abandon(penstock_completions *queue);
 
 /* ---- calls on the writer ----------------------------------------------------------------------------------------- */
 
 /*
- * A function that runs on the writer thread with its connection, in a transaction that the engine has begun (BEGIN IMMEDIATE) and
- * ends: SQLITE_OK commits it; anything else, SQLITE_DONE too, rolls it back and is the outcome. *message: NULL, or set to what
- * went wrong (by sqlite3_mprintf; the engine frees it). Read, decide, write: what one statement cannot say.
+ * A function that reads, decides and writes. It runs on the writer thread with the write connection, in a transaction that the
+ * engine begins (BEGIN IMMEDIATE) and ends. SQLITE_OK commits. Anything else, SQLITE_DONE too, rolls back and is the outcome.
+ * *message is NULL; set it to what went wrong, by sqlite3_mprintf: the engine frees it.
  *
- * It runs once, alone between batches, and never again: not begun while another process holds the lock, and not repeated when the
+ * It runs once, alone between batches. It does not begin while another process holds the lock, and is not repeated when the
  * commit fails. statement_timeout_ms is for all of it together.
  *
- * It may do with the connection what a transaction undoes, with SAVEPOINTs too. Refused (SQLITE_AUTH) is what would end the
- * transaction or outlive it: BEGIN, COMMIT, ROLLBACK, ATTACH, DETACH, a CREATE or DROP in temp, and pragmas that set something (but
- * user_version, application_id and defer_foreign_keys). What it sets by sqlite3_db_config or sqlite3_limit, and handlers that are the
- * engine's (penstock_connect_hook), are put back behind it; functions, and hooks that the engine does not use, stay until the
- * connection is closed: the connect hook is the place for those.
+ * It may do what a transaction undoes, with SAVEPOINTs too. What would end the transaction or outlive it is refused
+ * (SQLITE_AUTH): BEGIN, COMMIT, ROLLBACK, ATTACH, DETACH, a CREATE or DROP in temp, and pragmas that set something, except
+ * user_version, application_id and defer_foreign_keys.
+ *
+ * Afterwards the engine puts back what the function has set by sqlite3_db_config or sqlite3_limit, and the handlers that are
+ * the engine's (penstock_connect_hook). Functions and other hooks stay until the connection is closed, but the next connection
+ * does not have them: install them in the connect hook.
  *
  * The outcome is an ERROR with SQLITE_MISUSE, and rolled back, when it returns SQLITE_OK but
- *   - a statement is left open (also one that a SQL function it used has prepared, to keep it; the connect hook may do that): it is
- *     finalized, and must not be used any more;
- *   - its transaction has ended, by an OR ROLLBACK whose failure it swallowed, or RAISE(ROLLBACK): nothing that it wrote before or
- *     behind that is committed;
+ *   - a statement is left open, also one that a SQL function prepared meanwhile to keep it (the connect hook may prepare such):
+ *     it is finalized, and must not be used any more;
+ *   - its transaction has ended, by an OR ROLLBACK whose failure it swallowed, or RAISE(ROLLBACK): nothing that it wrote before
+ *     or after that is committed;
  *   - it called what waits for an engine (all that is MISUSE in a callback).
- * It may submit, as a callback may. It must not close the connection, keep it, or leave by longjmp or an exception: an exception ends
- * the process. It holds everybody up as long as it runs.
+ * It may submit, as a callback may. It must not close the connection, keep it, or leave by longjmp or an exception: an
+ * exception ends the process. Everybody waits as long as it runs.
  */
 typedef int penstock_function(sqlite3 *connection, void *arg, char **message);
 /*
- * Submits a call of a function. arg must last until the outcome. whole: how it is submitted (ack, flags, on_complete, arg for the
- * callback and the result), or NULL; its sql, statement and values are left out. All else as penstock_submit: handle, timeout and what is
- * refused; and MISUSE for a NULL function. The result has no rows. Its changes are the rows that the function changed, those of triggers
- * and foreign key actions included; its last_insert_rowid is that of the function's last INSERT; both are 0 when it is rolled back.
- * Within the function changes() and last_insert_rowid() begin with 0. Any thread, also in a callback.
+ * Submits a call of a function. arg is the function's, and must last until the outcome. whole: how the call is submitted (ack,
+ * flags, on_complete or completions, its own arg, deadline_usec), without sql, statement and values; NULL: the defaults. All
+ * else as penstock_submit: handle, timeout and what is refused; and MISUSE for a NULL function.
+ *
+ * The result has no rows. Its changes are the rows that the function changed, those of triggers and foreign key actions
+ * included. Its last_insert_rowid is that of the function's last INSERT. Both are 0 when it is rolled back. Within the function
+ * changes() and last_insert_rowid() begin with 0. Any thread, also in a callback.
  */
 PENSTOCK_API int penstock_call(penstock *db, penstock_function *function, void *arg, const penstock_submission *whole,
                                int64_t timeout_usec, penstock_handle **handle);
 /*
- * Another connect hook: it runs on the writer's connection at its turn among the submissions, and on every connection that is opened
- * later, behind those that came before it, a reader's too. Readers that are open already do not have it. Waits until it has run, for
- * results_timeout_ms.
+ * Adds a connect hook. It runs on the writer's connection, at its turn among the submissions, and on every connection that is
+ * opened later, a reader's too, after the hooks that were there before. Readers that are open already do not get it. Waits
+ * until it has run, for results_timeout_ms at most.
  *
- * While there is no writer's connection (before the first start, stopped, paused) nothing runs: it is kept for the next connection, and
- * what it returns then is for start, unpause or reader_open. Waits while the engine starts, pauses or stops.
+ * While the writer has no connection (before the first start, stopped, paused) the hook does not run yet. It is kept for the
+ * next connection; if it refuses that one, start, unpause or reader_open says so. While the engine starts, pauses or stops,
+ * this waits.
  *
  * OK: kept. ERROR: it returned another code than SQLITE_OK, which the message names, or left a transaction open, which is rolled
  * back; it is not kept, but what it has installed by then stays until the connection is closed. TIMEOUT: it will still run, at its turn,
@@ -887,9 +910,8 @@ PENSTOCK_API uint64_t penstock_histogram_floor(size_t bucket);
 PENSTOCK_API uint64_t penstock_histogram_quantile(const penstock_histogram *histogram, double fraction);
 
 /*
- * Everything since open. One snapshot: accepted = committed + failed + unknown + shutdown + expired + cancelled + queue_depth holds
- * in it.
- * Every field is 64 bits wide.
+ * Everything since open, as one snapshot: in it, accepted = committed + failed + unknown + shutdown + expired + cancelled +
+ * queue_depth. Every field is 64 bits wide.
  */
 typedef struct penstock_counters {
 	uint64_t struct_size; /* sizeof(penstock_counters), set by the caller */
@@ -902,8 +924,8 @@ typedef struct penstock_counters {
 	uint64_t batches;                        /* transactions committed, statements alone included */
 	uint64_t replayed_batches;               /* transactions rolled back and run again without the failing one */
 	uint64_t replayed_statements;            /* statements in them that ran again */
-	uint64_t alone; /* statements run alone in autocommit because they had to be, calls and late hooks */
-	uint64_t fused; /* statements that ran as rows of one INSERT */
+	uint64_t alone;                          /* statements that had to run alone, in autocommit; calls; late hooks */
+	uint64_t fused;                          /* statements that ran as rows of one INSERT */
 	uint64_t queue_depth;
 	uint64_t queue_depth_max; /* largest depth the writer found when it began a batch */
 	uint64_t queue_bytes;     /* payload bytes outside the slots */
@@ -935,16 +957,16 @@ PENSTOCK_API int penstock_counters_read(const penstock *db, penstock_counters *c
 
 /*
  * Writes the counters, phases and capacities of `count` engines as one text for Prometheus (text/plain; version=0.0.4;
- * charset=utf-8): HELP and TYPE once for each metric, a sample for each engine with the label engine="NAME". Texts of single
- * calls do not go together in one answer, since a metric may stand in it once.
+ * charset=utf-8): HELP and TYPE once for each metric, a sample for each engine with the label engine="NAME". Give all engines
+ * in one call: two such texts put together are not valid.
  *
- * names: count of them, in UTF-8, each only once (a byte that is no UTF-8 becomes U+FFFD). The path of the database stands
- * for one that is NULL, and for all when names is NULL.
+ * names: `count` of them, in UTF-8, no two alike (a byte that is no UTF-8 becomes U+FFFD). A name that is NULL is the path of
+ * the database; so are all when names is NULL.
  *
- * text: with a NUL behind it, *length bytes without that. With text NULL, *length is the number of `bytes` to have: some
- * twenty thousand for each engine. That is enough for these engines and names as long as they are open; what the text does
- * not need is working space, and nothing is allocated. Each engine's samples are of one snapshot, with times in seconds, and
- * histograms of twenty buckets.
+ * text: room for `bytes`. It gets the text and a NUL; *length counts the bytes without the NUL. With text NULL, *length is the
+ * room to have, some twenty thousand bytes for each engine. It stays enough for these engines and names as long as they are
+ * open. A part of it is working space, so nothing is allocated. Each engine's samples are of one snapshot, with times in
+ * seconds, and histograms of twenty buckets.
  *
  * With no engine the text is empty. MISUSE: an engine or length is NULL, two engines have one name, or bytes is too small
  * (*length is then what to have). FORKED, or STOPPED (closed): when one of the engines is. After an error text is "", if there
