@@ -1959,6 +1959,107 @@ Test(contract, reader_never_checkpoints)
 	cr_assert_eq(rows(), 100);
 }
 
+/* Copies all pages at once, as docs/guide.md does: SQLite's code. */
+static int back_up(sqlite3 *from, const char *path)
+{
+	sqlite3 *to;
+	sqlite3_backup *backup;
+	int rc;
+
+	check(sqlite3_open(path, &to) == SQLITE_OK);
+	backup = sqlite3_backup_init(to, "main", from, "main");
+	check(backup != NULL, "%s", sqlite3_errmsg(to));
+	sqlite3_backup_step(backup, -1);
+	rc = sqlite3_backup_finish(backup);
+	check(sqlite3_close(to) == SQLITE_OK);
+	return rc;
+}
+
+static int vacuum_into(sqlite3 *connection, const char *name)
+{
+	char sql[512];
+
+	snprintf(sql, sizeof sql, "VACUUM INTO '%s'", harness_path(name));
+	return sqlite3_exec(connection, sql, NULL, NULL, NULL);
+}
+
+static int back_up_in_a_call(sqlite3 *connection, void *arg, char **message)
+{
+	(void)message;
+	*(int *)arg = back_up(connection, harness_path("call.db"));
+	check(vacuum_into(connection, "call-statement.db") == SQLITE_ERROR);
+	return SQLITE_OK;
+}
+
+Test(contract, backups_are_made_by_a_statement_or_a_reader)
+{
+	penstock *db = kit_open_table(NULL);
+	penstock_value path = penstock_text(harness_path("statement.db"));
+	penstock_submission vacuum = PENSTOCK_SUBMISSION_INIT;
+	penstock_handle *handle;
+	sqlite3 *reader;
+	int rc = SQLITE_OK;
+
+	vacuum.sql = "VACUUM INTO ?";
+	vacuum.values = &path;
+	vacuum.value_count = 1;
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_execute(db, &vacuum, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("statement.db"), "SELECT sum(a) FROM t"), 1);
+	expect(penstock_execute(db, &vacuum, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
+	expect_message("output file already exists");
+	expect(penstock_submit_group(db, &vacuum, 1, NULL, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	penstock_handle_release(handle);
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	cr_assert_eq(back_up(reader, harness_path("reader.db")), SQLITE_OK);
+	cr_assert_eq(kit_ask(harness_path("reader.db"), "SELECT sum(a) FROM t"), 1);
+	cr_assert_eq(vacuum_into(reader, "reader-statement.db"), SQLITE_READONLY);
+	sqlite3_close(reader);
+
+	expect(penstock_call(db, back_up_in_a_call, &rc, NULL, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	cr_assert_eq(rc, SQLITE_BUSY);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(contract, a_backup_in_steps_begins_anew_behind_each_write)
+{
+	penstock *db = kit_open_table(NULL);
+	sqlite3 *reader, *to;
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(100000))"), PENSTOCK_OK);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	for (int within = 0; within <= 1; within++) { /* a transaction of the reader's */
+		sqlite3_backup *backup;
+		int left;
+
+		cr_assert_eq(sqlite3_open(harness_path(within ? "within.db" : "steps.db"), &to), SQLITE_OK);
+		if (within)
+			cr_assert_eq(sqlite3_exec(reader, "BEGIN; SELECT * FROM t", NULL, NULL, NULL), SQLITE_OK);
+		backup = sqlite3_backup_init(to, "main", reader, "main");
+		cr_assert_eq(sqlite3_backup_step(backup, 4), SQLITE_OK);
+		left = sqlite3_backup_remaining(backup);
+		expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(sqlite3_backup_step(backup, 4), SQLITE_OK);
+		cr_assert_eq(sqlite3_backup_remaining(backup) < left, within, "%d left, then %d", left,
+		             sqlite3_backup_remaining(backup));
+		while (sqlite3_backup_step(backup, 4) == SQLITE_OK)
+			continue;
+		cr_assert_eq(sqlite3_backup_finish(backup), SQLITE_OK);
+		if (within)
+			cr_assert_eq(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(to);
+	}
+	sqlite3_close(reader);
+	cr_assert_eq(kit_ask(harness_path("steps.db"), "SELECT count(*) FROM t"), 2);
+	cr_assert_eq(kit_ask(harness_path("within.db"), "SELECT count(*) FROM t"), 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, reader_is_refused_while_the_file_is_a_pausers)
 {
 	penstock_config config = kit_config();
