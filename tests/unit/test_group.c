@@ -561,12 +561,42 @@ static void run_kept(sqlite3_context *context, int count, sqlite3_value **values
 	sqlite3_result_int(context, sqlite3_reset(kept));
 }
 
+static void fail_code(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	calls++;
+	sqlite3_result_error(context, "its own", -1);
+	sqlite3_result_error_code(context, sqlite3_value_int(values[0]));
+}
+
 static int functions_hook(sqlite3 *connection, void *arg)
 {
 	(void)arg;
+	sqlite3_create_function(connection, "fail_code", 1, SQLITE_UTF8, NULL, fail_code, NULL, NULL);
 	sqlite3_create_function(connection, "run_sql", 1, SQLITE_UTF8, NULL, run_sql, NULL, NULL);
 	sqlite3_create_function(connection, "run_kept", 0, SQLITE_UTF8, NULL, run_kept, NULL, NULL);
 	return sqlite3_create_function(connection, "keep_commit", 0, SQLITE_UTF8, NULL, keep_commit, NULL, NULL);
+}
+
+/* The group has the lock: it would be tried again for as long as busy_limit_ms, which is for ever unless set. */
+Test(group, a_function_that_says_busy_is_no_lock)
+{
+	static const int codes[] = { SQLITE_BUSY, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_TIMEOUT,
+		                     SQLITE_PROTOCOL };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = functions_hook;
+	config.busy_limit_ms = 50;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < COUNT_OF(codes); i++) {
+		char text[64];
+
+		snprintf(text, sizeof text, "INSERT INTO t VALUES(fail_code(%d))", codes[i]);
+		expect_failure(db, TEXTS("INSERT INTO t VALUES(1)", text), 1, codes[i], "its own");
+	}
+	cr_assert_eq(kit_counters(db).busy_retries, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 Test(group, a_function_cannot_commit)

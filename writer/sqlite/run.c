@@ -177,8 +177,12 @@ static bool lasts(const struct ps_store *store, int extended_code)
 static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
 {
 	ps_harm_note(&store->harm, extended_code);
-	/* A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler, or says more. */
-	if (!batched && (extended_code & 0xff) == SQLITE_BUSY && (store->busy.met || extended_code != SQLITE_BUSY))
+	/*
+	 * A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler, or says more. In a
+	 * group it always asks, since the group has every lock already.
+	 */
+	if (!batched && (extended_code & 0xff) == SQLITE_BUSY &&
+	    (store->busy.met || (extended_code != SQLITE_BUSY && store->group == NULL)))
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
