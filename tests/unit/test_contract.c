@@ -872,6 +872,52 @@ Test(contract, a_function_that_says_busy_is_no_lock)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static unsigned row_calls;
+
+static void fail_row(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	/* Should it be called again and again, the test ends all the same. */
+	if (++row_calls > 3)
+		return;
+	sqlite3_result_error(context, "no row", -1);
+	sqlite3_result_error_code(context, SQLITE_ROW);
+}
+
+static int add_fail_row(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "fail_row", 0, SQLITE_UTF8, NULL, fail_row, NULL, NULL);
+}
+
+/* SQLite hands on whatever code a function fails with. */
+Test(contract, a_function_that_fails_with_row_fails)
+{
+	static const char *const texts[] = { "INSERT INTO t VALUES(fail_row())", "SELECT fail_row()",
+		                             "INSERT INTO t VALUES(fail_row()) RETURNING a" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = add_fail_row;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < 2 * COUNT_OF(texts); i++) {
+		penstock_submission fail = PENSTOCK_SUBMISSION_INIT;
+		penstock_handle *handle;
+
+		fail.sql = texts[i / 2];
+		fail.flags = i % 2 == 0 ? 0 : PENSTOCK_RUN_ALONE;
+		row_calls = 0;
+		expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_ROW);
+		cr_assert_str_eq(penstock_handle_result(handle)->message, "no row");
+		cr_assert_eq(penstock_handle_result(handle)->row_count, 0);
+		penstock_handle_release(handle);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 0);
+}
+
 /* More than the registry has room for at the beginning. */
 Test(contract, each_of_many_texts_is_registered_once)
 {

@@ -149,6 +149,9 @@ int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t *bytes, uint6
 
 	*collected = PS_COLLECTED;
 	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		/* No row, but the code of a function that failed: one step more would run it anew, without end. */
+		if (!sqlite3_stmt_busy(statement))
+			return rc;
 		/* PRAGMA incremental_vacuum gives rows without a column, one for each page. */
 		if (!wanted || sqlite3_column_count(statement) == 0)
 			continue;
