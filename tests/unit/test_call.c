@@ -1129,6 +1129,31 @@ static int64_t reader_ask(penstock *db, const char *sql)
 	return number;
 }
 
+static int set_pragma(sqlite3 *connection, void *arg)
+{
+	return sqlite3_exec(connection, arg, NULL, NULL, NULL);
+}
+
+/* As where the connect hook has lowered it. */
+Test(call, a_late_hook_that_lowers_synchronous_leaves_durable_what_it_is)
+{
+	static char *const lowered[] = { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=OFF" };
+	penstock_submission durable = PENSTOCK_SUBMISSION_INIT;
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+	db = kit_open_table(&config);
+	durable.sql = "INSERT INTO t VALUES(1)";
+	durable.ack = PENSTOCK_ACK_DURABLE;
+	for (size_t i = 0; i < COUNT_OF(lowered); i++) {
+		expect(penstock_on_connect(db, set_pragma, lowered[i]), PENSTOCK_OK);
+		expect(penstock_execute(db, &durable, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		check(kit_counters(db).wal_syncs == i + 1, "%s", lowered[i]);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(call, a_late_hook_runs_now_and_on_every_later_connection)
 {
 	penstock *db = open_table();

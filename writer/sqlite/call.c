@@ -576,6 +576,8 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
 		rc = ps_trust_note_functions(store->connection);
 	ps_inside_forget_statements(store);
 	ps_inside_read_settings(store);
+	/* Who asks for durable is to have it all the same. */
+	ps_inside_read_synchronous(store);
 	ps_harm_suspect(&store->harm);
 	if (rc == SQLITE_OK && !left_open) {
 		ps_hooks_add(store->options->hooks, hook);
