@@ -77,8 +77,6 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
  * the ticket behind the last one delivered. False: broken.
  */
 bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
-/* Brings the WAL into the database when it has grown enough, and until then has it written out; for after the delivery. False: broken. */
-bool ps_batch_checkpoint(struct ps_batch *batch);
 /*
  * Gives every published submission from `first` on, but none behind a hole and none from `limit` on, the outcome SHUTDOWN. Returns
  * the ticket behind the last of them. Any thread that owns the consumer's side.

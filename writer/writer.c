@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/probe.h"
 #include "writer/engine.h"
+#include "writer/room.h"
 
 /* A hole is 10 ns wide unless its producer was preempted in it: look a few times, offer the processor, then sleep. */
 #define HOLE_STALLS 200
@@ -213,7 +214,7 @@ static bool work(penstock *db)
 		whole = ps_batch_run(&db->batch, &db->next, limit, &keys);
 		db->last_batch = db->next - first;
 		PS_PROBE(batch_end, db, first, db->last_batch);
-		if (!whole || !ps_batch_checkpoint(&db->batch))
+		if (!whole || !ps_room_checkpoint(&db->batch))
 			return false;
 	}
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * room.h - checkpoints: before the log is too long, and when the disk has no room
+ *
+ * The log is brought into the database when a part of wal_bytes_max is in it. A reader may hold that up: then it is tried again when the
+ * log has grown by as much, or when a wait for readers is due (stall.h).
+ *
+ * When a write meets no room, the log may be what fills the disk. It is brought into the database, and begins anew. Where the database
+ * has no room either, that is not tried again for a while.
+ *
+ * Failure modes: an I/O error of a checkpoint breaks the batch.
+ *
+ * For the writer thread alone.
+ */
+#ifndef PENSTOCK_ROOM_H
+#define PENSTOCK_ROOM_H
+
+#include "writer/attempt.h"
+
+/* There is none for a write. PS_ATTEMPT_BEGUN: now there may be some. */
+enum ps_attempt ps_room_make(struct ps_batch *batch);
+/* Checkpoints when the WAL has grown enough. False: broken. */
+bool ps_room_checkpoint(struct ps_batch *batch);
+
+#endif
