@@ -213,7 +213,8 @@ static int end_request(http_parser *parser)
 {
 	struct client *client = parser->data;
 
-	client->last = !http_should_keep_alive(parser);
+	/* Another protocol is not spoken here: whoever offers one begins anew. */
+	client->last = !http_should_keep_alive(parser) || parser->upgrade;
 	http_parser_pause(parser, 1);
 	return 0;
 }

@@ -146,6 +146,18 @@ head_alone() { # what it answers to a HEAD
 	exec 8>&-
 }
 
+upgrade() ( # what it answers to one that offers another protocol, and then to the next; it may close behind the first
+	trap '' PIPE
+	exec 8<>"/dev/tcp/127.0.0.1/$port"
+	printf 'GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n' >&8
+	while IFS= read -r -t 120 line <&8; do
+		printf '%s\n' "$line"
+		[ "${line#POST}" = "$line" ] || break
+	done
+	printf 'GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&8
+	timeout 120 cat <&8
+) 2>/dev/null
+
 # A shell holds the database's write lock: whatever is queued stays so.
 lock() { # DATABASE
 	rm -f pipe locked
@@ -203,6 +215,8 @@ test_service() { # EXAMPLE
 		'[ "$(curl -s -o page -w "%{http_code}" "http://127.0.0.1:$port/events")" = 405 ]'
 	head_alone >page
 	ok "$1: the answer to a HEAD has no body" 'grep -q "^HTTP/1.1 405" page' '[ -z "$(sed "1,/^\r$/d" page)" ]'
+	upgrade >page
+	ok "$1: an offer of another protocol is passed over" 'grep -q "^HTTP/1.1 405" page' '! grep -q "^HTTP/1.1 400" page'
 	ok "$1: nothing else was stored" '[ "$(rows '"$db"')" = 201 ]'
 
 	pipelined >page
