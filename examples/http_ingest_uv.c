@@ -223,6 +223,7 @@ static void serve(struct client *client)
 {
 	client->busy = true;
 	uv_read_stop((uv_stream_t *)&client->tcp);
+	client->url[strcspn(client->url, "?")] = '\0';
 	if (strcmp(client->url, "/metrics") == 0 && client->parser.method == HTTP_GET)
 		answer_metrics(client);
 	else if (strcmp(client->url, "/events") != 0)

@@ -217,6 +217,8 @@ test_service() { # EXAMPLE
 	ok "$1: the answer to a HEAD has no body" 'grep -q "^HTTP/1.1 405" page' '[ -z "$(sed "1,/^\r$/d" page)" ]'
 	upgrade >page
 	ok "$1: an offer of another protocol is passed over" 'grep -q "^HTTP/1.1 405" page' '! grep -q "^HTTP/1.1 400" page'
+	ok "$1: a query is not of the path" \
+		'[ "$(curl -s -o page -w "%{http_code}" "http://127.0.0.1:$port/metrics?name=a")" = 200 ]'
 	ok "$1: nothing else was stored" '[ "$(rows '"$db"')" = 201 ]'
 
 	pipelined >page
