@@ -616,7 +616,7 @@ PENSTOCK_API int penstock_statement_register(penstock *db, const char *sql, int6
 typedef enum penstock_ack {
 	PENSTOCK_ACK_DEFAULT =
 		0,             /* COMMITTED when somebody listens (a handle, on_complete, a completion queue), otherwise NONE */
-	PENSTOCK_ACK_NONE = 1, /* fire and forget: failures are counted and handed to on_error */
+	PENSTOCK_ACK_NONE = 1, /* fire and forget: failures are counted and handed to on_error; MISUSE when somebody listens */
 	PENSTOCK_ACK_COMMITTED = 2, /* OK means visible to readers; with synchronous FULL or EXTRA also durable */
 	PENSTOCK_ACK_DURABLE = 3    /* OK means it survives power loss; refused with MISUSE when synchronous is OFF */
 } penstock_ack;
@@ -676,7 +676,8 @@ PENSTOCK_API int penstock_try_submit(penstock *db, const penstock_submission *su
 /*
  * Submits and waits, both before one deadline. Returns the outcome's status, with its message in penstock_error_message,
  * or a refusal. TIMEOUT means that it was accepted and will still run; FULL, that it never entered, since there was no room before the
- * deadline. *handle is set whenever it was accepted (release it). handle may be NULL when the result is not wanted.
+ * deadline. *handle is set whenever it was accepted (release it). handle may be NULL when the result is not wanted. It waits by itself:
+ * MISUSE with on_complete or a completion queue.
  */
 PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
                                   penstock_handle **handle);
