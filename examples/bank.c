@@ -152,8 +152,8 @@ static void open_bank(const char *path, penstock **db)
 	static const penstock_pragma foreign_keys = PENSTOCK_PRAGMA("foreign_keys", "1");
 	static const char *const sql[] = {
 		"CREATE TABLE IF NOT EXISTS accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK(balance >= 0))",
-		"CREATE TABLE IF NOT EXISTS transfers(id INTEGER PRIMARY KEY, debit INTEGER NOT NULL REFERENCES accounts,"
-		" credit INTEGER NOT NULL REFERENCES accounts, amount INTEGER NOT NULL CHECK(amount > 0))",
+		("CREATE TABLE IF NOT EXISTS transfers(id INTEGER PRIMARY KEY, debit INTEGER NOT NULL REFERENCES accounts,"
+		 " credit INTEGER NOT NULL REFERENCES accounts, amount INTEGER NOT NULL CHECK(amount > 0))"),
 		"INSERT OR IGNORE INTO accounts SELECT value, 100 FROM json_each('[1,2,3,4,5,6,7,8,9,10]')",
 	};
 	penstock_config config;
