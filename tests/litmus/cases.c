@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cases.c - the ring, the park, the event counts, the bell, the completion queues and the counters, with as few threads and steps as can go wrong
+ * cases.c - the ring, the park, the event counts, the bell, cancels, the completion queues and the counters, with as few threads and steps as can go wrong
  *
  * What is called is the code that ships. Where the engine's own loop around it would bring the whole engine along, the loop
  * is written out here, and named.
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/counters.h"
 #include "core/outcome.h"
 #include "core/thread.h"
@@ -338,6 +339,78 @@ static void complete(void)
 	ps_bell_ring(&bell, bits);
 }
 
+/* ---- K1 and K2: cancels --------------------------------------------------------------------------------------------- */
+
+static bool begun, cancelled;
+
+static void begin_cancellable(unsigned count)
+{
+	begin_handles(count);
+	for (unsigned i = 0; i < count; i++)
+		ps_cancel_allow(handles[i]);
+	begun = cancelled = false;
+}
+
+static void begin_one_cancellable(void)
+{
+	begin_cancellable(1);
+}
+
+static void begin_two_cancellable(void)
+{
+	begin_cancellable(2);
+}
+
+/* entries.c: ps_entries_begin, and the outcome that follows. */
+static void begin_and_complete(void)
+{
+	begun = ps_cancel_begin(handles[0]);
+	complete();
+}
+
+static void cancel_and_wait(void)
+{
+	cancelled = penstock_handle_cancel(handles[0]) == PENSTOCK_OK;
+	wait_for_first();
+	litmus_check(begun != cancelled, "neither the begin nor the cancel has won, or both");
+}
+
+static void cancel_first(void)
+{
+	penstock_handle_cancel(handles[0]);
+}
+
+static void cancel_second(void)
+{
+	penstock_handle_cancel(handles[1]);
+}
+
+/* reaper.c: looks at the handles when the count has moved, until all of them are cancelled. */
+static void look_for_cancels(void)
+{
+	uint32_t seen = 0;
+	unsigned left = handle_count;
+
+	while (left > 0) {
+		uint32_t count = ps_cancel_count(&bell);
+
+		if (count == seen) {
+			litmus_await();
+			continue;
+		}
+		seen = count;
+		left = 0;
+		for (unsigned i = 0; i < handle_count; i++)
+			left += !ps_cancel_asked(handles[i]);
+	}
+}
+
+static void end_cancelled(void)
+{
+	for (unsigned i = 0; i < handle_count; i++)
+		ps_handle_free(handles[i]);
+}
+
 /* ---- Q1 to Q6, E3 and E4: completion queues ------------------------------------------------------------------------- */
 
 static penstock_completions *queue;
@@ -618,6 +691,13 @@ const struct litmus_case litmus_cases[] = {
 	  check_handles,
 	  end_handles },
 	{ "an outcome that nobody waits for", begin_one_handle, { glance_at_first, complete }, check_handles, end_handles },
+	{ "a cancel, and a begin", begin_one_cancellable, { cancel_and_wait, begin_and_complete }, check_handles, end_handles },
+	{ "a cancel, and who looks for it", begin_one_cancellable, { cancel_first, look_for_cancels }, NULL, end_cancelled },
+	{ "two cancels, and who looks for them",
+	  begin_two_cancellable,
+	  { cancel_first, cancel_second, look_for_cancels },
+	  NULL,
+	  end_cancelled },
 	{ "completions of a batch", begin_queue_of_two, { deliver_together, take_and_close }, check_queue, end_handles },
 	{ "completions that are taken one by one",
 	  begin_queue_of_two,

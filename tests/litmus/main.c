@@ -61,6 +61,12 @@ static const struct spare {
 	{ "ps_handle_complete", "add", "&handle->word", 0, LITMUS_BOTH,
 	  "the outcome before it, and the bell behind it, no more" },
 	{ "ps_bell_ring", "add", "&bell->rung", 0, LITMUS_RELAXED, "behind DONE's add, and the wake is a system call" },
+	{ "penstock_handle_cancel", "cas", "&handle->cancel", 0, LITMUS_RELAXED,
+	  "the add behind it is a full barrier (see: K1)" },
+	{ "penstock_handle_cancel", "add", "&handle->bell->cancels", 0, LITMUS_RELAXED,
+	  "the swap before it is a full barrier (see: K1)" },
+	{ "ps_cancel_begin", "cas", "&handle->cancel", 0, LITMUS_RELAXED, "one word, and nothing comes with it" },
+	{ "ps_cancel_asked", "load", "&handle->cancel", 0, LITMUS_RELAXED, "K2 stands before it" },
 	{ "ps_eventcount_ask", "add", "&event->waiters", 0, LITMUS_RELAXED, "E3 follows" },
 	{ "ps_completions_take_place", "cas", "&queue->holders", 0, LITMUS_RELAXED, "a number; Q4 stands before it" },
 	{ "ps_completions_give_back", "cas", "&queue->wanted", 0, LITMUS_RELAXED, "Q5 stands before it" },
@@ -85,6 +91,7 @@ static const struct {
 	bool modifications; /* only cas and add */
 } groups[] = {
 	{ "R4: whatever a claim does is relaxed", "ps_ring_claim_in_turn,", LITMUS_RELAXED, false },
+	{ "K1: the count moves with no barrier behind the handle", "penstock_handle_cancel,", LITMUS_RELAXED, true },
 	{ "Q1 and Q2: neither is a full barrier", "ps_completions_put,raise_event,", LITMUS_BOTH, true },
 	{ "Q4: no full barrier before the second look", "ps_completions_ask,", LITMUS_BOTH, true },
 	{ "lwsync around each read-modify-write", NULL, LITMUS_BOTH, true },
