@@ -90,6 +90,7 @@ static enum ps_attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 	if (ps_store_needs_lock(batch->store, record))
 		result = ps_attempt_begin(batch, ps_store_begin_own, record);
 	if (result == PS_ATTEMPT_TOLD) {
+		ps_store_defer_again(batch->store);
 		ps_attempt_wait_on(batch, ticket + 1);
 		return PS_ATTEMPT_COMMITTED;
 	}
@@ -102,6 +103,8 @@ static enum ps_attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 	begun = ps_entries_begin(&batch->entries, ticket);
 	if (result == PS_ATTEMPT_BEGUN)
 		ps_store_rollback(batch->store);
+	/* For this one, or, when it came to nothing, for the next. */
+	ps_store_defer_again(batch->store);
 	return begun ? PS_ATTEMPT_BEGUN : PS_ATTEMPT_COMMITTED;
 }
 
@@ -149,8 +152,10 @@ static enum ps_attempt run_call(struct ps_batch *batch, uint64_t ticket, const s
 			break;
 		}
 		ps_store_rollback(batch->store);
+		ps_store_defer_again(batch->store);
 		return PS_ATTEMPT_COMMITTED;
 	case PS_ATTEMPT_TOLD:
+		ps_store_defer_again(batch->store);
 		ps_attempt_wait_on(batch, ticket + 1);
 		return PS_ATTEMPT_COMMITTED;
 	case PS_ATTEMPT_NO_LOCK:
@@ -209,7 +214,6 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 		result = begin_alone(batch, ticket);
 		if (result != PS_ATTEMPT_BEGUN)
 			return result;
-		ps_store_defer_again(batch->store);
 	}
 	if (tried && ps_room_make(batch) == PS_ATTEMPT_BROKEN)
 		return shut_down_alone(batch, ticket);

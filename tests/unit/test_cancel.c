@@ -296,8 +296,11 @@ static void *cancel_shared(void *arg)
 	while (!crew->over) {
 		int status;
 
-		if (crew->taken == seen)
+		if (crew->taken == seen) {
+			/* Or one that spins would have the processor to itself, under valgrind. */
+			sched_yield();
 			continue;
+		}
 		seen = crew->taken;
 		status = penstock_handle_cancel(crew->shared);
 		check(status == PENSTOCK_OK || status == PENSTOCK_TOO_LATE, "%s", penstock_status_name(status));
@@ -310,7 +313,7 @@ static void *cancel_shared(void *arg)
 
 Test(cancel, of_begin_and_cancel_one_wins)
 {
-	enum { ROUNDS = 3000, CANCELLERS = 2 };
+	enum { ROUNDS = 1000, CANCELLERS = 2 };
 	struct crew crew = { .shared = NULL };
 	pthread_t threads[CANCELLERS];
 	penstock_config config = kit_config();
@@ -348,6 +351,51 @@ static void never_called(void *arg, const penstock_result *result)
 	(void)arg;
 	(void)result;
 	check(false, "called");
+}
+
+static int do_nothing(sqlite3 *connection, void *arg, char **message)
+{
+	(void)connection;
+	(void)arg;
+	(void)message;
+	return SQLITE_OK;
+}
+
+/* Until a statement has begun; then RESTRICT is looked at in its commit. */
+Test(cancel, what_comes_to_nothing_does_not_end_defer_foreign_keys)
+{
+	penstock_config config = kit_config();
+	penstock_submission late = PENSTOCK_SUBMISSION_INIT, removal = PENSTOCK_SUBMISSION_INIT;
+	penstock_handle *handle;
+	penstock *db;
+
+	config.pragmas = &(penstock_pragma)PENSTOCK_PRAGMA("foreign_keys", "1");
+	config.pragma_count = 1;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "CREATE TABLE p(a PRIMARY KEY)"), PENSTOCK_OK);
+	expect(kit_execute(db, "CREATE TABLE c(a REFERENCES p ON DELETE RESTRICT)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO p VALUES(1)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO c VALUES(1)"), PENSTOCK_OK);
+	late.deadline_usec = 1;
+	removal.sql = "DELETE FROM p";
+	for (int called = 0; called <= 1; called++) {
+		expect(kit_execute(db, "PRAGMA defer_foreign_keys=ON"), PENSTOCK_OK);
+		if (called) {
+			expect(penstock_call(db, do_nothing, NULL, &late, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+			penstock_handle_release(handle);
+		} else {
+			struct wish wish = { .deadline_usec = 1 };
+
+			expect(submit(db, 1, &wish, &handle), PENSTOCK_OK);
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+			penstock_handle_release(handle);
+		}
+		expect(penstock_execute(db, &removal, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_CONSTRAINT_FOREIGNKEY);
+		penstock_handle_release(handle);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 Test(cancel, needs_its_flag_and_a_handle)
