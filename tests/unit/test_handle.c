@@ -767,4 +767,5 @@ Test(handle, statuses_have_names)
 	for (int i = 0; i < PENSTOCK_STATUS_LIMIT; i++)
 		check(strlen(penstock_status_text(i)) > 3);
 	cr_assert_str_eq(penstock_version(), PENSTOCK_VERSION);
+	cr_assert_eq(penstock_version_number(), PENSTOCK_VERSION_NUMBER);
 }
