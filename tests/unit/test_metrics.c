@@ -646,7 +646,7 @@ Test(metrics, null_is_refused)
 	cr_assert_eq(db->inside, 0);
 	/* No engine is no error. */
 	strcpy(text, "#");
-	expect(penstock_metrics_prometheus(NULL, NULL, 0, text, sizeof text, &length), PENSTOCK_MISUSE);
+	expect(penstock_metrics_prometheus(NULL, NULL, 0, text, 1, &length), PENSTOCK_MISUSE);
 	expect(penstock_metrics_prometheus(NULL, NULL, 0, NULL, 0, &length), PENSTOCK_OK);
 	close_all(&db, 1);
 }
