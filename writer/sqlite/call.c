@@ -356,7 +356,7 @@ static sqlite3_stmt *next_new(const struct ps_call *call, sqlite3_stmt *statemen
 {
 	do
 		statement = sqlite3_next_stmt(call->connection, statement);
-	while (statement != NULL && is_among(call->open, call->open_count, statement));
+	while (statement != NULL && (statement == *call->any_write || is_among(call->open, call->open_count, statement)));
 	return statement;
 }
 
@@ -380,16 +380,18 @@ static size_t note_running(struct ps_call *call)
 static unsigned finalize_left(struct ps_store *store)
 {
 	struct ps_call *call = &store->call;
-	sqlite3_stmt *statement = next_new(call, NULL);
+	sqlite3_stmt *statement;
 	size_t running;
 	unsigned count = 0;
 	bool plain;
 
-	if (statement == NULL)
+	if (next_new(call, NULL) == NULL)
 		return 0;
+	/* It may finalize statements, the virtual tables' among them, and prepare the engine's. */
 	ps_behind_look_at_schema(store);
 	plain = store->statements.virtual_count == 0 && !store->schema.full_text && !call->altered;
 	running = note_running(call);
+	statement = next_new(call, NULL);
 	while (statement != NULL) {
 		bool runs = is_among(call->open + call->open_count, running, statement);
 
@@ -461,6 +463,7 @@ static bool prepare(struct ps_store *store, struct ps_outcome *outcome)
 	int rc;
 
 	call->connection = store->connection;
+	call->any_write = &store->any_write;
 	call->deadline = &store->deadline;
 	call->ended = call->altered = false;
 	call->refusal[0] = '\0';

@@ -44,6 +44,7 @@
 
 struct ps_call {
 	sqlite3 *connection;
+	sqlite3_stmt *const *any_write; /* the engine's own, which may be prepared anew at any time */
 	struct ps_statement_deadline *deadline;
 	sqlite3_stmt *guard; /* takes part in the transaction; prepared when first needed */
 	bool running;        /* the function has not returned */
