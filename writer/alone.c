@@ -79,27 +79,37 @@ static enum ps_attempt shut_down_alone(struct ps_batch *batch, uint64_t ticket)
 	return PS_ATTEMPT_BROKEN;
 }
 
+/* Gets the lock for one that runs alone. PS_ATTEMPT_COMMITTED or PS_ATTEMPT_BROKEN: it is not to be had, and the outcome is set. */
+static enum ps_attempt get_lock(struct ps_batch *batch, uint64_t ticket, enum ps_verdict (*store_begin)(struct ps_store *))
+{
+	enum ps_attempt result = ps_attempt_begin(batch, store_begin, ps_ring_at(batch->ring, ticket));
+
+	switch (result) {
+	case PS_ATTEMPT_TOLD:
+		ps_store_defer_again(batch->store);
+		ps_attempt_wait_on(batch, ticket + 1);
+		return PS_ATTEMPT_COMMITTED;
+	case PS_ATTEMPT_NO_LOCK:
+		ps_attempt_fail_without_lock(batch, ticket);
+		return PS_ATTEMPT_COMMITTED;
+	case PS_ATTEMPT_BROKEN:
+		return shut_down_alone(batch, ticket);
+	default:
+		return result;
+	}
+}
+
 /* Begins one that may come to nothing before that, and runs alone. Otherwise its outcome is set. */
 static enum ps_attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 {
-	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	enum ps_attempt result = PS_ATTEMPT_NOT_TOGETHER;
 	bool begun;
 
 	/* The lock is had for a moment: the statement itself would not tell when it has got it. */
-	if (ps_store_needs_lock(batch->store, record))
-		result = ps_attempt_begin(batch, ps_store_begin_own, record);
-	if (result == PS_ATTEMPT_TOLD) {
-		ps_store_defer_again(batch->store);
-		ps_attempt_wait_on(batch, ticket + 1);
-		return PS_ATTEMPT_COMMITTED;
-	}
-	if (result == PS_ATTEMPT_BROKEN)
-		return shut_down_alone(batch, ticket);
-	if (result == PS_ATTEMPT_NO_LOCK) {
-		ps_attempt_fail_without_lock(batch, ticket);
-		return PS_ATTEMPT_COMMITTED;
-	}
+	if (ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
+		result = get_lock(batch, ticket, ps_store_begin_own);
+	if (result == PS_ATTEMPT_COMMITTED || result == PS_ATTEMPT_BROKEN)
+		return result;
 	begun = ps_entries_begin(&batch->entries, ticket);
 	if (result == PS_ATTEMPT_BEGUN)
 		ps_store_rollback(batch->store);
@@ -142,31 +152,22 @@ static enum ps_attempt run_call(struct ps_batch *batch, uint64_t ticket, const s
 {
 	struct ps_outcome scratch, *outcome;
 	enum ps_attempt result;
+	bool begun;
 
 	ps_store_expect_call(batch->store);
-	result = ps_attempt_begin(batch, ps_store_begin, record);
-	switch (result) {
-	case PS_ATTEMPT_BEGUN:
-		if (ps_entries_begin(&batch->entries, ticket)) {
-			ps_store_defer_again(batch->store);
-			break;
-		}
-		ps_store_rollback(batch->store);
-		ps_store_defer_again(batch->store);
-		return PS_ATTEMPT_COMMITTED;
-	case PS_ATTEMPT_TOLD:
-		ps_store_defer_again(batch->store);
-		ps_attempt_wait_on(batch, ticket + 1);
-		return PS_ATTEMPT_COMMITTED;
-	case PS_ATTEMPT_NO_LOCK:
-		ps_attempt_fail_without_lock(batch, ticket);
-		return PS_ATTEMPT_COMMITTED;
-	case PS_ATTEMPT_BROKEN:
-		return shut_down_alone(batch, ticket);
-	default:
+	result = get_lock(batch, ticket, ps_store_begin);
+	if (result == PS_ATTEMPT_COMMITTED || result == PS_ATTEMPT_BROKEN)
+		return result;
+	if (result != PS_ATTEMPT_BEGUN) {
 		fail_call(batch, ticket);
 		return PS_ATTEMPT_COMMITTED;
 	}
+	begun = ps_entries_begin(&batch->entries, ticket);
+	if (!begun)
+		ps_store_rollback(batch->store);
+	ps_store_defer_again(batch->store);
+	if (!begun)
+		return PS_ATTEMPT_COMMITTED;
 	outcome = ps_entries_begin_run(&batch->entries, ticket, &scratch);
 	if (outcome == NULL) {
 		/* No memory to say what came of it: it is not called. */
