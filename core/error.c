@@ -26,6 +26,18 @@ int ps_refuse(int status)
 	return status;
 }
 
+int ps_check_tail(const char *prefix, const char *what, const void *given, size_t size, size_t known)
+{
+	for (size_t i = known; i < size; i++) {
+		if (((const char *)given)[i] != 0)
+			return ps_error(PENSTOCK_MISUSE,
+			                "%sbyte %zu of %s is set, but this library, %s, knows only %zu: it is older than the"
+			                " penstock.h of the program",
+			                prefix, i, what, PENSTOCK_VERSION, known);
+	}
+	return PENSTOCK_OK;
+}
+
 const char *penstock_error_message(void)
 {
 	if (ps_thread.refused != 0)

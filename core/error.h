@@ -14,5 +14,10 @@
 /* Sets the thread's message and returns status, so that `return ps_error(...)` reads well. */
 int ps_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int ps_refuse(int status);
+/*
+ * What this library does not know of a struct of the program's must be zero: OK, or MISUSE. prefix and what begin and name it in the
+ * message.
+ */
+int ps_check_tail(const char *prefix, const char *what, const void *given, size_t size, size_t known);
 
 #endif

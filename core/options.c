@@ -428,19 +428,6 @@ static bool is_journal_mode(const char *name)
 	return sqlite3_stricmp(name, "journal_mode") == 0;
 }
 
-/* What the library does not know of a struct must be zero. what: the struct, or the array's element, for the message. */
-static int check_tail(const char *what, const void *given, size_t size, size_t known)
-{
-	for (size_t i = known; i < size; i++) {
-		if (((const char *)given)[i] != 0)
-			return ps_error(PENSTOCK_MISUSE,
-			                "config: byte %zu of %s is set, but this library, %s, knows only %zu: it is older"
-			                " than the penstock.h of the program",
-			                i, what, PENSTOCK_VERSION, known);
-	}
-	return PENSTOCK_OK;
-}
-
 /* The first one's size is that of all. */
 static int check_pragma_size(const penstock_pragma *pragma, size_t index, size_t size)
 {
@@ -456,7 +443,7 @@ static int check_pragma_size(const penstock_pragma *pragma, size_t index, size_t
 		                "config: struct_size of %s is %zu, which is no version of penstock_pragma; set it by"
 		                " PENSTOCK_PRAGMA",
 		                what, size);
-	return check_tail(what, pragma, size, sizeof *pragma);
+	return ps_check_tail("config: ", what, pragma, size, sizeof *pragma);
 }
 
 static int add_config_pragmas(struct ps_options *options, const penstock_config *config)
@@ -572,7 +559,7 @@ static int take_config(penstock_config *own, const penstock_config *config)
 	status = check_struct_size(config);
 	if (status != PENSTOCK_OK)
 		return status;
-	status = check_tail("the struct", config, config->struct_size, sizeof *own);
+	status = ps_check_tail("config: ", "the struct", config, config->struct_size, sizeof *own);
 	if (status != PENSTOCK_OK)
 		return status;
 	known = config->struct_size < sizeof *own ? config->struct_size : sizeof *own;

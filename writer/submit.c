@@ -91,19 +91,16 @@ static int take_submission(const penstock_submission *given, penstock_submission
 {
 	const size_t least = offsetof(penstock_submission, arg) + sizeof given->arg;
 	size_t size = given->struct_size;
+	int status;
 
 	if (size < least || size % _Alignof(penstock_submission) != 0 || size > SUBMISSION_BYTES_MAX)
 		return ps_error(PENSTOCK_MISUSE,
 		                "penstock_submission.struct_size is %zu, which is no version of the struct; begin with"
 		                " PENSTOCK_SUBMISSION_INIT",
 		                size);
-	for (size_t i = sizeof *own; i < size; i++) {
-		if (((const char *)given)[i] != 0)
-			return ps_error(PENSTOCK_MISUSE,
-			                "byte %zu of the submission is set, but this library, %s, knows only %zu: it is"
-			                " older than the penstock.h of the program",
-			                i, PENSTOCK_VERSION, sizeof *own);
-	}
+	status = ps_check_tail("", "the submission", given, size, sizeof *own);
+	if (status != PENSTOCK_OK)
+		return status;
 	memset(own, 0, sizeof *own);
 	memcpy(own, given, size < sizeof *own ? size : sizeof *own);
 	own->struct_size = sizeof *own;
@@ -535,7 +532,14 @@ static int encode_members(penstock *db, const penstock_submission *members, size
 	return PENSTOCK_OK;
 }
 
-/* What stands for a whole has no statement of its own. */
+/* What stands for a whole, as this library knows it; NULL: the defaults. */
+static int take_whole(const penstock_submission *given, penstock_submission *own)
+{
+	*own = (penstock_submission)PENSTOCK_SUBMISSION_INIT;
+	return given != NULL ? take_submission(given, own) : PENSTOCK_OK;
+}
+
+/* It has no statement of its own. */
 static int check_whole(const penstock_submission *whole, const char *of_what, bool with_handle)
 {
 	if (whole->sql != NULL || whole->statement != NULL || whole->values != NULL || whole->value_count != 0)
@@ -587,24 +591,21 @@ static int prepare_group(penstock *db, const penstock_submission *members, size_
 int penstock_submit_group(penstock *db, const penstock_submission *members, size_t count, const penstock_submission *whole,
                           int64_t timeout_usec, penstock_handle **handle)
 {
-	static const penstock_submission defaults = PENSTOCK_SUBMISSION_INIT;
 	struct ps_record record;
 	struct pending pending = { .record = &record };
 	penstock_submission own;
-	int status = PENSTOCK_OK;
+	int status;
 
 	if (handle != NULL)
 		*handle = NULL;
 	if (db == NULL)
 		return ps_error(PENSTOCK_MISUSE, "the engine is NULL");
 	record.on_heap = 0;
-	if (whole != NULL)
-		status = take_submission(whole, &own);
-	whole = whole == NULL ? &defaults : &own;
+	status = take_whole(whole, &own);
 	if (status == PENSTOCK_OK)
-		status = check_group(members, count, whole, handle != NULL);
+		status = check_group(members, count, &own, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare_group(db, members, count, whole, &pending, handle != NULL);
+		status = prepare_group(db, members, count, &own, &pending, handle != NULL);
 	return finish(db, &pending, status, timeout_usec, handle);
 }
 
@@ -614,8 +615,8 @@ int ps_submit_record(penstock *db, struct ps_record *record, const penstock_subm
                      penstock_handle **handle)
 {
 	struct pending pending = { .record = record };
-	penstock_submission own = PENSTOCK_SUBMISSION_INIT;
-	int status = whole != NULL ? take_submission(whole, &own) : PENSTOCK_OK;
+	penstock_submission own;
+	int status = take_whole(whole, &own);
 
 	record->on_heap = 0;
 	record->statement = NULL;
