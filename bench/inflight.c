@@ -61,21 +61,25 @@ static void bench_hear(struct bench_run *run, const penstock_result *result)
 	run->heard++;
 }
 
-static bool bench_submit_next(struct bench_run *run, penstock_handle **handle)
+static void bench_submit_next(struct bench_run *run, penstock_handle **handle)
 {
 	bench_row_next(&run->row, run->submitted);
 	run->row.submission.arg = (void *)(uintptr_t)bench_nsec();
-	if (penstock_submit(run->db, &run->row.submission, PENSTOCK_FOREVER, handle) != PENSTOCK_OK) {
+	if (penstock_submit(run->db, &run->row.submission, PENSTOCK_FOREVER, handle) == PENSTOCK_OK)
+		run->submitted++;
+	else
 		run->failed = true;
-		return false;
-	}
-	run->submitted++;
-	return true;
 }
 
 static bool bench_may_submit(const struct bench_run *run, uint64_t ended)
 {
 	return !run->failed && run->submitted < run->rows && run->submitted - ended < run->depth;
+}
+
+static void bench_fill(struct bench_run *run, uint64_t ended)
+{
+	while (bench_may_submit(run, ended))
+		bench_submit_next(run, NULL);
 }
 
 /* ---- handles ----------------------------------------------------------------------------------------------------- */
@@ -86,8 +90,7 @@ static void bench_by_handles(struct bench_run *run)
 
 	while (run->heard < run->submitted || bench_may_submit(run, run->heard)) {
 		while (bench_may_submit(run, run->heard))
-			if (!bench_submit_next(run, &handles[run->submitted % run->depth]))
-				break;
+			bench_submit_next(run, &handles[run->submitted % run->depth]);
 		if (run->heard < run->submitted) {
 			penstock_handle *oldest = handles[run->heard % run->depth];
 
@@ -118,9 +121,7 @@ static void bench_by_callback(struct bench_run *run)
 	sem_init(&outcomes, 0, 0);
 	run->row.submission.on_complete = bench_called_back;
 	while (ended < run->submitted || bench_may_submit(run, ended)) {
-		while (bench_may_submit(run, ended))
-			if (!bench_submit_next(run, NULL))
-				break;
+		bench_fill(run, ended);
 		if (ended < run->submitted) {
 			while (sem_wait(&outcomes) != 0)
 				;
@@ -165,9 +166,7 @@ static void bench_by_completions(struct bench_run *run)
 	while (run->heard < run->submitted || bench_may_submit(run, run->heard)) {
 		struct pollfd readable = { .fd = penstock_completions_descriptor(queue), .events = POLLIN };
 
-		while (bench_may_submit(run, run->heard))
-			if (!bench_submit_next(run, NULL))
-				break;
+		bench_fill(run, run->heard);
 		if (run->heard < run->submitted && poll(&readable, 1, -1) == 1)
 			bench_take(run, queue);
 	}
@@ -192,9 +191,7 @@ static void bench_loop_readable(uv_poll_t *poll, int status, int events)
 		run->failed = true;
 	else
 		bench_take(run, loop->queue);
-	while (bench_may_submit(run, run->heard))
-		if (!bench_submit_next(run, NULL))
-			break;
+	bench_fill(run, run->heard);
 	if (run->heard == run->submitted)
 		uv_poll_stop(poll);
 }
