@@ -17,9 +17,6 @@
  *   2. Each record is delivered once, then retired, then its slot released, in ticket order at the level of batches.
  *   3. A replay covers fewer statements than the run before it, or is the batch's first with savepoints, so it ends.
  *
- * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
- * once more. If a reader is in the way, that is tried before each of the next ones.
- *
  * What may be cancelled, or has a deadline, is looked at when it begins: its first step in a transaction that has the lock. One that must
  * run alone begins when the lock was had a moment before. So a lone one has a transaction, which plain ones do without. What another
  * process's lock keeps from beginning is looked at meanwhile (reaper.h).

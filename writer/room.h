@@ -5,8 +5,9 @@
  * The log is brought into the database when a part of wal_bytes_max is in it. A reader may hold that up: then it is tried again when the
  * log has grown by as much, or when a wait for readers is due (stall.h).
  *
- * When a write meets no room, the log may be what fills the disk. It is brought into the database, and begins anew. Where the database
- * has no room either, that is not tried again for a while.
+ * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
+ * once more. If a reader is in the way, that is tried before each of the next ones. Where the database has no room either, it is not
+ * tried again for a while.
  *
  * Failure modes: an I/O error of a checkpoint breaks the batch.
  *
