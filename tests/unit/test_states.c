@@ -1671,6 +1671,22 @@ static void submit_gate(penstock *db, struct gate *gate)
 	expect(penstock_try_submit(db, &submission, NULL), PENSTOCK_OK);
 }
 
+/* Batches of one, and 500,000 bytes, of which 200,000 are taken; the writer is at the gate. */
+static penstock *open_half_full(struct gate *gate)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.ring_bytes = 500000;
+	config.ring_slots = 16;
+	config.batch_max = 1;
+	db = kit_open_table(&config);
+	submit_gate(db, gate);
+	gate_await(gate);
+	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	return db;
+}
+
 /*
  * One that waits for bytes lets others have those that there are, until all that was there before it is done. From then on it is in
  * line, and nobody else gets bytes before it; what lies in the slots is not concerned.
@@ -1679,17 +1695,10 @@ Test(states, a_large_submission_is_passed_by_others_for_as_long_as_what_was_befo
 {
 	static struct gate gates[3] = { GATE_INIT, GATE_INIT, GATE_INIT };
 	struct producer large = { .bytes = 400000 }, small[3];
-	penstock_config config = kit_config();
 	pthread_t threads[4];
 	penstock *db;
 
-	config.ring_bytes = 500000;
-	config.ring_slots = 16;
-	config.batch_max = 1;
-	db = large.db = kit_open_table(&config);
-	submit_gate(db, &gates[0]);
-	gate_await(&gates[0]);
-	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	db = large.db = open_half_full(&gates[0]);
 	threads[0] = kit_thread(named_large_producer, &large);
 	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1 && kit_thread_sleeps(kit_find_thread("large")));
 	submit_gate(db, &gates[1]);
@@ -1726,17 +1735,10 @@ Test(states, a_large_submission_that_leaves_lets_others_in)
 {
 	static struct gate gates[2] = { GATE_INIT, GATE_INIT };
 	struct producer large = { .bytes = 400000, .timeout_usec = 15 * SHORT }, small[3];
-	penstock_config config = kit_config();
 	pthread_t threads[4];
 	penstock *db;
 
-	config.ring_bytes = 500000;
-	config.ring_slots = 16;
-	config.batch_max = 1;
-	db = large.db = kit_open_table(&config);
-	submit_gate(db, &gates[0]);
-	gate_await(&gates[0]);
-	expect(submit_bytes(db, 200000), PENSTOCK_OK);
+	db = large.db = open_half_full(&gates[0]);
 	threads[0] = kit_thread(large_producer, &large);
 	await(ps_load_relaxed_u32(&db->ring.room.waiters) == 1 || large.done);
 	submit_gate(db, &gates[1]);
