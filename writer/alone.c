@@ -210,7 +210,7 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 	enum ps_attempt result;
 
 	batch->fused = 0;
-	ps_store_enter_alone(batch->store);
+	ps_store_enter_alone(batch->store, record);
 	if (record->kind != PS_KIND_CALL && ps_entries_may_begin(&batch->entries, ticket)) {
 		result = begin_alone(batch, ticket);
 		if (result != PS_ATTEMPT_BEGUN)

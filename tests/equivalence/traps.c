@@ -82,6 +82,8 @@ uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
 		else if (strncmp(texts[i], "alone:", 6) == 0)
 			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)),
 				list.at[list.count - 1]->flags = PENSTOCK_RUN_ALONE;
+		else if (strncmp(texts[i], "timed:", 6) == 0)
+			append(&list, plain_statement(texts[i] + 6, AS_SQLITE)), list.at[list.count - 1]->ending = IN_TIME;
 		else
 			append(&list, plain_statement(texts[i], AS_SQLITE));
 		if (list.at[list.count - 1]->expected == WRONG_COUNT) {

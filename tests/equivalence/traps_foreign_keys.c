@@ -109,6 +109,16 @@ Test(trap, defer_foreign_keys_outlasts_what_a_failure_left)
 	             "UPDATE OR FAIL parent SET id=9 RETURNING *");
 }
 
+/* A commit that fails ends it too. */
+Test(trap, defer_foreign_keys_ends_with_a_commit_that_fails)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))",
+	             "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)", "INSERT INTO parent VALUES(1)",
+	             "INSERT INTO strict VALUES(1)", "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(4,5) RETURNING id",
+	             "timed:DELETE FROM parent", "PRAGMA defer_foreign_keys=ON", "DELETE FROM parent RETURNING id",
+	             "INSERT INTO now VALUES(6,7)", "timed:DELETE FROM parent");
+}
+
 /* It reads the temporary database, where that has been opened; and the schema, where that is not in memory, as behind VACUUM. */
 Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
 {
@@ -116,6 +126,12 @@ Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
 	             "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(4,5)", "PRAGMA defer_foreign_keys=ON",
 	             "INSERT INTO now VALUES(4,5)", "VACUUM", "PRAGMA synchronous=NORMAL", "PRAGMA synchronous",
 	             "PRAGMA defer_foreign_keys=ON", "INSERT INTO now VALUES(4,5) RETURNING id");
+	/* Also where the engine begins a transaction, and reads the schema in that: to return rows, or to wait for the lock. */
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)",
+	             "INSERT INTO parent VALUES(1),(2)", "INSERT INTO strict VALUES(1),(2)", "VACUUM",
+	             "PRAGMA defer_foreign_keys=ON", "timed:DELETE FROM parent", "VACUUM", "PRAGMA defer_foreign_keys=ON",
+	             "PRAGMA defer_foreign_keys", "timed:DELETE FROM parent RETURNING id", "VACUUM",
+	             "PRAGMA defer_foreign_keys=ON", "group:DELETE FROM parent; SELECT 1");
 }
 
 Test(trap, defer_foreign_keys_outlasts_what_does_nothing)

@@ -206,9 +206,10 @@ void ps_store_take_back(struct ps_store *store)
 	(void)store;
 }
 
-void ps_store_enter_alone(struct ps_store *store)
+void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
+	(void)record;
 }
 
 void ps_store_defer_again(struct ps_store *store)

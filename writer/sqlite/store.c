@@ -442,8 +442,25 @@ void ps_store_take_back(struct ps_store *store)
 	ps_changes_roll_back(store->changes);
 }
 
-void ps_store_enter_alone(struct ps_store *store)
+/* It is not behind VACUUM, nor where a transaction that changed it was rolled back. */
+static bool has_schema(sqlite3 *connection)
 {
+	int bytes = 0, unused;
+
+	return sqlite3_db_status(connection, SQLITE_DBSTATUS_SCHEMA_USED, &bytes, &unused, 0) != SQLITE_OK || bytes > 0;
+}
+
+void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record)
+{
+	/*
+	 * In autocommit its statement would read the schema first, which ends the deferring. In a transaction, of its own or for a
+	 * look at the lock, it would not. A group and a call have theirs.
+	 */
+	if (store->deferring && record->kind == PS_KIND_STATEMENT && !ps_statements_act_early(record) &&
+	    !has_schema(store->connection)) {
+		sqlite3_table_column_metadata(store->connection, "main", "sqlite_schema", NULL, NULL, NULL, NULL, NULL, NULL);
+		ps_inside_read_settings(store);
+	}
 	store->deferred_alone = store->deferring;
 }
 
@@ -508,6 +525,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	if (store->group == NULL)
 		ps_changes_roll_back(store->changes);
 	ps_inside_end_transaction(store);
+	note_end(store);
 	switch (harm) {
 	case PS_HARMFUL:
 		return PS_BROKEN;
