@@ -229,6 +229,7 @@ static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t 
 	/* Nothing has run, so no entry has an outcome; without the lock the caller gives them one. */
 	if (result != PS_ATTEMPT_BEGUN)
 		return result;
+	ps_store_enter_together(batch->store);
 	result = filling != NULL ? fill(batch, filling, first, next, end) : run_entries(batch, first, next, *end);
 	if (result != PS_ATTEMPT_BEGUN && result != PS_ATTEMPT_FULL)
 		return result;

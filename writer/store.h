@@ -140,6 +140,8 @@ void ps_store_take_back(struct ps_store *store);
  * of its runs counts, though any run ends it, and any rollback.
  */
 void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record);
+/* The same where several statements run together, in a transaction that is already there. */
+void ps_store_enter_together(struct ps_store *store);
 void ps_store_defer_again(struct ps_store *store);
 /* SQLite's code and message of the last begin, commit, sync or checkpoint that was not PS_DONE. */
 int ps_store_error(const struct ps_store *store, const char **message);

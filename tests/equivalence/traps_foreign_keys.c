@@ -132,6 +132,11 @@ Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
 	             "PRAGMA defer_foreign_keys=ON", "timed:DELETE FROM parent", "VACUUM", "PRAGMA defer_foreign_keys=ON",
 	             "PRAGMA defer_foreign_keys", "timed:DELETE FROM parent RETURNING id", "VACUUM",
 	             "PRAGMA defer_foreign_keys=ON", "group:DELETE FROM parent; SELECT 1");
+	/* But not where only a batch that changed it was rolled back. */
+	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+	             "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))",
+	             "group:INSERT INTO gone VALUES(1) RETURNING *; SELECT 1", "PRAGMA defer_foreign_keys=ON",
+	             "INSERT INTO now(p) VALUES(5)");
 }
 
 Test(trap, defer_foreign_keys_outlasts_what_does_nothing)

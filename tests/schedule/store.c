@@ -212,6 +212,11 @@ void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record
 	(void)record;
 }
 
+void ps_store_enter_together(struct ps_store *store)
+{
+	(void)store;
+}
+
 void ps_store_defer_again(struct ps_store *store)
 {
 	(void)store;

@@ -41,6 +41,7 @@ struct ps_store {
 	bool one_by_one;             /* transactions would show: see ps_inside_read_settings */
 	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool deferred_alone;         /* it was when the statement that is alone came */
+	bool together;               /* what ran last were several statements together */
 	bool foreign_keys;           /* as of the last begin */
 	bool lacked_room;            /* the last statement alone, or commit */
 	bool stuck;                  /* a transaction that must not be committed could not be rolled back */

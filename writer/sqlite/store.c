@@ -450,18 +450,34 @@ static bool has_schema(sqlite3 *connection)
 	return sqlite3_db_status(connection, SQLITE_DBSTATUS_SCHEMA_USED, &bytes, &unused, 0) != SQLITE_OK || bytes > 0;
 }
 
+static void read_schema(sqlite3 *connection)
+{
+	sqlite3_table_column_metadata(connection, "main", "sqlite_schema", NULL, NULL, NULL, NULL, NULL, NULL);
+}
+
+/*
+ * In autocommit, a statement that needs the schema reads it where it is not in memory, and that ends the deferring. So it must be
+ * there where it is in autocommit, and nowhere else.
+ */
 void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record)
 {
-	/*
-	 * In autocommit its statement would read the schema first, which ends the deferring. In a transaction, of its own or for a
-	 * look at the lock, it would not. A group and a call have theirs.
-	 */
-	if (store->deferring && record->kind == PS_KIND_STATEMENT && !ps_statements_act_early(record) &&
-	    !has_schema(store->connection)) {
-		sqlite3_table_column_metadata(store->connection, "main", "sqlite_schema", NULL, NULL, NULL, NULL, NULL, NULL);
+	bool sets = ps_statements_act_early(record), together = store->together;
+
+	store->together = false;
+	/* For what comes behind a pragma: only the rollback of several statements has forgotten the schema. */
+	if (sets && together && !has_schema(store->connection))
+		read_schema(store->connection);
+	/* In a transaction of its own, or for a look at the lock, this one would read it without an end. A group and a call do. */
+	if (!sets && store->deferring && record->kind == PS_KIND_STATEMENT && !has_schema(store->connection)) {
+		read_schema(store->connection);
 		ps_inside_read_settings(store);
 	}
 	store->deferred_alone = store->deferring;
+}
+
+void ps_store_enter_together(struct ps_store *store)
+{
+	store->together = true;
 }
 
 void ps_store_defer_again(struct ps_store *store)
