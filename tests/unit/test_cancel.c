@@ -207,7 +207,6 @@ static penstock *stop_within(struct wish wish, bool registered, int count, penst
 	penstock_statement *statement;
 	penstock *db;
 
-	config.batch_usec = 0;
 	config.connect_hook = hook_with_step;
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TABLE u(a UNIQUE)"), PENSTOCK_OK);

@@ -194,7 +194,6 @@ Test(completions, the_order_is_kept_within_one_level_of_acknowledgement)
 	uintptr_t seen[20];
 
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
-	config.batch_usec = 0; /* all in one batch, however slow the machine */
 	db = kit_open_table(&config);
 	queue = queue_of(db, 100);
 	kit_block(db);

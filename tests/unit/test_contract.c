@@ -1130,7 +1130,6 @@ Test(contract, batch_that_is_full_runs_all_that_it_took)
 
 	config.autostart = 0;
 	config.batch_bytes = 1024;
-	config.batch_usec = 0;
 	db = kit_open(&config);
 	expect(kit_submit(db, "CREATE TABLE t(a UNIQUE)", 0, NULL), PENSTOCK_OK);
 	expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);
@@ -1151,7 +1150,6 @@ Test(contract, live_keys_take_effect)
 	penstock_handle *handle;
 	penstock *db;
 
-	config.batch_usec = 0;
 	db = kit_open_table(&config);
 	penstock_config_init(&change);
 	expect(penstock_reconfigure(db, &change), PENSTOCK_OK); /* nothing */
@@ -2683,7 +2681,6 @@ Test(contract, failed_sync_in_a_replay_gives_one_outcome_each)
 	penstock *db;
 
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
-	config.batch_usec = 0;
 	db = kit_open(&config);
 	expect(kit_execute(db, "CREATE TABLE t(a UNIQUE)"), PENSTOCK_OK);
 	expect(kit_insert(db, 3, 0, NULL), PENSTOCK_OK);

@@ -109,7 +109,6 @@ Test(counters, transactions_and_statements_in_them)
 	penstock_counters before, after;
 	penstock *db;
 
-	config.batch_usec = 0; /* however slow the machine is: one batch */
 	db = kit_open_table(&config);
 	kit_block(db);
 	before = kit_counters(db);
@@ -133,13 +132,50 @@ Test(counters, transactions_and_statements_in_them)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void take_a_while(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	kit_sleep_usec(2);
+	sqlite3_result_int(context, 1);
+}
+
+static int hook_with_a_while(sqlite3 *connection, void *arg)
+{
+	int rc = sqlite3_create_function(connection, "take_a_while", 0, SQLITE_UTF8, NULL, take_a_while, NULL, NULL);
+
+	return rc == SQLITE_OK ? kit_hook(connection, arg) : rc;
+}
+
+/* The time is over behind each of them; without a limit they are one transaction. */
+Test(counters, a_transaction_ends_after_batch_usec)
+{
+	for (int64_t batch_usec = 0; batch_usec < 2; batch_usec++) {
+		penstock_config config = kit_config();
+		penstock_counters before;
+		penstock *db;
+
+		config.batch_usec = batch_usec;
+		config.connect_hook = hook_with_a_while;
+		db = kit_open(&config);
+		kit_block(db);
+		before = kit_counters(db);
+		for (int i = 0; i < 10; i++)
+			expect(kit_submit(db, "SELECT take_a_while()", 0, NULL), PENSTOCK_OK);
+		kit_unblock();
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		/* The gate's, too. */
+		cr_assert_eq(kit_counters(db).batches - before.batches, batch_usec == 0 ? 2 : 11);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+}
+
 Test(counters, two_statements_are_a_transaction)
 {
 	penstock_config config = kit_config();
 	penstock_counters before;
 	penstock *db;
 
-	config.batch_usec = 0;
 	db = kit_open_table(&config);
 	kit_block(db);
 	before = kit_counters(db);
@@ -191,7 +227,6 @@ Test(counters, transactions_of_changes_of_deferred_keys)
 	penstock_config config = kit_config();
 	penstock *db;
 
-	config.batch_usec = 0;
 	db = kit_open(&config);
 	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
 		expect(kit_execute(db, tables[i]), PENSTOCK_OK);
@@ -209,7 +244,6 @@ Test(counters, replays)
 	penstock_counters counters;
 	penstock *db;
 
-	config.batch_usec = 0;
 	db = kit_open_table(&config);
 	expect(kit_execute(db, "CREATE TABLE u(a UNIQUE)"), PENSTOCK_OK);
 	expect(kit_execute(db, "INSERT INTO u VALUES(1)"), PENSTOCK_OK);
@@ -855,7 +889,6 @@ Test(counters, inserts_run_as_one_by_the_largest_number_that_fits)
 		penstock_statement *statement;
 		penstock *db;
 
-		config.batch_usec = 0;
 		config.fuse_rows = ways[i].most;
 		db = i == 0 ? kit_open_table(&config) : kit_open(&config);
 		expect(penstock_statement_register(db, "INSERT INTO t VALUES(?)", -1, &statement), PENSTOCK_OK);

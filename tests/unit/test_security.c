@@ -752,7 +752,6 @@ static penstock_config clock_config(void)
 
 	config.connect_hook = clock_hook;
 	config.statement_timeout_ms = 5 * HOUR_MS;
-	config.batch_usec = 0;
 	return config;
 }
 

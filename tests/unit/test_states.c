@@ -2050,7 +2050,6 @@ static penstock *open_for_lock(int64_t busy_timeout_ms, int64_t busy_limit_ms)
 	penstock_config config = kit_config();
 
 	config.batch_max = 10;
-	config.batch_usec = 0;
 	config.busy_timeout_ms = busy_timeout_ms;
 	config.busy_limit_ms = busy_limit_ms;
 	config.when_paused = PENSTOCK_HOLD;
