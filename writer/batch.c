@@ -15,10 +15,11 @@
 /* The clock is looked at after 1, 2, 4, 8 ... statements, and then every so many: a look is 30 ns. */
 #define CLOCK_STRIDE_MAX 32
 
-bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options,
-                   struct ps_state_word *state)
+bool ps_batch_init(struct ps_batch *batch, const struct ps_store_kind *kind, struct ps_ring *ring, struct ps_counters *counters,
+                   const struct ps_options *options, struct ps_state_word *state)
 {
 	memset(batch, 0, sizeof *batch);
+	batch->kind = kind;
 	batch->ring = ring;
 	batch->counters = counters;
 	batch->options = options;
@@ -28,6 +29,7 @@ bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_count
 		.counters = counters,
 		.options = options,
 		.state = state,
+		.say_away = kind->say_away,
 	};
 	ps_reaper_init(&batch->reaper, &batch->entries);
 	return ps_entries_init(&batch->entries, ring, counters, options);
@@ -375,8 +377,7 @@ static bool is_lone(struct ps_batch *batch, const struct ps_record *record, uint
 	return (record->asks & PS_ASKS_TO_BEGIN) == 0 || !ps_store_needs_lock(batch->store, record);
 }
 
-/* Enters [first, *entered) and delivers [first, *next) of them. */
-static bool run_and_deliver(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered)
+bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered)
 {
 	const struct ps_keys *keys = &batch->keys;
 	uint64_t first = *next, end = first, reached = first;
@@ -443,7 +444,7 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 	batch->entries.base = *next;
 	batch->keys = *keys;
 	limit = ps_patience_begin(&batch->patience, *next, limit);
-	if (run_and_deliver(batch, next, limit, &entered))
+	if (batch->kind->run(batch, next, limit, &entered))
 		return true;
 	/* Broken with entries left: rolled back, and not to be run again. */
 	for (i = *next; i < entered; i++)

@@ -44,6 +44,7 @@
 #define PS_GIVEN_UP "a stop gave it up before it had begun"
 
 struct ps_batch {
+	const struct ps_store_kind *kind;
 	struct ps_ring *ring;
 	struct ps_counters *counters;
 	const struct ps_options *options;
@@ -63,8 +64,8 @@ struct ps_batch {
 	char broken_message[320];
 };
 
-bool ps_batch_init(struct ps_batch *batch, struct ps_ring *ring, struct ps_counters *counters, const struct ps_options *options,
-                   struct ps_state_word *state);
+bool ps_batch_init(struct ps_batch *batch, const struct ps_store_kind *kind, struct ps_ring *ring, struct ps_counters *counters,
+                   const struct ps_options *options, struct ps_state_word *state);
 void ps_batch_destroy(struct ps_batch *batch);
 /* A new connection, or none. */
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
@@ -74,6 +75,8 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
  * the ticket behind the last one delivered. False: broken.
  */
 bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
+/* How it is run in a store that has transactions (store.h). */
+bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered);
 /*
  * Gives every published submission from `first` on, but none behind a hole and none from `limit` on, the outcome SHUTDOWN. Returns
  * the ticket behind the last of them. Any thread that owns the consumer's side.

@@ -24,6 +24,8 @@ int penstock_call(penstock *db, penstock_function *function, void *arg, const pe
 		*handle = NULL;
 	if (db == NULL || function == NULL)
 		return ps_error(PENSTOCK_MISUSE, "penstock_call: the %s is NULL", db == NULL ? "engine" : "function");
+	if (db->batch.kind->no_functions != NULL)
+		return ps_error(PENSTOCK_MISUSE, "penstock_call: %s", db->batch.kind->no_functions);
 	record.kind = PS_KIND_CALL;
 	record.payload.call.function = function;
 	record.payload.call.arg = arg;
@@ -133,6 +135,10 @@ int penstock_on_connect(penstock *db, penstock_connect_hook *hook, void *arg)
 	status = ps_engine_enter_to_wait(db, "penstock_on_connect");
 	if (status != PENSTOCK_OK)
 		return status;
+	if (db->batch.kind->no_functions != NULL) {
+		ps_engine_leave(db);
+		return ps_error(PENSTOCK_MISUSE, "penstock_on_connect: %s", db->batch.kind->no_functions);
+	}
 	deadline = ps_engine_deadline(db, PENSTOCK_DEFAULT_TIMEOUT);
 	/* It may have come to another state in between. */
 	while (!settle(db, hook, arg, deadline, &status)) {

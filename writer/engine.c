@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/probe.h"
 #include "core/thread.h"
+#include "writer/kind.h"
 #include "writer/writer.h"
 
 /* How often close looks whether the last caller has left; it has nothing to wait on that would outlive the engine. */
@@ -121,7 +122,7 @@ static int probe(penstock *db)
 	int status;
 
 	do {
-		status = ps_store_probe(db->path, &db->options, &locked);
+		status = db->batch.kind->probe(db->path, &db->options, &locked);
 	} while (locked && ps_patience_retry(&db->batch.patience));
 	return status;
 }
@@ -153,6 +154,7 @@ static uint64_t next_number(void)
 int penstock_open(const char *path, const penstock_config *config, penstock **result)
 {
 	PS_NO_CANCEL;
+	const struct ps_store_kind *kind;
 	penstock *db;
 	int status;
 
@@ -176,7 +178,8 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	status = PENSTOCK_NOMEM;
-	db->path = absolute(path);
+	kind = ps_store_kind_of(path);
+	db->path = kind->is_file ? absolute(path) : strdup(path);
 	if (db->path == NULL)
 		goto err_after_options;
 	if (!ps_state_init(&db->state, &db->options.keys))
@@ -184,7 +187,7 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	if (!ps_ring_init(&db->ring, (uint64_t)db->options.keys.ring_slots))
 		goto err_after_state;
 	db->ring.owner = db;
-	if (!ps_batch_init(&db->batch, &db->ring, &db->counters, &db->options, &db->state))
+	if (!ps_batch_init(&db->batch, kind, &db->ring, &db->counters, &db->options, &db->state))
 		goto err_after_ring;
 	if (!ps_control_init(&db->control))
 		goto err_after_batch;
@@ -428,7 +431,7 @@ int penstock_reader_open(penstock *db, sqlite3 **connection)
 		return status;
 	status = reader_begin(db);
 	if (status == PENSTOCK_OK) {
-		status = ps_store_open_reader(db->path, &db->options, connection);
+		status = db->batch.kind->open_reader(db->path, &db->options, connection);
 		reader_end(db);
 	}
 	ps_engine_leave(db);

@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "core/clock.h"
-#include "core/log.h"
 #include "writer/reaper.h"
 
 /* Between two attempts (with busy_timeout_ms=0 each is only a look). */
@@ -76,8 +75,7 @@ bool ps_patience_retry(struct ps_patience *patience)
 	ps_counters_add(patience->counters, &patience->counters->writer.busy_retries, 1);
 	if (!patience->said) {
 		patience->said = true;
-		ps_log(patience->options, PENSTOCK_EVENT_LOCKED,
-		       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
+		patience->say_away(patience->options);
 	}
 	if (!ps_patience_lasts(patience))
 		return false;

@@ -38,6 +38,7 @@ struct ps_patience {
 	struct ps_counters *counters;
 	const struct ps_options *options;
 	struct ps_state_word *state;
+	void (*say_away)(const struct ps_options *options); /* when a wait begins */
 	uint64_t since;        /* when those that wait now met the lock that has not been had since; 0: they have not */
 	uint64_t spent_before; /* a ticket */
 	bool spent;            /* busy_limit_ms is over */

@@ -2,8 +2,10 @@
 /*
  * store.h - where statements run: the one place that executes and commits
  *
- * begin, run, commit, roll back, and little else. The batch above knows nothing of SQLite, so that another store (a
- * replicated one) can stand beside this one.
+ * begin, run, commit, roll back, and little else. The batch above knows nothing of SQLite.
+ *
+ * Stores are of kinds (kind.h). What every kind has is coarse: it is opened and closed, and runs a batch. How a batch runs in
+ * transactions is batch.c's, by the functions below, which are those of the one SQLite file.
  *
  * A statement's verdict says what the batch must do about it; see sqlite/run.c for what SQLite makes of a failing
  * statement inside a transaction, and sqlite/harm.h for what an I/O error may have broken.
@@ -39,6 +41,26 @@ enum ps_verdict {
 enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 struct ps_store;
+struct ps_batch;
+
+/* What the engine asks of a store, whichever it is. The first four are as the functions of their names below. */
+struct ps_store_kind {
+	int (*open)(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
+	            struct ps_patience *patience, bool *locked);
+	int (*probe)(const char *path, const struct ps_options *options, bool *locked);
+	int (*open_reader)(const char *path, const struct ps_options *options, sqlite3 **connection);
+	void (*close)(struct ps_store *store, bool checkpoint);
+	/* Of ps_batch_run: enters [*next, *entered), and delivers from *next on, which it moves. False: broken. */
+	bool (*run)(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered);
+	/* Between batches. False: broken. */
+	bool (*rest)(struct ps_batch *batch);
+	/* Why functions of the program cannot run there; NULL: they can. */
+	const char *no_functions;
+	/* Its path is a file's, which is to be found from another working directory too. */
+	bool is_file;
+	/* Tells the log that the store does not let the writer in. */
+	void (*say_away)(const struct ps_options *options);
+};
 
 /*
  * OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. path and options outlive the store. role: a writer's. patience: asked

@@ -15,7 +15,6 @@
 #include "core/log.h"
 #include "core/probe.h"
 #include "writer/engine.h"
-#include "writer/room.h"
 
 /* A hole is 10 ns wide unless its producer was preempted in it: look a few times, offer the processor, then sleep. */
 #define HOLE_STALLS 200
@@ -54,7 +53,7 @@ static int open_store(penstock *db, enum ps_role role, struct ps_store **store)
 
 	ps_patience_renew(patience);
 	do {
-		status = ps_store_open(store, db->path, &db->options, role, patience, &locked);
+		status = db->batch.kind->open(store, db->path, &db->options, role, patience, &locked);
 	} while (locked && wants_store(db) && ps_patience_retry(patience));
 	ps_patience_renew(patience);
 	return status;
@@ -93,7 +92,7 @@ static void disconnect(penstock *db)
 
 	/* When it was the file that went away there is nothing wrong with the disk. */
 	if (db->batch.store != NULL)
-		ps_store_close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED);
+		db->batch.kind->close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED);
 	ps_batch_connect(&db->batch, NULL);
 }
 
@@ -214,7 +213,7 @@ static bool work(penstock *db)
 		whole = ps_batch_run(&db->batch, &db->next, limit, &keys);
 		db->last_batch = db->next - first;
 		PS_PROBE(batch_end, db, first, db->last_batch);
-		if (!whole || !ps_room_checkpoint(&db->batch))
+		if (!whole || !db->batch.kind->rest(&db->batch))
 			return false;
 	}
 }

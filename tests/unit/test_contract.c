@@ -64,6 +64,13 @@ Test(contract, open_says_what_is_wrong_with_the_path)
 	await(kit_find_writer() == 0); /* joined, yet the kernel may list it for a moment */
 }
 
+#ifndef PENSTOCK_RQLITE
+Test(contract, a_cluster_is_refused_where_it_is_not_built_in)
+{
+	open_fails("rqlite://127.0.0.1:4001/", NULL, PENSTOCK_CANTOPEN, "Meson option rqlite");
+}
+#endif
+
 Test(contract, read_only_files_are_refused)
 {
 	penstock_config config = kit_config();

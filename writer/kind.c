@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "writer/kind.h"
+
+#include <string.h>
+
+#include "core/log.h"
+#include "writer/batch.h"
+#include "writer/room.h"
+
+#define CLUSTER "rqlite://"
+
+static void say_locked(const struct ps_options *options)
+{
+	ps_log(options, PENSTOCK_EVENT_LOCKED,
+	       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
+}
+
+const struct ps_store_kind ps_store_sqlite = {
+	.open = ps_store_open,
+	.probe = ps_store_probe,
+	.open_reader = ps_store_open_reader,
+	.close = ps_store_close,
+	.run = ps_batch_run_transactions,
+	.rest = ps_room_checkpoint,
+	.is_file = true,
+	.say_away = say_locked,
+};
+
+const struct ps_store_kind *ps_store_kind_of(const char *path)
+{
+	return strncmp(path, CLUSTER, strlen(CLUSTER)) == 0 ? &ps_store_rqlite : &ps_store_sqlite;
+}
