@@ -735,8 +735,8 @@ PENSTOCK_API uint64_t penstock_handle_ticket(const penstock_handle *handle);
  *
  * While the writer waits for another process's lock, it looks at all that is queued. Then the outcome comes at once, maybe
  * before that of an earlier submission. A statement that must run alone begins when the lock is free: if another process takes
- * the lock at that very moment, the statement has begun. So it has when it waits for the lock
- * of an attached database: only busy_limit_ms, or a stop that gives up, ends that.
+ * the lock at that very moment, the statement has begun. One that writes to an attached database begins once it has the locks of all
+ * that it writes. VACUUM, and a PRAGMA that runs alone, begin before they wait.
  *
  * Never waits. Engine closed or not. Any thread, until the handle is released.
  */

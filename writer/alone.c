@@ -79,6 +79,14 @@ static enum ps_attempt shut_down_alone(struct ps_batch *batch, uint64_t ticket)
 	return PS_ATTEMPT_BROKEN;
 }
 
+/* It came to nothing as it waited for the lock, and has its outcome; others wait on. */
+static enum ps_attempt leave_told(struct ps_batch *batch, uint64_t ticket)
+{
+	ps_store_defer_again(batch->store);
+	ps_attempt_wait_on(batch, ticket + 1);
+	return PS_ATTEMPT_COMMITTED;
+}
+
 /* Gets the lock for one that runs alone. PS_ATTEMPT_COMMITTED or PS_ATTEMPT_BROKEN: it is not to be had, and the outcome is set. */
 static enum ps_attempt get_lock(struct ps_batch *batch, uint64_t ticket, enum ps_verdict (*store_begin)(struct ps_store *))
 {
@@ -86,9 +94,7 @@ static enum ps_attempt get_lock(struct ps_batch *batch, uint64_t ticket, enum ps
 
 	switch (result) {
 	case PS_ATTEMPT_TOLD:
-		ps_store_defer_again(batch->store);
-		ps_attempt_wait_on(batch, ticket + 1);
-		return PS_ATTEMPT_COMMITTED;
+		return leave_told(batch, ticket);
 	case PS_ATTEMPT_NO_LOCK:
 		ps_attempt_fail_without_lock(batch, ticket);
 		return PS_ATTEMPT_COMMITTED;
@@ -102,12 +108,13 @@ static enum ps_attempt get_lock(struct ps_batch *batch, uint64_t ticket, enum ps
 /* Begins one that may come to nothing before that, and runs alone. Otherwise its outcome is set. */
 static enum ps_attempt begin_alone(struct ps_batch *batch, uint64_t ticket)
 {
+	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	enum ps_attempt result = PS_ATTEMPT_NOT_TOGETHER;
 	bool begun;
 
 	/* The lock is had for a moment: the statement itself would not tell when it has got it. */
-	if (ps_store_needs_lock(batch->store, ps_ring_at(batch->ring, ticket)))
-		result = get_lock(batch, ticket, ps_store_begin_own);
+	if (ps_store_needs_lock(batch->store, record))
+		result = get_lock(batch, ticket, record->kind == PS_KIND_GROUP ? ps_store_begin_group : ps_store_begin_own);
 	if (result == PS_ATTEMPT_COMMITTED || result == PS_ATTEMPT_BROKEN)
 		return result;
 	begun = ps_entries_begin(&batch->entries, ticket);
@@ -202,32 +209,21 @@ static enum ps_attempt run_hook(struct ps_batch *batch, uint64_t ticket, const s
 	return PS_ATTEMPT_BROKEN;
 }
 
-enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
+static enum ps_attempt run_statement(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record, bool tried)
 {
-	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
+	bool again = record->kind != PS_KIND_ALONE && (record->asks & PS_ASKS_ALONE) == 0;
 	uint64_t started = ps_clock_nsec();
-	bool again = record->kind != PS_KIND_ALONE && (record->asks & PS_ASKS_ALONE) == 0, tried = batch->lacks_room;
 	enum ps_attempt result;
 
-	batch->fused = 0;
-	ps_store_enter_alone(batch->store, record);
-	if (record->kind != PS_KIND_CALL && ps_entries_may_begin(&batch->entries, ticket)) {
-		result = begin_alone(batch, ticket);
-		if (result != PS_ATTEMPT_BEGUN)
-			return result;
-	}
-	if (tried && ps_room_make(batch) == PS_ATTEMPT_BROKEN)
-		return shut_down_alone(batch, ticket);
-	if (record->kind == PS_KIND_CALL)
-		return run_call(batch, ticket, record);
-	if (record->kind == PS_KIND_HOOK)
-		return run_hook(batch, ticket, record);
 	for (;; ps_store_defer_again(batch->store)) {
 		batch->members = 0;
 		switch (run_once(batch, ticket)) {
 		case PS_BUSY:
-			if (ps_patience_retry(&batch->patience))
+			if (ps_patience_retry(&batch->patience)) {
+				if ((record->asks & PS_ASKS_TOLD) != 0)
+					return leave_told(batch, ticket);
 				break;
+			}
 			ps_attempt_fail_without_lock(batch, ticket);
 			return PS_ATTEMPT_COMMITTED;
 		case PS_BROKEN:
@@ -252,4 +248,64 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 			ps_store_take_back(batch->store);
 		}
 	}
+}
+
+/* One that begins as it runs. */
+struct late {
+	struct ps_batch *batch;
+	uint64_t ticket;
+	bool asked;
+	penstock_status status; /* why it does not begin, or OK */
+};
+
+static bool begin_late(void *arg)
+{
+	struct late *late = arg;
+
+	if (!late->asked)
+		late->status = ps_entries_begin_in_run(&late->batch->entries, late->ticket);
+	late->asked = true;
+	return late->status == PENSTOCK_OK;
+}
+
+static enum ps_attempt run_late(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record, bool tried)
+{
+	struct late late = { .batch = batch, .ticket = ticket, .status = PENSTOCK_OK };
+	enum ps_attempt result;
+
+	ps_entries_begin_late(&batch->entries, ticket);
+	ps_store_ask_late(batch->store, begin_late, &late);
+	result = run_statement(batch, ticket, record, tried);
+	ps_store_ask_late(batch->store, NULL, NULL);
+	/* What failed before it had its locks has an outcome, so it has begun, or comes to nothing. */
+	if (ps_entries_may_begin(&batch->entries, ticket))
+		begin_late(&late);
+	if (late.status != PENSTOCK_OK) {
+		ps_entries_end_in_nothing(&batch->entries, ticket, late.status);
+		ps_store_defer_again(batch->store);
+	}
+	return result;
+}
+
+enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
+{
+	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
+	bool late = false, tried = batch->lacks_room;
+	enum ps_attempt result;
+
+	batch->fused = 0;
+	ps_store_enter_alone(batch->store, record);
+	if (record->kind != PS_KIND_CALL && ps_entries_may_begin(&batch->entries, ticket)) {
+		late = ps_store_locks_late(batch->store, record);
+		result = late ? PS_ATTEMPT_BEGUN : begin_alone(batch, ticket);
+		if (result != PS_ATTEMPT_BEGUN)
+			return result;
+	}
+	if (tried && ps_room_make(batch) == PS_ATTEMPT_BROKEN)
+		return shut_down_alone(batch, ticket);
+	if (record->kind == PS_KIND_CALL)
+		return run_call(batch, ticket, record);
+	if (record->kind == PS_KIND_HOOK)
+		return run_hook(batch, ticket, record);
+	return late ? run_late(batch, ticket, record, tried) : run_statement(batch, ticket, record, tried);
 }

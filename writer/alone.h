@@ -7,7 +7,8 @@
  *
  * Invariants
  *   1. Behind it the entry has its outcome, and no transaction stands.
- *   2. What may come to nothing before it begins (a deadline, a cancel) begins with the lock held.
+ *   2. What may come to nothing before it begins (a deadline, a cancel) begins with the lock held. The locks of attached databases
+ *      nobody can have for it: there SQLite asks between taking them and the first step of the statement's own.
  *   3. PRAGMA defer_foreign_keys outlasts whatever does not count as the statement's own run.
  *
  * For the writer thread alone.

@@ -18,7 +18,8 @@
  *   3. A replay covers fewer statements than the run before it, or is the batch's first with savepoints, so it ends.
  *
  * What may be cancelled, or has a deadline, is looked at when it begins: its first step in a transaction that has the lock. One that must
- * run alone begins when the lock was had a moment before. So a lone one has a transaction, which plain ones do without. What another
+ * run alone begins when the lock was had a moment before; or within its run, when SQLite has taken the locks of attached databases. So a
+ * lone one has a transaction, which plain ones do without. What another
  * process's lock keeps from beginning is looked at meanwhile (reaper.h).
  *
  * A stop that gives up ends a batch early: what has run is committed, and what has not begun, or waits for another process's

@@ -19,6 +19,7 @@
 #define NOTE_FAILED 16u
 #define NOTE_MAY_BEGIN 32u /* not before it has been looked at */
 #define NOTE_GONE 64u      /* it did not begin */
+#define NOTE_LATE 128u     /* its run begins it */
 
 /* Outcomes kept for the next batch; a message or rows they hold are freed at once. */
 #define SPARE_OUTCOMES 1024
@@ -145,7 +146,8 @@ struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t tic
 	size_t i = (size_t)(ticket - entries->base);
 	struct ps_outcome *outcome;
 
-	if ((entries->notes[i] & (NOTE_MAY_BEGIN | NOTE_GONE)) != 0 && !ps_entries_begin(entries, ticket))
+	if ((entries->notes[i] & (NOTE_MAY_BEGIN | NOTE_GONE)) != 0 && (entries->notes[i] & NOTE_LATE) == 0 &&
+	    !ps_entries_begin(entries, ticket))
 		return NULL;
 	outcome = entries->outcomes[i];
 	if (outcome != NULL && (entries->notes[i] & NOTE_LISTENER) == 0) {
@@ -231,6 +233,13 @@ static penstock_status take(const struct ps_record *record)
 	return is_late(record) && !ps_fault(PS_FAULT_SKIP_BEGIN) ? PENSTOCK_EXPIRED : PENSTOCK_OK;
 }
 
+static void come_to_nothing(struct ps_entries *entries, uint64_t ticket, penstock_status status)
+{
+	entries->notes[ticket - entries->base] |= NOTE_GONE;
+	set_failed(entries, ticket, status, SQLITE_OK,
+	           status == PENSTOCK_EXPIRED ? "its deadline passed before it had begun" : "cancelled before it had begun");
+}
+
 bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket)
 {
 	unsigned char *note = &entries->notes[ticket - entries->base];
@@ -238,14 +247,28 @@ bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket)
 
 	if ((*note & NOTE_MAY_BEGIN) == 0)
 		return (*note & NOTE_GONE) == 0;
-	*note &= (unsigned char)~NOTE_MAY_BEGIN;
+	*note &= (unsigned char)~(NOTE_MAY_BEGIN | NOTE_LATE);
 	status = take(ps_ring_at(entries->ring, ticket));
-	if (status == PENSTOCK_OK)
-		return true;
-	*note |= NOTE_GONE;
-	set_failed(entries, ticket, status, SQLITE_OK,
-	           status == PENSTOCK_EXPIRED ? "its deadline passed before it had begun" : "cancelled before it had begun");
-	return false;
+	if (status != PENSTOCK_OK)
+		come_to_nothing(entries, ticket, status);
+	return status == PENSTOCK_OK;
+}
+
+void ps_entries_begin_late(struct ps_entries *entries, uint64_t ticket)
+{
+	entries->notes[ticket - entries->base] |= NOTE_LATE;
+}
+
+penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t ticket)
+{
+	entries->notes[ticket - entries->base] &= (unsigned char)~(NOTE_MAY_BEGIN | NOTE_LATE);
+	return take(ps_ring_at(entries->ring, ticket));
+}
+
+void ps_entries_end_in_nothing(struct ps_entries *entries, uint64_t ticket, penstock_status status)
+{
+	ps_outcome_reset(own_outcome(entries, ticket));
+	come_to_nothing(entries, ticket, status);
 }
 
 void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket)

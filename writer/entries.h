@@ -56,6 +56,13 @@ void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct 
  * Once begun it stays so.
  */
 bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket);
+/*
+ * The same of one that gets its locks only as it runs. Before the run: it does not begin the entry. In it, with the locks held and nothing
+ * done: OK, or what it comes to. Behind it, of one that is not to begin: that, whatever the run came to.
+ */
+void ps_entries_begin_late(struct ps_entries *entries, uint64_t ticket);
+penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t ticket);
+void ps_entries_end_in_nothing(struct ps_entries *entries, uint64_t ticket, penstock_status status);
 /* The same without a look: it runs now, with others. */
 void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket);
 /* Whether it is one that ps_entries_begin has to look at, and has not. Also of a published ticket that is no entry yet. */

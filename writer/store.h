@@ -100,6 +100,15 @@ bool ps_store_lacked_room(const struct ps_store *store);
 enum ps_verdict ps_store_begin(struct ps_store *store);
 /* The same for one statement's own transaction, which locks no more than the statement does. */
 enum ps_verdict ps_store_begin_own(struct ps_store *store);
+/* The same for a group's, which takes every database's lock. */
+enum ps_verdict ps_store_begin_group(struct ps_store *store);
+/*
+ * Whether nobody but SQLite can get the locks that the statement needs, as it writes to a database that is attached. Then `ask` is called
+ * when a run alone has them all, before it does anything, and until it says yes; while it says no the run is interrupted there. NULL:
+ * nobody is asked any more.
+ */
+bool ps_store_locks_late(struct ps_store *store, const struct ps_record *record);
+void ps_store_ask_late(struct ps_store *store, bool (*ask)(void *arg), void *arg);
 /*
  * Runs one statement, inside a transaction (batched) or in autocommit. Fills *outcome (reset by the caller): with rows,
  * changes and rowid when `wanted`, with codes and message when it failed.

@@ -148,6 +148,11 @@ enum ps_verdict ps_store_begin_own(struct ps_store *store)
 	return ps_store_begin(store);
 }
 
+enum ps_verdict ps_store_begin_group(struct ps_store *store)
+{
+	return ps_store_begin(store);
+}
+
 static void commit_row(unsigned row)
 {
 	store_world.rows[row].committed++;
@@ -255,6 +260,29 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 	return true;
 }
 
+/* As if every third wrote to a database that is attached. */
+bool ps_store_locks_late(struct ps_store *store, const struct ps_record *record)
+{
+	unsigned row;
+	bool bad;
+
+	(void)store;
+	if (record->kind != PS_KIND_STATEMENT && record->kind != PS_KIND_ALONE)
+		return false;
+	values_of(record, &row, &bad);
+	return row % 3 == 0;
+}
+
+static bool (*begin_late)(void *arg);
+static void *late_arg;
+
+void ps_store_ask_late(struct ps_store *store, bool (*begin)(void *arg), void *arg)
+{
+	(void)store;
+	begin_late = begin;
+	late_arg = arg;
+}
+
 /* The I/O error is due. */
 static bool breaks(void)
 {
@@ -275,6 +303,17 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	touch_connected();
 	schedule_check(store_world.in_transaction || !batched, "a batch runs outside of its transaction");
 	values_of(record, &row, &bad);
+	if (begin_late != NULL) {
+		if (store_world.busy > 0) {
+			store_world.busy--;
+			return PS_BUSY;
+		}
+		if (!begin_late(late_arg)) {
+			ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_INTERRUPT, "interrupted");
+			return PS_DONE;
+		}
+		begin_late = NULL;
+	}
 	if (breaks()) {
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_IOERR_WRITE, "the disk is broken");
 		store_world.rows[row].errored++;

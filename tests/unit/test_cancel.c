@@ -107,15 +107,20 @@ static void check_sum(const penstock *db)
 	cr_assert_eq(penstock_queue_depth(db), 0);
 }
 
-/* An outsider that keeps the write lock. */
-static sqlite3 *hold_lock(void)
+/* An outsider that keeps a file's write lock. */
+static sqlite3 *hold_lock_of(const char *file)
 {
 	sqlite3 *holder;
 
-	check(sqlite3_open(harness_path("test.db"), &holder) == SQLITE_OK);
+	check(sqlite3_open(harness_path(file), &holder) == SQLITE_OK);
 	check(sqlite3_busy_timeout(holder, 60000) == SQLITE_OK);
 	check(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
 	return holder;
+}
+
+static sqlite3 *hold_lock(void)
+{
+	return hold_lock_of("test.db");
 }
 
 static void let_go(sqlite3 *holder)
@@ -867,6 +872,180 @@ Test(cancel, giving_up_leaves_what_was_cancelled_as_it_is)
 		}
 		cr_assert_eq(rows("1"), 0);
 		kit_change(harness_path("test.db"), "DROP TABLE t");
+	}
+}
+
+/* ---- behind the lock of an attached database ---------------------------------------------------------------------- */
+
+/* With other.db, which has a table u(a), attached as aux. */
+static penstock *open_attached(const char *journal_mode)
+{
+	penstock *db = open_patient();
+	char sql[300];
+
+	snprintf(sql, sizeof sql, "PRAGMA journal_mode=%s; DROP TABLE IF EXISTS u; CREATE TABLE u(a)", journal_mode);
+	kit_change(harness_path("other.db"), sql);
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	return db;
+}
+
+static void close_attached(penstock *db)
+{
+	check_sum(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_change(harness_path("test.db"), "DROP TABLE t");
+}
+
+/* Each writes to the attached database, by itself or besides. */
+static const struct wish attached_kinds[] = {
+	{ .sql = "INSERT INTO aux.u VALUES(?)" },
+	{ .sql = "INSERT INTO aux.u VALUES(?)", .flags = PENSTOCK_RUN_ALONE },
+	{ .sql = "INSERT INTO aux.u VALUES(?) RETURNING a" },
+	{ .sql = "INSERT INTO aux.u SELECT ? WHERE NOT EXISTS (SELECT 1 FROM t WHERE a = 7)" },
+	{ .sql = "INSERT INTO tr VALUES(?)" },
+};
+
+#define TEMP_TRIGGER                                                                          \
+	"CREATE TEMP TRIGGER both AFTER INSERT ON main.tr BEGIN INSERT INTO u VALUES(new.a);" \
+	" END"
+
+/* Its own lock is held, or main's, which it needs too if it is the one with a trigger. */
+static void check_behind_attached_lock(const struct wish *kind, const char *journal_mode, const char *locked, bool cancels)
+{
+	penstock *db = open_attached(journal_mode);
+	penstock_handle *handle, *behind;
+	struct wish wish = *kind, plain = *kind;
+	sqlite3 *holder;
+
+	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS tr(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, TEMP_TRIGGER), PENSTOCK_OK);
+	holder = hold_lock_of(locked);
+	if (cancels)
+		wish.flags |= PENSTOCK_CANCELLABLE;
+	else
+		wish.deadline_usec = penstock_deadline(SHORT);
+	expect(submit(db, 1, &wish, &handle), PENSTOCK_OK);
+	expect(submit(db, 2, &plain, &behind), PENSTOCK_OK);
+	if (cancels)
+		expect(penstock_handle_cancel(handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), cancels ? PENSTOCK_CANCELLED : PENSTOCK_EXPIRED);
+	cr_assert_null(penstock_handle_result(behind));
+	let_go(holder);
+	expect(penstock_handle_wait(behind, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	penstock_handle_release(behind);
+	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT sum(a) FROM u"), 2);
+	expect(kit_execute(db, "DROP TABLE tr"), PENSTOCK_OK);
+	close_attached(db);
+}
+
+Test(cancel, is_seen_behind_the_lock_of_an_attached_database)
+{
+	for (size_t i = 0; i < COUNT_OF(attached_kinds); i++) {
+		for (int wal = 0; wal < 2; wal++) {
+			for (int cancels = 0; cancels < 2; cancels++) {
+				check_behind_attached_lock(&attached_kinds[i], wal ? "WAL" : "DELETE", "other.db", cancels);
+				if (i == COUNT_OF(attached_kinds) - 1)
+					check_behind_attached_lock(&attached_kinds[i], wal ? "WAL" : "DELETE", "test.db",
+					                           cancels);
+			}
+		}
+	}
+}
+
+/* What was cancelled meanwhile has done nothing when the lock comes; and neither has it before: no function was called. */
+Test(cancel, nothing_is_done_before_the_lock_of_an_attached_database_is_had)
+{
+	penstock_config config = kit_config();
+	struct wish wish = { .sql = "INSERT INTO aux.u SELECT step(?)", .flags = PENSTOCK_CANCELLABLE };
+	penstock_handle *handles[2];
+	sqlite3 *holder;
+	char sql[300];
+	penstock *db;
+
+	config.busy_timeout_ms = 1000000;
+	config.busy_limit_ms = 0;
+	config.connect_hook = hook_with_step;
+	db = kit_open_table(&config);
+	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	step_noted = 0;
+	gate_set(&step_gate, true);
+	holder = hold_lock_of("other.db");
+	for (int i = 0; i < 2; i++)
+		expect(submit(db, 1 + i, &wish, &handles[i]), PENSTOCK_OK);
+	expect(penstock_handle_cancel(handles[0]), PENSTOCK_OK);
+	expect(penstock_handle_wait(handles[0], PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	cr_assert_eq(step_noted, 0);
+	let_go(holder);
+	/* It has the lock, and has begun. */
+	gate_await(&step_gate);
+	cr_assert_eq(step_noted, 2);
+	expect(penstock_handle_cancel(handles[1]), PENSTOCK_TOO_LATE);
+	gate_set(&step_gate, false);
+	expect(penstock_handle_wait(handles[1], PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (int i = 0; i < 2; i++)
+		penstock_handle_release(handles[i]);
+	check_sum(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT sum(a) FROM u"), 1);
+}
+
+/* What fails before it has its locks, or writes nothing, has one outcome too. */
+Test(cancel, what_needs_no_lock_of_an_attached_database_has_its_outcome)
+{
+	static const struct {
+		const char *sql;
+		int status;
+	} given[] = {
+		{ "INSERT INTO aux.u VALUES(?, ?)", PENSTOCK_ERROR }, { "CREATE TABLE IF NOT EXISTS aux.u(a)", PENSTOCK_ERROR },
+		{ "INSERT INTO aux.none VALUES(?)", PENSTOCK_ERROR }, { "SELECT a + ? FROM aux.u", PENSTOCK_OK },
+		{ "DELETE FROM aux.u WHERE a = ?", PENSTOCK_OK },     { "INSERT INTO aux.u VALUES(max(?, 1))", PENSTOCK_OK },
+	};
+	penstock *db = open_attached("WAL");
+
+	for (size_t i = 0; i < COUNT_OF(given); i++) {
+		struct wish wish = { .sql = given[i].sql, .flags = PENSTOCK_CANCELLABLE };
+		penstock_handle *handle;
+
+		for (int timed = 0; timed < 3; timed++) {
+			wish.deadline_usec = timed == 0 ? 0 : timed == 1 ? INT64_MAX : PAST;
+			expect(submit(db, 5, &wish, &handle), PENSTOCK_OK);
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), timed == 2 ? PENSTOCK_EXPIRED : given[i].status);
+			expect(penstock_handle_cancel(handle), PENSTOCK_TOO_LATE);
+			penstock_handle_release(handle);
+		}
+	}
+	close_attached(db);
+	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT count(*) FROM u"), 2);
+}
+
+/* A group takes every database's lock. */
+Test(cancel, groups_are_cancelled_and_expire_behind_the_lock_of_an_attached_database)
+{
+	for (int cancels = 0; cancels < 2; cancels++) {
+		penstock *db = open_attached("WAL");
+		penstock_submission members[2] = { PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT };
+		penstock_submission whole = PENSTOCK_SUBMISSION_INIT;
+		sqlite3 *holder = hold_lock_of("other.db");
+		penstock_handle *handle;
+
+		members[0].sql = "INSERT INTO t VALUES(1)";
+		members[1].sql = "INSERT INTO aux.u VALUES(2)";
+		whole.flags = cancels ? PENSTOCK_CANCELLABLE : 0;
+		whole.deadline_usec = cancels ? 0 : penstock_deadline(SHORT);
+		expect(penstock_submit_group(db, members, 2, &whole, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		if (cancels)
+			expect(penstock_handle_cancel(handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), cancels ? PENSTOCK_CANCELLED : PENSTOCK_EXPIRED);
+		penstock_handle_release(handle);
+		let_go(holder);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(rows("1"), 0);
+		close_attached(db);
+		cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT count(*) FROM u"), 0);
 	}
 }
 

@@ -23,7 +23,7 @@ static int on_busy(void *arg, int count)
 		return 0;
 	if (for_readers ? !ps_patience_lasts_for_readers(busy->patience) : !ps_patience_lasts(busy->patience))
 		return 0;
-	if (!for_readers && sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE &&
+	if (!for_readers && (busy->unbegun || sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE) &&
 	    ps_patience_is_interrupted(busy->patience))
 		return 0;
 	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(for_readers || count == 0 ? 1

@@ -31,6 +31,7 @@ struct ps_busy {
 	int64_t readers_ms; /* how long a checkpoint waits for readers; -1: it is a lock that is waited for */
 	uint64_t since;     /* the wait under way */
 	bool met;           /* a lock, since whoever asks has set this to false */
+	bool unbegun;       /* though there may be a lock that was had, nothing has been done */
 };
 
 void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t timeout_ms);

@@ -137,7 +137,7 @@ static int on_rollback(sqlite3_vtab *table)
 
 	if (call->running) {
 		call->ended = true;
-		ps_statement_deadline_stop_call(call->deadline, call->connection);
+		ps_statement_deadline_stop_call(call->deadline);
 	}
 	return SQLITE_OK;
 }

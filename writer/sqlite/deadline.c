@@ -5,10 +5,32 @@
 
 #define STEPS_BETWEEN_LOOKS 1000
 
+static int look(void *arg);
+
+static void install(struct ps_statement_deadline *deadline)
+{
+	int steps = deadline->begin != NULL || deadline->stopped ? 1 : deadline->timeout_ms != 0 ? STEPS_BETWEEN_LOOKS : 0;
+
+	sqlite3_progress_handler(deadline->connection, steps, look, deadline);
+}
+
+/* Behind what opens a statement's transactions there is a jump, where SQLite looks: it has its locks, and has done nothing. */
+static bool may_begin(struct ps_statement_deadline *deadline)
+{
+	if (deadline->statement == NULL || sqlite3_txn_state(deadline->connection, NULL) != SQLITE_TXN_WRITE)
+		return true;
+	if (!deadline->begin(deadline->begin_arg))
+		return false;
+	ps_statement_deadline_ask(deadline, NULL, NULL);
+	return true;
+}
+
 static int look(void *arg)
 {
 	struct ps_statement_deadline *deadline = arg;
 
+	if (deadline->begin != NULL)
+		return !may_begin(deadline);
 	if (deadline->all) {
 		deadline->expired |= ps_deadline_passed(deadline->at_nsec);
 		return deadline->stopped || deadline->expired;
@@ -24,9 +46,16 @@ static int look(void *arg)
 
 void ps_statement_deadline_init(struct ps_statement_deadline *deadline, sqlite3 *connection, int64_t timeout_ms)
 {
-	*deadline = (struct ps_statement_deadline){ .timeout_ms = timeout_ms };
+	*deadline = (struct ps_statement_deadline){ .connection = connection, .timeout_ms = timeout_ms };
 	/* A handler of the connect hook's could end a COMMIT, or say so of one that was done. */
-	sqlite3_progress_handler(connection, timeout_ms == 0 ? 0 : STEPS_BETWEEN_LOOKS, look, deadline);
+	install(deadline);
+}
+
+void ps_statement_deadline_ask(struct ps_statement_deadline *deadline, bool (*begin)(void *), void *arg)
+{
+	deadline->begin = begin;
+	deadline->begin_arg = arg;
+	install(deadline);
 }
 
 void ps_statement_deadline_begin_call(struct ps_statement_deadline *deadline)
@@ -36,11 +65,10 @@ void ps_statement_deadline_begin_call(struct ps_statement_deadline *deadline)
 	deadline->expired = false;
 }
 
-void ps_statement_deadline_stop_call(struct ps_statement_deadline *deadline, sqlite3 *connection)
+void ps_statement_deadline_stop_call(struct ps_statement_deadline *deadline)
 {
 	deadline->stopped = true;
-	/* SQLite looks before a statement's first write: behind what opens its transaction there is a jump. */
-	sqlite3_progress_handler(connection, 1, look, deadline);
+	install(deadline);
 }
 
 void ps_statement_deadline_destroy(sqlite3 *connection)

@@ -12,7 +12,9 @@
  *   2. A statement that has ended (in autocommit: is committed) is not. SQLite calls the handler once more behind
  *      that, and would say that it was interrupted.
  *   3. A call (call.h) has one deadline for all its statements, from its beginning: it has its lock by then.
- *   4. The time that counts for a statement begins with the first look, which comes after the statement has its locks. So waiting for
+ *   4. What is asked whether it may begin has its locks then, and has done nothing: behind what opens its transactions there is a jump,
+ *      and with a handler for each step SQLite looks there.
+ *   5. The time that counts for a statement begins with the first look, which comes after the statement has its locks. So waiting for
  *      another process does not count, and a short statement never reads the clock.
  *
  * Failure modes: a single step that takes long (a SQL function, a long sort) is not cut short.
@@ -27,6 +29,9 @@
 #include <sqlite3.h>
 
 struct ps_statement_deadline {
+	sqlite3 *connection;
+	bool (*begin)(void *arg); /* NULL: it may */
+	void *begin_arg;
 	int64_t timeout_ms;      /* 0: none */
 	sqlite3_stmt *statement; /* that is running, or NULL */
 	uint64_t at_nsec;        /* 0: not yet looked */
@@ -42,7 +47,13 @@ void ps_statement_deadline_destroy(sqlite3 *connection);
 /* One for all that a call runs, which begins now. Until ps_statement_deadline_init. */
 void ps_statement_deadline_begin_call(struct ps_statement_deadline *deadline);
 /* From now on everything that the call runs is interrupted before it has done anything. */
-void ps_statement_deadline_stop_call(struct ps_statement_deadline *deadline, sqlite3 *connection);
+void ps_statement_deadline_stop_call(struct ps_statement_deadline *deadline);
+
+/*
+ * Whoever runs next is asked about, once it has the locks of all that it writes, and has done nothing; false: it is interrupted there. Until
+ * the answer is true. NULL: nobody is.
+ */
+void ps_statement_deadline_ask(struct ps_statement_deadline *deadline, bool (*begin)(void *), void *arg);
 
 static inline void ps_statement_deadline_begin(struct ps_statement_deadline *deadline, sqlite3_stmt *statement)
 {

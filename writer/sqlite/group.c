@@ -153,7 +153,7 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 
 	store->lacked_room = false;
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	verdict = ps_inside_begin_group(store);
+	verdict = ps_store_begin_group(store);
 	if (verdict == PS_BUSY)
 		return PS_BUSY;
 	if (verdict != PS_DONE) {

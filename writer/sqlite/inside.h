@@ -31,6 +31,10 @@ struct ps_store {
 	struct ps_changes *changes;
 	struct ps_store_group *group; /* that is under way, or NULL */
 	struct ps_call call;
+	struct {
+		bool (*ask)(void *arg);
+		void *arg;
+	} late; /* see ps_store_ask_late */
 	sqlite3_stmt *begin;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
@@ -69,8 +73,6 @@ struct ps_store {
 void ps_inside_note_error(struct ps_store *store);
 /* Steps and resets. SQLITE_OK, or the code. */
 int ps_inside_step(sqlite3_stmt *statement);
-/* A group's transaction, which takes every database's lock. As ps_store_begin. */
-enum ps_verdict ps_inside_begin_group(struct ps_store *store);
 /* Rolls back, if there is a transaction; without memory it may fail (ps_inside_is_stuck). */
 void ps_inside_end_transaction(struct ps_store *store);
 /* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */

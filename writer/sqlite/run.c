@@ -114,6 +114,11 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 	return seen.statement != NULL && !seen.read_only;
 }
 
+bool ps_store_locks_late(struct ps_store *store, const struct ps_record *record)
+{
+	return store->attached && record->kind != PS_KIND_GROUP && ps_store_needs_lock(store, record);
+}
+
 /* SQLite's message, or the key that it does not know of. */
 static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome, int code, const char *sqlite_message)
 {

@@ -354,11 +354,15 @@ static void look_for_schema_change(struct ps_store *store)
 
 static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 {
-	int on = 0;
+	bool unbegun = store->busy.unbegun;
+	int on = 0, rc;
 
 	if (ps_inside_is_stuck(store))
 		return PS_BROKEN;
-	if (ps_inside_step(statement) != SQLITE_OK) {
+	store->busy.unbegun = true;
+	rc = ps_inside_step(statement);
+	store->busy.unbegun = unbegun;
+	if (rc != SQLITE_OK) {
 		ps_inside_note_error(store);
 		ps_harm_note(&store->harm, store->error_code);
 		return ps_connection_met_lock(store->error_code) ? PS_BUSY : PS_TAKE_OUT;
@@ -406,9 +410,26 @@ enum ps_verdict ps_store_begin_own(struct ps_store *store)
 	return begin_attached(store, "BEGIN");
 }
 
-enum ps_verdict ps_inside_begin_group(struct ps_store *store)
+enum ps_verdict ps_store_begin_group(struct ps_store *store)
 {
 	return begin_attached(store, "BEGIN IMMEDIATE");
+}
+
+/* It has its locks. */
+static bool begin_late(void *arg)
+{
+	struct ps_store *store = arg;
+
+	store->busy.unbegun = !store->late.ask(store->late.arg);
+	return !store->busy.unbegun;
+}
+
+void ps_store_ask_late(struct ps_store *store, bool (*ask)(void *arg), void *arg)
+{
+	store->late.ask = ask;
+	store->late.arg = arg;
+	store->busy.unbegun = ask != NULL;
+	ps_statement_deadline_ask(&store->deadline, ask != NULL ? begin_late : NULL, store);
 }
 
 /* Behind a statement's own transaction, which has ended the deferring; what is compiled in must not outlast it. */
