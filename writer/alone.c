@@ -82,6 +82,7 @@ static enum ps_attempt shut_down_alone(struct ps_batch *batch, uint64_t ticket)
 /* It came to nothing as it waited for the lock, and has its outcome; others wait on. */
 static enum ps_attempt leave_told(struct ps_batch *batch, uint64_t ticket)
 {
+	ps_store_take_back(batch->store);
 	ps_store_defer_again(batch->store);
 	ps_attempt_wait_on(batch, ticket + 1);
 	return PS_ATTEMPT_COMMITTED;
@@ -222,6 +223,7 @@ static enum ps_attempt run_statement(struct ps_batch *batch, uint64_t ticket, co
 			if (ps_patience_retry(&batch->patience)) {
 				if ((record->asks & PS_ASKS_TOLD) != 0)
 					return leave_told(batch, ticket);
+				ps_store_take_back(batch->store);
 				break;
 			}
 			ps_attempt_fail_without_lock(batch, ticket);
@@ -281,6 +283,7 @@ static enum ps_attempt run_late(struct ps_batch *batch, uint64_t ticket, const s
 	if (ps_entries_may_begin(&batch->entries, ticket))
 		begin_late(&late);
 	if (late.status != PENSTOCK_OK) {
+		ps_store_take_back(batch->store);
 		ps_entries_end_in_nothing(&batch->entries, ticket, late.status);
 		ps_store_defer_again(batch->store);
 	}

@@ -164,7 +164,7 @@ bool ps_store_commit_would_fail(const struct ps_store *store);
 /* After the rollback of a statement's own transaction, since it failed, or its commit did: changes() and total_changes() tell
  * what they would in autocommit. */
 void ps_store_note_failure(struct ps_store *store, bool in_commit);
-/* Before a statement that failed in autocommit runs once more: the same of the run before. */
+/* Behind a run alone that does not count: the same, as it was in ps_store_enter_alone or behind the last begin. */
 void ps_store_take_back(struct ps_store *store);
 /*
  * Before the first run of a statement alone; and before each further one: PRAGMA defer_foreign_keys is for the statement, whichever

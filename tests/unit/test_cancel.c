@@ -993,6 +993,64 @@ Test(cancel, nothing_is_done_before_the_lock_of_an_attached_database_is_had)
 	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT sum(a) FROM u"), 1);
 }
 
+static int64_t changes_told(penstock *db)
+{
+	struct wish wish = { .sql = "SELECT changes() + 0 * ?" };
+	penstock_handle *handle;
+	int64_t told;
+
+	expect(submit(db, 1, &wish, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	told = penstock_result_cell(penstock_handle_result(handle), 0, 0)->as.integer;
+	penstock_handle_release(handle);
+	return told;
+}
+
+/* What SQLite counts of the attempts, nobody sees. */
+Test(cancel, attempts_at_the_lock_of_an_attached_database_change_no_changes)
+{
+	static const char two[] = "INSERT INTO t VALUES(1), (2)";
+	penstock_config config = kit_config();
+	struct wish wish = { .sql = "INSERT INTO aux.u SELECT 10 * changes() + ?" };
+	char sql[300];
+	penstock *db;
+
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 0;
+	db = kit_open_table(&config);
+	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	for (int way = 0; way < 4; way++) {
+		sqlite3 *holder = way == 2 ? NULL : hold_lock_of("other.db");
+		uint64_t retries = kit_counters(db).busy_retries;
+		penstock_handle *handle;
+
+		expect(kit_execute(db, two), PENSTOCK_OK);
+		wish.flags = way % 2 == 1 ? PENSTOCK_CANCELLABLE : 0;
+		wish.deadline_usec = way == 2 ? PAST : 0;
+		expect(submit(db, 1, &wish, &handle), PENSTOCK_OK);
+		if (way != 2)
+			await(kit_counters(db).busy_retries > retries + 2);
+		if (way == 3)
+			expect(penstock_handle_cancel(handle), PENSTOCK_OK);
+		if (way == 3)
+			expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+		if (holder != NULL)
+			let_go(holder);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), way < 2    ? PENSTOCK_OK
+		                                                       : way == 2 ? PENSTOCK_EXPIRED
+		                                                                  : PENSTOCK_CANCELLED);
+		penstock_handle_release(handle);
+		cr_assert_eq(changes_told(db), way < 2 ? 1 : 2);
+		/* It has seen the two rows of the statement before it. */
+		cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT count(*) FROM u WHERE a <> 21"), 0);
+	}
+	check_sum(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT count(*) FROM u"), 2);
+}
+
 /* What fails before it has its locks, or writes nothing, has one outcome too. */
 Test(cancel, what_needs_no_lock_of_an_attached_database_has_its_outcome)
 {

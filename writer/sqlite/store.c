@@ -494,6 +494,7 @@ void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record
 		ps_inside_read_settings(store);
 	}
 	store->deferred_alone = store->deferring;
+	ps_changes_begin(store->changes);
 }
 
 void ps_store_enter_together(struct ps_store *store)
