@@ -621,7 +621,10 @@ typedef enum penstock_ack {
 	PENSTOCK_ACK_DURABLE = 3    /* OK means it survives power loss; refused with MISUSE when synchronous is OFF */
 } penstock_ack;
 
-/* penstock_submission.flags: runs between batches, in autocommit, once. Repeated only when the database was busy. */
+/*
+ * penstock_submission.flags: runs between batches, in autocommit, once. It waits for another process's lock before it begins; a lock
+ * that keeps only its commit (a reader's, of an attached database without WAL) fails it.
+ */
 #define PENSTOCK_RUN_ALONE 1u
 /* penstock_submission.flags: penstock_handle_cancel may be called. It needs a handle: MISUSE without one. */
 #define PENSTOCK_CANCELLABLE 2u
@@ -677,7 +680,7 @@ PENSTOCK_API int penstock_try_submit(penstock *db, const penstock_submission *su
  * Submits and waits, both before one deadline. Returns the outcome's status, with its message in penstock_error_message,
  * or a refusal. TIMEOUT means that it was accepted and will still run; FULL, that it never entered, since there was no room before the
  * deadline. *handle is set whenever it was accepted (release it). handle may be NULL when the result is not wanted. It waits by itself:
- * MISUSE with on_complete or a completion queue.
+ * MISUSE with on_complete or a completion queue, and with PENSTOCK_CANCELLABLE when handle is NULL.
  */
 PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec,
                                   penstock_handle **handle);
@@ -692,11 +695,11 @@ PENSTOCK_API int penstock_execute(penstock *db, const penstock_submission *submi
  * members: sql or statement, and values, of each; everything else stays as PENSTOCK_SUBMISSION_INIT sets it. All have the
  * struct_size of the first. whole: how the group is submitted (ack, flags, on_complete or completions, arg, deadline_usec),
  * without sql, statement and values; NULL: the defaults. All of it is yours again when this returns. With PENSTOCK_RUN_ALONE no
- * member ever runs twice, unless the database is busy. Waiting, the timeout and handle are as for penstock_submit.
+ * member ever runs twice. Waiting, the timeout and handle are as for penstock_submit.
  *
  * The outcome. OK: all are committed. changes is the sum of the members', last_insert_rowid the connection's after the last
  * one, and there are no rows; penstock_result_member has the result of each. ERROR: nothing has happened. failed_member tells
- * which one failed, and code and message are its own; the members after it did not run. When no member failed, failed_member is
+ * which one failed, and code and message are its own; the members after it did not run. changes and last_insert_rowid are 0. When no member failed, failed_member is
  * member_count: the COMMIT failed (a deferred foreign key), or the lock was not to be had. Every other outcome is that of the
  * whole.
  *
@@ -879,7 +882,7 @@ PENSTOCK_API int penstock_call(penstock *db, penstock_function *function, void *
  * back; it is not kept, but what it has installed by then stays until the connection is closed. TIMEOUT: it will still run, at its turn,
  * and is then kept or not. SHUTDOWN: the engine was closed or failed before that. Not kept: FULL (no room in time), PAUSED and STOPPED
  * (still pausing, stopping or starting when the time was over; or closing), FAILED, NOMEM, MISUSE (NULL, or in a callback), FORKED.
- * PRAGMA journal_mode must stay WAL. Any thread but in a callback.
+ * PRAGMA journal_mode must stay WAL: another mode is refused there (SQLITE_AUTH), and the outcome is an ERROR. Any thread but in a callback.
  */
 PENSTOCK_API int penstock_on_connect(penstock *db, penstock_connect_hook *hook, void *arg);
 

@@ -256,7 +256,6 @@ static enum ps_attempt run_statement(struct ps_batch *batch, uint64_t ticket, co
 struct late {
 	struct ps_batch *batch;
 	uint64_t ticket;
-	bool asked;
 	penstock_status status; /* why it does not begin, or OK */
 };
 
@@ -264,9 +263,9 @@ static bool begin_late(void *arg)
 {
 	struct late *late = arg;
 
-	if (!late->asked)
+	/* Of one that runs once it is only to be known whether it has. */
+	if (ps_entries_may_begin(&late->batch->entries, late->ticket))
 		late->status = ps_entries_begin_in_run(&late->batch->entries, late->ticket);
-	late->asked = true;
 	return late->status == PENSTOCK_OK;
 }
 
@@ -310,5 +309,6 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 		return run_call(batch, ticket, record);
 	if (record->kind == PS_KIND_HOOK)
 		return run_hook(batch, ticket, record);
-	return late ? run_late(batch, ticket, record, tried) : run_statement(batch, ticket, record, tried);
+	return late || record->kind == PS_KIND_ALONE ? run_late(batch, ticket, record, tried)
+	                                             : run_statement(batch, ticket, record, tried);
 }

@@ -256,7 +256,8 @@ bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket)
 
 void ps_entries_begin_late(struct ps_entries *entries, uint64_t ticket)
 {
-	entries->notes[ticket - entries->base] |= NOTE_LATE;
+	if (ps_entries_may_begin(entries, ticket))
+		entries->notes[ticket - entries->base] |= NOTE_LATE;
 }
 
 penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t ticket)
@@ -395,6 +396,9 @@ static void note_members(const struct ps_record *record, const struct ps_outcome
 		return;
 	result->member_count = record->value_count;
 	result->failed_member = outcome->failing != 0 ? outcome->failing - 1 : record->value_count;
+	/* A row that was rolled back. */
+	if (result->status != PENSTOCK_OK)
+		result->last_insert_rowid = 0;
 }
 
 /* Tells whoever wants to know, and retires the record. */

@@ -24,6 +24,8 @@
 /* What groups have too: compilers would make calls of it, which cost each plain submit some 75 instructions. */
 #define INLINED static inline __attribute__((always_inline))
 
+#define CANCELLABLE_NEEDS_HANDLE "PENSTOCK_CANCELLABLE needs a handle, by which it would be cancelled"
+
 /* No version of the struct will be larger. */
 #define SUBMISSION_BYTES_MAX 4096
 
@@ -127,7 +129,7 @@ INLINED int check_terms(const penstock_submission *submission, bool with_handle)
 	if ((unsigned)submission->ack > PENSTOCK_ACK_DURABLE || (submission->flags & ~FLAGS) != 0)
 		return ps_error(PENSTOCK_MISUSE, "the submission's ack or flags are none of those there are");
 	if ((submission->flags & PENSTOCK_CANCELLABLE) != 0 && !with_handle)
-		return ps_error(PENSTOCK_MISUSE, "PENSTOCK_CANCELLABLE needs a handle, by which it would be cancelled");
+		return ps_error(PENSTOCK_MISUSE, CANCELLABLE_NEEDS_HANDLE);
 	if (with_handle && submission->on_complete != NULL)
 		return ps_error(PENSTOCK_MISUSE, "a submission has a handle or a callback, not both");
 	if (submission->completions != NULL && submission->on_complete != NULL)
@@ -649,6 +651,13 @@ static bool names_queue(const penstock_submission *submission)
 	       submission->completions != NULL;
 }
 
+static bool is_cancellable(const penstock_submission *submission)
+{
+	return submission != NULL &&
+	       submission->struct_size >= offsetof(penstock_submission, flags) + sizeof submission->flags &&
+	       (submission->flags & PENSTOCK_CANCELLABLE) != 0;
+}
+
 int penstock_execute(penstock *db, const penstock_submission *submission, int64_t timeout_usec, penstock_handle **result)
 {
 	penstock_handle *handle;
@@ -660,6 +669,12 @@ int penstock_execute(penstock *db, const penstock_submission *submission, int64_
 	status = ps_engine_enter_to_wait(db, "penstock_execute");
 	if (status != PENSTOCK_OK)
 		return status;
+	/* Nobody could cancel it: the handle is not the caller's. */
+	if (result == NULL && is_cancellable(submission)) {
+		status = refuse(db, ps_error(PENSTOCK_MISUSE, CANCELLABLE_NEEDS_HANDLE));
+		ps_engine_leave(db);
+		return status;
+	}
 	if (names_queue(submission)) {
 		status = refuse(db, ps_error(PENSTOCK_MISUSE, "penstock_execute waits by itself; drop the completion queue, or"
 		                                              " submit with penstock_submit"));

@@ -104,7 +104,8 @@ static int run_plain(sqlite3_stmt *prepared, char **rows, const struct statement
 	int rc, i;
 
 	lines = open_memstream(&row_text, &row_bytes);
-	while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
+	/* Else it is the code of a function that failed. */
+	while ((rc = sqlite3_step(prepared)) == SQLITE_ROW && sqlite3_stmt_busy(prepared)) {
 		/* Some pragmas have rows without columns; nobody has a use for these. */
 		if (sqlite3_column_count(prepared) > 0)
 			fprintf(lines, " |");
@@ -119,7 +120,8 @@ static int run_plain(sqlite3_stmt *prepared, char **rows, const struct statement
 	}
 	free(row_text);
 	fclose(out);
-	return rc;
+	/* A function may fail with that code. */
+	return rc == SQLITE_DONE && sqlite3_reset(prepared) != SQLITE_OK ? SQLITE_ERROR : rc;
 }
 
 /* What one statement comes to, and what it has changed. */
@@ -216,7 +218,7 @@ static char *outcome_of_group(sqlite3 *connection, const struct statement *group
 		fprintf(out, "OK");
 	if (!well) {
 		end_group(connection);
-		changes = 0;
+		changes = rowid = 0;
 	}
 	fclose(behind);
 	write_effect(out, changes, rowid);

@@ -19,7 +19,7 @@ static int run_part(sqlite3 *connection, const struct statement *part, char side
 	fprintf(log, "\n    ");
 	if (rc == SQLITE_OK) {
 		bind_plain(prepared, part);
-		while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
+		while ((rc = sqlite3_step(prepared)) == SQLITE_ROW && sqlite3_stmt_busy(prepared)) {
 			fprintf(log, " |");
 			write_row(log, prepared);
 		}

@@ -4,7 +4,7 @@
  *
  * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
  * that fails afterwards; and it may fail with any code that SQLite knows. Left out are the extended codes of
- * BUSY and I/O, which the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
+ * I/O, which the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
  */
 #include "tests/equivalence/kinds.h"
 
@@ -42,8 +42,8 @@ static void prepare(sqlite3 *connection)
 }
 
 #define CODES                                                                                                                  \
-	"${0|0|0|0|0|0|1|2|3|4|5|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|262|516|1299|1555|2067|787|275|523|" \
-	"1811|779|4363}"
+	"${0|0|0|0|0|0|1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|100|101|261|262|516|517|773|1299|" \
+	"1555|2067|787|275|523|1811|779|4363}"
 #define WRITES                                                                                                            \
 	"'${INSERT INTO fw VALUES($n,$n)|INSERT INTO fu(b) VALUES($n)|DELETE FROM fw|UPDATE fu SET b=b+1|INSERT INTO ft " \
 	"VALUES($n)|CREATE TABLE IF NOT EXISTS fn(a)|DROP TABLE IF EXISTS fn|INSERT INTO fn VALUES($n)|SELECT 1|nonsense}'"

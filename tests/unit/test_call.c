@@ -192,6 +192,23 @@ Test(call, anything_but_ok_rolls_back_and_is_the_outcome)
 	close_db(db);
 }
 
+static int say_nothing(sqlite3 *connection, void *arg, char **message)
+{
+	(void)connection;
+	(void)arg;
+	*message = sqlite3_mprintf("");
+	return SQLITE_CONSTRAINT;
+}
+
+Test(call, an_error_has_a_message)
+{
+	penstock *db = open_table();
+
+	check(strstr(call(db, say_nothing, NULL, PENSTOCK_ERROR, SQLITE_CONSTRAINT)->message,
+	             sqlite3_errstr(SQLITE_CONSTRAINT)) != NULL);
+	close_db(db);
+}
+
 static int count_rows(sqlite3 *connection, void *arg, char **message)
 {
 	(void)message;
@@ -1241,6 +1258,37 @@ Test(call, a_late_hook_that_fails_is_not_kept)
 	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(reader_ask(db, "SELECT count(*) FROM t"), 1);
+	close_db(db);
+}
+
+/* ways: how it is written, and whether the hook says that it failed. */
+static int leave_wal(sqlite3 *connection, void *arg)
+{
+	const char *const *way = arg;
+	int rc = sqlite3_exec(connection, way[0], NULL, NULL, NULL);
+
+	check(rc == SQLITE_AUTH);
+	return way[1] != NULL ? rc : SQLITE_OK;
+}
+
+Test(call, a_late_hook_that_leaves_wal_is_refused_and_the_engine_goes_on)
+{
+	static const char *const ways[][2] = { { "PRAGMA journal_mode=DELETE", NULL },
+		                               { "PRAGMA main.journal_mode('memory')", NULL },
+		                               { "PRAGMA journal_mode=off", "fails" } };
+	penstock *db = open_table();
+
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		expect(penstock_on_connect(db, leave_wal, (void *)ways[i]), PENSTOCK_ERROR);
+		expect_message("Penstock needs WAL");
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	}
+	expect(penstock_on_connect(db, set_pragma, "PRAGMA journal_mode=WAL"), PENSTOCK_OK);
+	cr_assert_eq(penstock_failure(db, NULL, 0), 0);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(reader_ask(db, "SELECT count(*) FROM t"), 6);
 	close_db(db);
 }
 

@@ -1163,6 +1163,26 @@ Test(cancel, what_is_held_comes_to_nothing_at_its_turn)
 	}
 }
 
+/* Nobody has the handle by which it would be cancelled. */
+Test(cancel, execute_without_a_handle_is_not_cancellable)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_submission submission = PENSTOCK_SUBMISSION_INIT;
+	penstock_handle *handle;
+
+	submission.sql = "INSERT INTO t VALUES(1)";
+	submission.flags = PENSTOCK_CANCELLABLE;
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_MISUSE);
+	expect_message("PENSTOCK_CANCELLABLE needs a handle");
+	cr_assert_eq(kit_counters(db).refused[PENSTOCK_MISUSE], 1);
+	cr_assert_eq(rows("1"), 0);
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	check_sum(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- programs of before ------------------------------------------------------------------------------------------ */
 
 Test(cancel, a_program_that_knows_no_deadlines_is_as_before)

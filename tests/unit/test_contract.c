@@ -880,6 +880,7 @@ Test(contract, a_function_that_says_busy_is_no_lock)
 }
 
 static unsigned row_calls;
+static int row_code;
 
 static void fail_row(sqlite3_context *context, int count, sqlite3_value **values)
 {
@@ -889,40 +890,165 @@ static void fail_row(sqlite3_context *context, int count, sqlite3_value **values
 	if (++row_calls > 3)
 		return;
 	sqlite3_result_error(context, "no row", -1);
-	sqlite3_result_error_code(context, SQLITE_ROW);
+	sqlite3_result_error_code(context, row_code);
 }
 
 static int add_fail_row(sqlite3 *connection, void *arg)
 {
-	(void)arg;
-	return sqlite3_create_function(connection, "fail_row", 0, SQLITE_UTF8, NULL, fail_row, NULL, NULL);
+	int rc = sqlite3_create_function(connection, "fail_row", 0, SQLITE_UTF8, NULL, fail_row, NULL, NULL);
+
+	return rc == SQLITE_OK ? kit_hook(connection, arg) : rc;
 }
 
 /* SQLite hands on whatever code a function fails with. */
-Test(contract, a_function_that_fails_with_row_fails)
+Test(contract, a_function_that_fails_with_row_or_done_fails)
 {
 	static const char *const texts[] = { "INSERT INTO t VALUES(fail_row())", "SELECT fail_row()",
-		                             "INSERT INTO t VALUES(fail_row()) RETURNING a" };
+		                             "INSERT INTO t VALUES(fail_row()) RETURNING a", "SELECT 1 WHERE fail_row()" };
 	penstock_config config = kit_config();
 	penstock *db;
 
 	config.connect_hook = add_fail_row;
 	db = kit_open_table(&config);
-	for (size_t i = 0; i < 2 * COUNT_OF(texts); i++) {
+	for (size_t i = 0; i < 6 * COUNT_OF(texts); i++) {
 		penstock_submission fail = PENSTOCK_SUBMISSION_INIT;
 		penstock_handle *handle;
+		bool batched = i % 3 == 2;
 
-		fail.sql = texts[i / 2];
-		fail.flags = i % 2 == 0 ? 0 : PENSTOCK_RUN_ALONE;
+		row_code = i % 2 == 0 ? SQLITE_ROW : SQLITE_DONE;
+		fail.sql = texts[i / 6];
+		fail.flags = i % 3 == 0 ? PENSTOCK_RUN_ALONE : 0;
 		row_calls = 0;
-		expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
-		cr_assert_eq(penstock_handle_result(handle)->extended_code, SQLITE_ROW);
+		if (batched)
+			kit_block(db);
+		expect(penstock_submit(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		if (batched) {
+			expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+			kit_unblock();
+		}
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->extended_code, row_code);
 		cr_assert_str_eq(penstock_handle_result(handle)->message, "no row");
 		cr_assert_eq(penstock_handle_result(handle)->row_count, 0);
 		penstock_handle_release(handle);
 	}
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 2 * COUNT_OF(texts));
+}
+
+/* ---- what runs once ---- */
+
+static unsigned fail_calls;
+
+/* fail_with(code): 0 is none. */
+static void fail_with(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	int code = sqlite3_value_int(values[0]);
+
+	(void)count;
+	fail_calls++;
+	if (code != 0)
+		sqlite3_result_error_code(context, code);
+}
+
+static void fail_silently(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_error(context, "", 0);
+}
+
+static int add_fail_with(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	sqlite3_create_function(connection, "fail_silently", 0, SQLITE_UTF8, NULL, fail_silently, NULL, NULL);
+	return sqlite3_create_function(connection, "fail_with", 1, SQLITE_UTF8, NULL, fail_with, NULL, NULL);
+}
+
+/* It is not taken for another process's lock, which would be waited for for ever. */
+Test(contract, whatever_a_function_says_of_busy_is_no_lock)
+{
+	static const int codes[] = { SQLITE_BUSY, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_TIMEOUT,
+		                     SQLITE_PROTOCOL };
+	static const char *const texts[] = { "INSERT INTO t VALUES(fail_with(?))", "SELECT fail_with(?)",
+		                             "INSERT INTO t VALUES(fail_with(?)) RETURNING a" };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = add_fail_with;
+	config.busy_limit_ms = 0;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < 2 * COUNT_OF(texts) * COUNT_OF(codes); i++) {
+		penstock_submission fail = PENSTOCK_SUBMISSION_INIT;
+		penstock_value code = penstock_int64(codes[i % COUNT_OF(codes)]);
+		penstock_handle *handle;
+		bool once = i / COUNT_OF(codes) % 2 == 0;
+
+		fail.sql = texts[i / COUNT_OF(codes) / 2];
+		fail.values = &code;
+		fail.value_count = 1;
+		fail.flags = once ? PENSTOCK_RUN_ALONE : 0;
+		fail_calls = 0;
+		expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->extended_code, code.as.integer);
+		check(!once || fail_calls == 1, "%u times", fail_calls);
+		penstock_handle_release(handle);
+	}
+	cr_assert_eq(kit_counters(db).busy_retries, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows(), 0);
+}
+
+/* A reader keeps the commit from an attached database that has no log. What has run by then does not run again. */
+Test(contract, what_runs_alone_runs_once_whatever_keeps_its_commit)
+{
+	penstock_config config = kit_config();
+	penstock_submission once = PENSTOCK_SUBMISSION_INIT, member = PENSTOCK_SUBMISSION_INIT;
+	sqlite3 *reader;
+	char sql[300];
+	penstock *db;
+
+	config.connect_hook = add_fail_with;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 0;
+	db = kit_open_table(&config);
+	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	check(sqlite3_open(harness_path("other.db"), &reader) == SQLITE_OK);
+	check(sqlite3_exec(reader, "BEGIN; SELECT * FROM u", NULL, NULL, NULL) == SQLITE_OK);
+	once.sql = member.sql = "INSERT INTO aux.u VALUES(fail_with(0))";
+	once.flags = PENSTOCK_RUN_ALONE;
+	for (int grouped = 0; grouped < 2; grouped++) {
+		penstock_handle *handle;
+
+		fail_calls = 0;
+		if (grouped)
+			once.sql = NULL;
+		expect(grouped ? penstock_submit_group(db, &member, 1, &once, PENSTOCK_FOREVER, &handle)
+		               : penstock_submit(db, &once, PENSTOCK_FOREVER, &handle),
+		       PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->code, SQLITE_BUSY);
+		cr_assert_eq(fail_calls, 1);
+		penstock_handle_release(handle);
+	}
+	check(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && sqlite3_close(reader) == SQLITE_OK);
+	expect(kit_execute(db, member.sql), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_ask(harness_path("other.db"), "SELECT count(*) FROM u"), 1);
+}
+
+Test(contract, an_error_has_a_message_even_where_a_function_gave_none)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.connect_hook = add_fail_with;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "SELECT fail_silently()"), PENSTOCK_ERROR);
+	expect_message(sqlite3_errstr(SQLITE_ERROR));
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 /* More than the registry has room for at the beginning. */

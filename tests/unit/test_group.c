@@ -67,6 +67,7 @@ static void expect_failure(penstock *db, const char *const *texts, size_t failed
 	check(result->extended_code == extended_code, "%s: %s", penstock_code_name(result->extended_code), result->message);
 	check(strstr(result->message, part) != NULL, "%s", result->message);
 	check(result->changes == 0 && result->row_count == 0 && result->column_count == 0);
+	check(result->last_insert_rowid == 0);
 	for (i = 0; texts[i] != NULL; i++) {
 		member = penstock_result_member(result, i);
 		check(member->status == PENSTOCK_ERROR && member->row_count == 0 && member->changes == 0);

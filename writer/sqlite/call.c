@@ -422,7 +422,8 @@ static const char *message_of(struct ps_store *store, int rc, char *text, size_t
 	}
 	if (rc == SQLITE_AUTH && store->call.refusal[0] != '\0')
 		return store->call.refusal;
-	if ((sqlite3_extended_errcode(store->connection) & 0xff) == (rc & 0xff) && rc != SQLITE_DONE && rc != SQLITE_ROW)
+	if ((sqlite3_extended_errcode(store->connection) & 0xff) == (rc & 0xff) && rc != SQLITE_DONE && rc != SQLITE_ROW &&
+	    sqlite3_errmsg(store->connection)[0] != '\0')
 		return sqlite3_errmsg(store->connection);
 	snprintf(text, bytes, "the function returned %d (%s); only SQLITE_OK commits", rc, sqlite3_errstr(rc));
 	return text;
@@ -433,7 +434,7 @@ static void fail(struct ps_store *store, struct ps_outcome *outcome, int rc, con
 {
 	char text[160];
 
-	if (message == NULL)
+	if (message == NULL || message[0] == '\0')
 		message = message_of(store, rc, text, sizeof text);
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, rc, message);
 	/* A code that SQLite does not have. */
@@ -555,8 +556,9 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
                                   struct ps_outcome *outcome)
 {
 	struct ps_hook *hook = ps_hook_new(function, arg);
+	const char *refusal;
 	bool left_open;
-	char text[96];
+	char text[256];
 	int rc;
 
 	if (ps_inside_is_stuck(store)) {
@@ -568,9 +570,13 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_NOMEM, "out of memory for a connect hook");
 		return PS_DONE;
 	}
+	ps_statements_begin_hook(&store->statements);
 	ps_callback_begin();
 	rc = function(store->connection, arg);
 	ps_callback_end();
+	refusal = ps_statements_end_hook(&store->statements);
+	if (rc == SQLITE_OK && refusal != NULL)
+		rc = SQLITE_AUTH;
 	left_open = ps_store_in_transaction(store);
 	ps_inside_end_transaction(store);
 	renew_handlers(store);
@@ -591,7 +597,8 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
 		rc = SQLITE_MISUSE;
 		snprintf(text, sizeof text, "the connect hook has left a transaction open; end it there");
 	} else {
-		snprintf(text, sizeof text, "the connect hook refused the connection: %s", sqlite3_errstr(rc));
+		snprintf(text, sizeof text, "the connect hook refused the connection: %s",
+		         refusal != NULL ? refusal : sqlite3_errstr(rc));
 	}
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, rc, text);
 	return PS_DONE;

@@ -17,7 +17,8 @@ static void install(struct ps_statement_deadline *deadline)
 /* Behind what opens a statement's transactions there is a jump, where SQLite looks: it has its locks, and has done nothing. */
 static bool may_begin(struct ps_statement_deadline *deadline)
 {
-	if (deadline->statement == NULL || sqlite3_txn_state(deadline->connection, NULL) != SQLITE_TXN_WRITE)
+	if (deadline->statement == NULL ||
+	    (!sqlite3_stmt_readonly(deadline->statement) && sqlite3_txn_state(deadline->connection, NULL) != SQLITE_TXN_WRITE))
 		return true;
 	if (!deadline->begin(deadline->begin_arg))
 		return false;

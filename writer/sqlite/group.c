@@ -6,9 +6,10 @@
 #include "queue/group.h"
 #include "writer/sqlite/inside.h"
 
-static void enter(struct ps_store *store, struct ps_store_group *group, bool batched)
+static void enter(struct ps_store *store, struct ps_store_group *group, const struct ps_record *record, bool batched)
 {
-	*group = (struct ps_store_group){ .sets = store->one_by_one };
+	/* What may never run twice is as if it had done what lasts. */
+	*group = (struct ps_store_group){ .sets = store->one_by_one, .lasting = (record->asks & PS_ASKS_ALONE) != 0 };
 	store->group = group;
 	store->statements.grouped = !batched;
 }
@@ -160,7 +161,7 @@ enum ps_verdict ps_store_run_group(struct ps_store *store, const struct ps_recor
 		fail(store, outcome, verdict == PS_BROKEN ? PENSTOCK_SHUTDOWN : PENSTOCK_ERROR);
 		return verdict == PS_BROKEN ? PS_BROKEN : PS_DONE;
 	}
-	enter(store, &group, false);
+	enter(store, &group, record, false);
 	verdict = run_members(store, record, false, wanted, result_bytes_max, outcome);
 	if (verdict == PS_DONE && outcome->result.status == PENSTOCK_OK)
 		verdict = commit(store, outcome);
@@ -220,7 +221,7 @@ enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct 
 	if (careful && !step(store, store->savepoint))
 		return PS_TAKE_OUT;
 	sqlite3_set_last_insert_rowid(store->connection, 0);
-	enter(store, &group, true);
+	enter(store, &group, record, true);
 	verdict = run_members(store, record, true, wanted, result_bytes_max, outcome);
 	if (verdict == PS_DONE && outcome->result.status == PENSTOCK_OK)
 		look_at_keys(store, outcome);

@@ -161,5 +161,6 @@ int ps_rows_collect(sqlite3_stmt *statement, bool wanted, uint64_t *bytes, uint6
 	}
 	if (rc == SQLITE_DONE && wanted && outcome->result.column_count == 0 && !collect_names(outcome, statement))
 		*collected = PS_NO_MEMORY;
-	return rc;
+	/* That, too, may be the code of a function that failed: only the reset tells. */
+	return rc == SQLITE_DONE && sqlite3_reset(statement) != SQLITE_OK ? SQLITE_ERROR : rc;
 }

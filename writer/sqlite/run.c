@@ -132,6 +132,9 @@ static void fail_from_sqlite(struct ps_store *store, struct ps_outcome *outcome,
 		snprintf(message, sizeof message,
 		         "too big: SQL text may have %lld bytes (sql_bytes_max), a string, blob or row %lld (value_bytes_max)",
 		         (long long)keys->sql_bytes_max, (long long)keys->value_bytes_max);
+	/* A function may have failed with an empty one. */
+	if (sqlite_message[0] == '\0')
+		sqlite_message = sqlite3_errstr(code);
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, code, message[0] != '\0' ? message : sqlite_message);
 }
 
@@ -183,11 +186,12 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 {
 	ps_harm_note(&store->harm, extended_code);
 	/*
-	 * A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler, or says more. In a
-	 * group it always asks, since the group has every lock already.
+	 * A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler; but not when a
+	 * transaction of the statement's own, which did not begin with the lock, finds that another process has written meanwhile.
 	 */
 	if (!batched && (extended_code & 0xff) == SQLITE_BUSY &&
-	    (store->busy.met || (extended_code != SQLITE_BUSY && store->group == NULL)))
+	    (store->busy.met || (extended_code == SQLITE_BUSY_SNAPSHOT && store->attached && store->group == NULL &&
+	                         ps_store_in_transaction(store))))
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
@@ -204,12 +208,17 @@ static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepa
 {
 	int code = outcome->result.extended_code;
 	enum ps_harm harm = ps_inside_judge_harm(store, code, !prepared->read_only && !ps_statements_act_early(record));
+	enum ps_verdict verdict;
 
 	/* A query lacks none in the log; and what its functions wrote is not undone with it. */
 	store->lacked_room &= !prepared->read_only;
 	if (harm == PS_HARMFUL || (harm == PS_IN_DOUBT && !prepared->read_only))
 		outcome->result.status = PENSTOCK_UNKNOWN;
-	return harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
+	verdict = harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
+	/* It has had its locks, and may have called functions. */
+	if (verdict == PS_BUSY && record->kind == PS_KIND_ALONE && (prepared->read_only || !store->busy.unbegun))
+		verdict = PS_DONE;
+	return verdict;
 }
 
 /* Whether a statement that went well in a transaction would have gone well alone. */
@@ -334,7 +343,8 @@ static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *ou
 static void end_stray_transaction(struct ps_store *store, enum ps_verdict verdict, struct ps_outcome *outcome)
 {
 	ps_inside_end_transaction(store);
-	if (verdict == PS_BROKEN || verdict == PS_BUSY)
+	/* It has met a lock, or says so. */
+	if (verdict == PS_BROKEN || outcome->result.code == SQLITE_BUSY)
 		return;
 	outcome->result.changes = 0;
 	ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_MISUSE,

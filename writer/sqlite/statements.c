@@ -176,6 +176,26 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 	}
 }
 
+/* What a connect hook may that comes late, when the log is in use. */
+static int authorize_hook(struct ps_statements *statements, int action, const char *first, const char *second)
+{
+	if (action != SQLITE_PRAGMA || second == NULL || sqlite3_stricmp(first, "journal_mode") != 0)
+		return SQLITE_OK;
+	return authorize_pragma(statements, first, second);
+}
+
+void ps_statements_begin_hook(struct ps_statements *statements)
+{
+	statements->hooking = true;
+	statements->refusal[0] = '\0';
+}
+
+const char *ps_statements_end_hook(struct ps_statements *statements)
+{
+	statements->hooking = false;
+	return statements->refusal[0] != '\0' ? statements->refusal : NULL;
+}
+
 static const char alternative[] =
 	"each submission is a transaction of its own; put the changes into one statement, or submit them as a group";
 
@@ -187,6 +207,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 		return ps_call_authorize(statements->call, action, first, second, database);
 	/* Statements that SQLite prepares by itself (VACUUM, table-valued pragmas, other people's in the connect hook's
 	 * functions) are not submissions. */
+	if (!statements->preparing && statements->hooking)
+		return authorize_hook(statements, action, first, second);
 	if (!statements->preparing)
 		return statements->running ? authorize_function(statements, action, first, second) : SQLITE_OK;
 	note_inserts(statements, action, first, database, trigger);

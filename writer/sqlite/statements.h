@@ -100,6 +100,7 @@ struct ps_statements {
 	bool any_apart;             /* some statement was ever to run alone for a while */
 	bool preparing;             /* the authorizer's word counts */
 	bool running;               /* a statement runs */
+	bool hooking;               /* a connect hook that came late */
 	struct ps_call *call;       /* the function that is being called (call.h), or NULL */
 	bool batched;               /* in a transaction with others */
 	bool grouped;               /* in a group's transaction */
@@ -124,6 +125,10 @@ void ps_statements_add_virtual(struct ps_statements *statements, const char *nam
 
 /* Whether the statement may act when it is prepared, so that it must not be inside a transaction. */
 bool ps_statements_act_early(const struct ps_record *record);
+/* Around a connect hook that comes late. Why something was refused that it prepared, until the next refusal; or NULL. */
+void ps_statements_begin_hook(struct ps_statements *statements);
+const char *ps_statements_end_hook(struct ps_statements *statements);
+
 /*
  * The prepared form of a record's statement, or NULL with *code and *message (valid until the next call) saying why.
  */
