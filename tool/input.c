@@ -45,7 +45,7 @@ void input_read_sql(struct source *source, size_t number, input_statement *funct
 		}
 		got = source_read(source, room, SQL_CHUNK);
 		if (got == -1)
-			report_fault(report_place(number, split.line), strerrordesc_np(errno));
+			report_fault(report_place(number, split.line), source_error(source));
 		if (got < 0)
 			break;
 		split_added(&split, (size_t)got);

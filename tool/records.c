@@ -244,7 +244,7 @@ enum records_got records_take(struct records *records, struct batch *batch)
 		if (got > 0)
 			parse_chunk(records, (size_t)got);
 		else if (got == -1)
-			end_input(records, strerrordesc_np(errno));
+			end_input(records, source_error(records->source));
 		else if (got == 0)
 			parse_end(records);
 	}

@@ -75,7 +75,8 @@ static bool open_sources(struct run *run)
 	report_init(run->sources);
 	for (i = 0; i < count; i++)
 		if (!source_open(&run->sources[i], run->arguments.inputs[i])) {
-			report_say("cannot read '%s': %s; nothing was run", run->arguments.inputs[i], strerror(errno));
+			report_say("cannot read '%s': %s; nothing was run", run->arguments.inputs[i],
+			           source_error(&run->sources[i]));
 			good = false;
 		}
 	return good;

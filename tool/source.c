@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tool/format.h"
+
 #define MARK_BYTES (sizeof SOURCE_MARK - 1)
 
 static atomic_bool stopped;
@@ -40,6 +42,7 @@ bool source_open(struct source *source, const char *path)
 
 	source->name = standard ? "<stdin>" : path;
 	source->begun = false;
+	source->foreign = NULL;
 	source->descriptor = standard ? STDIN_FILENO : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (source->descriptor < 0 || fstat(source->descriptor, &facts) != 0)
 		return false;
@@ -47,7 +50,18 @@ bool source_open(struct source *source, const char *path)
 		errno = EISDIR;
 		return false;
 	}
-	return true;
+	if (S_ISREG(facts.st_mode)) {
+		char first[FORMAT_BYTES];
+		ssize_t got = pread(source->descriptor, first, sizeof first, lseek(source->descriptor, 0, SEEK_CUR));
+
+		source->foreign = got > 0 ? format_foreign(first, (size_t)got) : NULL;
+	}
+	return source->foreign == NULL;
+}
+
+const char *source_error(const struct source *source)
+{
+	return source->foreign != NULL ? source->foreign : strerrordesc_np(errno);
 }
 
 void source_close(struct source *source)
@@ -95,6 +109,9 @@ ssize_t source_read(struct source *source, char *bytes, size_t room)
 		have += (size_t)got;
 	} while (got > 0 && have < MARK_BYTES && memcmp(bytes, SOURCE_MARK, have) == 0);
 	source->begun = true;
+	source->foreign = format_foreign(bytes, have);
+	if (source->foreign != NULL)
+		return -1;
 	if (have < MARK_BYTES || memcmp(bytes, SOURCE_MARK, MARK_BYTES) != 0)
 		return (ssize_t)have;
 	if (have == MARK_BYTES)

@@ -8,7 +8,8 @@
  * data nor a hang-up until a first writer has come, so the end of the input is the end of the last writer. Standard
  * input belongs to others too and keeps its flags: after poll has announced something, one read of it returns at once.
  *
- * The byte order mark that some editors put in front of a text is dropped here, since neither SQL nor CSV wants it.
+ * The byte order mark that some editors put in front of a text is dropped here, since neither SQL nor CSV wants it. What is no text
+ * is told by its first bytes: a file's when it is opened, a pipe's when it is first read.
  */
 #ifndef PENSTOCK_TOOL_SOURCE_H
 #define PENSTOCK_TOOL_SOURCE_H
@@ -20,7 +21,8 @@
 struct source {
 	const char *name; /* as in messages: the path, or <stdin> */
 	int descriptor;
-	bool begun; /* the byte order mark has been looked for */
+	bool begun;          /* the byte order mark has been looked for */
+	const char *foreign; /* why it cannot be read (format.h), or NULL */
 };
 
 /* The event that ends all reading. False, with errno, when the system has no descriptor left. */
@@ -29,7 +31,7 @@ bool source_stop_init(void);
 void source_stop(void);
 bool source_stopped(void);
 
-/* path "-" is standard input. False, with errno, when it cannot be opened or is a folder. Close it in any case. */
+/* path "-" is standard input. False when it cannot be opened, is a folder or no text (source_error). Close it in any case. */
 bool source_open(struct source *source, const char *path);
 /* A zeroed source needs no closing but bears it; standard input is left alone. */
 void source_close(struct source *source);
@@ -38,9 +40,11 @@ void source_close(struct source *source);
 
 #define SOURCE_STOPPED ((ssize_t)-2)
 /*
- * Reads up to `room` bytes, which must be at least 3, as soon as there are some. 0 at the end, -1 with errno, or
+ * Reads up to `room` bytes, which must be at least 3, as soon as there are some. 0 at the end, -1 (source_error), or
  * SOURCE_STOPPED. One thread at a time per source.
  */
 ssize_t source_read(struct source *source, char *bytes, size_t room);
+/* Why opening or reading has just failed. Static. */
+const char *source_error(const struct source *source);
 
 #endif

@@ -128,6 +128,25 @@ else
 		'holds "SELECT count(*) FROM t" 0'
 fi
 
+# What is no text is named, a file before anything is run, a pipe where it is read.
+echo 'CREATE TABLE t(a);' >text.sql
+iconv -f UTF-8 -t UTF-16 text.sql >utf16.sql
+iconv -f UTF-8 -t UTF-16LE text.sql >utf16le.sql
+gzip -c text.sql >text.sql.gz
+fresh 'CREATE TABLE z(a)'
+cp t.db whole.db
+for foreign in "utf16.sql UTF-16" "utf16le.sql UTF-16" "text.sql.gz gzip" "whole.db sqlite3"; do
+	fresh
+	penstock run t.db "${foreign% *}"
+	ok "open/what_is_no_text_is_named: ${foreign}" '[ $rc -eq 2 ]' "said \"'${foreign% *}': this is\"" "said ${foreign#* }" '[ ! -e t.db ]'
+	penstock run t.db - < <(cat "${foreign% *}")
+	ok "open/in_a_pipe_too: ${foreign}" '[ $rc -eq 1 ]' 'said "<stdin>:1: this is"' "said ${foreign#* }" 'reports 1'
+	fresh
+	penstock run --csv "${foreign% *}" --sql 'SELECT ?' t.db
+	ok "open/as_records_too: ${foreign}" '[ $rc -eq 2 ]' "said ${foreign#* }" '[ ! -e t.db ]'
+done
+fresh 'CREATE TABLE t(a)'
+
 mkdir -m 777 shared
 ln -s t.db link.db
 penstock run shared/t.db table.sql

@@ -8,6 +8,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
+#include "tool/format.h"
 #include "tool/records.h"
 
 #define MARK "\xEF\xBB\xBF"
@@ -145,6 +146,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0 || size > FIELDS_MAX)
 		return 0;
 	text = (struct text){ (const char *)data + 1, size - 1 };
+	if (format_foreign(text.bytes, text.size) != NULL)
+		return 0;
 	feed_begin(data[0], data + 1, size - 1);
 	if (text.size >= strlen(MARK) && memcmp(text.bytes, MARK, strlen(MARK)) == 0) {
 		text.bytes += strlen(MARK);

@@ -15,6 +15,7 @@
 
 #include <sqlite3.h>
 
+#include "tool/format.h"
 #include "tool/source.h"
 #include "tool/split.h"
 
@@ -144,6 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	text = (struct text){ (const char *)data + 1, size - 1 };
+	if (format_foreign(text.bytes, text.size) != NULL)
+		return 0;
 	feed_begin(data[0], data + 1, size - 1);
 	if (starts(text, 0, MARK)) {
 		text.bytes += strlen(MARK);

@@ -142,7 +142,7 @@ static bool read_part(struct workload *workload, struct workload_part *part, con
 
 	part->input = number;
 	if (!source_open(source, path)) {
-		report_say("cannot read '%s': %s; nothing was measured", path, strerror(errno));
+		report_say("cannot read '%s': %s; nothing was measured", path, source_error(source));
 		return false;
 	}
 	if (csv)
