@@ -17,7 +17,10 @@ static bool pass_statements(struct split *split, bool last, size_t number, input
 	struct split_statement statement;
 
 	while (!source_stopped() && split_next(split, last, &statement)) {
-		if (statement.nul)
+		if (statement.dot)
+			report_fault(report_place(number, statement.line),
+			             "a command of the sqlite3 shell, which is no SQL; line skipped");
+		else if (statement.nul)
 			report_fault(report_place(number, statement.line),
 			             "a NUL byte, which SQL text cannot hold; statement skipped");
 		else if (!function(arg, statement.line, statement.text, statement.bytes))

@@ -16,6 +16,7 @@ void split_init(struct split *split)
 {
 	memset(split, 0, sizeof *split);
 	split->line = 1;
+	split->fresh = true;
 }
 
 void split_free(struct split *split)
@@ -91,6 +92,7 @@ static bool leave(struct split *split)
 		if (last == BLOCK_COMMENT)
 			at++;
 		split->scanned = (size_t)(at - split->text);
+		split->fresh = split->within == LINE_COMMENT;
 		split->within = 0;
 		return true;
 	}
@@ -115,6 +117,19 @@ static bool complete(struct split *split, size_t end)
 	return !split->trigger;
 }
 
+/* Whether a semicolon at `end` would end it. */
+static bool would_be_complete(struct split *split, size_t end)
+{
+	bool trigger = split->trigger, would;
+	char there = split->text[end];
+
+	split->text[end] = ';';
+	would = complete(split, end + 1);
+	split->text[end] = there;
+	split->trigger = trigger;
+	return would;
+}
+
 static void begin_statement(struct split *split)
 {
 	split->begun = true;
@@ -132,7 +147,74 @@ static void end_statement(struct split *split, struct split_statement *statement
 	statement->bytes = end - split->begin;
 	statement->line = split->at_line;
 	statement->nul = split->nul;
+	statement->dot = false;
 	split->begun = false;
+}
+
+/* Behind more blanks than that, a word is not looked for. */
+#define BLANKS_MAX 64
+
+enum found { FOUND_NOT, FOUND, FOUND_MAYBE };
+
+static size_t skip_blanks(const struct split *split, size_t at)
+{
+	size_t end = split->length - at > BLANKS_MAX ? at + BLANKS_MAX : split->length;
+
+	while (at < end && (split->text[at] == ' ' || split->text[at] == '\t' || split->text[at] == '\r'))
+		at++;
+	return at;
+}
+
+/* Whether the line that begins at `scanned` is "GO" alone; then *end is behind it. MAYBE: so far, and there is more to come. */
+static enum found find_go(const struct split *split, bool last, size_t *end)
+{
+	static const char word[] = "GO";
+	size_t at = skip_blanks(split, split->scanned);
+	size_t i;
+
+	for (i = 0; word[i] != '\0'; i++, at++) {
+		if (at == split->length)
+			return last ? FOUND_NOT : FOUND_MAYBE;
+		if ((split->text[at] & ~0x20) != word[i])
+			return FOUND_NOT;
+	}
+	*end = at = skip_blanks(split, at);
+	if (at == split->length)
+		return last ? FOUND : FOUND_MAYBE;
+	return split->text[at] == '\n' ? FOUND : FOUND_NOT;
+}
+
+/* The command of the shell that begins at `scanned`; false when its end is not there yet. */
+static bool take_dot(struct split *split, bool last, struct split_statement *statement)
+{
+	const char *newline = memchr(split->text + split->scanned, '\n', split->length - split->scanned);
+	size_t end = newline != NULL ? (size_t)(newline - split->text) : split->length;
+
+	if (newline == NULL && !last)
+		return false;
+	begin_statement(split);
+	end_statement(split, statement, end);
+	statement->dot = true;
+	split->scanned = end;
+	return true;
+}
+
+/* Passes over a line of "GO". *ended: it ends `statement`. */
+static enum found take_go(struct split *split, bool last, struct split_statement *statement, bool *ended)
+{
+	size_t end;
+	enum found found = find_go(split, last, &end);
+
+	*ended = found == FOUND && split->begun;
+	if (*ended && !would_be_complete(split, split->scanned)) {
+		*ended = false;
+		return FOUND_NOT;
+	}
+	if (*ended)
+		end_statement(split, statement, split->scanned);
+	if (found == FOUND)
+		split->scanned = end;
+	return found;
 }
 
 /* The comment that begins at `scanned`, if one does; '?' when that takes one more byte to say. */
@@ -162,6 +244,7 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 	while (split->scanned < split->length) {
 		char byte = split->text[split->scanned];
 		size_t marked;
+		bool ended;
 		char kind;
 
 		if (split->within != 0) {
@@ -169,12 +252,24 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 				break;
 			continue;
 		}
+		if (split->fresh) {
+			enum found found = take_go(split, last, statement, &ended);
+
+			if (found == FOUND_MAYBE)
+				return false;
+			split->fresh = false;
+			if (ended)
+				return true;
+			if (found == FOUND)
+				continue;
+		}
 		switch (byte) {
 		case ' ':
 		case '\t':
 		case '\n':
 		case '\f':
 		case '\r':
+			split->fresh = byte == '\n';
 			split->scanned++;
 			continue;
 		case ';':
@@ -206,6 +301,10 @@ bool split_next(struct split *split, bool last, struct split_statement *statemen
 			}
 			if (marked > 0 && split->scanned + marked == split->length && !last)
 				return false;
+			break;
+		case '.':
+			if (!split->begun)
+				return take_dot(split, last, statement);
 			break;
 		case '\'':
 		case '"':

@@ -11,6 +11,10 @@
  * Inside a trigger those are many as well. Once sqlite3_complete has said no to a statement, only the END of a trigger
  * can finish it, so it is not asked again before a semicolon with three bytes of code between it and the one before.
  *
+ * Two things in SQL files are no SQL, and are found by line, as the sqlite3 shell finds them. A dot where a statement
+ * would begin begins a command of that shell, up to the end of the line. A line of "GO" alone, which other systems have, ends a statement where a
+ * semicolon would.
+ *
  * Empty statements, and comments and white space before a statement, are dropped; the end of the input ends the last
  * one. A statement with a NUL byte is found whole as if that were a blank, but marked: SQLite would read up to it only.
  */
@@ -36,6 +40,7 @@ struct split {
 	uint64_t at_line; /* where the statement under way begins */
 	char within;      /* '-' and '*' in comments, else the byte that ends the quoted text; 0 in code */
 	bool begun;
+	bool fresh;   /* a line begins at scanned */
 	bool trigger; /* sqlite3_complete has said no at a bare semicolon */
 	bool nul;
 };
@@ -45,6 +50,7 @@ struct split_statement {
 	size_t bytes;
 	uint64_t line; /* of its first byte */
 	bool nul;      /* it held NUL bytes and must not be run */
+	bool dot;      /* it is no statement, but a command of the sqlite3 shell */
 };
 
 void split_init(struct split *split);

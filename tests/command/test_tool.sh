@@ -128,6 +128,16 @@ else
 		'holds "SELECT count(*) FROM t" 0'
 fi
 
+# Commands of the shell are said by line, and what stands around them is run. GO ends a statement that is whole.
+printf '%s\n' '.echo on' 'CREATE TABLE t(a UNIQUE, b)' ' go ' '.print ; INSERT' "INSERT INTO t VALUES(1, '" GO "');" GO GO \
+	'INSERT INTO t VALUES(2,' '.5)' 'Go' 'INSERT INTO t SELECT 3, 4; .tables' '.quit' >dots.sql
+printf 'go' >>dots.sql
+fresh
+penstock run t.db dots.sql
+ok sql/commands_of_the_shell_are_said '[ $rc -eq 1 ]' 'reports 4' 'said "dots.sql:1: a command of the sqlite3 shell"' \
+	'said dots.sql:4:' 'said dots.sql:13:' 'said dots.sql:14:' \
+	'holds "SELECT group_concat(a) FROM t" 1,2,3' 'holds "SELECT hex(b) FROM t WHERE a = 1" 0A474F0A'
+
 # What is no text is named, a file before anything is run, a pipe where it is read.
 echo 'CREATE TABLE t(a);' >text.sql
 iconv -f UTF-8 -t UTF-16 text.sql >utf16.sql

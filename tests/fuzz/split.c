@@ -2,6 +2,8 @@
 /*
  * split.c - fuzzes tool/split.c, and tool/source.c in front of it
  *
+ * Lines that are no SQL are found by line: "GO", and the commands of the sqlite3 shell.
+ *
  * The second opinion is the definition itself, in the slow form that the splitter exists to avoid: from the first byte that is
  * neither blank, comment, byte order mark nor semicolon, a statement goes to the first semicolon at which sqlite3_complete says
  * yes to the whole. Text, length, line and NUL mark of every statement must agree, however the input is cut into pieces.
@@ -31,11 +33,41 @@ static bool starts(struct text text, size_t place, const char *what)
 	return text.size - place >= strlen(what) && memcmp(text.bytes + place, what, strlen(what)) == 0;
 }
 
+static bool is_blank(struct text text, size_t place, size_t begin)
+{
+	return place < text.size && place < begin + 64 &&
+	       (text.bytes[place] == ' ' || text.bytes[place] == '\t' || text.bytes[place] == '\r');
+}
+
+/* The end of the line of "GO" alone that begins at `place`; 0 where none does. As in split.c, at most 64 blanks in a row. */
+static size_t end_of_go(struct text text, size_t place)
+{
+	size_t begin = place;
+
+	if (place > 0 && text.bytes[place - 1] != '\n')
+		return 0;
+	while (is_blank(text, place, begin))
+		place++;
+	if (text.size - place < 2 || strncasecmp(text.bytes + place, "go", 2) != 0)
+		return 0;
+	begin = place += 2;
+	while (is_blank(text, place, begin))
+		place++;
+	return place == text.size || text.bytes[place] == '\n' ? place : 0;
+}
+
+static bool is_dot(struct text text, size_t place)
+{
+	return text.bytes[place] == '.';
+}
+
 /* The place of the next statement's first byte, or the end. */
 static size_t skip(struct text text, size_t place)
 {
 	while (place < text.size) {
-		if (strchr(" \t\n\f\r;", text.bytes[place]) != NULL && text.bytes[place] != '\0') {
+		if (end_of_go(text, place) != 0) {
+			place = end_of_go(text, place);
+		} else if (strchr(" \t\n\f\r;", text.bytes[place]) != NULL && text.bytes[place] != '\0') {
 			place++;
 		} else if (starts(text, place, "--")) {
 			while (place < text.size && text.bytes[place] != '\n')
@@ -54,15 +86,17 @@ static size_t skip(struct text text, size_t place)
 	return place;
 }
 
+/* Of [begin, end) and a semicolon. */
 static bool is_complete(struct text text, size_t begin, size_t end)
 {
-	char *copy = malloc(end - begin + 1);
+	char *copy = malloc(end - begin + 2);
 	bool complete;
 
 	must(copy != NULL);
 	for (size_t i = begin; i < end; i++)
 		copy[i - begin] = text.bytes[i] == '\0' ? ' ' : text.bytes[i];
-	copy[end - begin] = '\0';
+	copy[end - begin] = ';';
+	copy[end - begin + 1] = '\0';
 	complete = sqlite3_complete(copy);
 	free(copy);
 	return complete;
@@ -70,8 +104,13 @@ static bool is_complete(struct text text, size_t begin, size_t end)
 
 static size_t find_end(struct text text, size_t begin)
 {
+	if (is_dot(text, begin)) {
+		const char *newline = memchr(text.bytes + begin, '\n', text.size - begin);
+
+		return newline != NULL ? (size_t)(newline - text.bytes) : text.size;
+	}
 	for (size_t end = begin; end < text.size; end++) {
-		if (text.bytes[end] == ';' && is_complete(text, begin, end + 1))
+		if ((text.bytes[end] == ';' || (end > begin && end_of_go(text, end) != 0)) && is_complete(text, begin, end))
 			return end;
 	}
 	return text.size;
@@ -123,14 +162,15 @@ static size_t compare(struct text text, size_t place, const struct split_stateme
 
 	must(begin < text.size, "a statement \"%.*s\" that is not there", (int)got->bytes, got->text);
 	must(got->bytes == end - begin, "%zu bytes, not %zu: \"%.*s\"", got->bytes, end - begin, (int)got->bytes, got->text);
-	must(got->nul == (memchr(text.bytes + begin, '\0', end - begin) != NULL));
+	must(got->dot || got->nul == (memchr(text.bytes + begin, '\0', end - begin) != NULL));
 	for (size_t i = 0; i < got->bytes; i++)
 		must(got->text[i] == text.bytes[begin + i] ||
 		     (got->nul && text.bytes[begin + i] == '\0' && got->text[i] == ' '));
 	must(got->line == line_of(text, begin), "line %ju, not %ju", (uintmax_t)got->line, (uintmax_t)line_of(text, begin));
-	if (!got->nul && memmem(got->text, got->bytes, MARK, strlen(MARK)) == NULL)
+	must(got->dot == is_dot(text, begin));
+	if (!got->dot && !got->nul && memmem(got->text, got->bytes, MARK, strlen(MARK)) == NULL)
 		ask_parser(got);
-	return end < text.size ? end + 1 : end;
+	return end < text.size && text.bytes[end] == ';' && !got->dot ? end + 1 : end;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
