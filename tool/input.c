@@ -18,10 +18,10 @@ static bool pass_statements(struct split *split, bool last, size_t number, input
 
 	while (!source_stopped() && split_next(split, last, &statement)) {
 		if (statement.dot)
-			report_fault(report_place(number, statement.line),
+			report_fault(place_pack(number, statement.line),
 			             "a command of the sqlite3 shell, which is no SQL; line skipped");
 		else if (statement.nul)
-			report_fault(report_place(number, statement.line),
+			report_fault(place_pack(number, statement.line),
 			             "a NUL byte, which SQL text cannot hold; statement skipped");
 		else if (!function(arg, statement.line, statement.text, statement.bytes))
 			return false;
@@ -40,7 +40,7 @@ void input_read_sql(struct source *source, size_t number, input_statement *funct
 		char *room = split_room(&split, SQL_CHUNK);
 
 		if (room == NULL) {
-			report_fault(report_place(number, split.at_line),
+			report_fault(place_pack(number, split.at_line),
 			             errno == EFBIG ? "PENSTOCK_TOOBIG: no end of this statement within 1 GiB; "
 			                              "the rest of the file was not read"
 			                            : NO_MEMORY "the rest of the file was not read");
@@ -48,7 +48,7 @@ void input_read_sql(struct source *source, size_t number, input_statement *funct
 		}
 		got = source_read(source, room, SQL_CHUNK);
 		if (got == -1)
-			report_fault(report_place(number, split.line), source_error(source));
+			report_fault(place_pack(number, split.line), source_error(source));
 		if (got < 0)
 			break;
 		split_added(&split, (size_t)got);
@@ -63,10 +63,12 @@ static bool pass_record(const struct batch *batch, const struct record *record, 
 	const char *fault = record->fault;
 	size_t i;
 
+	if (record->header)
+		return true;
 	if (fault == NULL && values == NULL)
 		fault = NO_MEMORY "record skipped";
 	if (fault != NULL) {
-		report_fault(report_place(number, record->line), fault);
+		report_fault(place_pack(number, record->line), fault);
 		return true;
 	}
 	for (i = 0; i < record->fields; i++) {
@@ -98,7 +100,7 @@ void input_read_csv(struct records *records, size_t number, input_record *functi
 	}
 	/* Nobody parses on after this, so the line stands still. */
 	if (more && got == RECORDS_NO_MEMORY)
-		report_fault(report_place(number, records->at_line), NO_MEMORY "the rest of the file was not read");
+		report_fault(place_pack(number, records->at_line), NO_MEMORY "the rest of the file was not read");
 	free(values);
 	batch_free(&batch);
 }

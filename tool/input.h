@@ -21,7 +21,7 @@
 typedef bool input_statement(void *arg, uint64_t line, const char *text, size_t bytes);
 typedef bool input_record(void *arg, uint64_t line, const penstock_value *values, size_t count);
 
-/* number is the input's, for report_place. */
+/* number is the input's, for place_pack. */
 void input_read_sql(struct source *source, size_t number, input_statement *function, void *arg);
 /* Any number of threads may share the records. */
 void input_read_csv(struct records *records, size_t number, input_record *function, void *arg);

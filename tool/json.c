@@ -22,20 +22,20 @@ static bool is_utf8(const char *text)
 	return valid;
 }
 
-void json_string(const char *text)
+void json_string(FILE *out, const char *text)
 {
 	bool utf8 = is_utf8(text);
 
-	putchar('"');
+	putc('"', out);
 	for (; *text != '\0'; text++) {
 		if (!utf8 && (unsigned char)*text >= 0x80)
-			putchar('?');
+			putc('?', out);
 		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)*text);
+			fprintf(out, "\\u%04x", (unsigned)*text);
 		else if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
+			fprintf(out, "\\%c", *text);
 		else
-			putchar(*text);
+			putc(*text, out);
 	}
-	putchar('"');
+	putc('"', out);
 }

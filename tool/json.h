@@ -5,7 +5,9 @@
 #ifndef PENSTOCK_TOOL_JSON_H
 #define PENSTOCK_TOOL_JSON_H
 
+#include <stdio.h>
+
 /* Prints it quoted; bytes that are no UTF-8 as '?'. */
-void json_string(const char *text);
+void json_string(FILE *out, const char *text);
 
 #endif

@@ -1,68 +1,224 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tool/producer.h"
 
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
 #include "tool/input.h"
 #include "tool/report.h"
+#include "tool/tally.h"
+
+static enum output_format output;
+
+void producer_print_rows(enum output_format format)
+{
+	output = format;
+}
 
 void producer_outcome(void *arg, const penstock_result *result)
 {
 	(void)arg; /* on_error has an argument of its own; the result carries the submission's */
-	if (result->status == PENSTOCK_OK)
-		return;
-	/* Only a failing engine gives these while it is open. Wakes producers that sleep in a FIFO. */
-	if (result->status == PENSTOCK_UNKNOWN || result->status == PENSTOCK_SHUTDOWN)
-		source_stop();
-	report_outcome(result);
+	if (result->status != PENSTOCK_OK) {
+		/* Only a failing engine gives these while it is open. Wakes producers that sleep in a FIFO. */
+		if (result->status == PENSTOCK_UNKNOWN || result->status == PENSTOCK_SHUTDOWN)
+			source_stop();
+		report_outcome(result);
+	} else {
+		atomic_fetch_add(&tally_at(place_input(result->arg))->changes, (uint64_t)result->changes);
+		output_rows(output, result);
+	}
 }
 
-static void submit(const struct producer *producer, penstock_submission *submission, uint64_t line)
+/* The same where each outcome is told. */
+static void on_complete(void *arg, const penstock_result *result)
 {
+	producer_outcome(arg, result);
+	place_free(result->arg);
+	report_done();
+}
+
+static void refused(const penstock_submission *submission, int status)
+{
+	if (status == PENSTOCK_FAILED || status == PENSTOCK_STOPPED || status == PENSTOCK_MISUSE)
+		source_stop();
+	/* That the engine failed is reported once, with the reason, when the run ends. */
+	if (status != PENSTOCK_FAILED) {
+		tally_read(place_input(submission->arg));
+		report_refusal(submission->arg, status);
+	}
+	place_free(submission->arg);
+}
+
+/* Waits for each outcome, so that nothing runs behind one that fails. */
+static void submit_and_wait(const struct producer *producer, penstock_submission *submission)
+{
+	penstock_handle *handle = NULL;
+	int status = penstock_execute(producer->db, submission, PENSTOCK_FOREVER, &handle);
+
+	if (handle == NULL) {
+		refused(submission, status);
+		return;
+	}
+	tally_read(producer->input);
+	producer_outcome(NULL, penstock_handle_result(handle));
+	place_free(submission->arg);
+	penstock_handle_release(handle);
+}
+
+/* text: what --rejects would write. */
+static void submit(const struct producer *producer, penstock_submission *submission, uint64_t line, const char *text,
+                   size_t bytes)
+{
+	bool told = producer->ack != PENSTOCK_ACK_NONE;
 	int status;
 
 	submission->struct_size = sizeof *submission;
 	submission->ack = producer->ack;
-	submission->on_complete = producer->ack == PENSTOCK_ACK_NONE ? NULL : producer_outcome;
-	submission->arg = report_place(producer->input, line);
-	status = penstock_submit(producer->db, submission, PENSTOCK_FOREVER, NULL);
-	if (status == PENSTOCK_OK)
+	submission->arg = producer->keeps ? place_keep(producer->input, line, text, bytes) : NULL;
+	/* Without memory for the copy it is only reported. */
+	if (submission->arg == NULL)
+		submission->arg = place_pack(producer->input, line);
+	if (producer->waits) {
+		submit_and_wait(producer, submission);
 		return;
-	if (status == PENSTOCK_FAILED || status == PENSTOCK_STOPPED || status == PENSTOCK_MISUSE)
-		source_stop();
-	/* That the engine failed is reported once, with the reason, when the run ends. */
-	if (status != PENSTOCK_FAILED)
-		report_refusal(submission->arg, status);
+	}
+	submission->on_complete = told ? on_complete : NULL;
+	if (told)
+		report_submitted();
+	status = penstock_submit(producer->db, submission, PENSTOCK_FOREVER, NULL);
+	if (status == PENSTOCK_OK) {
+		tally_read(producer->input);
+		return;
+	}
+	refused(submission, status);
+	if (told)
+		report_done();
+}
+
+/* ---- SQL ---- */
+
+/* Takes `word` off the text; false when it does not begin with it. */
+static bool take_word(const char **text, const char *end, const char *word)
+{
+	size_t bytes = strlen(word);
+	const char *at = *text;
+
+	while (at < end && isspace((unsigned char)*at))
+		at++;
+	if ((size_t)(end - at) < bytes || sqlite3_strnicmp(at, word, (int)bytes) != 0 ||
+	    ((size_t)(end - at) > bytes && !isspace((unsigned char)at[bytes])))
+		return false;
+	*text = at + bytes;
+	return true;
+}
+
+/* BEGIN and COMMIT, as dumps have them around everything. What is none to the letter is SQLite's to judge. */
+static bool is_bracket(const char *text, size_t bytes)
+{
+	const char *end = text + bytes;
+	bool begins = take_word(&text, end, "BEGIN");
+
+	if (!begins && !take_word(&text, end, "COMMIT") && !take_word(&text, end, "END"))
+		return false;
+	if (begins && !take_word(&text, end, "DEFERRED") && !take_word(&text, end, "IMMEDIATE"))
+		take_word(&text, end, "EXCLUSIVE");
+	take_word(&text, end, "TRANSACTION");
+	while (text < end && isspace((unsigned char)*text))
+		text++;
+	return text == end;
 }
 
 static bool submit_sql(void *arg, uint64_t line, const char *text, size_t bytes)
 {
+	const struct producer *producer = arg;
 	penstock_submission submission = { .sql = text, .sql_bytes = (int64_t)bytes };
+	char *with_end = NULL;
 
-	submit(arg, &submission, line);
+	if (is_bracket(text, bytes)) {
+		atomic_fetch_add(&tally_at(producer->input)->transactions, 1);
+		return true;
+	}
+	if (producer->keeps)
+		with_end = sqlite3_mprintf("%.*s;\n", (int)bytes, text);
+	submit(producer, &submission, line, with_end != NULL ? with_end : "", with_end != NULL ? bytes + 2 : 0);
+	sqlite3_free(with_end);
 	return true;
+}
+
+/* ---- CSV ---- */
+
+/* The record as one that can be read again, each field in quotes unless the input has none; free with sqlite3_free. */
+static char *record_text(const struct producer *producer, const penstock_value *values, size_t count, size_t *bytes)
+{
+	const struct records_options *options = &producer->records[producer->input].options;
+	sqlite3_str *out = sqlite3_str_new(NULL);
+	size_t i, at;
+
+	for (i = 0; i < count; i++) {
+		const char *field = values[i].as.data;
+
+		if (i > 0)
+			sqlite3_str_appendchar(out, 1, options->delimiter != 0 ? options->delimiter : ',');
+		if (!options->unquoted)
+			sqlite3_str_appendchar(out, 1, '"');
+		for (at = 0; at < values[i].bytes; at++)
+			sqlite3_str_appendchar(out, field[at] == '"' && !options->unquoted ? 2 : 1, field[at]);
+		if (!options->unquoted)
+			sqlite3_str_appendchar(out, 1, '"');
+	}
+	sqlite3_str_appendchar(out, 1, '\n');
+	*bytes = (size_t)sqlite3_str_length(out);
+	return sqlite3_str_finish(out);
 }
 
 static bool submit_record(void *arg, uint64_t line, const penstock_value *values, size_t count)
 {
-	const struct producer *producer = arg;
-	penstock_submission submission = {
-		.statement = producer->statement,
-		.values = values,
-		.value_count = count,
-	};
+	struct producer *producer = arg;
+	struct columns *columns = &producer->columns[producer->input];
+	penstock_submission submission = { .statement = producer->statement, .values = producer->placed };
+	size_t bytes = 0;
+	char *text = NULL;
+	const char *fault;
+	bool extra;
 
-	submit(producer, &submission, line);
+	if (producer->keeps)
+		text = record_text(producer, values, count, &bytes);
+	fault = columns_place(columns, values, count, producer->placed, &extra);
+	if (fault != NULL) {
+		void *place = text != NULL ? place_keep(producer->input, line, text, bytes) : NULL;
+
+		report_fault(place != NULL ? place : place_pack(producer->input, line), fault);
+		if (place != NULL)
+			place_free(place);
+	} else {
+		if (extra && !atomic_exchange(&columns->told, true))
+			report_say(
+				"warning: %s:%ju: more fields than are wanted: the rest of them are left out, here and further on",
+				producer->sources[producer->input].name, (uintmax_t)line);
+		submission.value_count = columns->count;
+		submit(producer, &submission, line, text != NULL ? text : "", bytes);
+	}
+	sqlite3_free(text);
 	return true;
 }
 
 void producer_run(struct producer *producer)
 {
+	if (producer->records != NULL)
+		producer->placed = calloc(producer->columns[0].count, sizeof *producer->placed);
 	for (; producer->input < producer->end; producer->input++) {
-		if (producer->records != NULL)
+		if (producer->records == NULL)
+			input_read_sql(&producer->sources[producer->input], producer->input, submit_sql, producer);
+		else if (producer->placed != NULL)
 			input_read_csv(&producer->records[producer->input], producer->input, submit_record, producer);
 		else
-			input_read_sql(&producer->sources[producer->input], producer->input, submit_sql, producer);
+			report_fault(place_pack(producer->input, 1), "PENSTOCK_NOMEM: out of memory; the file was not read");
 		/* Stopped or not: whoever left earlier would be waited for. */
 		if (producer->barrier != NULL)
 			pthread_barrier_wait(producer->barrier);
 	}
+	free(producer->placed);
 }

@@ -12,6 +12,10 @@
  * or leaves failures to the engine's error callback (none), and sleeps only where there is no input yet, no room in the
  * ring, or another thread has not finished the input. So one file can fill whole batches.
  *
+ * With --bail it does wait: then nothing runs behind a statement that failed.
+ *
+ * BEGIN and COMMIT are passed over and counted: each statement is a transaction of its own, which is what a dump needs.
+ *
  * It stops between two statements when source_stop was called: by a signal, or by itself once it has learnt that
  * nothing more can be accepted (the engine failed, or refuses this kind of call altogether).
  */
@@ -19,26 +23,35 @@
 #define PENSTOCK_TOOL_PRODUCER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/penstock.h"
+#include "tool/columns.h"
+#include "tool/output.h"
 #include "tool/records.h"
 #include "tool/source.h"
 
 struct producer {
 	penstock *db;
 	penstock_ack ack;
-	size_t input;               /* the number of the one it is at, for report_place */
+	size_t input;               /* the number of the one it is at, for place_pack */
 	size_t end;                 /* that of the first one that is not its own */
 	pthread_barrier_t *barrier; /* of the threads that share these inputs; or NULL: there is one input */
 	struct source *sources;     /* of all inputs */
+	bool waits;                 /* for each outcome */
+	bool keeps;                 /* the text, for --rejects */
 	/* CSV only, else NULL: */
 	struct records *records; /* of all inputs */
 	const penstock_statement *statement;
+	struct columns *columns; /* of all inputs */
+	penstock_value *placed;  /* its own: producer_run's */
 };
 
 /* Reports what did not go well; the error callback of the engine (on_error) and of each submission (on_complete). */
 void producer_outcome(void *arg, const penstock_result *result);
+/* What to do with rows; before any producer runs. */
+void producer_print_rows(enum output_format format);
 /* Reads the inputs to their ends, or until stopped. Failures are reported. */
 void producer_run(struct producer *producer);
 

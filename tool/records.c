@@ -17,19 +17,28 @@ static int no_space(unsigned char byte)
 	return 0;
 }
 
-static void parser_init(struct csv_parser *parser)
+static void parser_init(struct records *records)
 {
+	struct csv_parser *parser = &records->parser;
+
 	csv_init(parser, CSV_STRICT | CSV_STRICT_FINI);
 	/* libcsv would trim blanks around a field; RFC 4180 has them as part of it. */
 	csv_set_space_func(parser, no_space);
+	if (records->options.delimiter != 0)
+		csv_set_delim(parser, (unsigned char)records->options.delimiter);
+	/* libcsv has no way to do without. */
+	if (records->options.unquoted)
+		csv_set_quote(parser, '\0');
 }
 
-void records_init(struct records *records, struct source *source)
+void records_init(struct records *records, struct source *source, const struct records_options *options)
 {
 	pthread_mutex_init(&records->lock, NULL);
 	records->source = source;
 	records->line = 1;
-	parser_init(&records->parser);
+	if (options != NULL)
+		records->options = *options;
+	parser_init(records);
 }
 
 void records_free(struct records *records)
@@ -37,6 +46,7 @@ void records_free(struct records *records)
 	pthread_mutex_destroy(&records->lock);
 	csv_free(&records->parser);
 	batch_free(&records->behind);
+	batch_free(&records->first);
 }
 
 void batch_free(struct batch *batch)
@@ -78,6 +88,7 @@ static bool add_record(struct batch *batch, uint64_t line, const char *fault)
 	last->fields = batch->field_count - last->first;
 	last->line = line;
 	last->fault = fault;
+	last->header = false;
 	batch->record_count++;
 	return true;
 }
@@ -127,7 +138,7 @@ static void end_record(int terminator, void *arg)
 static void fail(struct records *records, const char *fault)
 {
 	csv_free(&records->parser);
-	parser_init(&records->parser);
+	parser_init(records);
 	if (!add_record(records->into, records->under_way ? records->at_line : records->line, fault))
 		records->no_memory = true;
 	records->under_way = false;
@@ -172,8 +183,9 @@ static void parse_piece(struct records *records, const char *piece, size_t bytes
 			records->no_memory = true;
 			return;
 		}
-		fail(records, parser->quoted ? "text behind the closing quote of a field; record skipped"
-		                             : "a quote inside a field that does not begin with one; record skipped");
+		fail(records, records->options.unquoted ? "a NUL byte; record skipped"
+		              : parser->quoted          ? "text behind the closing quote of a field; record skipped"
+		                               : "a quote inside a field that does not begin with one; record skipped");
 		records->skipping = true;
 		piece += parsed;
 		bytes -= parsed;
@@ -189,7 +201,8 @@ static void parse_chunk(struct records *records, size_t bytes)
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *next = newline != NULL ? newline + 1 : end;
 
-		parse_piece(records, at, (size_t)(next - at));
+		if (records->line > records->options.skip)
+			parse_piece(records, at, (size_t)(next - at));
 		if (newline != NULL) {
 			records->skipping = false;
 			records->line++;
@@ -228,13 +241,13 @@ static void batch_empty(struct batch *batch)
 	batch->byte_count = 0;
 }
 
-enum records_got records_take(struct records *records, struct batch *batch)
+/* Under the lock. */
+static enum records_got take(struct records *records, struct batch *batch)
 {
 	enum records_got result = RECORDS_SOME;
 	ssize_t got = 0;
 
 	batch_empty(batch);
-	pthread_mutex_lock(&records->lock);
 	records->into = batch;
 	if (!copy_rest(&records->behind, batch))
 		records->no_memory = true;
@@ -254,6 +267,31 @@ enum records_got records_take(struct records *records, struct batch *batch)
 		result = records->no_memory ? RECORDS_NO_MEMORY : RECORDS_END;
 		records->no_memory = false;
 		records->ended = true;
+	} else if (!records->begun) {
+		records->begun = true;
+		batch->records[0].header = records->options.header && batch->records[0].fault == NULL;
+	}
+	return result;
+}
+
+const struct batch *records_begin(struct records *records)
+{
+	return take(records, &records->first) == RECORDS_SOME ? &records->first : NULL;
+}
+
+enum records_got records_take(struct records *records, struct batch *batch)
+{
+	enum records_got result = RECORDS_SOME;
+
+	pthread_mutex_lock(&records->lock);
+	if (records->first.record_count > 0) {
+		struct batch first = records->first;
+
+		records->first = *batch;
+		*batch = first;
+		batch_empty(&records->first);
+	} else {
+		result = take(records, batch);
 	}
 	pthread_mutex_unlock(&records->lock);
 	return result;

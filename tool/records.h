@@ -26,11 +26,20 @@
 
 #include "tool/source.h"
 
+/* How an input is read. All zero: commas, quotes as RFC 4180 has them, no header. */
+struct records_options {
+	char delimiter; /* 0: a comma */
+	bool unquoted;  /* a quote is a byte like others, so no field can hold a delimiter, a line's end or a NUL */
+	bool header;    /* the first record names the columns */
+	uint64_t skip;  /* lines before the first record */
+};
+
 struct record {
 	uint64_t line;     /* where it begins, from 1 */
 	const char *fault; /* why it cannot be used, or NULL; static */
 	size_t first;      /* of its fields in the batch */
 	size_t fields;
+	bool header; /* it names the columns, and is none of the others */
 };
 
 struct field {
@@ -53,13 +62,16 @@ struct batch {
 struct records {
 	pthread_mutex_t lock;
 	struct source *source;
+	struct records_options options;
 	struct csv_parser parser;
 	struct batch *into;  /* whose callbacks they are, while somebody reads */
 	struct batch behind; /* fields of the record under way, between two readers */
+	struct batch first;  /* what records_begin has read, until somebody takes it */
 	uint64_t line;       /* of the next byte */
 	uint64_t at_line;    /* where the record under way begins */
 	bool under_way;
 	bool skipping; /* to the end of a line with a fault */
+	bool begun;    /* a record has come out */
 	bool no_memory;
 	bool ended;
 	char chunk[RECORDS_CHUNK];
@@ -67,8 +79,8 @@ struct records {
 
 enum records_got { RECORDS_SOME, RECORDS_END, RECORDS_NO_MEMORY };
 
-/* The struct must be zeroed; the source must outlive it. */
-void records_init(struct records *records, struct source *source);
+/* The struct must be zeroed; the source must outlive it. options: NULL for the defaults. */
+void records_init(struct records *records, struct source *source, const struct records_options *options);
 void records_free(struct records *records);
 /*
  * Fills the batch, whose former content is gone. END at the end and when reading was stopped. A failing read and a
@@ -76,6 +88,11 @@ void records_free(struct records *records);
  * caller.
  */
 enum records_got records_take(struct records *records, struct batch *batch);
+/*
+ * Reads the first records before anybody takes them, and lets the caller look: the batch stays the input's. NULL: there is none, or
+ * there is no memory for it. Once, before the first records_take.
+ */
+const struct batch *records_begin(struct records *records);
 void batch_free(struct batch *batch);
 
 #endif

@@ -6,8 +6,11 @@
  * which also redraws a progress line in between. One lock keeps them apart: a message wipes the progress line, prints
  * itself as one line, and the next tick draws the progress again below it.
  *
- * A submission carries its place, the input's number and the line, inside its `arg` pointer: 16 bits for the one, 48
- * for the other. So nothing is allocated per statement and nothing needs freeing when an outcome never comes.
+ * Lines about an input come in its order. A fault is found while the outcomes of what stands before it are still to come, so it waits
+ * for them: each fault notes how many submissions there were before it, and is printed when as many outcomes have been told. Among
+ * several threads that share an input, that is only nearly its order.
+ *
+ * What fails may be written to a file besides (--rejects), from which it can be run again.
  */
 #ifndef PENSTOCK_TOOL_REPORT_H
 #define PENSTOCK_TOOL_REPORT_H
@@ -15,15 +18,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/penstock.h"
+#include "tool/place.h"
 #include "tool/source.h"
 
-#define REPORT_INPUTS_MAX 65535
-
-/* sources[0 … count) must outlive every report; at most REPORT_INPUTS_MAX. */
+/* sources[0 … count) must outlive every report; at most PLACE_INPUTS_MAX. */
 void report_init(const struct source *sources);
-void *report_place(size_t input, uint64_t line);
+/* The text of what fails goes there, where its place has one. NULL, the default: nowhere. */
+void report_rejects(FILE *file);
+/* Reading ends (source_stop) with so many failures; 0, the default: it does not. */
+void report_failures_max(uint64_t count);
+/* Whether it has. */
+bool report_gave_up(void);
+
+/* Before a submission whose outcome will be told; and behind that outcome. */
+void report_submitted(void);
+void report_done(void);
+/* What still waits for outcomes. */
+void report_flush(void);
 
 /* FILE:LINE: SQLITE_NAME: message, for an outcome that is not OK; result->arg is the place. */
 void report_outcome(const penstock_result *result);
@@ -38,8 +52,8 @@ uint64_t report_faults(void);
 void report_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Draws a progress line, cut to what fits: for terminals only. */
 void report_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* That of a run. */
-void report_progress(const penstock_counters *counters, double seconds);
+/* That of a run. read, size: bytes of the inputs; size is 0 where it is not known. */
+void report_progress(const penstock_counters *counters, double seconds, uint64_t read, uint64_t size);
 /* Wipes it. */
 void report_progress_end(void);
 

@@ -2,6 +2,7 @@
 #include "tool/tool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,19 +15,25 @@
 #include <unistd.h>
 
 #include "tool/arguments.h"
+#include "tool/columns.h"
 #include "tool/producer.h"
 #include "tool/report.h"
+#include "tool/setup.h"
 #include "tool/signals.h"
 #include "tool/source.h"
 #include "tool/summary.h"
+#include "tool/tally.h"
 
 /* Five times a second. */
 #define TICK_MSEC 200
 
 struct run {
 	struct arguments arguments;
-	struct source *sources;  /* input_count of them, all open while we run */
-	struct records *records; /* as many for CSV, else NULL */
+	struct source *sources;     /* of input_count and then setup_count files, all open while we run */
+	struct records *records;    /* as many for CSV, else NULL */
+	struct columns *columns;    /* the same */
+	const struct batch **first; /* what each begins with: the records' */
+	FILE *rejects;
 	penstock *db;
 	const penstock_statement *statement;
 
@@ -66,19 +73,21 @@ static bool open_sources(struct run *run)
 	bool good = true;
 	size_t i;
 
-	run->sources = calloc(count, sizeof *run->sources);
+	run->sources = calloc(count + run->arguments.setup_count, sizeof *run->sources);
 	run->threads = calloc((run->arguments.parallel ? count : 1) * run->arguments.common.threads, sizeof *run->threads);
-	if (run->sources == NULL || run->threads == NULL) {
+	if (run->sources == NULL || run->threads == NULL || !tally_init(count + run->arguments.setup_count)) {
 		report_say("out of memory for %zu files", count);
 		return false;
 	}
 	report_init(run->sources);
-	for (i = 0; i < count; i++)
-		if (!source_open(&run->sources[i], run->arguments.inputs[i])) {
-			report_say("cannot read '%s': %s; nothing was run", run->arguments.inputs[i],
-			           source_error(&run->sources[i]));
+	for (i = 0; i < count + run->arguments.setup_count; i++) {
+		const char *path = i < count ? run->arguments.inputs[i] : run->arguments.setups[i - count];
+
+		if (!source_open(&run->sources[i], path)) {
+			report_say("cannot read '%s': %s; nothing was run", path, source_error(&run->sources[i]));
 			good = false;
 		}
+	}
 	return good;
 }
 
@@ -87,15 +96,17 @@ static bool open_records(struct run *run)
 	size_t count = run->arguments.input_count;
 	size_t i;
 
-	if (run->arguments.sql == NULL)
+	if (!run->arguments.csv)
 		return true;
 	run->records = calloc(count, sizeof *run->records);
-	if (run->records == NULL) {
+	run->columns = calloc(count, sizeof *run->columns);
+	run->first = calloc(count, sizeof *run->first);
+	if (run->records == NULL || run->columns == NULL || run->first == NULL) {
 		report_say("out of memory for %zu CSV files", count);
 		return false;
 	}
 	for (i = 0; i < count; i++)
-		records_init(&run->records[i], &run->sources[i]);
+		records_init(&run->records[i], &run->sources[i], &run->arguments.records);
 	return true;
 }
 
@@ -111,10 +122,20 @@ static void say_log(void *arg, enum penstock_log_level level, enum penstock_even
 		report_say("warning: %s", message);
 }
 
+static bool open_rejects(struct run *run)
+{
+	if (run->arguments.rejects == NULL)
+		return true;
+	run->rejects = fopen(run->arguments.rejects, "we");
+	if (run->rejects == NULL)
+		report_say("--rejects %s: cannot be written: %s; nothing was run", run->arguments.rejects, strerror(errno));
+	report_rejects(run->rejects);
+	return run->rejects != NULL;
+}
+
 static bool open_engine(struct run *run)
 {
 	penstock_config *config = &run->arguments.common.config;
-	penstock_statement *statement = NULL;
 	int status;
 
 	config->on_error = producer_outcome;
@@ -124,12 +145,26 @@ static bool open_engine(struct run *run)
 	/* autostart may be off, by a file meant for another program. */
 	if (status == PENSTOCK_OK)
 		status = penstock_start(run->db, PENSTOCK_FOREVER);
-	if (status == PENSTOCK_OK && run->arguments.sql != NULL)
-		status = penstock_statement_register(run->db, run->arguments.sql, -1, &statement);
-	run->statement = statement;
 	if (status != PENSTOCK_OK)
 		report_say("%s", penstock_error_message());
 	return status == PENSTOCK_OK;
+}
+
+/* The first records of an input tell what it has for columns; where nobody asks, it need not have come yet. */
+static bool set_up(struct run *run)
+{
+	const struct arguments *arguments = &run->arguments;
+	bool asks = arguments->records.header || arguments->create != CREATE_NOT;
+	size_t i;
+
+	if (!setup_run_files(run->db, run->sources + arguments->input_count, arguments->setup_count, arguments->input_count))
+		return false;
+	if (!arguments->csv)
+		return true;
+	for (i = 0; i < arguments->input_count; i++)
+		if (asks || run->sources[i].size > 0)
+			run->first[i] = records_begin(&run->records[i]);
+	return setup_statement(run->db, arguments, run->first, run->columns, &run->statement);
 }
 
 /* Until now the signals had their default effect, which was harmless. */
@@ -177,7 +212,10 @@ static bool start_producer(struct run *run, size_t first, size_t end)
 		.barrier = run->arguments.parallel ? NULL : &run->barrier,
 		.sources = run->sources,
 		.records = run->records,
+		.columns = run->columns,
 		.statement = run->statement,
+		.waits = run->arguments.bail,
+		.keeps = run->rejects != NULL,
 	};
 	reason = pthread_create(&run->threads[run->thread_count], NULL, produce, job);
 	if (reason == 0) {
@@ -240,12 +278,20 @@ static void draw(struct run *run)
 {
 	penstock_counters counters = { .struct_size = sizeof counters };
 	double now = seconds_since(&run->began);
+	uint64_t taken = 0, size = 0;
+	bool known = true;
+	size_t i;
 
 	/* A signal may have cut the tick short, and a rate over so little time says nothing. */
 	if (!run->drawing || now - run->drawn < TICK_MSEC / 2e3)
 		return;
+	for (i = 0; i < run->arguments.input_count; i++) {
+		known = known && run->sources[i].size > 0;
+		size += run->sources[i].size;
+		taken += atomic_load_explicit(&run->sources[i].taken, memory_order_relaxed);
+	}
 	if (penstock_counters_read(run->db, &counters) == PENSTOCK_OK)
-		report_progress(&counters, now);
+		report_progress(&counters, now, taken, known ? size : 0);
 	run->drawn = now;
 }
 
@@ -272,6 +318,7 @@ static void produce_and_drain(struct run *run)
 	join_producers(run);
 	while (penstock_flush(run->db, TICK_MSEC * 1000) == PENSTOCK_TIMEOUT)
 		tick(run, 0);
+	report_flush();
 	if (run->drawing)
 		report_progress_end();
 }
@@ -280,9 +327,13 @@ static enum tool_exit summarize(struct run *run)
 {
 	struct summary summary = { .counters.struct_size = sizeof summary.counters };
 	char failure[1024];
-	bool written = true;
+	FILE *out = run->arguments.output == OUTPUT_NONE ? stdout : stderr;
+	bool written = fflush(stdout) == 0 && !ferror(stdout);
 
 	summary.seconds = seconds_since(&run->began);
+	summary.sources = run->sources;
+	summary.input_count = run->arguments.input_count;
+	summary.told = run->arguments.common.ack != PENSTOCK_ACK_NONE;
 	summary.interrupted = run->interrupted;
 	summary.faults = report_faults();
 	summary.failure = failure;
@@ -291,20 +342,30 @@ static enum tool_exit summarize(struct run *run)
 	if (failure[0] != '\0')
 		report_say("the engine failed, the rest was not run: %s", failure);
 	if (run->arguments.common.json)
-		written = summary_json(&summary);
+		written &= summary_json(&summary, out);
 	else if (!run->arguments.common.quiet)
-		written = summary_table(&summary);
-	if (!written) {
-		report_say("cannot write the summary: %s", strerror(errno));
-		return TOOL_CANNOT;
+		written &= summary_table(&summary, out);
+	if (report_gave_up())
+		report_say("%" PRIu64 " failures: the rest was not read", summary_failures(&summary));
+	if (run->rejects != NULL && (fflush(run->rejects) != 0 || ferror(run->rejects))) {
+		report_say("cannot write '%s': %s", run->arguments.rejects, strerror(errno));
+		written = false;
+	} else if (!written) {
+		report_say("cannot write %s: %s", run->arguments.output == OUTPUT_NONE ? "the summary" : "the rows",
+		           strerror(errno));
 	}
+	if (!written)
+		return TOOL_CANNOT;
 	return summary_failures(&summary) > 0 || failure[0] != '\0' ? TOOL_FAILURES : TOOL_FINE;
 }
 
 static enum tool_exit run_all(struct run *run)
 {
-	if (!open_sources(run) || !open_records(run) || !open_engine(run) || !take_signals(run))
+	if (!open_sources(run) || !open_records(run) || !open_rejects(run) || !open_engine(run) || !set_up(run) ||
+	    !take_signals(run))
 		return TOOL_CANNOT;
+	producer_print_rows(run->arguments.output);
+	report_failures_max(run->arguments.bail ? 1 : run->arguments.max_errors);
 	run->drawing = !run->arguments.common.quiet && isatty(STDERR_FILENO);
 	clock_gettime(CLOCK_MONOTONIC, &run->began);
 	if (!start_producers(run)) {
@@ -321,8 +382,15 @@ static void release(struct run *run)
 
 	for (i = 0; run->records != NULL && i < run->arguments.input_count; i++)
 		records_free(&run->records[i]);
-	for (i = 0; run->sources != NULL && i < run->arguments.input_count; i++)
+	for (i = 0; run->columns != NULL && i < run->arguments.input_count; i++)
+		columns_free(&run->columns[i]);
+	for (i = 0; run->sources != NULL && i < run->arguments.input_count + run->arguments.setup_count; i++)
 		source_close(&run->sources[i]);
+	if (run->rejects != NULL)
+		fclose(run->rejects);
+	tally_free();
+	free(run->first);
+	free(run->columns);
 	free(run->records);
 	free(run->sources);
 	free(run->threads);

@@ -43,6 +43,8 @@ bool source_open(struct source *source, const char *path)
 	source->name = standard ? "<stdin>" : path;
 	source->begun = false;
 	source->foreign = NULL;
+	source->size = 0;
+	atomic_init(&source->taken, 0);
 	source->descriptor = standard ? STDIN_FILENO : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (source->descriptor < 0 || fstat(source->descriptor, &facts) != 0)
 		return false;
@@ -52,8 +54,10 @@ bool source_open(struct source *source, const char *path)
 	}
 	if (S_ISREG(facts.st_mode)) {
 		char first[FORMAT_BYTES];
-		ssize_t got = pread(source->descriptor, first, sizeof first, lseek(source->descriptor, 0, SEEK_CUR));
+		off_t at = lseek(source->descriptor, 0, SEEK_CUR);
+		ssize_t got = pread(source->descriptor, first, sizeof first, at);
 
+		source->size = facts.st_size > at ? (uint64_t)(facts.st_size - at) : 0;
 		source->foreign = got > 0 ? format_foreign(first, (size_t)got) : NULL;
 	}
 	return source->foreign == NULL;
@@ -89,6 +93,8 @@ static ssize_t read_some(struct source *source, char *bytes, size_t room)
 		if (ends[1].revents != 0)
 			return SOURCE_STOPPED;
 		got = read(source->descriptor, bytes, room);
+		if (got > 0)
+			atomic_fetch_add_explicit(&source->taken, (uint64_t)got, memory_order_relaxed);
 		if (got >= 0 || (errno != EAGAIN && errno != EINTR))
 			return got;
 	}

@@ -14,15 +14,19 @@
 #ifndef PENSTOCK_TOOL_SOURCE_H
 #define PENSTOCK_TOOL_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 struct source {
 	const char *name; /* as in messages: the path, or <stdin> */
 	int descriptor;
-	bool begun;          /* the byte order mark has been looked for */
-	const char *foreign; /* why it cannot be read (format.h), or NULL */
+	bool begun;                 /* the byte order mark has been looked for */
+	uint64_t size;              /* of a file, from where reading begins; 0 where that is not known */
+	atomic_uint_fast64_t taken; /* bytes that have been read */
+	const char *foreign;        /* why it cannot be read (format.h), or NULL */
 };
 
 /* The event that ends all reading. False, with errno, when the system has no descriptor left. */

@@ -47,7 +47,7 @@ penstock --help
 ok help/names_the_commands '[ $rc -eq 0 ]' 'printed "penstock run"' 'printed "penstock config"'
 penstock run --help
 ok help/lists_every_option_of_run '[ $rc -eq 0 ]' \
-	'(for o in parallel csv sql threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
+	'(for o in parallel csv sql table create header skip delimiter tsv null lax setup max-errors bail output rejects threads ack config set json quiet help; do printed "  --$o" || { echo $o; exit 1; }; done)'
 penstock config
 cp out keys.conf
 ok config/prints_every_key '[ $rc -eq 0 ]' '[ "$(grep -c "^[a-z_]* = " out)" -ge 20 ]' \
@@ -246,10 +246,10 @@ fresh
 penstock run t.db nul_end.sql
 ok sql/nul_byte_behind_the_end_of_a_trigger '[ $rc -eq 1 ]' 'reports 1' 'holds "SELECT count(*) FROM t" 1'
 fresh 'CREATE TABLE t(a)'
-printf 'BEGIN;\nINSERT INTO t VALUES(1);\nCOMMIT;\nSAVEPOINT x;\n' >begin.sql
+printf 'BEGIN TRANSACTION;\nINSERT INTO t VALUES(1);\nCOMMIT;\nbegin immediate; end;\nSAVEPOINT x;\nROLLBACK;\nBEGIN SOON;' >begin.sql
 penstock run t.db begin.sql
-ok sql/transactions_are_refused '[ $rc -eq 1 ]' 'reports 3' 'said begin.sql:1: ' 'said begin.sql:3: ' 'said begin.sql:4: ' \
-	'holds "SELECT count(*) FROM t" 1'
+ok sql/begin_and_commit_are_passed_over '[ $rc -eq 1 ]' 'reports 3' 'said "begin.sql:5: SQLITE_AUTH: SAVEPOINT"' 'said begin.sql:6: ' \
+	'said begin.sql:7: ' 'grep -qE "^passed over +4 BEGIN and COMMIT" out' 'holds "SELECT count(*) FROM t" 1' '! said "submit them"'
 fresh 'CREATE TABLE t(a)'
 printf 'SELECT * FROM sqlite_schema; INSERT INTO t VALUES(1) RETURNING a; VACUUM; PRAGMA user_version = 7;' >rows.sql
 penstock run t.db rows.sql
@@ -418,8 +418,8 @@ ok csv/fields_are_bound_as_text '[ "$(ask "SELECT group_concat(typeof(a) || type
 	'holds "SELECT quote(b) FROM t WHERE a = 6" "'\'\''"' 'holds "SELECT b FROM t WHERE a = '\'\''" nine' \
 	'holds "SELECT b FROM t WHERE a = 10" ten' 'holds "SELECT b FROM t WHERE a = 2" " a \"quoted\" one, with
 newline "'
-ok csv/faulty_records_are_reported_with_their_line '[ $rc -eq 1 ]' 'reports 4' 'said "rows.csv:6: SQLITE_RANGE"' \
-	'said "rows.csv:7: SQLITE_RANGE"' 'said "rows.csv:10: a quote inside"' 'said "rows.csv:11: text behind"' \
+ok csv/faulty_records_are_reported_with_their_line '[ $rc -eq 1 ]' 'reports 4' 'said "rows.csv:6: fewer fields than"' \
+	'said "rows.csv:7: more fields than"' 'said "rows.csv:10: a quote inside"' 'said "rows.csv:11: text behind"' \
 	'[ "$(figure statements)" -eq 10 ]' '[ "$(figure failures)" -eq 4 ]' 'holds "SELECT count(*) FROM t" 6'
 printf '1,2\n3,"never closed\n4,5\n' >open.csv
 fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
@@ -438,12 +438,151 @@ ok csv/carriage_return_ends_a_line_too '[ $rc -eq 1 ]' 'reports 1' 'said "cr.csv
 awk 'BEGIN { printf "%065532d,x\ry\n,z\n", 1 }' >cut.csv
 fresh 'CREATE TABLE t(a, b)'
 penstock run --csv cut.csv --sql "$insert" t.db
-ok csv/carriage_return_before_the_end_of_a_chunk 'reports 1' 'said "cut.csv:1: SQLITE_RANGE"' 'holds "SELECT count(*), max(length(a)) FROM t" "2|65532"'
+ok csv/carriage_return_before_the_end_of_a_chunk 'reports 1' 'said "cut.csv:1: fewer fields"' 'holds "SELECT count(*), max(length(a)) FROM t" "2|65532"'
 : >empty.csv
 penstock run --csv empty.csv --csv nul.csv --sql "INSERT INTO t VALUES(? || 'x', ?)" --json t.db
 ok csv/empty_file_and_another '[ $rc -eq 0 ]' '[ "$(figure statements)" -eq 1 ]'
-penstock run --csv t.csv --sql "INSERT INTO missing VALUES(?,?)" t.db
-ok csv/statement_that_cannot_be_prepared '[ $rc -eq 1 ]' 'said "t.csv:1: SQLITE_ERROR: no such table: missing"'
+# refused_sql NAME MESSAGE STATEMENT: said once, before any record.
+refused_sql() {
+	fresh 'CREATE TABLE t(a TEXT UNIQUE, b)'
+	seq 1 1000 | sed 's/$/,x/' >thousand.csv
+	penstock run --csv thousand.csv --sql "$3" t.db
+	ok "csv/$1" '[ $rc -eq 2 ]' '[ "$(wc -l <err)" -eq 1 ]' "said \"$2\"" 'holds "SELECT count(*) FROM t" 0'
+}
+refused_sql statement_that_cannot_be_prepared 'no such table: missing; nothing was run' 'INSERT INTO missing VALUES(?,?)'
+refused_sql two_statements 'more than one statement' 'INSERT INTO t VALUES(?,?); SELECT ?'
+refused_sql statement_without_parameters 'has no parameters' "INSERT INTO t VALUES(1,2)"
+refused_sql no_statement 'this is no statement' '-- nothing'
+
+# ---- CSV: headers, tables, delimiters ----
+
+printf 'Name,id\r\none,1\r\ntwo,2\r\n' >head1.csv
+printf 'ID,extra,name\n3,x,three\n' >head2.csv
+fresh 'CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)'
+penstock run --csv head1.csv --csv head2.csv --header --sql 'INSERT INTO t VALUES(:id, @name)' t.db
+ok header/binds_by_name '[ $rc -eq 0 ]' 'holds "SELECT group_concat(id || name) FROM t" 1one,2two,3three' \
+	'grep -qE "^statements +3$" out' 'grep -qE "^ +2 +2 +0  head1.csv$" out' 'grep -qE "^ +1 +1 +0  head2.csv$" out'
+fresh 'CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)'
+penstock run --csv head1.csv --csv head2.csv --header --table t t.db
+ok header/table_takes_its_columns '[ $rc -eq 0 ]' 'holds "SELECT group_concat(id || name) FROM t" 1one,2two,3three'
+penstock run --csv head1.csv --header --sql 'INSERT INTO t VALUES(:id, :nome)' t.db
+ok header/a_column_that_is_not_there '[ $rc -eq 2 ]' "said \"'head1.csv': its header has no column 'nome'\""
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv head1.csv --header --sql 'INSERT INTO t VALUES(?, ?)' t.db
+ok header/is_no_record '[ $rc -eq 0 ]' 'holds "SELECT group_concat(a || b) FROM t" one1,two2'
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv head1.csv --sql 'INSERT INTO t VALUES(?, ?)' t.db
+ok header/that_nobody_named_is_said '[ $rc -eq 0 ]' "said \"'head1.csv': its first line looks like a header\"" 'holds "SELECT count(*) FROM t" 3'
+fresh 'CREATE TABLE t(a, b)'
+printf 'red,green\nblue,white\n' >colours.csv
+penstock run --csv colours.csv --sql 'INSERT INTO t VALUES(?, ?)' t.db
+ok header/nothing_is_said_of_words '[ $rc -eq 0 ]' '[ ! -s err ]'
+printf 'id,name\n1,one\n2\n3,three,more\n4,four,more\n' >ragged.csv
+fresh 'CREATE TABLE t(id, name)'
+penstock run --csv ragged.csv --header --table t t.db
+ok header/records_of_another_length_fail '[ $rc -eq 1 ]' 'reports 3' 'said "ragged.csv:3: fewer fields than the header has"' \
+	'said "ragged.csv:4: more fields than the header has"' 'holds "SELECT count(*) FROM t" 1'
+fresh 'CREATE TABLE t(id, name)'
+penstock run --csv ragged.csv --header --table t --lax t.db
+ok lax/pads_and_leaves_out '[ $rc -eq 0 ]' '[ "$(wc -l <err)" -eq 1 ]' 'said "ragged.csv:4: more fields"' \
+	'holds "SELECT group_concat(id || ifnull(name, '\'-\'')) FROM t" 1one,2-,3three,4four'
+(printf 'title\nby somebody\n'; cat head1.csv) >titled.csv
+fresh
+penstock run --csv titled.csv --skip 2 --header --table 'my "t"' --create t.db
+ok create/table_of_text '[ $rc -eq 0 ]' 'holds "SELECT group_concat(Name || typeof(id)) FROM \"my \"\"t\"\"\"" onetext,twotext'
+printf 'a,b,c,d,e\n1,1.5,x,007,\n-2,2,3,1,\n' >types.csv
+fresh
+penstock run --csv types.csv --header --table t --create=guess t.db
+ok create/guesses '[ $rc -eq 0 ]' 'holds "SELECT group_concat(type) FROM pragma_table_info('\''t'\'')" INTEGER,REAL,TEXT,TEXT,TEXT' \
+	'holds "SELECT typeof(a) || typeof(b) || d FROM t WHERE a = 1" integerreal007'
+fresh
+penstock run --csv t.csv --table t --create t.db
+ok create/without_a_header '[ $rc -eq 0 ]' 'holds "SELECT c1 || c2 FROM t" 12'
+fresh
+penstock run --csv t.csv --table t t.db
+ok table/that_is_missing '[ $rc -eq 2 ]' "said \"there is no table 't'\""
+printf '1\t"two"\n2\ta"b\n' >tabs.tsv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv tabs.tsv --tsv --table t t.db
+ok tsv/quotes_are_bytes_like_others '[ $rc -eq 0 ]' 'holds "SELECT group_concat(b) FROM t" "\"two\",a\"b"'
+printf '1;"x;y"\n2;NA\n' >semi.csv
+fresh 'CREATE TABLE t(a, b)'
+penstock run --csv semi.csv --delimiter ';' --null NA --table t t.db
+ok delimiter/and_null '[ $rc -eq 0 ]' 'holds "SELECT group_concat(ifnull(b, '\'nothing\'')) FROM t" "x;y,nothing"'
+for threads in 1 4; do
+	fresh 'CREATE TABLE t(b, a)'
+	(echo a,b; cat many.csv 2>/dev/null || seq 1 30000 | sed 's/$/,x/') >named.csv
+	penstock run --csv named.csv --header --threads "$threads" --table t --json t.db
+	ok "header/of_a_long_file_by_$threads" '[ $rc -eq 0 ]' 'holds "SELECT count(*) FROM t" 30000' 'holds "SELECT sum(a) FROM t" 450015000'
+done
+wrong header_without_csv "only for --csv" run --header t.db table.sql
+wrong table_and_sql "--sql and --table" run --csv t.csv --table t --sql 'SELECT ?' t.db
+wrong create_without_table "--create: makes the table of --table" run --csv t.csv --sql 'SELECT ?' --create t.db
+wrong delimiter_of_two "not one byte" run --csv t.csv --sql 'SELECT ?' --delimiter ';;' t.db
+wrong unknown_output "--output quack" run --output quack t.db table.sql
+wrong no_errors "not a number above 0" run --max-errors 0 t.db table.sql
+wrong output_without_outcomes "need outcomes" run --output csv --ack none t.db table.sql
+
+# ---- failures: setup, bail, rejects ----
+
+printf 'CREATE TABLE IF NOT EXISTS t(a INTEGER PRIMARY KEY, b CHECK(b <> 5));\n' >setup.sql
+seq 1 9 | sed 's/.*/INSERT INTO t VALUES(&, &);/' >nine.sql
+fresh
+penstock run --setup setup.sql --json t.db nine.sql
+ok setup/runs_first '[ $rc -eq 1 ]' 'reports 1' 'holds "SELECT count(*) FROM t" 8' '[ "$(figure statements)" -eq 9 ]'
+fresh
+penstock run --setup fault.sql t.db table.sql
+ok setup/that_fails_ends_the_run '[ $rc -eq 2 ]' 'said "fault.sql:1: SQLITE_ERROR"' 'said "nothing else was run"' 'holds "SELECT count(*) FROM sqlite_schema" 0'
+fresh
+penstock run --setup setup.sql --bail t.db nine.sql
+ok bail/nothing_runs_behind_a_failure '[ $rc -eq 1 ]' 'reports 1' 'said nine.sql:5:' 'said "1 failures: the rest was not read"' 'holds "SELECT max(a) FROM t" 4'
+fresh
+yes 'nonsense;' | head -n 20000 >faults.sql
+penstock run --max-errors 10 --set ring_slots=4 --json t.db faults.sql
+ok max_errors/ends_the_reading '[ $rc -eq 1 ]' 'said "the rest was not read"' '[ "$(figure failures)" -ge 10 ]' '[ "$(figure failures)" -lt 20000 ]'
+fresh
+penstock run --setup setup.sql --rejects again.sql t.db nine.sql
+ok rejects/statements '[ $rc -eq 1 ]' '[ "$(cat again.sql)" = "INSERT INTO t VALUES(5, 5);" ]'
+printf 'a,b\n1,x\n1,"y ""z"", w"\n2\n1,v\n' >rejected.csv
+fresh
+penstock run --setup setup.sql --csv rejected.csv --header --table t --rejects again.csv t.db
+ok rejects/records '[ $rc -eq 1 ]' 'reports 3' 'holds "SELECT count(*) FROM t" 1'
+printf '"1","y ""z"", w"\n"2"\n"1","v"\n' >wanted.csv
+ok rejects/can_be_read_again 'cmp again.csv wanted.csv'
+# Faults are found long before the outcomes of what stands before them.
+awk 'BEGIN { for (i = 1; i <= 2000; i++) print (i % 3 == 0 ? "nonsense;" : i % 3 == 1 ? ".dot" : "SELECT 1;") }' >order.sql
+fresh
+penstock run t.db order.sql
+ok report/in_the_order_of_the_file '[ $rc -eq 1 ]' 'reports 1333' \
+	'[ "$(sed -n "s/^order.sql:\([0-9]*\):.*/\1/p" err | sort -n -c 2>&1)" = "" ]' 'sed -n "s/^order.sql:\([0-9]*\):.*/\1/p" err | sort -n -c'
+
+# ---- rows ----
+
+printf "CREATE TABLE t(a, b);INSERT INTO t VALUES(1, 'x,\"y') RETURNING a, b;INSERT INTO t VALUES(2.5, NULL);INSERT INTO t VALUES(3, x'0aff');SELECT a, b AS \"the b\" FROM t WHERE a > 1;" >rows.sql
+fresh
+penstock run --output csv t.db rows.sql
+printf 'a,b\r\n1,"x,""y"\r\na,the b\r\n2.5,\r\n3,0aff\r\n' >wanted
+ok output/csv '[ $rc -eq 0 ]' 'cmp out wanted' 'said "rows changed"'
+fresh
+penstock run --output json --quiet t.db rows.sql
+printf '{"a":1,"b":"x,\\"y"}\n{"a":2.5,"the b":null}\n{"a":3,"the b":"0aff"}\n' >wanted
+ok output/json '[ $rc -eq 0 ]' 'cmp out wanted' '[ ! -s err ]'
+fresh
+penstock run --output table --quiet t.db rows.sql
+printf 'a  b\n1  x,"y\na    the b\n2.5  \n3    0aff\n' >wanted
+ok output/table '[ $rc -eq 0 ]' 'cmp out wanted'
+fresh 'CREATE TABLE t(a, b)'
+sqlite3 -batch t.db 'CREATE VIRTUAL TABLE f USING fts5(x)' .dump >virtual.sql 2>/dev/null || :
+if grep -q writable_schema virtual.sql; then
+	fresh
+	penstock run t.db virtual.sql
+	ok sql/virtual_tables_of_a_dump_name_the_key '[ $rc -eq 1 ]' 'said defensive=no'
+	fresh
+	penstock run --set defensive=no t.db virtual.sql
+	ok sql/virtual_tables_of_a_dump_with_the_key 'said "" || [ $rc -le 1 ]' 'holds "SELECT count(*) FROM sqlite_schema WHERE name = '\''f'\''" 1'
+else
+	skip sql/virtual_tables_of_a_dump "this shell has no FTS5"
+fi
 
 # Records of many lengths, with a newline in each, over many chunks and shared by threads.
 awk 'BEGIN { for (i = 1; i <= 30000; i++) printf "%d,\"%s\"\"%*s\n%d\"\n", i, i % 2 ? "," : ";", i % 113, "", i }' >many.csv

@@ -156,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	record.bytes = malloc(size);
 	must(record.bytes != NULL);
 	memset(&records, 0, sizeof records);
-	records_init(&records, &source);
+	records_init(&records, &source, NULL);
 	while ((got = records_take(&records, &batch)) == RECORDS_SOME) {
 		must(batch.record_count > 0);
 		for (size_t i = 0; i < batch.record_count; i++) {

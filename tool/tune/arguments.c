@@ -138,8 +138,8 @@ static enum options_parsed check_workload(struct tune_arguments *arguments)
 		return options_wrong(common, "--sql: without --csv there are no records; SQL text is read with --workload");
 	if (files->sql_file_count > 0 && common->threads > 0)
 		return options_wrong(common, "--threads: not for --workload; each FILE is one producer");
-	if (files->sql_file_count >= REPORT_INPUTS_MAX)
-		return options_wrong(common, "%zu files: at most %d", files->sql_file_count, REPORT_INPUTS_MAX - 1);
+	if (files->sql_file_count >= PLACE_INPUTS_MAX)
+		return options_wrong(common, "%zu files: at most %d", files->sql_file_count, PLACE_INPUTS_MAX - 1);
 	for (i = 0; i < files->sql_file_count; i++)
 		standard += is_standard(files->sql_files[i]);
 	if (standard > 1)

@@ -308,7 +308,7 @@ bool tune_result_json(const struct tune_result *result)
 	printf("  \"interrupted\": %s,\n  \"noise\": %.6f,\n  \"workload\": ", result->interrupted ? "true" : "false",
 	       search->noise);
 	say_workload(result, text);
-	json_string(text);
+	json_string(stdout, text);
 	printf(",\n");
 	print_candidates(result);
 	print_final(search);
@@ -322,9 +322,9 @@ bool tune_result_json(const struct tune_result *result)
 	print_ratio("p99", ratios(search).p99);
 	printf(", \"rounds\": %zu},\n  \"why\": ", search->final.rounds);
 	say_choice(result, text);
-	json_string(text);
+	json_string(stdout, text);
 	printf(",\n  \"out\": ");
-	json_string(result->arguments->out);
+	json_string(stdout, result->arguments->out);
 	printf("\n}\n");
 	return written();
 }

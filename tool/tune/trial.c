@@ -147,7 +147,7 @@ static bool submit(struct trial *trial, penstock_submission *submission)
 
 static bool submit_item(struct trial *trial, const struct workload_part *part, const struct workload_item *item, bool is_text)
 {
-	penstock_submission submission = { .arg = report_place(part->input, item->line) };
+	penstock_submission submission = { .arg = place_pack(part->input, item->line) };
 
 	if (is_text) {
 		submission.sql = item->data;
@@ -168,7 +168,7 @@ static bool submit_row(struct trial *trial, uint64_t row)
 		.statement = trial->statement,
 		.values = values,
 		.value_count = WORKLOAD_ROW_VALUES,
-		.arg = report_place(WORKLOAD_ROWS_INPUT, row),
+		.arg = place_pack(WORKLOAD_ROWS_INPUT, row),
 	};
 
 	workload_row(row, values, text);

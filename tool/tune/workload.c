@@ -126,7 +126,7 @@ static bool read_csv(struct reading *reading, size_t number)
 
 	if (records == NULL)
 		return false;
-	records_init(records, &reading->workload->sources[number]);
+	records_init(records, &reading->workload->sources[number], NULL);
 	input_read_csv(records, number, add_record, reading);
 	records_free(records);
 	free(records);

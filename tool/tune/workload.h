@@ -29,7 +29,7 @@ struct workload_item {
 
 /* The items of one file. */
 struct workload_part {
-	size_t input; /* its number, for report_place */
+	size_t input; /* its number, for place_pack */
 	struct workload_item *items;
 	size_t count, room;
 };
@@ -66,7 +66,7 @@ struct workload_files {
 bool workload_read(struct workload *workload, const struct workload_files *files);
 void workload_free(struct workload *workload);
 
-/* For report_place. */
+/* For place_pack. */
 #define WORKLOAD_ROWS_INPUT 1
 #define WORKLOAD_ROW_VALUES 2
 #define WORKLOAD_ROW_TEXT 24
