@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench.c - the list of targets, and the statistics
- *
- * A target is judged by its median. "missed by" and "met by" say how far the median lies from the limit, in percent of
- * the limit, because that is comparable between machines; the spread says how much to believe it.
+ * bench.c - the statistics, what a case says, and the clock
  */
 #include "bench/bench.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +12,6 @@
 
 #include "bench/shim.h"
 
-#define TARGETS_MAX 1024 /* each repetition has lines of its own */
-
 /* Quick mode divides by these; two rounds still show a spread. */
 #define QUICK_ROUNDS 2
 #define QUICK_PART 20
@@ -25,8 +19,6 @@
 bool bench_quick;
 bool bench_only_targets;
 
-static struct bench_target targets[TARGETS_MAX];
-static size_t target_count;
 static size_t failures;
 
 unsigned bench_rounds(unsigned full)
@@ -134,85 +126,12 @@ void bench_fail(struct bench_case *self, const char *format, ...)
 	failures++;
 	bench_shim_error(self->state, message);
 	if (self->has_target)
-		bench_judge_failed(self->name);
-}
-
-static size_t bench_next_target(void)
-{
-	if (target_count == TARGETS_MAX) {
-		fprintf(stderr, "penstock-bench: raise TARGETS_MAX\n");
-		exit(1);
-	}
-	return target_count++;
-}
-
-void bench_judge(const struct bench_target *target)
-{
-	targets[bench_next_target()] = *target;
-}
-
-void bench_judge_failed(const char *what)
-{
-	struct bench_target target = { .unit = "", .failed = true };
-
-	snprintf(target.what, sizeof target.what, "%s", what);
-	bench_judge(&target);
+		bench_judge_failed(self->name, self->line);
 }
 
 size_t bench_failures(void)
 {
 	return failures;
-}
-
-const struct bench_target *bench_target_at(size_t index)
-{
-	return index < target_count ? &targets[index] : NULL;
-}
-
-bool bench_target_met(const struct bench_target *target)
-{
-	double off = target->figure.median - target->limit;
-
-	return !target->failed && (target->at_most ? off <= 0 : off >= 0);
-}
-
-struct bench_target_cells bench_target_cells(const struct bench_target *target)
-{
-	struct bench_target_cells cells = { .verdict = "MISSED: could not be measured" };
-	double off = fabs(target->figure.median - target->limit);
-	const char *verdict = bench_target_met(target) ? "met" : "MISSED";
-	int decimals = target->decimals;
-
-	if (target->failed)
-		return cells;
-	snprintf(cells.limit, sizeof cells.limit, "%s %.*f%s", target->at_most ? "<=" : ">=", decimals, target->limit,
-	         target->unit);
-	snprintf(cells.median, sizeof cells.median, "%.*f%s", decimals, target->figure.median, target->unit);
-	if (target->figure.count > 1)
-		snprintf(cells.rounds, sizeof cells.rounds, "%.*f to %.*f", decimals, target->figure.min, decimals,
-		         target->figure.max);
-	else
-		snprintf(cells.rounds, sizeof cells.rounds, "one run");
-	if (target->limit != 0)
-		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.0f %%", verdict, 100 * off / target->limit);
-	else if (off == 0)
-		snprintf(cells.verdict, sizeof cells.verdict, "%s", verdict);
-	else
-		snprintf(cells.verdict, sizeof cells.verdict, "%s by %.*f%s", verdict, decimals, off, target->unit);
-	return cells;
-}
-
-void bench_print_targets(FILE *file)
-{
-	if (target_count == 0)
-		return;
-	fprintf(file, "\n%-66s %13s %13s  %-22s %s\n", "target", "limit", "median", "rounds", "verdict");
-	for (size_t i = 0; i < target_count; i++) {
-		struct bench_target_cells cells = bench_target_cells(&targets[i]);
-
-		fprintf(file, "%-66s %13s %13s  %-22s %s\n", targets[i].what, cells.limit, cells.median, cells.rounds,
-		        cells.verdict);
-	}
 }
 
 /* ---- time ---- */

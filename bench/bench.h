@@ -26,6 +26,24 @@
 extern "C" {
 #endif
 
+/* What is aimed at, in the order of the report; a target is a part of one, or of none. The words are in targets.c. */
+enum bench_line {
+	BENCH_NO_LINE,
+	BENCH_LINE_FIRE,
+	BENCH_LINE_IN_FLIGHT,
+	BENCH_LINE_TAIL,
+	BENCH_LINE_MANY,
+	BENCH_LINE_ONE,
+	BENCH_LINE_VERBS,
+	BENCH_LINE_PROCESSES,
+	BENCH_LINE_RING,
+	BENCH_LINE_WORST,
+	BENCH_LINE_INSTEAD,
+	BENCH_LINE_SUBMIT,
+	BENCH_LINE_IDLE,
+	BENCH_LINES
+};
+
 struct bench_case {
 	char name[64];
 	void (*setup)(struct bench_case *self);    /* or NULL; not in the time of anything */
@@ -34,6 +52,7 @@ struct bench_case {
 	const void *what;                          /* the case's own */
 	unsigned number;                           /* likewise */
 	bool has_target;                           /* the report needs it */
+	enum bench_line line;                      /* which one misses it when the case fails */
 	bool extra;                                /* not run without a filter */
 	unsigned repetition;                       /* from 0; counted by shim.cc */
 	void *state;                               /* google-benchmark's, while the case runs */
@@ -58,6 +77,8 @@ void bench_add_pingpong(void);
 void bench_add_inflight(void);
 void bench_add_together(void);
 void bench_add_latency(void);
+void bench_add_processes(void);
+void bench_add_instead(void);
 void bench_add_burst(void);
 void bench_add_full(void);
 void bench_add_verbs(void);
@@ -106,10 +127,11 @@ struct bench_target {
 	const char *unit;
 	int decimals;
 	bool failed; /* it could not be measured */
+	enum bench_line line;
 };
 
 void bench_judge(const struct bench_target *target);
-void bench_judge_failed(const char *what);
+void bench_judge_failed(const char *what, enum bench_line line);
 void bench_print_targets(FILE *file);
 
 /* The list, NULL behind its last. */
@@ -127,6 +149,25 @@ struct bench_target_cells {
 };
 
 struct bench_target_cells bench_target_cells(const struct bench_target *target);
+
+/* A line, from all targets there are by now. */
+struct bench_line_verdict {
+	const char *what;
+	const char *needs;                  /* or NULL */
+	size_t parts;                       /* 0: not measured */
+	size_t met;                         /* of them */
+	const struct bench_target *hardest; /* nearest to its limit, or farthest beyond it */
+};
+
+struct bench_line_cells {
+	char verdict[BENCH_CELL_BYTES];
+	char parts[BENCH_CELL_BYTES];
+	char hardest[5 * BENCH_CELL_BYTES];
+};
+
+struct bench_line_verdict bench_line_verdict(enum bench_line line);
+struct bench_line_cells bench_line_cells(const struct bench_line_verdict *verdict);
+void bench_print_verdicts(FILE *file);
 
 /* How many cases could not be measured. */
 size_t bench_failures(void);

@@ -227,11 +227,14 @@ static double bench_answer_of(const struct bench_answer *answers, size_t count, 
 	return -1;
 }
 
-static void bench_judge_one(const char *what, double value, double limit, const char *unit, int decimals)
+static void bench_judge_one(enum bench_line line, const char *what, double value, double limit, const char *unit, int decimals)
 {
-	struct bench_target target = {
-		.figure = { value, value, value, 1 }, .limit = limit, .at_most = true, .unit = unit, .decimals = decimals
-	};
+	struct bench_target target = { .line = line,
+		                       .figure = { value, value, value, 1 },
+		                       .limit = limit,
+		                       .at_most = true,
+		                       .unit = unit,
+		                       .decimals = decimals };
 
 	snprintf(target.what, sizeof target.what, "%s", what);
 	bench_judge(&target);
@@ -251,8 +254,9 @@ static void bench_run_memory(struct bench_case *self)
 	grown = (bench_answer_of(answers, count, "last_kib") - bench_answer_of(answers, count, "first_kib")) / 1024;
 	bench_say(self, "over_ring_MiB", over);
 	bench_say(self, "grown_MiB", grown);
-	bench_judge_one("memory: resident over the ring's slots", over, OVER_RING_MAX_MIB, " MiB", 2);
-	bench_judge_one("memory: growth from the 1st to the 10th tenth of submissions", grown, FLAT_MAX_MIB, " MiB", 2);
+	bench_judge_one(BENCH_NO_LINE, "memory: resident over the ring's slots", over, OVER_RING_MAX_MIB, " MiB", 2);
+	bench_judge_one(BENCH_NO_LINE, "memory: growth from the 1st to the 10th tenth of submissions", grown, FLAT_MAX_MIB,
+	                " MiB", 2);
 }
 
 static void bench_run_idle(struct bench_case *self)
@@ -264,9 +268,9 @@ static void bench_run_idle(struct bench_case *self)
 	if (count == 0)
 		return;
 	snprintf(what, sizeof what, "idle engine: context switches in %u s", bench_idle_seconds());
-	bench_judge_one(what, bench_answer_of(answers, count, "switches"), 0, "", 0);
+	bench_judge_one(BENCH_LINE_IDLE, what, bench_answer_of(answers, count, "switches"), 0, "", 0);
 	snprintf(what, sizeof what, "idle engine: processor time in %u s", bench_idle_seconds());
-	bench_judge_one(what, bench_answer_of(answers, count, "nsec"), 0, " ns", 0);
+	bench_judge_one(BENCH_LINE_IDLE, what, bench_answer_of(answers, count, "nsec"), 0, " ns", 0);
 }
 
 void bench_add_idle(void)
@@ -274,7 +278,9 @@ void bench_add_idle(void)
 	struct bench_case memory = { .name = "memory/penstock/submissions:10000000",
 		                     .run = bench_run_memory,
 		                     .has_target = true };
-	struct bench_case idle = { .name = "burst/penstock/idle", .run = bench_run_idle, .has_target = true };
+	struct bench_case idle = {
+		.name = "burst/penstock/idle", .run = bench_run_idle, .has_target = true, .line = BENCH_LINE_IDLE
+	};
 
 	bench_add(&memory);
 	bench_add(&idle);

@@ -256,7 +256,7 @@ static double bench_inflight_round(struct bench_case *self, const struct bench_i
 static void bench_measure_inflight(struct bench_case *self, const struct bench_inflight *what, uint64_t raw_rows, uint64_t rows,
                                    double *took)
 {
-	double rate[ROUNDS], ratio[ROUNDS], p50[ROUNDS], p99[ROUNDS];
+	double rate[ROUNDS], ratio[ROUNDS], p50[ROUNDS], p99[ROUNDS], p999[ROUNDS], worst[ROUNDS];
 	unsigned rounds = bench_rounds(ROUNDS), r;
 
 	for (r = 0; r < rounds; r++) {
@@ -273,11 +273,15 @@ static void bench_measure_inflight(struct bench_case *self, const struct bench_i
 		bench_sort(took, rows);
 		p50[r] = bench_quantile(took, rows, 0.50) / 1e3;
 		p99[r] = bench_quantile(took, rows, 0.99) / 1e3;
+		p999[r] = bench_quantile(took, rows, 0.999) / 1e3;
+		worst[r] = took[rows - 1] / 1e3;
 	}
 	bench_say_rate(self, bench_spread_of(rate, rounds));
 	bench_say_spread(self, "by_raw", bench_spread_of(ratio, rounds));
 	bench_say_spread(self, "p50_us", bench_spread_of(p50, rounds));
 	bench_say_spread(self, "p99_us", bench_spread_of(p99, rounds));
+	bench_say_spread(self, "p99.9_us", bench_spread_of(p999, rounds));
+	bench_say_spread(self, "worst_us", bench_spread_of(worst, rounds));
 }
 
 static void bench_run_inflight(struct bench_case *self)
@@ -310,7 +314,7 @@ void bench_add_inflight(void)
 		                                 { "callback", bench_by_callback },
 		                                 { "completions", bench_by_completions },
 		                                 { "loop", bench_by_loop } };
-	static const unsigned depths[] = { 1, 8, 64, 512, 4096 };
+	static const unsigned depths[] = { 1, 8, 64, 1000, 4000 };
 	static const char *const levels[] = { "NORMAL", "FULL" };
 	static struct bench_inflight all[sizeof ways / sizeof *ways * 5 * 2];
 	struct bench_inflight *each = all;

@@ -1,206 +1,270 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * latency.c - how long an outcome takes when submissions come at a given rate, whatever the engine does
+ * latency.c - how long an outcome takes, down to the slowest: this build, the same without checkpoints, and another build
  *
- * latency/penstock/LEVEL/load:P. First the capacity: one producer fires as fast as it can, with a callback for each
- * outcome, median of three. Then an open loop at P percent of that: submission i is due at start + i * period, and its
- * latency runs from when it was due until its outcome is delivered, not from when it was submitted. A producer that is
- * held up (by a full ring, by the scheduler) therefore does not hide what it missed ("coordinated omission"): it
- * submits everything that is overdue at once, and each of these has waited since it was due.
+ * latency/WHO/LEVEL/SHAPE. The shapes:
  *
- * The producer spins until the next one is due, so that its own sleeping is not measured. `late` is by how much a
- * submit began after it was due: where that is as long as the latency, the scheduler is what was measured, or a ring
- * that was full. Percentiles are those of a stretch (exact, no buckets); their median, least and most over the
- * stretches are shown.
+ *     depth:N  a closed loop, one thread with N in flight
+ *     load:P   an open loop at P percent of the capacity of this build, measured before it (rate 0 of drive.c). The time of an outcome
+ *              runs from when its submission was due, so that nothing that holds up the producer hides what it missed
+ *              ("coordinated omission")
+ *
+ * WHO is `penstock`; `no_checkpoint`, the same with a wal_bytes_max that the run does not reach, so that what checkpoints cost is seen;
+ * and `against`, the driver of another build (--against). LEVEL is synchronous; DURABLE is NORMAL with PENSTOCK_ACK_DURABLE.
+ *
+ * They take turns, round by round, each on a fresh file; ratios are taken within a round. The longest fsync of a round is told beside its
+ * longest outcome, because no outcome that is durable can be faster than that.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/database.h"
+#include "bench/drives.h"
 #include "bench/plot.h"
-#include "queue/ring.h"
 
-#define ROUNDS 3
-#define CAPACITY_ROWS 300000
-#define STRETCH_NSEC 1000000000
-#define SAMPLES_MAX (1 << 22)
+#define ROUNDS 5 /* of what has a target */
+#define ROUNDS_FEW 3
+#define CAPACITY_ROUNDS 3
+#define ROUND_SECONDS 0.7
+#define QUICK_SECONDS 0.05
 
-static const struct bench_percentile {
-	const char *name;
-	double fraction;
-} percentiles[] = { { "p50_us", 0.50 },    { "p90_us", 0.90 },      { "p99_us", 0.99 },
-	            { "p99.9_us", 0.999 }, { "p99.99_us", 0.9999 }, { "max_us", 1.0 } };
-#define PERCENTILES (sizeof percentiles / sizeof percentiles[0])
+#define TAIL_MAX 3.0         /* p99.9 by that without checkpoints */
+#define WORST_MAX_USEC 5000. /* beyond the longest fsync */
+#define RATE_MIN 1.4         /* by the other build */
+
+enum { THIS, NO_CHECKPOINT, AGAINST, WHO };
+
+static const char *const whos[WHO] = { "penstock", "no_checkpoint", "against" };
 
 struct bench_level {
 	const char *name;
 	const char *key;
+	bool durable;
 	double capacity; /* rows a second; 0: not known yet */
 };
 
-struct bench_load {
-	struct bench_level *level;
-	unsigned percent;
+/* The figures of one of them, round by round. */
+struct bench_latencies {
+	double rate[ROUNDS], p50[ROUNDS], p99[ROUNDS], p999[ROUNDS], worst[ROUNDS];
+	double sync[ROUNDS], late[ROUNDS];
 };
 
-/* Of the stretch under way; the writer's until the flush has returned. */
-static double *took;
-static size_t took_count;
+struct bench_shape {
+	struct bench_level *level;
+	const char *load;
+	unsigned number;
+	bool has_target;
+	/* The comparison: measured by whichever of its cases runs first. */
+	bool measured;
+	unsigned repetition;
+	unsigned rounds;
+	struct bench_latencies of[WHO];
+};
 
-static void bench_outcome(void *arg, const penstock_result *result)
+struct bench_latency {
+	struct bench_shape *shape;
+	unsigned who;
+};
+
+static double bench_seconds(void)
 {
-	(void)result;
-	took[took_count++] = (double)(bench_nsec() - (uint64_t)(uintptr_t)arg);
+	return bench_quick ? QUICK_SECONDS : ROUND_SECONDS;
 }
 
-static int bench_submit_due(penstock *db, struct bench_row *row, uint64_t number, uint64_t due)
+static bool bench_drive_level(struct bench_case *self, const struct bench_level *level, unsigned who, const char *load,
+                              uint64_t number, struct bench_driven *driven)
 {
-	bench_row_next(row, number);
-	row->submission.arg = (void *)(uintptr_t)due;
-	return penstock_submit(db, &row->submission, PENSTOCK_FOREVER, NULL);
+	const char *keys[] = { level->key, who == NO_CHECKPOINT ? "wal_bytes_max=1t" : NULL, NULL };
+	struct bench_drive drive = { .program = who == AGAINST ? bench_against : NULL,
+		                     .durable = level->durable,
+		                     .seconds = bench_seconds(),
+		                     .load = load,
+		                     .number = number,
+		                     .keys = keys };
+
+	return bench_drive(self, &drive, driven);
 }
 
-/* `count` submissions, one every `period` ns; 0: as fast as it goes. */
-static int bench_pour(penstock *db, const penstock_statement *insert, uint64_t count, double period, double *late)
+static bool bench_find_capacity(struct bench_case *self, struct bench_level *level)
 {
-	struct bench_row row;
-	uint64_t start = bench_nsec();
-	int status = PENSTOCK_OK;
+	double rates[CAPACITY_ROUNDS];
 
-	bench_row_init(&row, insert);
-	row.submission.on_complete = bench_outcome;
-	for (uint64_t i = 0; i < count && status == PENSTOCK_OK; i++) {
-		uint64_t due = start + (uint64_t)((double)i * period), now = bench_nsec();
+	for (unsigned r = 0; r < CAPACITY_ROUNDS; r++) {
+		struct bench_driven driven;
 
-		while (now < due) {
-			ps_stall();
-			now = bench_nsec();
-		}
-		late[i] = (double)(now - due);
-		status = bench_submit_due(db, &row, i, due);
-	}
-	return status == PENSTOCK_OK ? penstock_flush(db, PENSTOCK_FOREVER) : status;
-}
-
-/* A stretch on a fresh file; the time it took, 0: the case failed. */
-static double bench_stretch(struct bench_case *self, const struct bench_level *level, uint64_t count, double period,
-                            double *late)
-{
-	const char *keys[] = { level->key, NULL };
-	penstock *db = bench_open(self, bench_database_new(), NULL, keys);
-	penstock_statement *insert;
-	double seconds = 0;
-	uint64_t started;
-
-	if (db == NULL)
-		return 0;
-	took_count = 0;
-	if (bench_prepare(self, db, &insert)) {
-		started = bench_nsec();
-		if (bench_pour(db, insert, count, period, late) == PENSTOCK_OK && took_count == count)
-			seconds = (double)(bench_nsec() - started) / 1e9;
-		else
-			bench_fail(self, "%zu of %llu outcomes: %s", took_count, (unsigned long long)count,
-			           penstock_error_message());
-	}
-	penstock_close(db, PENSTOCK_FOREVER);
-	bench_database_remove();
-	return seconds;
-}
-
-static bool bench_find_capacity(struct bench_case *self, struct bench_level *level, double *late)
-{
-	double rates[ROUNDS];
-	unsigned r;
-
-	for (r = 0; r < ROUNDS; r++) {
-		uint64_t rows = bench_amount(CAPACITY_ROWS);
-		double seconds = bench_stretch(self, level, rows, 0, late);
-
-		if (seconds == 0)
+		if (!bench_drive_level(self, level, THIS, "rate", 0, &driven))
 			return false;
-		rates[r] = (double)rows / seconds;
+		rates[r] = driven.rows / driven.seconds;
 	}
-	level->capacity = bench_spread_of(rates, ROUNDS).median;
+	level->capacity = bench_spread_of(rates, CAPACITY_ROUNDS).median;
 	return true;
 }
 
-static void bench_say_latency(struct bench_case *self, const struct bench_load *load, double values[PERCENTILES][ROUNDS],
-                              unsigned rounds)
+/* ---- the targets ---- */
+
+static void bench_judge_one(const struct bench_shape *shape, const char *what, double *values, struct bench_target target)
 {
-	char series[64];
-
-	snprintf(series, sizeof series, "penstock %s at %u %%", load->level->name, load->percent);
-	for (size_t p = 0; p < PERCENTILES; p++) {
-		struct bench_spread spread = bench_spread_of(values[p], rounds);
-
-		bench_say_spread(self, percentiles[p].name, bench_spread_by(spread, 1e3));
-		if (percentiles[p].fraction < 1)
-			bench_plot_point("latency", series, percentiles[p].fraction, spread);
-	}
-	bench_say_seconds(self, bench_spread_of(values[0], rounds).median / 1e9);
+	snprintf(target.what, sizeof target.what,
+	         strcmp(shape->load, "rate") == 0 ? "%s, at %u %% of capacity: %s" : "%s, %u in flight: %s", shape->level->name,
+	         shape->number, what);
+	target.figure = bench_spread_of(values, shape->rounds);
+	bench_judge(&target);
 }
 
-static void bench_measure_latency(struct bench_case *self, const struct bench_load *load, double *late)
+static void bench_judge_shape(const struct bench_shape *shape)
 {
-	double values[PERCENTILES][ROUNDS], rates[ROUNDS], late_p99[ROUNDS], late_max[ROUNDS];
-	unsigned rounds = bench_rounds(ROUNDS), r;
-	double rate = load->level->capacity * load->percent / 100;
-	uint64_t count = (uint64_t)(rate * (double)bench_amount(STRETCH_NSEC) / 1e9);
+	const struct bench_latencies *own = &shape->of[THIS];
+	double tail[ROUNDS], worst[ROUNDS], rate[ROUNDS];
 
-	if (count > SAMPLES_MAX)
-		count = SAMPLES_MAX;
-	for (r = 0; r < rounds; r++) {
-		double seconds = bench_stretch(self, load->level, count, 1e9 / rate, late);
-
-		if (seconds == 0)
-			return;
-		rates[r] = (double)count / seconds;
-		bench_sort(took, count);
-		for (size_t p = 0; p < PERCENTILES; p++)
-			values[p][r] = bench_quantile(took, count, percentiles[p].fraction);
-		bench_sort(late, count);
-		late_p99[r] = bench_quantile(late, count, 0.99) / 1e3;
-		late_max[r] = late[count - 1] / 1e3;
+	for (unsigned r = 0; r < shape->rounds; r++) {
+		tail[r] = own->p999[r] / shape->of[NO_CHECKPOINT].p999[r];
+		worst[r] = (own->worst[r] - own->sync[r]) / 1e3;
+		rate[r] = own->rate[r] / shape->of[AGAINST].rate[r];
 	}
-	bench_say_spread(self, "items_per_second", bench_spread_of(rates, rounds));
-	bench_say(self, "capacity", load->level->capacity);
-	bench_say_latency(self, load, values, rounds);
-	bench_say_spread(self, "late_p99_us", bench_spread_of(late_p99, rounds));
-	bench_say_spread(self, "late_max_us", bench_spread_of(late_max, rounds));
+	if (!shape->level->durable) {
+		bench_judge_one(
+			shape, "p99.9 by that without checkpoints", tail,
+			(struct bench_target){
+				.line = BENCH_LINE_TAIL, .limit = TAIL_MAX, .at_most = true, .unit = " x", .decimals = 2 });
+		bench_judge_one(shape, "worst less the longest fsync", worst,
+		                (struct bench_target){
+					.line = BENCH_LINE_TAIL, .limit = WORST_MAX_USEC, .at_most = true, .unit = " us" });
+	}
+	if (bench_against != NULL && strcmp(shape->load, "depth") == 0)
+		bench_judge_one(
+			shape, "rate by the other build", rate,
+			(struct bench_target){ .line = BENCH_LINE_IN_FLIGHT, .limit = RATE_MIN, .unit = " x", .decimals = 2 });
+}
+
+/* ---- a comparison ---- */
+
+static bool bench_measure_round(struct bench_case *self, struct bench_shape *shape, uint64_t number, unsigned round)
+{
+	for (unsigned i = 0; i < WHO; i++) {
+		unsigned who = (i + round) % WHO;
+		struct bench_latencies *of = &shape->of[who];
+		struct bench_driven driven;
+
+		if (who == AGAINST && bench_against == NULL)
+			continue;
+		if (!bench_drive_level(self, shape->level, who, shape->load, number, &driven))
+			return false;
+		of->rate[round] = driven.rows / driven.seconds;
+		of->p50[round] = driven.p50;
+		of->p99[round] = driven.p99;
+		of->p999[round] = driven.p999;
+		of->worst[round] = driven.worst;
+		of->sync[round] = driven.longest_sync;
+		of->late[round] = driven.late_p99;
+	}
+	return true;
+}
+
+static bool bench_measure_shape(struct bench_case *self, struct bench_shape *shape)
+{
+	bool open = strcmp(shape->load, "rate") == 0;
+
+	if (open && shape->level->capacity == 0 && !bench_find_capacity(self, shape->level))
+		return false;
+	shape->rounds = bench_rounds(shape->has_target ? ROUNDS : ROUNDS_FEW);
+	for (unsigned r = 0; r < shape->rounds; r++) {
+		uint64_t number = shape->number;
+
+		if (open)
+			number = (uint64_t)(shape->level->capacity * shape->number / 100) + 1;
+		if (!bench_measure_round(self, shape, number, r))
+			return false;
+	}
+	shape->measured = true;
+	shape->repetition = self->repetition;
+	if (shape->has_target)
+		bench_judge_shape(shape);
+	return true;
+}
+
+/* In us, and a point in the plot. */
+static void bench_say_percentile(struct bench_case *self, const struct bench_shape *shape, const char *who, const char *name,
+                                 double fraction, const double *values)
+{
+	double copy[ROUNDS];
+	struct bench_spread spread;
+	char family[80];
+
+	memcpy(copy, values, sizeof copy);
+	spread = bench_spread_of(copy, shape->rounds);
+	bench_say_spread(self, name, bench_spread_by(spread, 1e3));
+	if (fraction == 0)
+		return;
+	snprintf(family, sizeof family, "latency/%s/%s:%u", shape->level->name,
+	         strcmp(shape->load, "rate") == 0 ? "load" : "depth", shape->number);
+	bench_plot_point(family, who, fraction, spread);
 }
 
 static void bench_run_latency(struct bench_case *self)
 {
-	const struct bench_load *load = self->what;
-	double *late = malloc(SAMPLES_MAX * sizeof *late);
+	const struct bench_latency *latency = self->what;
+	struct bench_shape *shape = latency->shape;
+	const struct bench_latencies *of = &shape->of[latency->who];
+	const char *who = whos[latency->who];
+	double rate[ROUNDS];
 
-	took = malloc(SAMPLES_MAX * sizeof *took);
-	if (late == NULL || took == NULL)
-		abort();
-	/* Page faults belong to nobody's latency. */
-	memset(late, 0, SAMPLES_MAX * sizeof *late);
-	memset(took, 0, SAMPLES_MAX * sizeof *took);
-	if (load->level->capacity > 0 || bench_find_capacity(self, load->level, late))
-		bench_measure_latency(self, load, late);
-	free(late);
-	free(took);
+	if (latency->who == AGAINST && bench_against == NULL) {
+		bench_leave_out(self, "no --against");
+		return;
+	}
+	if ((!shape->measured || shape->repetition != self->repetition) && !bench_measure_shape(self, shape))
+		return;
+	memcpy(rate, of->rate, sizeof rate);
+	bench_say_rate(self, bench_spread_of(rate, shape->rounds));
+	bench_say_percentile(self, shape, who, "p50_us", 0.50, of->p50);
+	bench_say_percentile(self, shape, who, "p99_us", 0.99, of->p99);
+	bench_say_percentile(self, shape, who, "p99.9_us", 0.999, of->p999);
+	bench_say_percentile(self, shape, who, "worst_us", 0, of->worst);
+	bench_say_percentile(self, shape, who, "longest_fsync_us", 0, of->sync);
+	if (strcmp(shape->load, "rate") != 0)
+		return;
+	bench_say(self, "capacity", shape->level->capacity);
+	bench_say_percentile(self, shape, who, "late_p99_us", 0, of->late);
+}
+
+/* ---- which there are ---- */
+
+static void bench_add_shape(struct bench_shape *shape)
+{
+	static struct bench_latency all[64];
+	static size_t count;
+
+	for (unsigned who = 0; who < WHO; who++) {
+		struct bench_case each = { .run = bench_run_latency, .what = &all[count] };
+
+		each.has_target = shape->has_target && who == THIS;
+		each.line = shape->level->durable ? BENCH_LINE_IN_FLIGHT : BENCH_LINE_TAIL;
+		all[count++] = (struct bench_latency){ shape, who };
+		snprintf(each.name, sizeof each.name, "latency/%s/%s/%s:%u", whos[who], shape->level->name,
+		         strcmp(shape->load, "rate") == 0 ? "load" : "depth", shape->number);
+		bench_add(&each);
+	}
 }
 
 void bench_add_latency(void)
 {
-	static struct bench_level levels[] = { { "NORMAL", "synchronous=normal", 0 }, { "FULL", "synchronous=full", 0 } };
-	static const unsigned percents[] = { 50, 80, 95 };
-	static struct bench_load loads[2][3];
+	static struct bench_level levels[] = { { "NORMAL", "synchronous=normal", false, 0 },
+		                               { "FULL", "synchronous=full", false, 0 },
+		                               { "DURABLE", "synchronous=normal", true, 0 } };
+	static const unsigned depths[] = { 1, 64, 1000, 4000 }, loads[] = { 50, 80 };
+	static struct bench_shape shapes[3 * 6];
+	struct bench_shape *shape = shapes;
 
-	for (size_t l = 0; l < 2; l++) {
-		for (size_t p = 0; p < 3; p++) {
-			struct bench_case each = { .run = bench_run_latency, .what = &loads[l][p] };
-
-			loads[l][p] = (struct bench_load){ &levels[l], percents[p] };
-			snprintf(each.name, sizeof each.name, "latency/penstock/%s/load:%u", levels[l].name, percents[p]);
-			bench_add(&each);
+	for (size_t l = 0; l < 3; l++) {
+		for (size_t d = 0; d < 4; d++, shape++) {
+			*shape = (struct bench_shape){ .level = &levels[l], .load = "depth", .number = depths[d] };
+			shape->has_target = depths[d] == 1000;
+			bench_add_shape(shape);
+		}
+		for (size_t p = 0; p < 2; p++, shape++) {
+			*shape = (struct bench_shape){ .level = &levels[l], .load = "rate", .number = loads[p] };
+			shape->has_target = loads[p] == 50 && !levels[l].durable;
+			bench_add_shape(shape);
 		}
 	}
 }

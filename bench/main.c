@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bench/context.h"
+#include "bench/drives.h"
 #include "bench/page.h"
 #include "bench/shim.h"
 
@@ -21,10 +22,11 @@ static struct bench_case cases[CASES_MAX];
 static size_t case_count;
 
 static const char help[] =
-	"usage: penstock-bench [--report DIR] [--targets] [--quick] [google-benchmark's arguments]\n"
+	"usage: penstock-bench [--report DIR] [--against DRIVER] [--targets] [--quick] [google-benchmark's arguments]\n"
 	"\n"
 	"  --report DIR          write a page with plots besides, DIR/index.html, and its pictures\n"
-	"  --targets             run only what has a target, print where and how, and one table\n"
+	"  --against DRIVER      the penstock-drive of another build takes turns with this one's (report.sh makes it)\n"
+	"  --targets             run only what has a target, print where and how, each target, and each line of them\n"
 	"  --quick               fewer rounds, smaller ones (or PENSTOCK_BENCH_QUICK=1); for looking whether it works\n"
 	"  --benchmark_filter=R  only cases whose name matches the regular expression; -R: only those that do not\n"
 	"                        (of some families only a part is run without a filter)\n"
@@ -66,8 +68,8 @@ static bool bench_take_flag(int *argc, char **argv, const char *flag)
 	return false;
 }
 
-/* `flag VALUE` or `flag=VALUE`; false: a value is missing. */
-static bool bench_take_value(int *argc, char **argv, const char *flag, const char **value)
+/* `flag VALUE` or `flag=VALUE`, where the value is a `what`; false: it is missing. */
+static bool bench_take_value(int *argc, char **argv, const char *flag, const char *what, const char **value)
 {
 	size_t length = strlen(flag);
 	int words;
@@ -78,7 +80,7 @@ static bool bench_take_value(int *argc, char **argv, const char *flag, const cha
 		words = argv[i][length] == '=' ? 1 : 2;
 		*value = words == 1 ? argv[i] + length + 1 : argv[i + 1];
 		if (*value == NULL || **value == '\0' || (words == 2 && **value == '-')) {
-			fprintf(stderr, "penstock-bench: %s needs a folder\n", flag);
+			fprintf(stderr, "penstock-bench: %s needs a %s\n", flag, what);
 			return false;
 		}
 		memmove(&argv[i], &argv[i + words], (size_t)(*argc - i - words + 1) * sizeof *argv);
@@ -130,7 +132,8 @@ int main(int argc, char **argv)
 	bench_quick = bench_take_flag(&argc, argv, "--quick") || (quick != NULL && quick[0] != '\0' && quick[0] != '0');
 	bench_only_targets = bench_take_flag(&argc, argv, "--targets");
 	extra = bench_wants_extra(argc, argv);
-	if (!bench_take_value(&argc, argv, "--report", &folder) || !bench_shim_begin(argc, argv))
+	if (!bench_take_value(&argc, argv, "--report", "folder", &folder) ||
+	    !bench_take_value(&argc, argv, "--against", "program", &bench_against) || !bench_shim_begin(argc, argv))
 		return 2;
 	if (folder != NULL && !bench_page_prepare(folder))
 		return 1;
@@ -146,6 +149,7 @@ int main(int argc, char **argv)
 	bench_add_inflight();
 	bench_add_together();
 	bench_add_latency();
+	bench_add_processes();
 	bench_add_burst();
 	bench_add_full();
 	bench_add_verbs();
@@ -161,6 +165,8 @@ int main(int argc, char **argv)
 	}
 	whole = bench_shim_run(bench_only_targets) > 0;
 	bench_print_targets(bench_only_targets || bench_shim_prints_text() ? stdout : stderr);
+	if (bench_only_targets)
+		bench_print_verdicts(stdout);
 	if (folder != NULL && whole)
 		whole = bench_page_write(folder);
 	return !whole || bench_failures() > 0;

@@ -189,6 +189,7 @@ static void bench_judge_ring(const struct bench_comparison *comparison, unsigned
 			nearest = each;
 	}
 	target.figure = nearest->ratio;
+	target.line = sleeping ? BENCH_NO_LINE : BENCH_LINE_RING;
 	snprintf(target.what, sizeof target.what, "ring, %u producers: by the best bounded peer%s (%s)", producers,
 	         sleeping ? " that sleeps" : "", nearest->queue->name);
 	bench_judge(&target);
@@ -260,9 +261,11 @@ static void bench_run_ring(struct bench_case *self)
 
 /* ---- the worst enqueue, in slices ---- */
 
-static void bench_judge_worst(const char *kind, struct bench_spread figure)
+static void bench_judge_worst(const char *kind, enum bench_line line, struct bench_spread figure)
 {
-	struct bench_target target = { .figure = figure, .limit = SLICES_MAX, .at_most = true, .unit = " sl.", .decimals = 2 };
+	struct bench_target target = {
+		.line = line, .figure = figure, .limit = SLICES_MAX, .at_most = true, .unit = " sl.", .decimals = 2
+	};
 
 	snprintf(target.what, sizeof target.what, "ring, worst enqueue of any count, %s", kind);
 	bench_judge(&target);
@@ -292,8 +295,8 @@ static void bench_run_worst(struct bench_case *self)
 	bench_say_spread(self, "worst_slices", worst);
 	bench_say_spread(self, "worst_with_room_slices", room);
 	bench_say(self, "no_queue_slices", none.median / slice);
-	bench_judge_worst("with room", room);
-	bench_judge_worst("waiting for room included", worst);
+	bench_judge_worst("with room", BENCH_NO_LINE, room);
+	bench_judge_worst("waiting for room included", BENCH_LINE_WORST, worst);
 }
 
 /* ---- 64 against 2 ---- */
@@ -320,7 +323,9 @@ static void bench_run_scaling(struct bench_case *self)
 
 static void bench_add_ring_case(const struct bench_queue *queue, unsigned index, bool has_target)
 {
-	struct bench_case each = { .run = bench_run_ring, .what = queue, .number = index, .has_target = has_target };
+	struct bench_case each = {
+		.run = bench_run_ring, .what = queue, .number = index, .has_target = has_target, .line = BENCH_LINE_RING
+	};
 
 	snprintf(each.name, sizeof each.name, "ring/%s/producers:%u", queue->name, bench_counts[index]);
 	bench_add(&each);
@@ -330,7 +335,9 @@ void bench_add_ring(void)
 {
 	const struct bench_queue *const *queues = bench_queues();
 	struct bench_case scaling = { .name = "ring_scaling/penstock", .run = bench_run_scaling, .has_target = true };
-	struct bench_case worst = { .name = "ring_worst/penstock", .run = bench_run_worst, .has_target = true };
+	struct bench_case worst = {
+		.name = "ring_worst/penstock", .run = bench_run_worst, .has_target = true, .line = BENCH_LINE_WORST
+	};
 
 	for (unsigned c = 0; c < COUNTS; c++) {
 		for (size_t i = 0; queues[i] != NULL; i++)
