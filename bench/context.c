@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/instead.h"
 #include "bench/instructions.h"
 #include "bench/queue.h"
 #include "bench/revision.h"
@@ -266,5 +267,6 @@ void bench_context_find(void)
 	bench_fact("queues", "%s", bench_queues_measured());
 	bench_fact("queues_left_out", "%s", bench_queues_left_out());
 	bench_fact("writers_left_out", "%s", bench_writers_left_out());
+	bench_fact("instead_left_out", "%s", bench_instead_left_out());
 	bench_fact("command", "%s", command);
 }

@@ -10,6 +10,8 @@ static void *bench_hand_run(void *arg)
 
 	if (hand->crew->ready != NULL)
 		hand->crew->ready(hand);
+	/* All are ready, and off. */
+	pthread_barrier_wait(&hand->crew->barrier);
 	pthread_barrier_wait(&hand->crew->barrier);
 	if (hand->message[0] == '\0')
 		hand->crew->work(hand);
@@ -26,6 +28,7 @@ void bench_crew_begin(struct bench_crew *crew)
 			exit(1);
 		}
 	}
+	pthread_barrier_wait(&crew->barrier);
 	crew->started = bench_nsec();
 	pthread_barrier_wait(&crew->barrier);
 }

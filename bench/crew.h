@@ -2,8 +2,8 @@
 /*
  * crew.h - N threads that are let go together
  *
- * Each prepares (opens its connection, fills its row), waits at a barrier, works, and ends. The time runs from just
- * before the barrier opens, since the thread that opens it may not get a processor soon after, to the end of the last.
+ * Each prepares (opens its connection, fills its row), waits at a barrier until all have, works, and ends. The time runs from just
+ * before they are let go, since the thread that does it may not get a processor soon after, to the end of the last.
  */
 #ifndef PENSTOCK_BENCH_CREW_H
 #define PENSTOCK_BENCH_CREW_H

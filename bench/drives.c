@@ -15,7 +15,7 @@ extern char **environ;
 
 const char *bench_against;
 
-static bool bench_spawn(char *const *arguments, struct bench_driver *driver)
+bool bench_spawn(const char *const *arguments, struct bench_driver *driver)
 {
 	posix_spawn_file_actions_t files;
 	int to[2], from[2];
@@ -31,7 +31,7 @@ static bool bench_spawn(char *const *arguments, struct bench_driver *driver)
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_adddup2(&files, to[0], STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&files, from[1], STDOUT_FILENO);
-	spawned = posix_spawn(&driver->id, arguments[0], &files, NULL, arguments, environ) == 0;
+	spawned = posix_spawn(&driver->id, arguments[0], &files, NULL, (char *const *)(uintptr_t)arguments, environ) == 0;
 	posix_spawn_file_actions_destroy(&files);
 	close(to[0]);
 	close(from[1]);
@@ -60,7 +60,7 @@ bool bench_drive_begin(struct bench_case *self, const struct bench_drive *drive,
 	snprintf(number, sizeof number, "%llu", (unsigned long long)drive->number);
 	for (size_t i = 0; i < KEYS_MAX && drive->keys[i] != NULL; i++)
 		arguments[6 + i] = drive->keys[i];
-	if (!bench_spawn((char *const *)(uintptr_t)arguments, driver)) {
+	if (!bench_spawn(arguments, driver)) {
 		bench_fail(self, "%s cannot be started", arguments[0]);
 		return false;
 	}

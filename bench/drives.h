@@ -35,11 +35,15 @@ struct bench_driven {
 	double late_p99; /* "rate": by how much submitting began after it was due */
 };
 
+/* A program with its ends of the pipes. */
 struct bench_driver {
 	pid_t id;
 	FILE *to;
 	FILE *from;
 };
+
+/* Starts a program (a path, its arguments, NULL) with its standard input and output here; false: it cannot be. */
+bool bench_spawn(const char *const *arguments, struct bench_driver *driver);
 
 /* Starts one on a database, and waits until it is ready; false: the case failed. */
 bool bench_drive_begin(struct bench_case *self, const struct bench_drive *drive, const char *path, struct bench_driver *driver);

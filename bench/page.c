@@ -37,6 +37,7 @@ static const char bench_style[] =
 	"th:first-child { text-align: left } tbody th { font-weight: 400; color: var(--c1) }\n"
 	".targets tbody th { white-space: normal; min-width: 11rem } .targets td:nth-child(2), "
 	".targets th:nth-child(2) { text-align: left }\n"
+	".line td:last-child { white-space: normal; text-align: left; min-width: 16rem }\n"
 	"details th:first-child { position: sticky; left: 0; background: var(--c0); padding-right: 1.2rem }\n"
 	".rounds { display: block; color: var(--c2); font-size: .8rem }\n"
 	".missed td:nth-child(2) { color: var(--c6); font-weight: 700 } .met td:nth-child(2) { color: var(--c7) }\n"
@@ -244,6 +245,28 @@ static void bench_print_target_row(FILE *page, const struct bench_target *target
 	fprintf(page, "</td><td>%s</td></tr>\n", cells.rounds);
 }
 
+/* What the targets add up to. */
+static void bench_print_line_table(FILE *page)
+{
+	fprintf(page,
+	        "<div class=\"scroll\"><table class=\"targets\">\n<thead><tr><th>line</th><th>verdict</th><th>parts met</th>"
+	        "<th>the hardest of them: median (rounds), limit</th></tr></thead>\n<tbody>\n");
+	for (int line = BENCH_NO_LINE + 1; line < BENCH_LINES; line++) {
+		struct bench_line_verdict verdict = bench_line_verdict(line);
+		struct bench_line_cells cells = bench_line_cells(&verdict);
+
+		fprintf(page, "<tr class=\"line %s\"><th>",
+		        verdict.parts == 0             ? ""
+		        : verdict.met == verdict.parts ? "met"
+		                                       : "missed");
+		bench_print_escaped(page, verdict.what);
+		fprintf(page, "</th><td>%s</td><td>%s</td><td>", cells.verdict, cells.parts);
+		bench_print_escaped(page, cells.hardest);
+		fprintf(page, "</td></tr>\n");
+	}
+	fprintf(page, "</tbody></table></div>\n");
+}
+
 static void bench_print_target_table(FILE *page)
 {
 	size_t count = 0, met = 0;
@@ -262,6 +285,7 @@ static void bench_print_target_table(FILE *page)
 	        "believe it. A rate <em>by</em> another's is Penstock's divided by the other's: below 1 the other is "
 	        "ahead.</p>\n",
 	        met, count);
+	bench_print_line_table(page);
 	fprintf(page, "<div class=\"scroll\"><table class=\"targets\">\n<thead><tr><th>what</th><th>verdict</th>"
 	              "<th>median</th><th>limit</th><th>rounds</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < count; i++)

@@ -136,10 +136,15 @@ static const struct bench_family bench_families[] = {
 	  .caption = "What the caller's thread spends, by the size of what it hands over.",
 	  .x_scale = BENCH_LOG,
 	  .y_scale = BENCH_LOG },
+	{ .prefix = "instead",
+	  .title = "What people would use instead",
+	  .x_label = "threads",
+	  .y_label = "rows/s",
+	  .caption = "The same rows, each as safe from a loss of power; higher is better." },
 	{ .prefix = "latency",
 	  .title = "Latency",
 	  .x_label = "percentile",
-	  .y_label = "ns from when it was due to its outcome",
+	  .y_label = "ns from when it was submitted, or due, to its outcome",
 	  .caption = "How long the slower ones took: at p99 one of a hundred took longer. Lower is better, and a line "
 	             "that stays level to the right has no surprises; both axes are logarithmic.",
 	  .x_scale = BENCH_NINES,
@@ -167,6 +172,9 @@ static const char *bench_in_words(const char *part)
 		{ "NORMAL", "synchronous=NORMAL" },
 		{ "none", "nobody waits" },
 		{ "durable", "each waits for its durable outcome" },
+		{ "DURABLE", "synchronous=NORMAL and each outcome durable" },
+		{ "depth", "in flight" },
+		{ "load", "% of capacity" },
 	};
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

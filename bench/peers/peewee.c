@@ -2,14 +2,15 @@
 /*
  * peewee.c - a peer: Peewee's SqliteQueueDatabase, in a process of its own
  *
- * peewee_rows.py does the work and measures it, so that starting the interpreter is in no time. Every statement is a
- * transaction there; a batch limit means nothing to it. It runs under Debian's Python, for which Debian has the
+ * peewee_rows.py (a number of rows) and peewee_uses.py (a time) do the work and measure it, so that starting the interpreter is in no
+ * time. Every statement is a transaction there; a batch limit means nothing to it. It runs under Debian's Python, for which Debian has the
  * package.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/instead.h"
 #include "bench/rows.h"
 
 #define PYTHON "/usr/bin/python3"
@@ -50,4 +51,29 @@ const struct bench_writer bench_peewee_writer = {
 	.name = "peewee",
 	.left_out = bench_peewee_left_out,
 	.write = bench_peewee_write,
+};
+
+/* ---- for a while ---- */
+
+static bool bench_peewee_run(struct bench_case *self, enum bench_use use, uint64_t nsec, struct bench_used *used)
+{
+	const char *path = bench_database_new();
+	sqlite3 *connection = bench_plain_new(self, path, "FULL");
+	char command[1500];
+	bool whole;
+
+	if (connection == NULL)
+		return false;
+	sqlite3_close(connection);
+	snprintf(command, sizeof command, "exec " PYTHON " '" BENCH_PEERS "/peewee_uses.py' '%s' %s %u %llu", path,
+	         bench_use_name(use), bench_use_threads(use), (unsigned long long)nsec);
+	whole = bench_use_by_command(self, command, used);
+	bench_database_remove();
+	return whole;
+}
+
+const struct bench_instead bench_peewee_instead = {
+	.name = "peewee",
+	.left_out = bench_peewee_left_out,
+	.run = bench_peewee_run,
 };

@@ -10,6 +10,8 @@ set -u -o pipefail
 bench=${PENSTOCK_BENCH:?must name penstock-bench}
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
+# PostgreSQL runs as another user when this is root, and has to get into its own folder.
+chmod 711 "$folder"
 export TMPDIR=$folder
 
 number=0
@@ -32,6 +34,9 @@ while read -r name reason; do
 	number=$((number + 1))
 	echo "ok $number - $name # SKIP $reason"
 done < <(sed -nE "s/^([^ ]+) +ERROR OCCURRED: '(left out:.*)'$/\1 \2/p" "$folder/out")
+left=$(find "$folder" -mindepth 1 ! -name out ! -name err)
+[ -z "$left" ]
+say $? "nothing is left behind${left:+, but $left}"
 [ "$status" = 0 ]
 say $? "the suite says that all of it ran"
 [ "$status" = 0 ] || tail -n 20 "$folder/err" | sed 's/^/# /'

@@ -80,6 +80,58 @@ say $? "everything it refers to is there${dangling:+, but for $dangling}"
 [ -z "$(all " id=[\"'][^\"']*" | uniq -d)" ]
 say $? "no two things have one name"
 
+# ---- what adds up ----
+
+# Each verdict follows from its median and its limit, as printed; a line is met when all of its parts are.
+"$bench" --targets --quick "--benchmark_filter=$filter" >"$folder/out" 2>"$folder/err"
+say $? "what has a target runs alone"
+wrong=$(awk '
+	/^target  / { in_targets = 1; next }
+	/^$/ { in_targets = 0 }
+	in_targets {
+		what = substr($0, 1, 66)
+		limit = substr($0, 67, 14)
+		at_most = index(limit, "<=") > 0
+		sub(/^ *[<>]= */, "", limit)
+		limit += 0
+		median = substr($0, 81, 14) + 0
+		met = at_most ? median <= limit : median >= limit
+		said = substr($0, 97) !~ /MISSED/
+		# What is printed is rounded: on the limit it may be either.
+		if (median != limit && met != said)
+			print what
+		rows++
+	}
+	END { if (rows == 0) print "nothing" }' "$folder/out")
+[ -z "$wrong" ]
+say $? "each verdict follows from what stands beside it${wrong:+, but for $wrong}"
+
+sed '/^line /,$d' "$folder/out" >"$folder/targets"
+parts=$(grep -c 'by the best bounded peer (' "$folder/targets")
+met=$(grep 'by the best bounded peer (' "$folder/targets" | grep -c 'met by')
+line=$(grep '^ring, every number of producers' "$folder/out")
+[ "$parts" = 2 ] && [[ $line = *" $met of $parts "* ]] &&
+	if [ "$met" = "$parts" ]; then [[ $line = *" met "* ]]; else [[ $line = *" MISSED "* ]]; fi
+say $? "a line is met when all of its parts are ($met of $parts)"
+
+[ "$(sed -n '/^line /,$p' "$folder/out" | tail -n +2 | grep -c 'not measured')" = \
+	"$(sed -n '/^line /,$p' "$folder/out" | tail -n +2 | grep -vc '^ring, every')" ]
+say $? "what was not run is neither met nor missed"
+
+# ---- another build beside ----
+
+! "$bench" --quick --against 2>"$folder/err" && grep -q 'needs a program' "$folder/err"
+say $? "--against without a program is refused"
+"$bench" --quick --benchmark_filter='^latency/against/FULL/depth:64$' >"$folder/out" 2>&1 &&
+	grep -q "left out: no --against" "$folder/out"
+say $? "without another build its cases say so"
+"$bench" --quick "--against=${bench%/*}/penstock-drive" --benchmark_filter='^latency/against/FULL/depth:64$' >"$folder/out" 2>&1 &&
+	grep -qE '^latency/against/.*longest_fsync_us=.*p99.9_us=.*worst_us=' "$folder/out"
+say $? "the driver of another build is measured"
+! "$bench" --quick --against=/bin/false --benchmark_filter='^latency/against/FULL/depth:64$' >"$folder/out" 2>&1 &&
+	grep -q 'does not begin' "$folder/out"
+say $? "one that does not begin fails its case"
+
 # ---- without gnuplot, and with one that fails ----
 
 mkdir "$folder/no" "$folder/failing"
