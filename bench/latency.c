@@ -10,7 +10,7 @@
  *              ("coordinated omission")
  *
  * WHO is `penstock`; `no_checkpoint`, the same with a wal_bytes_max that the run does not reach, so that what checkpoints cost is seen;
- * and `against`, the driver of another build (--against). LEVEL is synchronous; DURABLE is NORMAL with PENSTOCK_ACK_DURABLE.
+ * and `against`, the driver of another build, if there is one (--against). LEVEL is synchronous; DURABLE is NORMAL with PENSTOCK_ACK_DURABLE.
  *
  * They take turns, round by round, each on a fresh file; ratios are taken within a round. The longest fsync of a round is told beside its
  * longest outcome, because no outcome that is durable can be faster than that.
@@ -208,10 +208,6 @@ static void bench_run_latency(struct bench_case *self)
 	const char *who = whos[latency->who];
 	double rate[ROUNDS];
 
-	if (latency->who == AGAINST && bench_against == NULL) {
-		bench_leave_out(self, "no --against");
-		return;
-	}
 	if ((!shape->measured || shape->repetition != self->repetition) && !bench_measure_shape(self, shape))
 		return;
 	memcpy(rate, of->rate, sizeof rate);
@@ -237,6 +233,8 @@ static void bench_add_shape(struct bench_shape *shape)
 	for (unsigned who = 0; who < WHO; who++) {
 		struct bench_case each = { .run = bench_run_latency, .what = &all[count] };
 
+		if (who == AGAINST && bench_against == NULL)
+			continue;
 		each.has_target = shape->has_target && who == THIS;
 		each.line = shape->level->durable ? BENCH_LINE_IN_FLIGHT : BENCH_LINE_TAIL;
 		all[count++] = (struct bench_latency){ shape, who };

@@ -3,7 +3,7 @@
  * processes.c - several processes, each with an engine of its own, write to one database
  *
  * processes/WHO/FULL/processes:P/threads:T. Each process has T threads that wait for their outcomes; all begin together and go on for a
- * while. WHO is `penstock`, or `against`, the driver of another build (--against), which takes turns with it.
+ * while. WHO is `penstock`, or `against`, the driver of another build, which takes turns with it if there is one (--against).
  *
  *     least_by_most  rows of the process that made least by those of the one that made most: 0, it got nothing
  *     worst_us       the longest wait of any thread
@@ -131,10 +131,6 @@ static void bench_run_processes(struct bench_case *self)
 	struct bench_processes *processes = which->processes;
 	struct bench_crowd crowd;
 
-	if (which->against && bench_against == NULL) {
-		bench_leave_out(self, "no --against");
-		return;
-	}
 	if ((!processes->measured || processes->repetition != self->repetition) && !bench_measure_crowds(self, processes))
 		return;
 	crowd = processes->of[which->against];
@@ -151,6 +147,8 @@ void bench_add_processes(void)
 	for (size_t i = 0; i < sizeof whichs / sizeof whichs[0]; i++) {
 		struct bench_case each = { .run = bench_run_processes, .what = &whichs[i], .line = BENCH_LINE_PROCESSES };
 
+		if (i % 2 == 1 && bench_against == NULL)
+			continue;
 		whichs[i] = (struct bench_which){ &all[i / 2], i % 2 == 1 };
 		each.has_target = i % 2 == 0;
 		snprintf(each.name, sizeof each.name, "processes/%s/FULL/processes:%u/threads:%u",
