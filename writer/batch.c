@@ -92,6 +92,34 @@ static bool falls_out(const struct ps_record *record)
 	return (record->asks & PS_ASKS_TOLD) != 0 || ps_deadline_passed(ps_record_deadline(record));
 }
 
+/* Looks for those that may run as one with `record`, at `first`: how many, up to `most`, and whether anybody listens to one. */
+static unsigned find_fusing(struct ps_batch *batch, const struct ps_record *record, uint64_t first, unsigned most,
+                            const struct ps_record **records, bool *heard)
+{
+	unsigned count = 1;
+
+	records[0] = record;
+	*heard = record->listener_kind != PS_LISTENER_NONE;
+	for (; count < most; count++) {
+		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
+		records[count] = ps_ring_peek(batch->ring, first + count);
+		if (records[count] == NULL || !ps_store_fuses(batch->store, record, records[count]) ||
+		    falls_out(records[count]))
+			break;
+		*heard |= records[count]->listener_kind != PS_LISTENER_NONE;
+	}
+	return count;
+}
+
+/* Whether an entry that has just been made may run now, with others. */
+static bool begins(struct ps_batch *batch, uint64_t ticket, const struct ps_record *record)
+{
+	struct ps_outcome scratch;
+
+	return (record->listener_kind == PS_LISTENER_NONE && record->asks == 0) ||
+	       ps_entries_begin_run(&batch->entries, ticket, &scratch) != NULL;
+}
+
 /*
  * Runs the submission at *next as one with those behind it that are there and may. PS_ELSEWHERE: *next, which is behind those
  * that did, and whoever has been entered (see *end) are to run by themselves.
@@ -100,9 +128,11 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
                                  const struct ps_record *record, uint64_t *end)
 {
 	const struct ps_record *records[PS_FUSE_ROWS_MAX];
-	unsigned most = ps_store_fuse_most(batch->store, record), count = 1, done, i;
+	int64_t rowids[PS_FUSE_ROWS_MAX];
+	unsigned most = ps_store_fuse_most(batch->store, record), count, done, i;
 	uint64_t first = *next;
 	enum ps_verdict verdict;
+	bool heard;
 
 	if (most == 0 || falls_out(record))
 		return PS_ELSEWHERE;
@@ -110,23 +140,20 @@ static enum ps_verdict run_fused(struct ps_batch *batch, struct filling *filling
 		most = (unsigned)(filling->limit - first);
 	if (most > filling->room)
 		most = (unsigned)filling->room;
-	for (records[0] = record; count < most; count++) {
-		ps_ring_prefetch(batch->ring, first + count + PREFETCH_AHEAD);
-		records[count] = ps_ring_peek(batch->ring, first + count);
-		if (records[count] == NULL || !ps_store_fuses(record, records[count]) || falls_out(records[count]))
-			break;
-	}
-	count = ps_store_fuse_width(batch->store, record, count);
+	count = find_fusing(batch, record, first, most, records, &heard);
+	count = ps_store_fuse_width(batch->store, record, count, heard);
 	if (count == 0)
 		return PS_ELSEWHERE;
 	for (i = 0; i < count; i++) {
 		enter(batch, filling, first + i, records[i], end);
-		if (records[i]->asks != 0)
-			ps_entries_begin_unasked(&batch->entries, first + i);
+		if (!begins(batch, first + i, records[i]))
+			return PS_ELSEWHERE;
 	}
-	verdict = ps_store_run_fused(batch->store, records, count, &done);
+	verdict = ps_store_run_fused(batch->store, records, count, heard ? rowids : NULL, &done);
 	if (verdict == PS_DONE || verdict == PS_DONE_LAST)
 		done = count;
+	for (i = 0; heard && i < done; i++)
+		ps_entries_note_row(&batch->entries, first + i, rowids[i]);
 	batch->fused += done;
 	*next += done;
 	return verdict;

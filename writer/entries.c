@@ -199,6 +199,16 @@ void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_o
 		*own = *outcome;
 }
 
+void ps_entries_note_row(struct ps_entries *entries, uint64_t ticket, int64_t rowid)
+{
+	size_t i = (size_t)(ticket - entries->base);
+
+	if ((entries->notes[i] & NOTE_LISTENER) == 0)
+		return;
+	entries->outcomes[i]->result.changes = 1;
+	entries->outcomes[i]->result.last_insert_rowid = rowid;
+}
+
 static void set_failed(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
 {
 	struct ps_outcome *outcome = own_outcome(entries, ticket);
@@ -270,11 +280,6 @@ void ps_entries_end_in_nothing(struct ps_entries *entries, uint64_t ticket, pens
 {
 	ps_outcome_reset(own_outcome(entries, ticket));
 	come_to_nothing(entries, ticket, status);
-}
-
-void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket)
-{
-	entries->notes[ticket - entries->base] &= (unsigned char)~NOTE_MAY_BEGIN;
 }
 
 bool ps_entries_may_begin(const struct ps_entries *entries, uint64_t ticket)

@@ -63,8 +63,6 @@ bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket);
 void ps_entries_begin_late(struct ps_entries *entries, uint64_t ticket);
 penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t ticket);
 void ps_entries_end_in_nothing(struct ps_entries *entries, uint64_t ticket, penstock_status status);
-/* The same without a look: it runs now, with others. */
-void ps_entries_begin_unasked(struct ps_entries *entries, uint64_t ticket);
 /* Whether it is one that ps_entries_begin has to look at, and has not. Also of a published ticket that is no entry yet. */
 bool ps_entries_may_begin(const struct ps_entries *entries, uint64_t ticket);
 /* Whether it came to nothing before it had begun. */
@@ -84,6 +82,8 @@ uint64_t ps_entries_reach(struct ps_entries *entries, uint64_t head);
 struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *scratch);
 /* After the run: notes whether it failed, and keeps what is in the scratch if it did. */
 void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome);
+/* After a run with others that went well: it was one row of their insert. */
+void ps_entries_note_row(struct ps_entries *entries, uint64_t ticket, int64_t rowid);
 /* Gives the entry this outcome instead of the one it has; but none to one that came to nothing before it had begun. */
 void ps_entries_fail(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message);
 bool ps_entries_failed(const struct ps_entries *entries, uint64_t ticket);

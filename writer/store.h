@@ -130,15 +130,16 @@ enum ps_verdict ps_store_run_group_batched(struct ps_store *store, const struct 
 /* The most statements, this one among them, that may run as one; 0: it runs by itself. */
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record);
 /* Whether `next` may run as one with `record`, for which the above said yes. */
-bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next);
-/* How many of `count` such statements run as one; 0: none. */
-unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count);
+bool ps_store_fuses(const struct ps_store *store, const struct ps_record *record, const struct ps_record *next);
+/* How many of `count` such statements run as one; 0: none. heard: somebody listens to one of them. */
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count, bool heard);
 /*
- * Runs as many statements as ps_store_fuse_width said, inside a transaction. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: the first
+ * Runs as many statements as ps_store_fuse_width said, inside a transaction. Each that went well has changed one row, whose rowid goes
+ * to rowids; NULL: nobody listens. PS_DONE, PS_DONE_LAST: all went well; PS_ELSEWHERE: the first
  * *done of them did, run each of the others by itself; PS_TAKE_OUT: roll back and run everything again, each by itself.
  */
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
-                                   unsigned *done);
+                                   int64_t *rowids, unsigned *done);
 /* Before the transaction of a call begins. */
 void ps_store_expect_call(struct ps_store *store);
 /*

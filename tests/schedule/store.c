@@ -410,23 +410,26 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
 {
 	(void)store;
-	return record->listener_kind == PS_LISTENER_NONE && record->kind == PS_KIND_STATEMENT ? 4 : 0;
+	return record->kind == PS_KIND_STATEMENT ? 4 : 0;
 }
 
-bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
-{
-	return record->listener_kind == next->listener_kind && next->kind == PS_KIND_STATEMENT;
-}
-
-unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
+bool ps_store_fuses(const struct ps_store *store, const struct ps_record *record, const struct ps_record *next)
 {
 	(void)store;
 	(void)record;
+	return next->kind == PS_KIND_STATEMENT;
+}
+
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count, bool heard)
+{
+	(void)store;
+	(void)record;
+	(void)heard;
 	return count >= 2 ? count : 0;
 }
 
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
-                                   unsigned *done)
+                                   int64_t *rowids, unsigned *done)
 {
 	unsigned row, i;
 	bool bad;
@@ -443,6 +446,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 		if (bad)
 			return PS_TAKE_OUT;
 		store_world.pending[store_world.pending_count++] = row;
+		if (rowids != NULL)
+			rowids[i] = row;
 	}
 	return PS_DONE;
 }

@@ -520,6 +520,7 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
 	renew_handlers(store);
 	ps_harm_renew_watch(&store->harm);
+	ps_rowids_forget(&store->rowids);
 	restore_settings(&store->call);
 	store->reprepares += ps_statements_forget_all(&store->statements);
 	ps_harm_suspect(&store->harm);
@@ -581,6 +582,7 @@ enum ps_verdict ps_store_add_hook(struct ps_store *store, penstock_connect_hook 
 	ps_inside_end_transaction(store);
 	renew_handlers(store);
 	ps_harm_forget_hook(&store->harm);
+	ps_rowids_forget(&store->rowids);
 	if (rc == SQLITE_OK)
 		rc = ps_trust_note_functions(store->connection);
 	ps_inside_forget_statements(store);

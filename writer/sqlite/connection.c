@@ -350,6 +350,7 @@ static void release_handlers(sqlite3 *connection)
 {
 	sqlite3_busy_handler(connection, NULL, NULL);
 	sqlite3_commit_hook(connection, NULL, NULL);
+	sqlite3_update_hook(connection, NULL, NULL);
 }
 
 /*
@@ -380,7 +381,8 @@ static int check_threads(const char *path)
 }
 
 int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       struct ps_busy *busy, struct ps_harm_watch *watch, sqlite3 **connection, bool *locked)
+                       struct ps_busy *busy, struct ps_harm_watch *watch, struct ps_rowids *rowids, sqlite3 **connection,
+                       bool *locked)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	bool create = role == PS_CREATING_WRITER;
@@ -411,6 +413,8 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	}
 	if (status == PENSTOCK_OK && watch != NULL)
 		ps_harm_watch(watch, *connection);
+	if (status == PENSTOCK_OK && rowids != NULL)
+		ps_rowids_watch(rowids, *connection);
 	if (status == PENSTOCK_OK && with_hook)
 		status = call_hook(*connection, path, options);
 	/* Nothing would be committed, and all be told so. */

@@ -31,7 +31,7 @@ static bool is_suspicious(const char *definition)
 	return false;
 }
 
-static bool table_is_fit(sqlite3 *connection, const char *table, bool *numbers)
+static bool table_is_fit(sqlite3 *connection, const char *table, struct ps_fuse *fuse)
 {
 	sqlite3_stmt *query;
 	bool fit = false;
@@ -47,7 +47,8 @@ static bool table_is_fit(sqlite3 *connection, const char *table, bool *numbers)
 		const char *definition = (const char *)sqlite3_column_text(query, 0);
 
 		fit = definition != NULL && !is_suspicious(definition);
-		*numbers = fit && ps_syntax_contains(definition, "autoincrement");
+		fuse->numbers = fit && ps_syntax_contains(definition, "autoincrement");
+		fuse->rowless = fit && ps_syntax_contains(definition, "without");
 	}
 	sqlite3_finalize(query);
 	return fit;
@@ -102,7 +103,7 @@ static bool prepare_width(struct ps_statements *statements, struct ps_registered
 	if (!whole)
 		return false;
 	if (prepared->inserts && (unsigned)prepared->parameters == width * statement->row.places &&
-	    table_is_fit(statements->connection, statements->inserted, &statement->fuse.numbers) &&
+	    table_is_fit(statements->connection, statements->inserted, &statement->fuse) &&
 	    !ps_explain_calls_functions(statements->connection, sqlite3_sql(prepared->statement)))
 		return true;
 	ps_statements_unprepare(prepared);
@@ -149,6 +150,15 @@ struct ps_prepared *ps_fuse_get(struct ps_registered *statement, unsigned most, 
 	while (width_of(most, i) != width)
 		i++;
 	return &statement->fuse.widths[i];
+}
+
+bool ps_fuse_lacks_rowids(const struct ps_registered *statement)
+{
+	for (size_t i = 0; statement->fuse.rowless && i < PS_FUSE_WIDTHS; i++) {
+		if (statement->fuse.widths[i].statement != NULL)
+			return true;
+	}
+	return false;
 }
 
 void ps_fuse_pause(struct ps_registered *statement)

@@ -3,8 +3,8 @@
  * fuse.h - many plain inserts as one INSERT of many rows
  *
  * Of what one row costs, SQLite spends about half on beginning and ending a statement. A run of submissions of one registered
- * statement that nobody listens to, INSERT INTO t(...) VALUES(?, ...), therefore runs as INSERT ... VALUES(...), (...), ...
- * with as many rows: nobody hears the rowids or the changes, so what is left to keep equal is the database, and who fails.
+ * statement, INSERT INTO t(...) VALUES(?, ...), therefore runs as INSERT ... VALUES(...), (...), ... with as many rows. To be kept
+ * equal are the database, who fails, and what those hear who listen: each that it changed one row, and its own rowid.
  *
  * Invariants
  *   1. Rows are inserted one after the other in ticket order, as SQLite does for a list of rows: the same rowids, defaults,
@@ -20,6 +20,7 @@
  *      transaction goes to a temporary file from 64 KiB on. The rows that are in are counted then, and stay.
  *   5. What was found of a table holds until SQLite prepares the fused statement anew by itself. Then what it did is taken
  *      back and the table is looked at again.
+ *   6. Where somebody listens the table has rowids, and each row's is heard (rowids.h). Where it was not, what was done is taken back.
  *
  * Failure modes: without memory, or beyond SQLite's limits (parameters, length of the text), statements are not fused.
  */
@@ -36,6 +37,8 @@ unsigned ps_fuse_width(struct ps_statements *statements, struct ps_registered *s
                        uint64_t schema_changes);
 /* The prepared form with as many rows as ps_fuse_width said. */
 struct ps_prepared *ps_fuse_get(struct ps_registered *statement, unsigned most, unsigned width);
+/* Whether its table may have no rowids, as far as a prepared form tells; where there is none the answer is no. */
+bool ps_fuse_lacks_rowids(const struct ps_registered *statement);
 /* A row failed: the next ones run one by one for a while. */
 void ps_fuse_pause(struct ps_registered *statement);
 /* The table may have changed: what is prepared is dropped. */

@@ -16,6 +16,7 @@
 #include "writer/sqlite/file.h"
 #include "writer/sqlite/group.h"
 #include "writer/sqlite/harm.h"
+#include "writer/sqlite/rowids.h"
 #include "writer/sqlite/statements.h"
 #include "writer/store.h"
 
@@ -28,6 +29,7 @@ struct ps_store {
 	struct ps_file file;
 	struct ps_busy busy;
 	struct ps_harm_watch harm;
+	struct ps_rowids rowids;
 	struct ps_changes *changes;
 	struct ps_store_group *group; /* that is under way, or NULL */
 	struct ps_call call;

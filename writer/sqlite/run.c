@@ -483,31 +483,40 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 
 /* ---- many statements as one (fuse.h) ---- */
 
+/* Whether whoever listens to the record can be told its rowid when it runs as one with others. */
+static bool can_be_told(const struct ps_store *store, const struct ps_record *record)
+{
+	return record->listener_kind == PS_LISTENER_NONE ||
+	       (ps_rowids_are_heard(&store->rowids) && !ps_fuse_lacks_rowids(ps_registered_of(record)));
+}
+
 unsigned ps_store_fuse_most(struct ps_store *store, const struct ps_record *record)
 {
 	struct ps_registered *statement = ps_registered_of(record);
 
-	if (statement == NULL || statement->row.bytes == 0 || record->listener_kind != PS_LISTENER_NONE ||
-	    record->value_count != statement->row.places || ps_fuse_pauses(statement, store->schema_changes))
+	if (statement == NULL || statement->row.bytes == 0 || record->value_count != statement->row.places ||
+	    !can_be_told(store, record) || ps_fuse_pauses(statement, store->schema_changes))
 		return 0;
 	return (unsigned)store->options->keys.fuse_rows;
 }
 
-unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count)
+unsigned ps_store_fuse_width(struct ps_store *store, const struct ps_record *record, unsigned count, bool heard)
 {
+	struct ps_registered *statement = ps_registered_of(record);
 	int64_t changes = ps_changes_shown(store->changes);
-	unsigned width = ps_fuse_width(&store->statements, ps_registered_of(record), (unsigned)store->options->keys.fuse_rows,
-	                               count, store->schema_changes);
+	unsigned width = ps_fuse_width(&store->statements, statement, (unsigned)store->options->keys.fuse_rows, count,
+	                               store->schema_changes);
 
 	/* It may have been explained, which sets changes(). */
 	ps_changes_correct(store->changes, changes);
-	return width;
+	/* Of the table nothing was known before. */
+	return heard && ps_fuse_lacks_rowids(statement) ? 0 : width;
 }
 
-bool ps_store_fuses(const struct ps_record *record, const struct ps_record *next)
+bool ps_store_fuses(const struct ps_store *store, const struct ps_record *record, const struct ps_record *next)
 {
-	return next->statement == record->statement && next->listener_kind == PS_LISTENER_NONE &&
-	       next->kind == PS_KIND_STATEMENT && next->value_count == record->value_count;
+	return next->statement == record->statement && next->kind == PS_KIND_STATEMENT &&
+	       next->value_count == record->value_count && can_be_told(store, next);
 }
 
 /*
@@ -524,37 +533,58 @@ static unsigned count_whole_rows(struct ps_store *store, int64_t total_before)
 	return (unsigned)counted;
 }
 
+/* Binds the values of all of them. SQLite's code. */
+static int bind_rows(sqlite3_stmt *statement, const struct ps_record *const *records, unsigned count)
+{
+	int rc = SQLITE_OK;
+
+	for (unsigned i = 0; i < count && rc == SQLITE_OK; i++)
+		rc = ps_rows_bind(statement, records[i], 1 + i * records[i]->value_count);
+	return rc;
+}
+
+/* Steps it. SQLite's code, and how many rows were heard, if rowids are asked for. */
+static int step_fused(struct ps_store *store, sqlite3_stmt *statement, int64_t *rowids, unsigned count, unsigned *heard,
+                      unsigned *meddled)
+{
+	int rc;
+
+	sqlite3_set_last_insert_rowid(store->connection, 0);
+	ps_statement_deadline_begin(&store->deadline, statement);
+	ps_statements_begin_run(&store->statements, true);
+	ps_rowids_begin(&store->rowids, rowids, count);
+	rc = sqlite3_step(statement);
+	*heard = ps_rowids_end(&store->rowids);
+	*meddled = ps_statements_end_run(&store->statements);
+	ps_statement_deadline_end(&store->deadline);
+	if (rc != SQLITE_DONE)
+		ps_inside_note_error(store);
+	return rc;
+}
+
 enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_record *const *records, unsigned count,
-                                   unsigned *done)
+                                   int64_t *rowids, unsigned *done)
 {
 	struct ps_registered *statement = ps_registered_of(records[0]);
 	struct ps_prepared *prepared = ps_fuse_get(statement, (unsigned)store->options->keys.fuse_rows, count);
 	int64_t total = sqlite3_total_changes64(store->connection), count_before = ps_changes_shown(store->changes);
-	int rc = SQLITE_OK, reprepared;
-	unsigned meddled = 0, i;
+	unsigned meddled, heard;
+	int rc, reprepared;
 	enum ps_verdict verdict;
 
 	*done = 0;
 	if (is_lost(store, true))
 		return PS_TAKE_OUT;
-	for (i = 0; i < count && rc == SQLITE_OK; i++)
-		rc = ps_rows_bind(prepared->statement, records[i], 1 + i * records[i]->value_count);
-	if (rc != SQLITE_OK) {
+	if (bind_rows(prepared->statement, records, count) != SQLITE_OK) {
 		ps_fuse_pause(statement);
 		return PS_ELSEWHERE;
 	}
-	sqlite3_set_last_insert_rowid(store->connection, 0);
-	ps_statement_deadline_begin(&store->deadline, prepared->statement);
-	ps_statements_begin_run(&store->statements, true);
-	rc = sqlite3_step(prepared->statement);
-	meddled = ps_statements_end_run(&store->statements);
-	ps_statement_deadline_end(&store->deadline);
-	if (rc != SQLITE_DONE)
-		ps_inside_note_error(store);
+	rc = step_fused(store, prepared->statement, rowids, count, &heard, &meddled);
 	reprepared = sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	store->reprepares += (uint64_t)reprepared;
 	sqlite3_reset(prepared->statement);
-	if (rc == SQLITE_DONE && reprepared == 0 && (meddled & PS_MEDDLED) == 0 && stands_alone(store, prepared)) {
+	if (rc == SQLITE_DONE && reprepared == 0 && (meddled & PS_MEDDLED) == 0 && (rowids == NULL || heard == count) &&
+	    stands_alone(store, prepared)) {
 		/* As after the last of them. */
 		ps_changes_correct(store->changes, 1);
 		ps_behind_look_at_schema(store);
@@ -572,7 +602,8 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	if (reprepared == 0 && (meddled & (PS_MEDDLED | PS_WROTE)) == 0 && !statement->fuse.numbers)
 		*done = count_whole_rows(store, total);
 	ps_behind_look_at_schema(store);
-	if (*done == 0 || ps_behind_settle(store, prepared, false) != PS_DONE || is_lost(store, true)) {
+	if (*done == 0 || (rowids != NULL && heard != *done) || ps_behind_settle(store, prepared, false) != PS_DONE ||
+	    is_lost(store, true)) {
 		*done = 0;
 		return PS_TAKE_OUT;
 	}

@@ -55,8 +55,9 @@ struct ps_prepared {
 struct ps_fuse {
 	struct ps_prepared widths[PS_FUSE_WIDTHS]; /* the widest first */
 	bool unfit;                                /* the table does not allow it... */
-	bool numbers;                              /* it is AUTOINCREMENT, and keeps its number at a statement's end */
 	uint64_t unfit_at;                         /* ...as the schema was after so many changes */
+	bool numbers;                              /* it is AUTOINCREMENT, and keeps its number at a statement's end */
+	bool rowless;                              /* it may be WITHOUT ROWID, as of what is prepared */
 	uint32_t pause;                            /* rows to run one by one, after one that failed */
 };
 

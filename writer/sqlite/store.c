@@ -145,7 +145,8 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	store->path = path;
 	store->options = options;
 	ps_busy_init(&store->busy, patience, options->keys.busy_timeout_ms);
-	status = ps_connection_open(path, options, role, true, &store->busy, &store->harm, &store->connection, locked);
+	status = ps_connection_open(path, options, role, true, &store->busy, &store->harm, &store->rowids, &store->connection,
+	                            locked);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
 	store->changes = ps_changes_new(store->connection);
@@ -194,6 +195,7 @@ err_after_changes:
 err_after_connection:
 	sqlite3_busy_handler(store->connection, NULL, NULL);
 	ps_harm_end_watch(&store->harm);
+	ps_rowids_end_watch(&store->rowids);
 	sqlite3_close_v2(store->connection);
 	if (status == PENSTOCK_OK)
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
@@ -205,7 +207,7 @@ err_after_alloc:
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
 {
 	sqlite3 *connection;
-	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, NULL, &connection, locked);
+	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, NULL, NULL, &connection, locked);
 
 	if (status == PENSTOCK_OK) {
 		ps_copies_tell(options, path);
@@ -218,7 +220,7 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 {
 	bool locked;
 
-	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, connection, &locked);
+	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, NULL, connection, &locked);
 }
 
 void ps_store_close(struct ps_store *store, bool checkpoint)
@@ -235,6 +237,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	ps_changes_release(store->changes);
 	sqlite3_busy_handler(store->connection, NULL, NULL);
 	ps_harm_end_watch(&store->harm);
+	ps_rowids_end_watch(&store->rowids);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
