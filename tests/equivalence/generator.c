@@ -456,34 +456,81 @@ static struct statement *draw_call(const struct source *source)
 
 #define RUN_MAX 80
 
-/* A run of one statement that nobody listens to, now and then broken by one that somebody does, or that has other values. */
+/* Who listens to a run: nobody, or each, in one way or any. With several producers each is known from its outcome only. */
+enum audience { NOBODY, HANDLES, CALLBACKS, ANYBODY, AUDIENCES };
+
+static enum audience draw_audience(const struct source *source)
+{
+	if (source->setup->way == SEVERAL)
+		return (enum audience)(HANDLES + random_below(source->random, 2));
+	return chance(source->random, 3) ? NOBODY
+	                                 : (enum audience)(HANDLES + random_below(source->random, AUDIENCES - HANDLES));
+}
+
+/* Now and then one has another listener, asks for something, or has to run alone. */
+static void draw_run_submission(const struct source *source, enum audience audience, struct statement *statement)
+{
+	static const enum listener listeners[] = { BY_NOBODY, BY_HANDLE, BY_CALLBACK };
+	uint64_t *random = source->random;
+	bool registered = !chance(random, 60);
+
+	if (chance(random, 60)) {
+		draw_submission(source, statement);
+	} else {
+		statement->listener =
+			audience == ANYBODY ? (enum listener)random_below(random, BY_NOBODY + 1) : listeners[audience];
+		if (chance(random, 30))
+			statement->ending =
+				statement->listener == BY_HANDLE ? (enum ending)random_below(random, CANCELLED + 1) : IN_TIME;
+	}
+	statement->registered = registered;
+	statement->flags = chance(random, 200) ? PENSTOCK_RUN_ALONE : 0;
+}
+
+/* Rising, so that a run's values are new; where they may clash, now and then one is not. */
+static int64_t next_of_run(const struct source *source, const struct list *list, bool clashes)
+{
+	return (int64_t)(100 + list->count + (clashes ? random_below(source->random, 3) : 0));
+}
+
+static void put_run_value(struct draft *draft, const struct source *source, const struct list *list, bool ends, bool clashes)
+{
+	bool first = draft->statement->value_count == 0;
+
+	if (first && chance(draft->random, 3))
+		put_parameter(draft, penstock_null());
+	else if (first && ends)
+		put_number(draft, INT64_MAX - random_below(draft->random, 100));
+	else if (first || !clashes || chance(draft->random, 2))
+		put_number(draft, next_of_run(source, list, clashes));
+	else
+		put_value(draft);
+}
+
+/* A run of one statement. Some differ from those before by blanks at the end: then it is another one, of which nothing is known. */
 static void append_run(struct list *list, const struct source *source)
 {
-	const struct run *runs = draw_kind(source)->runs;
+	const struct kind *kind = draw_kind(source);
+	const struct run *runs = kind->runs;
 	uint64_t *random = source->random;
-	size_t length = 1 + random_below(random, RUN_MAX), which = 0, i, j;
+	size_t length = 1 + random_below(random, RUN_MAX), which = 0, i;
+	enum audience audience = draw_audience(source);
+	bool clashes = chance(random, 2);
+	char text[200];
 
 	while (runs != NULL && runs[which].text != NULL)
 		which++;
 	if (which == 0)
 		return;
-	which = random_below(random, (unsigned)which);
+	runs += random_below(random, (unsigned)which);
+	snprintf(text, sizeof text, "%s%*s", runs->text, (int)random_below(random, 6), "");
 	for (i = 0; i < length; i++) {
-		struct statement *statement = plain_statement(runs[which].text, AS_SQLITE);
+		struct statement *statement = plain_statement(text, AS_SQLITE);
 		struct draft draft = { .random = random, .statement = statement, .bind = true };
 
-		statement->registered = !chance(random, 60);
-		statement->listener = chance(random, 60) ? BY_HANDLE : BY_NOBODY;
-		statement->flags = chance(random, 200) ? PENSTOCK_RUN_ALONE : 0;
-		for (j = 0; j < runs[which].parameters; j++) {
-			if (j == 0 && chance(random, 3))
-				put_parameter(&draft, penstock_null());
-			else if (j == 0 || chance(random, 2))
-				/* Rising, so that most are new, and some are not. */
-				put_number(&draft, (int64_t)(100 + list->count + random_below(random, 3)));
-			else
-				put_value(&draft);
-		}
+		draw_run_submission(source, audience, statement);
+		while (statement->value_count < runs->parameters)
+			put_run_value(&draft, source, list, kind->ends, clashes);
 		append(list, statement);
 	}
 }
@@ -569,8 +616,7 @@ void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, 
 		append_texts(list, setup->kinds[i]->schema, &source);
 	setup->tables = list->count;
 	while (list->count < count) {
-		/* Of one who is not heard of with several producers the ticket is not known. */
-		if (way != SEVERAL && chance(&random, 12))
+		if (chance(&random, 12))
 			append_run(list, &source);
 		if (chance(&random, CALL_ONE_IN))
 			append(list, draw_call(&source));

@@ -4,8 +4,8 @@
  *
  * A round is a setup and a list of statements. Everything comes from one 64-bit state, so that a seed draws the same round again.
  * What can be drawn is in kinds.h; here is how: which kinds a round has, which template comes next, which values stand in it, and
- * how the statement is submitted. Some statements come in runs, which nobody listens to,
- * and in some rounds some are members of groups.
+ * how the statement is submitted. Some statements come in runs, to which nobody listens or anybody, and in some rounds some are
+ * members of groups.
  *
  * PENSTOCK_EQUIVALENCE_ONLY="general;audit"     only these kinds, in every round
  * PENSTOCK_EQUIVALENCE_WITHOUT="VACUUM;ATTACH"  no template that holds one of these texts

@@ -46,7 +46,7 @@ struct template
 		0, AS_SQLITE, NULL, NULL \
 	}
 
-/* A registered insert that is submitted many times in a row; its first value rises. */
+/* A registered insert that is submitted many times in a row. */
 struct run {
 	size_t parameters;
 	const char *text;
@@ -59,6 +59,7 @@ struct kind {
 	const char *needs;      /* a compile option that SQLite must have, or NULL */
 	const char *locale;     /* that the process must have, or NULL */
 	const char *without;    /* no template of the round may hold this, or NULL */
+	bool ends;              /* the first values of its runs are the last rowids there are; else they rise */
 	bool loose_pages;       /* how many pages there are depends on the batches, and may (FTS) */
 	penstock_pragma pragma; /* in the configuration; no name: none */
 	/* Lists that end with NULL or an empty one; or NULL. */
@@ -71,7 +72,7 @@ struct kind {
 
 extern const struct kind kind_general, kind_conflicts, kind_columns, kind_upserts, kind_orphans, kind_deferred, kind_views,
 	kind_shadows, kind_existence, kind_audit, kind_fts4, kind_fts5, kind_rtree, kind_functions, kind_pragmas,
-	kind_unprepared, kind_locale;
+	kind_unprepared, kind_locale, kind_rowids, kind_ends, kind_heard, kind_taken;
 
 /* All of them; ends with NULL. */
 extern const struct kind *const kinds[];

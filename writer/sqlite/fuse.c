@@ -102,7 +102,8 @@ static bool prepare_width(struct ps_statements *statements, struct ps_registered
 	free(text);
 	if (!whole)
 		return false;
-	if (prepared->inserts && (unsigned)prepared->parameters == width * statement->row.places &&
+	/* With PRAGMA count_changes each would give a row. */
+	if (prepared->inserts && prepared->columns == 0 && (unsigned)prepared->parameters == width * statement->row.places &&
 	    table_is_fit(statements->connection, statements->inserted, &statement->fuse) &&
 	    !ps_explain_calls_functions(statements->connection, sqlite3_sql(prepared->statement)))
 		return true;
