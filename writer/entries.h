@@ -57,8 +57,8 @@ void ps_entries_enter(struct ps_entries *entries, uint64_t ticket, const struct 
  */
 bool ps_entries_begin(struct ps_entries *entries, uint64_t ticket);
 /*
- * The same of one that gets its locks only as it runs. Before the run: it does not begin the entry, if it has not begun yet. In it, with the locks held and nothing
- * done: OK, or what it comes to. Behind it, of one that is not to begin: that, whatever the run came to.
+ * The same of one that gets its locks only as it runs. Before the run: it does not begin the entry, if it has not begun yet. In it, with
+ * the locks held and nothing done: OK, or what it comes to. Behind it, of one that is not to begin: that, whatever the run came to.
  */
 void ps_entries_begin_late(struct ps_entries *entries, uint64_t ticket);
 penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t ticket);

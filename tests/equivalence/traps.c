@@ -6,12 +6,16 @@
 TestSuite(trap, .fini = harness_end);
 TestSuite(fused, .fini = harness_end);
 
+/* How eight are submitted that are much the same. */
+enum eight { PLAIN, RAGGED, HEARD };
+
 /*
- * Eight of a registered insert that nobody listens to: the first value counts from 1, each further one is one more. Ragged: the
- * last two lack a value, as do the third and the fourth.
+ * Eight of a registered insert: the first value counts from 1, each further one is one more. Nobody listens to them, but to the heard
+ * ones: to each third one nobody, too. Ragged: the last two lack a value, as do the third and the fourth.
  */
-static void append_eight(struct list *list, const char *text, bool ragged)
+static void append_eight(struct list *list, const char *text, enum eight how)
 {
+	static const enum listener listeners[] = { BY_HANDLE, BY_CALLBACK, BY_NOBODY };
 	size_t i, j;
 
 	for (i = 0; i < 8; i++) {
@@ -21,11 +25,11 @@ static void append_eight(struct list *list, const char *text, bool ragged)
 		for (j = 0; text[j] != '\0'; j++)
 			parameters += text[j] == '?';
 		statement->registered = true;
-		statement->listener = BY_NOBODY;
+		statement->listener = how == HEARD ? listeners[i % 3] : BY_NOBODY;
 		for (j = 0; j < parameters; j++)
 			statement->values[j] = penstock_int64((int64_t)(1 + i + j));
 		statement->value_count = parameters;
-		if (ragged && i % 4 >= 2) {
+		if (how == RAGGED && i % 4 >= 2) {
 			statement->expected = WRONG_COUNT;
 			statement->value_count--;
 		}
@@ -62,11 +66,15 @@ uint64_t expect_equal_with(const struct setup *setup, const char *const *texts)
 	for (i = 0; texts[i] != NULL; i++) {
 		/* A word before the text says what is expected. */
 		if (strncmp(texts[i], "eight:", 6) == 0) {
-			append_eight(&list, texts[i] + 6, false);
+			append_eight(&list, texts[i] + 6, PLAIN);
+			continue;
+		}
+		if (strncmp(texts[i], "heard:", 6) == 0) {
+			append_eight(&list, texts[i] + 6, HEARD);
 			continue;
 		}
 		if (strncmp(texts[i], "ragged:", 7) == 0) {
-			append_eight(&list, texts[i] + 7, true);
+			append_eight(&list, texts[i] + 7, RAGGED);
 			continue;
 		}
 		if (strncmp(texts[i], "group:", 6) == 0)

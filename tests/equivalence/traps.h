@@ -9,7 +9,8 @@
  *     loose:                    only the status is compared
  *     alone:                    with PENSTOCK_RUN_ALONE
  *     group:                    what follows is its members, each behind a "; "
- *     eight: ragged:            eight times, registered, with values that count on, heard by nobody; the ragged ones lack a value
+ *     eight: ragged: heard:     eight times, registered, with values that count on, heard by nobody; the ragged ones lack a value, and
+ *                               some of the heard ones are heard by a callback or by a handle
  */
 #ifndef PENSTOCK_EQUIVALENCE_TRAPS_H
 #define PENSTOCK_EQUIVALENCE_TRAPS_H
@@ -37,10 +38,12 @@ uint64_t expect_equal_with(const struct setup *setup, const char *const *texts);
 #define EXPECT_EQUAL(...) EXPECT_EQUAL_WITH(TRAP_SETUP(), __VA_ARGS__)
 
 /* The same, and whether inserts ran as one. */
-#define EXPECT_EQUAL_FUSED(fused_, ...)                                                     \
+#define EXPECT_EQUAL_FUSED(fused_, ...) EXPECT_EQUAL_FUSED_WITH(TRAP_SETUP(), fused_, __VA_ARGS__)
+
+#define EXPECT_EQUAL_FUSED_WITH(setup_, fused_, ...)                                        \
 	do {                                                                                \
 		static const char *const texts_[] = { __VA_ARGS__, NULL };                  \
-		const struct setup used_ = TRAP_SETUP();                                    \
+		const struct setup used_ = setup_;                                          \
 		uint64_t ran_ = expect_equal_with(&used_, texts_);                          \
 		cr_assert((ran_ != 0) == (fused_), "%" PRIu64 " inserts ran as one", ran_); \
 	} while (0)

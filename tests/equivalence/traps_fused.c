@@ -166,3 +166,105 @@ Test(fused, wide_rows_and_more_than_the_widest)
 	                   "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)", "eight:INSERT INTO t VALUES(?,?,?,?,?,?,?,?)",
 	                   "eight:INSERT INTO \"t\" ( a , \"b\" ) values ( ? , 12 ) ; -- and no more");
 }
+
+/* ---- with those who listen --------------------------------------------------------------------------------------- */
+
+Test(fused, who_listens_hears_each_rowid)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY,b)", "CREATE TABLE u(b,a INTEGER PRIMARY KEY)",
+	                   "CREATE TABLE n(a)", "INSERT INTO t VALUES(40,0)", "heard:INSERT INTO t(b) VALUES(?)",
+	                   "SELECT last_insert_rowid(),changes(),total_changes()", "heard:INSERT INTO u VALUES(?,?)",
+	                   "SELECT last_insert_rowid(),changes(),total_changes()", "heard:INSERT INTO n VALUES(?)",
+	                   "heard:INSERT INTO u VALUES(NULL,NULL)", "SELECT rowid,* FROM u", "SELECT rowid,* FROM n");
+}
+
+/* They end: first the largest is given, then the table is full. */
+Test(fused, heard_numbers_come_to_their_end)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT,b)",
+	                   "INSERT INTO t VALUES(9223372036854775799,0)", "heard:INSERT INTO t(b) VALUES(?)",
+	                   "SELECT * FROM sqlite_sequence", "SELECT * FROM t");
+	/* The whole batch runs again, each by itself. */
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT,b)",
+	                   "INSERT INTO t VALUES(9223372036854775802,0)", "heard:INSERT INTO t(b) VALUES(?)",
+	                   "SELECT * FROM sqlite_sequence", "SELECT * FROM t");
+}
+
+/* Behind the largest SQLite draws them, of the lower half, of which this table takes none. */
+Test(fused, heard_rowids_come_to_their_end)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a INTEGER PRIMARY KEY CHECK(a>9223372036854770000),b)",
+	                   "INSERT INTO t VALUES(9223372036854775801,0)", "heard:INSERT INTO t(b) VALUES(?)",
+	                   "SELECT * FROM t");
+}
+
+Test(fused, the_ones_that_fail_fail_alone_though_others_listen)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a UNIQUE,b)", "CREATE TABLE u(a UNIQUE)", "INSERT INTO t VALUES(6,0)",
+	                   "heard:INSERT INTO t VALUES(?,?)", "SELECT changes(),total_changes()",
+	                   "heard:INSERT INTO u VALUES(?)", "SELECT rowid,* FROM t");
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT,b CHECK(b<>6))",
+	                   "heard:INSERT INTO t(b) VALUES(?)", "SELECT * FROM sqlite_sequence");
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a ANY,b INT) STRICT", "CREATE TABLE u(a INT) STRICT",
+	                   "heard:INSERT INTO t VALUES(?,?)", "heard:INSERT INTO u VALUES(?)", "SELECT rowid,* FROM u");
+}
+
+/* Nobody hears a rowid there, nor of one. */
+Test(fused, not_without_rowids_where_somebody_listens)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE h(a)", "INSERT INTO h VALUES(1)",
+	                   "CREATE TABLE t(a PRIMARY KEY,b) WITHOUT ROWID", "heard:INSERT INTO t VALUES(?,?)",
+	                   "SELECT * FROM t", "heard:INSERT INTO t(b,a) VALUES(?,?)");
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE h(a)", "INSERT INTO h VALUES(1)",
+	                   "CREATE TABLE t(a INTEGER PRIMARY KEY,b) WITHOUT ROWID", "eight:INSERT INTO t VALUES(?,?)",
+	                   "DELETE FROM t", "heard:INSERT INTO t VALUES(?,?)", "DROP TABLE t", "CREATE TABLE t(a,b)",
+	                   "heard:INSERT INTO t VALUES(?,?)", "SELECT rowid,* FROM t");
+	EXPECT_EQUAL("CREATE TABLE t(a,b)", "heard:INSERT INTO t VALUES(?,?)", "DROP TABLE t",
+	             "CREATE TABLE t(a PRIMARY KEY,b) WITHOUT ROWID", "heard:INSERT INTO t VALUES(?,?)", "SELECT * FROM t");
+}
+
+/* Each would tell how many rows it has inserted. */
+Test(fused, not_where_each_counts_its_changes)
+{
+	EXPECT_EQUAL_FUSED(false, "CREATE TABLE t(a)", "PRAGMA count_changes=1", "heard:INSERT INTO t VALUES(?)",
+	                   "eight:INSERT INTO t VALUES(?)");
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a UNIQUE)", "heard:INSERT INTO t VALUES(?)", "PRAGMA count_changes=1",
+	                   "DELETE FROM t WHERE a>3", "heard:INSERT INTO t VALUES(?)", "SELECT a FROM t");
+}
+
+Test(fused, a_trigger_that_comes_between_is_heard)
+{
+	EXPECT_EQUAL("CREATE TABLE t(a,n)", "CREATE TABLE log(a)", "heard:INSERT INTO t(a) VALUES(?)",
+	             "CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES(changes()),(last_insert_rowid()); END",
+	             "heard:INSERT INTO t(a) VALUES(?)", "SELECT * FROM log", "DROP TRIGGER tr",
+	             "heard:INSERT INTO t(a) VALUES(?)");
+}
+
+Test(fused, changes_in_a_trigger_behind_heard_ones)
+{
+	EXPECT_EQUAL_FUSED(true, "CREATE TABLE t(a)", "CREATE TABLE w(a)", "CREATE TABLE seen(n,all_of_them,rowid_before)",
+	                   "CREATE TRIGGER r BEFORE INSERT ON w BEGIN"
+	                   " INSERT INTO seen VALUES(changes(),total_changes(),last_insert_rowid()); END",
+	                   "heard:INSERT INTO t VALUES(?)", "INSERT INTO w VALUES(3)", "SELECT * FROM seen");
+}
+
+/* An update hook of the program's own stays heard, by it alone. */
+Test(fused, not_where_the_program_hears_the_rows)
+{
+	EXPECT_EQUAL_FUSED_WITH(TRAP_SETUP(.kinds = { &kind_heard }), false, "CREATE TABLE t(a)",
+	                        "heard:INSERT INTO t VALUES(?)", "heard:INSERT INTO t VALUES(?)",
+	                        "SELECT count(*),sum(was_heard(rowid)) FROM t");
+	EXPECT_EQUAL_FUSED_WITH(TRAP_SETUP(.kinds = { &kind_heard }), true, "CREATE TABLE t(a)",
+	                        "eight:INSERT INTO t VALUES(?)", "heard:INSERT INTO t VALUES(?)",
+	                        "SELECT count(*),sum(was_heard(rowid)) FROM t");
+}
+
+/* In the middle of a batch: what ran as one, and was not heard, is taken back. */
+Test(fused, a_hook_that_a_function_takes_is_seen)
+{
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_taken }), "CREATE TABLE t(a)", "heard:INSERT INTO t VALUES(?)",
+	                  "SELECT take_hook()", "heard:INSERT INTO t VALUES(?)", "heard:INSERT INTO t VALUES(?) ",
+	                  "SELECT count(*) FROM t WHERE rowid>8 AND was_heard(rowid)");
+	EXPECT_EQUAL_WITH(TRAP_SETUP(.kinds = { &kind_taken }), "CREATE TABLE t(a UNIQUE)", "INSERT INTO t VALUES(7)",
+	                  "SELECT take_hook()", "heard:INSERT INTO t VALUES(?)", "SELECT rowid,* FROM t");
+}

@@ -661,6 +661,25 @@ static int hook(sqlite3 *connection, void *arg)
 
 static penstock_statement *registered;
 
+/* One of those that may run as one with others. */
+static void submit_registered(penstock *db, enum heard heard)
+{
+	struct work *work = &life.works[life.count];
+	penstock_value value = penstock_int64(life.count);
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql_bytes = -1, .values = &value, .value_count = 1, .arg = work
+	};
+
+	if (registered == NULL && penstock_statement_register(db, INSERT, -1, &registered) != PENSTOCK_OK)
+		return;
+	submission.statement = registered;
+	if (heard == BY_CALLBACK)
+		submission.on_complete = on_complete;
+	*work = (struct work){ .begun = true, .inserts = true, .heard = heard };
+	life.count++;
+	work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, heard == BY_HANDLE ? &work->handle : NULL);
+}
+
 /* What goes to other files: a journal of many rows, a copy, an attached database. */
 static void submit_elsewhere(penstock *db)
 {
@@ -722,21 +741,7 @@ static void submit_all(penstock *db)
 	penstock_config_init(&change);
 	change.batch_max = 4;
 	penstock_reconfigure(db, &change);
-	if (penstock_statement_register(db, INSERT, -1, &registered) == PENSTOCK_OK) {
-		struct work *work = &life.works[life.count];
-		penstock_value value = penstock_int64(life.count);
-		penstock_submission submission = { .struct_size = sizeof submission,
-			                           .sql_bytes = -1,
-			                           .statement = registered,
-			                           .values = &value,
-			                           .value_count = 1,
-			                           .on_complete = on_complete,
-			                           .arg = work };
-
-		*work = (struct work){ .begun = true, .inserts = true, .heard = BY_CALLBACK };
-		life.count++;
-		work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
-	}
+	submit_registered(db, BY_CALLBACK);
 }
 
 static void live(void)
@@ -756,6 +761,7 @@ static void live(void)
 	config.busy_limit_ms = 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 	config.when_stopped = PENSTOCK_HOLD;
+	registered = NULL;
 	life.opened = penstock_open(harness_path("faults.db"), &config, &db);
 	if (life.opened != PENSTOCK_OK) {
 		must(db == NULL && penstock_error_message()[0] != '\0', "no engine, and a reason");
@@ -782,6 +788,9 @@ static void live(void)
 	submit_conditional(db, PENSTOCK_CANCELLABLE, true, 0);
 	submit_conditional(db, 0, false, 1);
 	submit(db, INSERT, BY_QUEUE, PENSTOCK_ACK_COMMITTED);
+	submit_registered(db, BY_CALLBACK);
+	submit_registered(db, BY_HANDLE);
+	submit_registered(db, BY_NOBODY);
 	life.started = penstock_start(db, PENSTOCK_FOREVER);
 	submit(db, INSERT_LATE, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	if (life.started == PENSTOCK_OK)

@@ -41,7 +41,7 @@ FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
 TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'cancel', 'completions',
-         'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'schedule', 'storm', 'faults')
+         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -63,7 +63,7 @@ FIRST = {
     'queue/turn.c': ('ring', 'schedule'),
     'writer/alone.c': ('equivalence', 'contract', 'call'),
     'writer/attempt.c': ('equivalence', 'contract', 'faults'),
-    'writer/batch.c': ('equivalence', 'contract'),
+    'writer/batch.c': ('fused', 'equivalence', 'contract'),
     'writer/room.c': ('counters', 'faults'),
     'writer/sqlite/busy.c': ('contract', 'disk'),
     'writer/sqlite/changes.c': ('equivalence', 'contract'),
@@ -85,10 +85,11 @@ FIRST = {
     'writer/entries.c': ('equivalence', 'contract'),
     'writer/sqlite/path.c': ('security', 'contract'),
     'writer/sqlite/wal_repair.c': ('wal_repair',),
+    'writer/sqlite/rowids.c': ('fused', 'equivalence'),
     'writer/sqlite/rows.c': ('contract', 'equivalence'),
     'writer/sqlite/behind.c': ('equivalence', 'contract'),
     'writer/sqlite/explain.c': ('equivalence', 'contract'),
-    'writer/sqlite/fuse.c': ('equivalence', 'contract'),
+    'writer/sqlite/fuse.c': ('fused', 'equivalence', 'contract'),
     'writer/sqlite/harm.c': ('faults', 'disk'),
     'writer/sqlite/open_files.c': ('disk', 'states'),
     'writer/sqlite/presence.c': ('disk',),
