@@ -409,6 +409,7 @@ typedef struct penstock_pragma {
  * again. A commit hook that refuses makes each of them run alone, and fail or not as in autocommit.
  * A commit hook takes the place of the engine's, which then cannot tell an I/O error before a commit from one in it: in a statement
  * alone that writes much it fails the engine.
+ * An update hook takes the place of the engine's too: inserts that somebody listens to then run one by one, whatever fuse_rows says.
  *
  * On each connection the pragmas come before anything that reads the file, in their order, so `key` of an encrypted database and
  * page_size or auto_vacuum of a new one have effect where they stand before others (cache_size, synchronous and user_version

@@ -9,8 +9,8 @@
  *   1. The base is a point, and the first of every sample.
  *   2. The sample depends on the seed and the space alone, and a shorter one is the beginning of a longer one.
  *   3. No point sets anything but the tuned keys: synchronous is none of them.
- *   4. A key that nothing could come of has only the base's level: fuse_rows where the workload is SQL text, or its
- *      producers hear of every outcome, since only a registered INSERT that nobody listens to is run with others.
+ *   4. A key that nothing could come of has only the base's level: fuse_rows where the workload is SQL text, since only a
+ *      registered INSERT is run with others.
  *
  * A point differs from the base in one to SPACE_CHANGES_MAX keys: where the base is good, points far away from it
  * rarely are better, and they are harder to explain.

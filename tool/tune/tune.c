@@ -67,7 +67,7 @@ static enum tune_end search(struct tune *tune)
 {
 	struct tune_search *search = &tune->search;
 
-	space_init(&tune->space, tune->base.values, tune->workload.statement != NULL && tune->bench.ack == PENSTOCK_ACK_NONE);
+	space_init(&tune->space, tune->base.values, tune->workload.statement != NULL);
 	search->bench = &tune->bench;
 	search->space = &tune->space;
 	search->base = &tune->base.config;
