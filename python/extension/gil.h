@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gil.h - the GIL on a thread that is not Python's
+ *
+ * Such a thread gets one thread state for its life, so that threading.local works in SQL functions. It is given back by a destructor of
+ * the thread. After py_finalizing is set there is no GIL to be had.
+ */
+#ifndef PENSTOCK_PYTHON_GIL_H
+#define PENSTOCK_PYTHON_GIL_H
+
+#include "python/extension/module.h"
+
+/* At import, once. False with an exception. */
+bool gil_begin(void);
+/* Takes the GIL on any thread; false: Python is going. */
+bool gil_enter(PyGILState_STATE *state);
+void gil_leave(PyGILState_STATE state);
+
+#endif
