@@ -181,16 +181,16 @@ class Database:
         self.close()
 
     def _open_files(self) -> list[tuple[int, int]]:
-        identity = guard.identity(self.path)
-        if identity is None or (self._engine is None and not any(reader.is_open() for reader in self._readers)):
-            return []
-        return [identity]
+        identity = guard.identity(self.path) if self._engine is not None or self._open_connections() else None
+        return [identity] if identity is not None else []
+
+    def _open_connections(self) -> list[Any]:
+        return [reader for reader in list(self._readers) if reader.is_open()]
 
     def _in_child(self) -> None:
         self._lock = threading.RLock()
         if self._core is not None:
             _inherited.append(self._core)  # it is the parent's: it must not be closed here, nor freed
-        _inherited.extend(self._readers)
         self._readers = weakref.WeakSet()
         self._core = None
         self._engine = None
@@ -480,7 +480,7 @@ def metrics(databases: Iterable[Database], names: Sequence[str | None] | None = 
 # ---- the end ----
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_inherited: list[Any] = []
+_inherited: list[Any] = []  # engines of the parent
 
 
 def _end() -> None:

@@ -44,12 +44,15 @@ class Opener(Protocol):
 
     def _open_files(self) -> list[tuple[int, int]]: ...
 
+    def _open_connections(self) -> list[Any]: ...
+
     def _in_child(self) -> None: ...
 
 
 _openers: weakref.WeakSet[Any] = weakref.WeakSet()
 _inherited: set[tuple[int, int]] = set()
 _at_fork: list[tuple[int, int]] = []
+_kept: list[Any] = []  # the parent's connections: a child must not close them, as it would when it lets go of them
 _lock = threading.RLock()
 
 
@@ -85,9 +88,11 @@ def _before() -> None:
     _at_fork.clear()
     for opener in list(_openers):
         _at_fork.extend(opener._open_files())
+        _kept.extend(opener._open_connections())
 
 
 def _in_parent() -> None:
+    _kept.clear()
     _lock.release()
 
 
