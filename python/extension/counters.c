@@ -5,13 +5,34 @@
 
 #include "python/extension/engine.h"
 
-#define FIELDS(X)                                                                                                       \
-	X(accepted)                                                                                                     \
-	X(committed)                                                                                                    \
-	X(failed) X(unknown) X(shutdown) X(expired) X(cancelled) X(batches) X(replayed_batches) X(replayed_statements)  \
-		X(alone) X(fused) X(queue_depth) X(queue_depth_max) X(queue_bytes) X(full_events) X(full_nsec) X(parks) \
-			X(wakes) X(busy_retries) X(wal_bytes) X(wal_bytes_peak) X(checkpoints) X(checkpoint_nsec)       \
-				X(checkpoints_blocked) X(wal_syncs) X(schema_reprepares)
+#define FIELDS(X)              \
+	X(accepted)            \
+	X(committed)           \
+	X(failed)              \
+	X(unknown)             \
+	X(shutdown)            \
+	X(expired)             \
+	X(cancelled)           \
+	X(batches)             \
+	X(replayed_batches)    \
+	X(replayed_statements) \
+	X(alone)               \
+	X(fused)               \
+	X(queue_depth)         \
+	X(queue_depth_max)     \
+	X(queue_bytes)         \
+	X(full_events)         \
+	X(full_nsec)           \
+	X(parks)               \
+	X(wakes)               \
+	X(busy_retries)        \
+	X(wal_bytes)           \
+	X(wal_bytes_peak)      \
+	X(checkpoints)         \
+	X(checkpoint_nsec)     \
+	X(checkpoints_blocked) \
+	X(wal_syncs)           \
+	X(schema_reprepares)
 
 static bool set(PyObject *dict, const char *name, uint64_t number)
 {
