@@ -124,6 +124,14 @@ static inline bool ps_ring_has_room(const struct ps_ring *ring, const struct ps_
 	return (int64_t)(tail - ps_ring_head(ring)) < (int64_t)ps_ring_slots_for(ring, turn);
 }
 
+/* Whether a reservation would go well, as far as one can tell. */
+static inline bool ps_ring_has_bytes(const struct ps_ring *ring, const struct ps_turn *turn, uint64_t bytes, uint64_t bound)
+{
+	uint64_t used = ps_load_relaxed_u64(&ring->bytes);
+
+	return !ps_line_is_others(&ring->line, turn) && (used == 0 || used + bytes <= bound);
+}
+
 /* ---- both ---- */
 
 static inline void ps_ring_prefetch(const struct ps_ring *ring, uint64_t ticket)

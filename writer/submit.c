@@ -86,6 +86,8 @@ struct pending {
 	bool final;           /* a refusal is for good; not one that waits for room */
 	bool met_full;        /* counted as a full event */
 	bool inside;          /* counted in db->inside: it sleeps for room, or takes its time to copy */
+	bool looks;           /* it is not copied yet: the attempt only says what would become of it */
+	bool refused;         /* so, for good, and counted */
 };
 
 /* As much as was known when the program was built; the rest as if it were not set. */
@@ -231,11 +233,31 @@ static int allocate_payload(struct pending *pending)
 	return PENSTOCK_OK;
 }
 
+static int enqueue(penstock *db, struct pending *pending, bool may_wait);
+
+static bool may_wait(int64_t timeout_usec)
+{
+	return timeout_usec != 0 && !ps_in_callback();
+}
+
+/* Whether a payload outside the slot is to be copied: much is not copied only to be refused. Who will wait for room copies before. */
+static int look_ahead(penstock *db, struct pending *pending, int64_t timeout_usec)
+{
+	int status;
+
+	pending->looks = true;
+	status = enqueue(db, pending, may_wait(timeout_usec));
+	pending->looks = false;
+	pending->refused = status != PENSTOCK_OK && pending->final;
+	return pending->refused ? status : PENSTOCK_OK;
+}
+
 /*
  * Does all that can be done before there is a slot. This alone reads the caller's memory, which may take any time (a page that
  * is swapped out, or on a network): what is between claim and publish holds up everybody, and what is in the section every verb.
  */
-static int prepare(penstock *db, const penstock_submission *submission, struct pending *pending, bool with_handle)
+static int prepare(penstock *db, const penstock_submission *submission, struct pending *pending, int64_t timeout_usec,
+                   bool with_handle)
 {
 	struct ps_record *record = pending->record;
 	size_t sql_bytes = sql_length(submission);
@@ -261,8 +283,13 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 			return status;
 		pending->inside = true;
 	}
+	status = find_listener(submission, pending, with_handle);
+	if (status != PENSTOCK_OK)
+		return status;
 	if (record->on_heap) {
-		status = allocate_payload(pending);
+		status = look_ahead(db, pending, timeout_usec);
+		if (status == PENSTOCK_OK)
+			status = allocate_payload(pending);
 		if (status != PENSTOCK_OK)
 			return status;
 		ps_record_encode(record->payload.heap.data, submission, sql_bytes);
@@ -271,7 +298,7 @@ static int prepare(penstock *db, const penstock_submission *submission, struct p
 	}
 	if (submission->deadline_usec != 0)
 		ps_record_set_deadline(record, ps_deadline_at(submission->deadline_usec));
-	return find_listener(submission, pending, with_handle);
+	return PENSTOCK_OK;
 }
 
 /* In the section: what only the engine's state and the ticket tell. */
@@ -302,6 +329,8 @@ static bool claim_slot(struct ps_ring *ring, struct pending *pending, uint64_t b
 		return ps_ring_claim(ring, claim);
 	if (!ps_ring_has_room(ring, pending->turn))
 		return false;
+	if (pending->looks)
+		return ps_ring_has_bytes(ring, pending->turn, pending->bytes, bytes_max);
 	if (!ps_ring_reserve_bytes(ring, pending->turn, pending->bytes, bytes_max)) {
 		if (pending->behind == 0)
 			pending->behind = ps_ring_tail(ring);
@@ -318,7 +347,7 @@ static bool claim_slot(struct ps_ring *ring, struct pending *pending, uint64_t b
 /*
  * One attempt. The state is read and the slot published inside one section: after a verb's grace period nobody is between
  * "saw RUNNING" and "published" (state.h). Nothing in it sleeps. FULL: no room; with may_wait the caller is then counted
- * inside, so that the engine outlives its sleep.
+ * inside, so that the engine outlives its sleep. One that only looks claims nothing.
  */
 static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 {
@@ -346,7 +375,7 @@ static int enqueue(penstock *db, struct pending *pending, bool may_wait)
 		status = ps_error(PENSTOCK_MISUSE, "durable outcomes need the key synchronous to be normal, full or extra");
 	} else if (!claim_slot(&db->ring, pending, (uint64_t)state->keys.ring_bytes, &claim)) {
 		status = ps_refuse(PENSTOCK_FULL);
-	} else {
+	} else if (!pending->looks) {
 		fill(db, state, &claim, pending);
 		ps_ring_publish(&db->ring, &claim);
 		/* Not before: who looks would make the hole wide that the writer may see. */
@@ -424,11 +453,10 @@ static int enqueue_when_room(penstock *db, struct pending *pending, int64_t time
 /* What has been prepared, if it was. */
 INLINED int finish(penstock *db, struct pending *pending, int status, int64_t timeout_usec, penstock_handle **handle)
 {
-	bool may_wait = timeout_usec != 0 && !ps_in_callback();
-
 	if (status == PENSTOCK_OK)
-		status = enqueue(db, pending, may_wait);
-	else if (status != PENSTOCK_STOPPED && status != PENSTOCK_FORKED) /* then it is closed, and may be gone */
+		status = enqueue(db, pending, may_wait(timeout_usec));
+	else if (!pending->refused && status != PENSTOCK_STOPPED &&
+	         status != PENSTOCK_FORKED) /* then it is closed, and may be gone */
 		status = refuse(db, status);
 	if (status == PENSTOCK_FULL && !pending->final)
 		status = enqueue_when_room(db, pending, timeout_usec);
@@ -463,7 +491,7 @@ int penstock_submit(penstock *db, const penstock_submission *submission, int64_t
 	if (status == PENSTOCK_OK)
 		status = check_submission(submission, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare(db, submission, &pending, handle != NULL);
+		status = prepare(db, submission, &pending, timeout_usec, handle != NULL);
 	return finish(db, &pending, status, timeout_usec, handle);
 }
 
@@ -562,7 +590,7 @@ static int check_group(const penstock_submission *members, size_t count, const p
 
 /* As prepare. */
 static int prepare_group(penstock *db, const penstock_submission *members, size_t count, const penstock_submission *whole,
-                         struct pending *pending, bool with_handle)
+                         struct pending *pending, int64_t timeout_usec, bool with_handle)
 {
 	struct ps_record *record = pending->record;
 	int status = measure_members(members, count, &pending->bytes);
@@ -582,12 +610,16 @@ static int prepare_group(penstock *db, const penstock_submission *members, size_
 	pending->inside = true;
 	record->on_heap = 1;
 	record->payload.heap.data = NULL;
-	status = allocate_payload(pending);
+	status = find_listener(whole, pending, with_handle);
+	if (status == PENSTOCK_OK)
+		status = look_ahead(db, pending, timeout_usec);
+	if (status == PENSTOCK_OK)
+		status = allocate_payload(pending);
 	if (status == PENSTOCK_OK)
 		status = encode_members(db, members, count, record->payload.heap.data);
 	if (status == PENSTOCK_OK && whole->deadline_usec != 0)
 		ps_record_set_deadline(record, ps_deadline_at(whole->deadline_usec));
-	return status == PENSTOCK_OK ? find_listener(whole, pending, with_handle) : status;
+	return status;
 }
 
 int penstock_submit_group(penstock *db, const penstock_submission *members, size_t count, const penstock_submission *whole,
@@ -607,7 +639,7 @@ int penstock_submit_group(penstock *db, const penstock_submission *members, size
 	if (status == PENSTOCK_OK)
 		status = check_group(members, count, &own, handle != NULL);
 	if (status == PENSTOCK_OK)
-		status = prepare_group(db, members, count, &own, &pending, handle != NULL);
+		status = prepare_group(db, members, count, &own, &pending, timeout_usec, handle != NULL);
 	return finish(db, &pending, status, timeout_usec, handle);
 }
 

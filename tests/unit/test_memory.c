@@ -151,6 +151,66 @@ Test(memory, short_texts_allocate_nothing)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* A payload that lies outside of the slot is refused before it is copied, as far as that can be told. */
+static void expect_refused_uncopied(penstock *db, int64_t timeout_usec, int refusal)
+{
+	static char bytes[100000];
+	penstock_value value = penstock_blob(bytes, sizeof bytes);
+	penstock_submission submission = PENSTOCK_SUBMISSION_INIT;
+	penstock_counters before = { .struct_size = sizeof before }, after = { .struct_size = sizeof after };
+
+	submission.sql = "INSERT INTO t VALUES(NULL, ?)";
+	submission.values = &value;
+	submission.value_count = 1;
+	for (int grouped = 0; grouped < 2; grouped++) {
+		expect(penstock_counters_read(db, &before), PENSTOCK_OK);
+		count_from_here();
+		expect(grouped ? penstock_submit_group(db, &submission, 1, NULL, timeout_usec, NULL)
+		               : penstock_submit(db, &submission, timeout_usec, NULL),
+		       refusal);
+		cr_assert_eq(counted(), 0);
+		expect(penstock_counters_read(db, &after), PENSTOCK_OK);
+		cr_assert_eq(after.refused[refusal], before.refused[refusal] + 1);
+		cr_assert_eq(after.full_events, before.full_events + (refusal == PENSTOCK_FULL));
+	}
+}
+
+Test(memory, what_is_refused_is_not_copied)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	skip_with_sanitizers();
+	config.ring_slots = 2;
+	config.ring_bytes = 4096;
+	db = kit_open_table(&config);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect_refused_uncopied(db, PENSTOCK_FOREVER, PENSTOCK_PAUSED);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect_refused_uncopied(db, PENSTOCK_FOREVER, PENSTOCK_STOPPED);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.autostart = 0;
+	for (config.when_full = PENSTOCK_WHEN_FULL_BLOCK; config.when_full <= PENSTOCK_WHEN_FULL_FAIL; config.when_full++) {
+		int64_t timeout_usec = config.when_full == PENSTOCK_WHEN_FULL_FAIL ? PENSTOCK_FOREVER : 0;
+		static const char bytes[4000];
+		penstock_value value = penstock_blob(bytes, sizeof bytes);
+		penstock_submission submission = PENSTOCK_SUBMISSION_INIT;
+
+		db = kit_open(&config);
+		submission.sql = "INSERT INTO t VALUES(NULL, ?)";
+		submission.values = &value;
+		submission.value_count = 1;
+		/* No bytes are left, and then no slot. */
+		expect(penstock_submit(db, &submission, 0, NULL), PENSTOCK_OK);
+		expect_refused_uncopied(db, timeout_usec, PENSTOCK_FULL);
+		expect(kit_insert(db, 1, 0, NULL), PENSTOCK_OK);
+		expect_refused_uncopied(db, timeout_usec, PENSTOCK_FULL);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+}
+
 Test(memory, handles_are_used_again)
 {
 	penstock_statement *statement;
