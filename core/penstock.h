@@ -854,7 +854,9 @@ PENSTOCK_API int penstock_completions_abandon(penstock_completions *queue);
  *     it is finalized, and must not be used any more;
  *   - its transaction has ended, by an OR ROLLBACK whose failure it swallowed, or RAISE(ROLLBACK): nothing that it wrote before
  *     or after that is committed;
- *   - it called what waits for an engine (all that is MISUSE in a callback).
+ *   - it called what waits for an engine (all that is MISUSE in a callback);
+ *   - it replaced the authorizer, and left what that refuses: an attached database, another schema of temp, query_only, locking_mode. All
+ *     of it is put back; what it detached is not.
  * It may submit, as a callback may. It must not close the connection, keep it, or leave by longjmp or an exception: an
  * exception ends the process. Everybody waits as long as it runs.
  */

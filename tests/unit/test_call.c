@@ -647,6 +647,62 @@ Test(call, handlers_and_settings_are_as_before)
 	close_db(db);
 }
 
+/* Without the authorizer, which would refuse each of them. arg: texts up to a NULL; the last one is what it returns. */
+static int leave_behind(sqlite3 *connection, void *arg, char **message)
+{
+	const char *const *texts = arg;
+
+	(void)message;
+	sqlite3_set_authorizer(connection, NULL, NULL);
+	for (; texts[1] != NULL; texts++)
+		check(sqlite3_exec(connection, texts[0], NULL, NULL, NULL) == SQLITE_OK, "%s: %s", texts[0],
+		      sqlite3_errmsg(connection));
+	return atoi(texts[0]);
+}
+
+Test(call, what_is_left_behind_without_the_authorizer_is_found_out)
+{
+	static const char *const left[][4] = {
+		{ "INSERT INTO t VALUES(1)", "ATTACH ':memory:' AS other", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "ATTACH '' AS other; ATTACH ':memory:' AS more", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "CREATE TEMP TABLE t(a)", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "CREATE TEMP TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t; END", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "PRAGMA query_only=1", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "PRAGMA locking_mode=exclusive", "0", NULL },
+		{ "INSERT INTO t VALUES(1)", "ATTACH ':memory:' AS other", "19", NULL },
+		{ "PRAGMA query_only=1", "PRAGMA locking_mode=exclusive", "19", NULL },
+	};
+	static const char *const nothing[] = { "INSERT INTO t VALUES(5)", "INSERT INTO own VALUES(1)", "0", NULL };
+	penstock *db = open_table();
+	penstock_counters before;
+	int64_t count = 0;
+
+	for (size_t i = 0; i < COUNT_OF(left); i++) {
+		bool fails = strcmp(left[i][2], "19") == 0;
+		const penstock_result *result =
+			call(db, leave_behind, (void *)left[i], PENSTOCK_ERROR, fails ? SQLITE_CONSTRAINT : SQLITE_MISUSE);
+
+		check(fails || strstr(result->message, "replaced the authorizer") != NULL, "%s", result->message);
+		cr_assert_eq(rows(), count);
+		/* All is as before: this goes to main, is seen by others, and statements share a transaction. */
+		kit_block(db);
+		before = kit_counters(db);
+		for (int k = 0; k < 5; k++)
+			expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		kit_unblock();
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(kit_counters(db).batches - before.batches, 2);
+		count += 5;
+		cr_assert_eq(rows(), count);
+	}
+	/* What may stay: rows of what is in temp already. */
+	expect(kit_execute(db, "CREATE TEMP TABLE own(a)"), PENSTOCK_OK);
+	call(db, leave_behind, (void *)left[2], PENSTOCK_ERROR, SQLITE_MISUSE);
+	call(db, leave_behind, (void *)nothing, PENSTOCK_OK, SQLITE_OK);
+	cr_assert_eq(rows(), count + 1);
+	close_db(db);
+}
+
 /* Another process's lock is waited for with the engine's patience, not with the function's handler. */
 Test(call, the_busy_handler_is_the_engines_again)
 {

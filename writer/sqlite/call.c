@@ -223,6 +223,7 @@ int ps_call_authorize(struct ps_call *call, int action, const char *first, const
 {
 	static const char outlives[] = "it would outlive the call; submit it as a statement, or do it in a connect hook";
 
+	call->asked = true;
 	if (call->ended)
 		return SQLITE_DENY;
 	call->altered |= action == SQLITE_ALTER_TABLE;
@@ -286,6 +287,43 @@ static bool is_among(sqlite3_stmt *const *statements, size_t count, const sqlite
 	return false;
 }
 
+static uint64_t hash_databases(sqlite3 *connection, int *count)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	const char *name;
+
+	for (*count = 0; (name = sqlite3_db_name(connection, *count)) != NULL; *count += 1) {
+		const char *parts[] = { *count > 0 ? name : "", sqlite3_db_filename(connection, name) };
+
+		for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+			for (const char *at = parts[i] != NULL ? parts[i] : ""; *at != '\0'; at++)
+				hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+			hash = (hash ^ 0x100) * UINT64_C(1099511628211);
+		}
+	}
+	return hash;
+}
+
+/* A pragma's value as text, or "". */
+static void read_text(sqlite3 *connection, const char *sql, char value[24])
+{
+	sqlite3_stmt *statement;
+	const char *text = NULL;
+
+	if (sqlite3_prepare_v2(connection, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+		text = (const char *)sqlite3_column_text(statement, 0);
+	snprintf(value, 24, "%s", text != NULL ? text : "");
+	sqlite3_finalize(statement);
+}
+
+/* The schema's version of temp, if there is one yet: then the transaction has begun there too. */
+static void read_temp(sqlite3 *connection, char value[24])
+{
+	value[0] = '\0';
+	if (sqlite3_txn_state(connection, "temp") == SQLITE_TXN_WRITE)
+		read_text(connection, "PRAGMA temp.schema_version", value);
+}
+
 static void note_settings(struct ps_call *call)
 {
 	call->main_name = sqlite3_db_name(call->connection, 0);
@@ -295,6 +333,8 @@ static void note_settings(struct ps_call *call)
 	}
 	for (int i = 0; i < PS_CALL_LIMITS; i++)
 		call->limits[i] = sqlite3_limit(call->connection, i, -1);
+	call->databases = hash_databases(call->connection, &call->database_count);
+	read_temp(call->connection, call->temp);
 }
 
 /* Statements are prepared again where one has changed. */
@@ -314,6 +354,71 @@ static void restore_settings(const struct ps_call *call)
 	for (int i = 0; i < PS_CALL_LIMITS; i++)
 		sqlite3_limit(call->connection, i, call->limits[i]);
 	sqlite3_extended_result_codes(call->connection, 1);
+}
+
+/* ---- what the authorizer would have refused ---- */
+
+bool ps_call_is_exclusive(sqlite3 *connection)
+{
+	char value[24];
+
+	read_text(connection, "PRAGMA main.locking_mode", value);
+	return strcmp(value, "exclusive") == 0;
+}
+
+/* Behind the function. Nobody can put the engine's authorizer back but the engine. */
+static bool has_authorizer(struct ps_call *call)
+{
+	sqlite3_stmt *probe = NULL;
+
+	call->asked = false;
+	sqlite3_prepare_v2(call->connection, "PRAGMA query_only", -1, &probe, NULL);
+	sqlite3_finalize(probe);
+	return call->asked;
+}
+
+/* What it has left behind without the authorizer, or NULL. What is attached is let go of behind the transaction. */
+static const char *put_back_what_is_left(struct ps_call *call)
+{
+	const char *left = NULL;
+	char value[24];
+	int count;
+
+	read_temp(call->connection, value);
+	if (strcmp(value, call->temp) != 0)
+		left = "the function has replaced the authorizer and changed the schema of temp, which is rolled back";
+	if (ps_call_is_exclusive(call->connection) != call->exclusive) {
+		sqlite3_exec(call->connection, call->exclusive ? "PRAGMA locking_mode=exclusive" : "PRAGMA locking_mode=normal",
+		             NULL, NULL, NULL);
+		left = "the function has replaced the authorizer and set locking_mode, which is put back";
+	}
+	read_text(call->connection, "PRAGMA query_only", value);
+	if (strcmp(value, "1") == 0) {
+		sqlite3_exec(call->connection, "PRAGMA query_only=0", NULL, NULL, NULL);
+		left = "the function has replaced the authorizer and set query_only, which is put back";
+	}
+	if (hash_databases(call->connection, &count) != call->databases) {
+		call->attached = true;
+		left = "the function has replaced the authorizer and attached or detached a database; what it attached is detached";
+	}
+	return left;
+}
+
+/* Outside of any transaction. */
+static void detach_what_is_left(struct ps_call *call)
+{
+	const char *name;
+	char *sql;
+	int count;
+
+	hash_databases(call->connection, &count);
+	while (call->attached && count-- > call->database_count && (name = sqlite3_db_name(call->connection, count)) != NULL) {
+		sql = sqlite3_mprintf("DETACH %Q", name);
+		if (sql != NULL)
+			sqlite3_exec(call->connection, sql, NULL, NULL, NULL);
+		sqlite3_free(sql);
+	}
+	call->attached = false;
 }
 
 /* What is the engine's on its connection (penstock.h has the list), from whoever has taken it. */
@@ -466,7 +571,8 @@ static bool prepare(struct ps_store *store, struct ps_outcome *outcome)
 	call->connection = store->connection;
 	call->any_write = &store->any_write;
 	call->deadline = &store->deadline;
-	call->ended = call->altered = false;
+	call->ended = call->altered = call->attached = false;
+	call->exclusive = store->exclusive;
 	call->refusal[0] = '\0';
 	rc = set_guard(call);
 	if (rc != SQLITE_OK) {
@@ -498,7 +604,6 @@ static int call_function(struct ps_store *store, penstock_function *function, vo
 	ps_callback_end();
 	*waited = ps_thread.wait_refused;
 	call->running = false;
-	store->statements.call = NULL;
 	return rc;
 }
 
@@ -506,7 +611,8 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 {
 	char *message = NULL;
 	int64_t total;
-	bool waited;
+	const char *left;
+	bool waited, replaced;
 	int rc;
 
 	if (!prepare(store, outcome))
@@ -516,12 +622,17 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	if (rc != SQLITE_OK)
 		fail(store, outcome, rc, message);
 	sqlite3_free(message);
+	replaced = !has_authorizer(&store->call);
+	store->statements.call = NULL;
 	outcome->result.changes = sqlite3_total_changes64(store->connection) - total;
 	outcome->result.last_insert_rowid = sqlite3_last_insert_rowid(store->connection);
 	renew_handlers(store);
 	ps_harm_renew_watch(&store->harm);
 	ps_rowids_forget(&store->rowids);
 	restore_settings(&store->call);
+	left = replaced ? put_back_what_is_left(&store->call) : NULL;
+	if (left != NULL)
+		misuse(outcome, left);
 	store->reprepares += ps_statements_forget_all(&store->statements);
 	ps_harm_suspect(&store->harm);
 	if (finalize_left(store) > 0)
@@ -544,6 +655,7 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 
 void ps_store_leave_call(struct ps_store *store)
 {
+	detach_what_is_left(&store->call);
 	/* As behind any COMMIT or ROLLBACK: full-text tables write in it, which counts. */
 	ps_changes_correct(store->changes, sqlite3_changes64(store->connection));
 	/* The schema may be the one before. */

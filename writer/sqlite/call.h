@@ -9,6 +9,8 @@
  *
  *   - The authorizer refuses to prepare transaction control (not SAVEPOINT), and what would outlive the call: ATTACH, objects in
  *     temp, and every pragma with a value that is not known to be a query, or to be undone by a rollback.
+ *   - Whether the authorizer is still the engine's is tried when the function has returned. Where it is not, what it could not refuse is
+ *     looked for: other databases, another schema of temp, query_only, locking_mode. Whoever left that fails, and it is put back.
  *   - The guard refuses a commit while the function runs. (What was prepared elsewhere is not asked about.)
  *   - Once the transaction has ended whatever runs is interrupted before its first write, and nothing is prepared any more.
  *
@@ -50,17 +52,25 @@ struct ps_call {
 	bool running;        /* the function has not returned */
 	bool ended;          /* its transaction has, meanwhile */
 	bool altered;        /* it may have renamed a table */
+	bool asked;          /* the authorizer has been */
+	bool attached;       /* the databases are not those that were there */
 	char refusal[192];   /* what the authorizer refused last, or "" */
 	/* as it was before */
 	const char *main_name;
 	int settings[PS_CALL_SETTINGS];
 	int limits[PS_CALL_LIMITS];
+	uint64_t databases; /* a hash of their names and files */
+	int database_count;
+	bool exclusive;      /* PRAGMA locking_mode */
+	char temp[24];       /* the version of its schema, or "" */
 	sqlite3_stmt **open; /* every statement that there was */
 	size_t open_count;
 	size_t open_room;
 };
 
 void ps_call_destroy(struct ps_call *call);
+/* Of a connection: whether PRAGMA locking_mode is exclusive. */
+bool ps_call_is_exclusive(sqlite3 *connection);
 /* What the authorizer says while the function runs. */
 int ps_call_authorize(struct ps_call *call, int action, const char *first, const char *second, const char *database);
 

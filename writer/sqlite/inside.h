@@ -44,6 +44,7 @@ struct ps_store {
 	bool weak_sectors;           /* see raise_synchronous */
 	char synchronous_before[32]; /* the pragma that sets it back */
 	bool attached;               /* a database beside main and temp */
+	bool exclusive;              /* PRAGMA locking_mode */
 	bool one_by_one;             /* transactions would show: see ps_inside_read_settings */
 	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
 	bool deferred_alone;         /* it was when the statement that is alone came */

@@ -92,6 +92,7 @@ void ps_inside_read_settings(struct ps_store *store)
 	store->deferring = deferring;
 	store->attached = sqlite3_db_name(store->connection, 2) != NULL;
 	store->one_by_one = store->deferring || store->attached;
+	store->exclusive = ps_call_is_exclusive(store->connection);
 	/* Another process may make a table in one of them whose name goes before that of another. */
 	store->statements.keep = !store->attached;
 	store->any_write_stale = true;
