@@ -784,7 +784,8 @@ PENSTOCK_API uint64_t penstock_queue_capacity(const penstock *db);
  *     }
  *
  * Each accepted submission arrives exactly once, whatever its outcome, in the order of the tickets within one level of
- * acknowledgement. (What expires or is cancelled while the writer waits for another process's lock arrives at once.) Closing the
+ * acknowledgement. Only what expires or is cancelled while the writer waits for another process's lock arrives at once, before those of
+ * earlier tickets that wait for the lock; the others keep their order. Closing the
  * engine loses none: what it gives SHUTDOWN arrives too, and can be taken when the engine is gone.
  *
  * A submission that names a queue needs no handle from submit. If you ask for one (to wait on it, or to cancel), it must be

@@ -18,6 +18,7 @@ FOREIGN = {'ck_md.h', 'ck_pr.h', 'csv.h', 'sqlite3.h', 'pragma.c', 'tokenize.c',
 COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
 # A name with a path or without, but no member of a struct or row, call, glob or part of another word.
 NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\.\.?/)*((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|hpp|cc|sh|py|pml))\b(?!\()')
+TEST = re.compile(r'^Test\((\w+), (\w+)', re.M)
 LINK = re.compile(r'\]\(([^)#\s]+)')
 
 
@@ -58,6 +59,18 @@ def unknown_names(texts, ends):
                         yield f'{name}:{number}: {found}'
 
 
+def missing_tests(texts):
+    """What tests/CONTRACT.md names as the test of a promise, and is none; a promise without one."""
+    known = {f'{suite}/{name}' for path, text in texts.items() if path.startswith('tests/') for suite, name in TEST.findall(text)}
+    for line in texts.get('tests/CONTRACT.md', '').split('\n'):
+        named = re.findall(r'`([\w./]+/\w[\w.]*|header\.cc)`', line.split(' | ')[-1]) if line.startswith('| ') else []
+        if line.startswith('| ') and not line.startswith('| promise') and not named:
+            yield f'no test: {line}'
+        for name in named:
+            if name not in known and not os.path.exists(f'tests/{name}'):
+                yield name
+
+
 def main():
     os.chdir(sys.argv[1])
     files = tree_files()
@@ -74,6 +87,7 @@ def main():
         'each source names its licence': list(without_licence(texts)),
         'the links of the pages lead somewhere': list(dead_links(pages)),
         'the files that comments and pages name are there': list(unknown_names(texts, ends)),
+        'there is each test that tests/CONTRACT.md names': list(missing_tests(texts)) if 'tests/CONTRACT.md' in texts else ['it is not there'],
     }
     for number, (name, wrong) in enumerate(tests.items(), 1):
         print(f'{"not ok" if wrong else "ok"} {number} - {name}')

@@ -599,6 +599,37 @@ Test(completions, what_is_expired_arrives)
 }
 
 /* A group is one submission: it takes one place, and arrives once. */
+/* Behind another process's lock what is too late does not wait for those before it, which keep their order. */
+Test(completions, what_expires_behind_a_lock_arrives_before_what_waits_for_it)
+{
+	penstock_config config = kit_config();
+	penstock_completions *queue;
+	penstock_submission insert = PENSTOCK_SUBMISSION_INIT;
+	sqlite3 *holder;
+	penstock *db;
+	int status;
+
+	config.busy_timeout_ms = 1000000;
+	config.busy_limit_ms = 0;
+	db = kit_open_table(&config);
+	queue = queue_of(db, 5);
+	check(sqlite3_open(harness_path("test.db"), &holder) == SQLITE_OK);
+	check(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	insert.sql = "INSERT INTO t VALUES(1)";
+	insert.completions = queue;
+	for (uintptr_t i = 1; i <= 5; i++) {
+		insert.deadline_usec = i == 3 ? 1 : 0;
+		insert.arg = (void *)i;
+		expect(penstock_submit(db, &insert, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	check(await_one(queue, &status) == 3 && status == PENSTOCK_EXPIRED);
+	check(sqlite3_exec(holder, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK && sqlite3_close(holder) == SQLITE_OK);
+	for (uintptr_t i = 1; i <= 5; i++)
+		check(i == 3 || (await_one(queue, &status) == i && status == PENSTOCK_OK));
+	expect(penstock_completions_close(queue), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(completions, a_group_arrives_once)
 {
 	penstock_config config = kit_config();
