@@ -2,7 +2,7 @@
 /*
  * storm_os.c - every verb at once, and everything an operating system does to a program meanwhile
  *
- * Rounds, each with a file and an engine of its own. In a round producers submit in every way to a small ring; threads pause
+ * Rounds, each with a file and an engine of its own. In a round producers submit in every way to a small ring, groups and calls too; threads pause
  * and unpause, stop and start, reconfigure, flush and open readers; one takes from a completion queue, whenever its descriptor
  * is readable; and at the same time
  *
@@ -83,6 +83,8 @@ struct fate {
 	_Atomic unsigned char outcomes;
 	_Atomic int status;
 	penstock_handle *handle;
+	bool called;         /* by a call */
+	unsigned char calls; /* of it */
 };
 
 static struct fate (*fates)[EACH];
@@ -175,6 +177,42 @@ static void on_outcome(void *arg, const penstock_result *result)
 	note(result->arg, result);
 }
 
+/* As a call: writes its row, and says what becomes of it. Each runs once. */
+static int write_row(sqlite3 *connection, void *arg, char **message)
+{
+	struct fate *fate = arg;
+	size_t index = (size_t)(fate - &fates[0][0]);
+	char sql[64];
+
+	(void)message;
+	fate->calls++;
+	snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%zu,%zu,NULL)", index / EACH, index % EACH);
+	if (sqlite3_exec(connection, sql, NULL, NULL, NULL) != SQLITE_OK)
+		COMPLAIN("a call cannot write: %s", sqlite3_errmsg(connection));
+	return fate->wrong ? SQLITE_CONSTRAINT : SQLITE_OK;
+}
+
+/* The same by a group, whose second member is what is wrong with it, or by a call. */
+static int submit_as(struct place *place, const penstock_submission *submission, struct fate *fate, int64_t timeout,
+                     penstock_handle **handle)
+{
+	penstock_submission members[2] = { PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT }, whole = *submission;
+	penstock_value values[3] = { submission->values[0], penstock_int64(fate - fates[place->index]), submission->values[2] };
+
+	whole.sql = NULL;
+	whole.values = NULL;
+	whole.value_count = 0;
+	if (fate->called)
+		return CALL(place, penstock_call(db, write_row, fate, &whole, timeout, handle));
+	members[0].sql = "INSERT INTO t VALUES(?,?,?)";
+	members[0].values = values;
+	members[0].value_count = 3;
+	members[1].sql = fate->wrong ? submission->sql : "SELECT changes()";
+	members[1].values = fate->wrong ? submission->values : NULL;
+	members[1].value_count = fate->wrong ? 3 : 0;
+	return CALL(place, penstock_submit_group(db, members, 2, &whole, timeout, handle));
+}
+
 static void produce(struct place *place)
 {
 	static const char padding[300];
@@ -224,6 +262,9 @@ static void produce(struct place *place)
 		status = CALL(place, penstock_execute(db, &submission, timeout, &handle));
 		if (handle != NULL)
 			status = PENSTOCK_OK;
+	} else if (random_below(&place->random, 4) == 0) {
+		fate->called = random_below(&place->random, 2) == 0;
+		status = submit_as(place, &submission, fate, timeout, fate->heard == BY_HANDLE ? &handle : NULL);
 	} else {
 		status = CALL(place, penstock_submit(db, &submission, timeout, fate->heard == BY_HANDLE ? &handle : NULL));
 	}
@@ -605,6 +646,8 @@ static void check_fate(const struct fate *fate, unsigned times, unsigned p, unsi
 
 	if (fate->stage != ACCEPTED && fate->stage != REFUSED)
 		COMPLAIN("submission %u of producer %u was left half done", n, p);
+	if (fate->calls != (fate->called && fate->stage == ACCEPTED && !given_up))
+		COMPLAIN("submission %u of producer %u: called %u times", n, p, fate->calls);
 	if (times < present)
 		lost++;
 	if (times != present)
