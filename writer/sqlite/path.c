@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "writer/sqlite/beside.h"
 
 #define PRIVATE_MODE (S_IRUSR | S_IWUSR)
 
@@ -137,7 +138,7 @@ static const char *who_else_may_write(const struct stat *folder)
 /* Where everybody may put files, though nobody may take those of others away (/tmp). */
 static int check_owners(const char *path, const char *file)
 {
-	static const char *const beside[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const beside[] = { "", "-wal", "-shm", "-journal", PS_BESIDE_SUFFIX };
 	struct stat info;
 	char *name;
 	bool theirs;
