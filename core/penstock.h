@@ -215,8 +215,10 @@ PENSTOCK_API const char *penstock_version(void);
 PENSTOCK_API int penstock_version_number(void);
 /*
  * Non-zero when the linked SQLite has the WAL-reset bug (sqlite.org/wal.html#walresetbug: 3.7.0 to 3.51.2, except 3.44.6
- * and later 3.44, 3.50.7 and later 3.50). Penstock is not exposed to it as long as nobody else checkpoints the file: only
- * the writer's connection does, and readers are opened so that they never do.
+ * and later 3.44, 3.50.7 and later 3.50). Penstock is not exposed to it as long as nobody but engines checkpoints the file. Of
+ * the engines on it, in whatever process, one does at a time: who has a lock on the file DATABASE-penstock. Readers never do.
+ * Plain connections must not: PRAGMA wal_autocheckpoint=0. Nor may a SQL function or a connect hook with
+ * sqlite3_wal_checkpoint on the engine's connection; PRAGMA wal_checkpoint may be submitted.
  */
 PENSTOCK_API int penstock_wal_reset_bug(void);
 
@@ -373,7 +375,8 @@ enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENS
 	X(FILE_MOVED, 5, WARNING, "the database, its -wal or its -shm was removed or replaced while it was in use")  \
 	X(RING_ROUNDED, 6, INFO, "ring_slots was rounded up to a power of two")                                      \
 	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there") \
-	X(SECOND_SQLITE, 8, WARNING, "a second copy of SQLite is in the process, whose locks do not count")
+	X(SECOND_SQLITE, 8, WARNING, "a second copy of SQLite is in the process, whose locks do not count")          \
+	X(CHECKPOINT_NOT_ALLOWED, 9, WARNING, "the checkpoint lock is not to be had, and the write-ahead log grows")
 
 enum penstock_event {
 #define PENSTOCK_EVENT_ENUM(name, number, level, sentence) PENSTOCK_EVENT_##name = number,
@@ -946,16 +949,17 @@ typedef struct penstock_counters {
 	uint64_t wal_bytes;       /* size of the WAL's content after the last commit or checkpoint */
 	uint64_t wal_bytes_peak;
 	uint64_t checkpoints;
-	uint64_t checkpoint_nsec;        /* summed */
-	uint64_t checkpoints_blocked;    /* checkpoints that a reader kept from finishing */
-	uint64_t wal_syncs;              /* syncs of the WAL for durable outcomes under synchronous=NORMAL */
-	uint64_t schema_reprepares;      /* statements SQLite prepared again because the schema changed */
-	penstock_histogram batch_size;   /* statements */
-	penstock_histogram commit_nsec;  /* COMMIT, with its sync */
-	penstock_histogram outcome_nsec; /* from submit to outcome: every submission with a listener, and one in 64 of the
+	uint64_t checkpoint_nsec;         /* summed */
+	uint64_t checkpoints_blocked;     /* checkpoints that a reader kept from finishing */
+	uint64_t wal_syncs;               /* syncs of the WAL for durable outcomes under synchronous=NORMAL */
+	uint64_t schema_reprepares;       /* statements SQLite prepared again because the schema changed */
+	penstock_histogram batch_size;    /* statements */
+	penstock_histogram commit_nsec;   /* COMMIT, with its sync */
+	penstock_histogram outcome_nsec;  /* from submit to outcome: every submission with a listener, and one in 64 of the
 	                                  * others */
-	uint64_t expired;                /* outcomes EXPIRED */
-	uint64_t cancelled;              /* outcomes CANCELLED */
+	uint64_t expired;                 /* outcomes EXPIRED */
+	uint64_t cancelled;               /* outcomes CANCELLED */
+	uint64_t checkpoints_not_allowed; /* that were due, while another engine had the checkpoint lock or SQLite's */
 } penstock_counters;
 
 /*

@@ -2,7 +2,9 @@
 #include "tests/shim.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct shim_file_object {
 	sqlite3_file base;
@@ -187,10 +189,21 @@ static int shim_device(sqlite3_file *file)
 	return shim_weak_sectors ? claims & ~SQLITE_IOCAP_POWERSAFE_OVERWRITE : claims;
 }
 
+/* Whether the index of the log is shorter than that. */
+static bool is_shorter(const char *database, long long bytes)
+{
+	char name[4096];
+	struct stat info;
+
+	snprintf(name, sizeof name, "%s-shm", database);
+	return stat(name, &info) != 0 || info.st_size < bytes;
+}
+
 static int shim_shm_map(sqlite3_file *file, int page, int bytes, int extend, void volatile **memory)
 {
 	struct shim_event event = event_of(SHIM_SHM_MAP, file);
 
+	event.flags = event.name != NULL && is_shorter(event.name, (page + 1LL) * bytes);
 	PASS(NULL, event, real_of(file)->pMethods->xShmMap(real_of(file), page, bytes, extend, memory));
 }
 
@@ -213,8 +226,22 @@ static int shim_shm_unmap(sqlite3_file *file, int remove_it)
 	return real_of(file)->pMethods->xShmUnmap(real_of(file), remove_it);
 }
 
+static int shim_fetch(sqlite3_file *file, sqlite3_int64 offset, int bytes, void **page)
+{
+	return real_of(file)->pMethods->xFetch(real_of(file), offset, bytes, page);
+}
+
+void (*shim_in_checkpoint)(void);
+
+static int shim_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page)
+{
+	if (page == NULL && shim_in_checkpoint != NULL)
+		shim_in_checkpoint();
+	return real_of(file)->pMethods->xUnfetch(real_of(file), offset, page);
+}
+
 static const sqlite3_io_methods methods = {
-	.iVersion = 2,
+	.iVersion = 3,
 	.xClose = shim_close,
 	.xRead = shim_read,
 	.xWrite = shim_write,
@@ -231,6 +258,8 @@ static const sqlite3_io_methods methods = {
 	.xShmLock = shim_shm_lock,
 	.xShmBarrier = shim_shm_barrier,
 	.xShmUnmap = shim_shm_unmap,
+	.xFetch = shim_fetch,
+	.xUnfetch = shim_unfetch,
 };
 
 static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)

@@ -51,7 +51,7 @@ struct shim_event {
 	const void *data;     /* WRITE */
 	int bytes;            /* READ, WRITE */
 	sqlite3_int64 offset; /* READ, WRITE; of SHM_LOCK and SHM_UNLOCK the first lock */
-	int flags;            /* SHM_LOCK, SHM_UNLOCK */
+	int flags;            /* SHM_LOCK, SHM_UNLOCK; of SHM_MAP whether the index has to grow */
 };
 
 /* A file that failed with SQLITE_IOERR tells shim_errno when it is asked for SQLITE_FCNTL_LAST_ERRNO, until it is read beyond its end. */
@@ -61,6 +61,11 @@ void shim_install(shim_watcher *watcher);
 extern _Atomic int shim_errno; /* EIO unless told otherwise; -1: none is kept */
 /* Set: files are not said to be safe beside the bytes that are written. */
 extern bool shim_weak_sectors;
+/*
+ * Called, unless NULL, in a checkpoint that has just read a header of the log's index that is new to its connection, before it looks how
+ * much of that log is copied. (There SQLite lets go of what it has mapped; without a mapping it does so nowhere else.)
+ */
+extern void (*shim_in_checkpoint)(void);
 int shim_natural_code(enum shim_call call);
 const char *shim_call_name(enum shim_call call);
 /* A write of the frame header that ends a transaction in the WAL. */

@@ -41,8 +41,9 @@ static int print_version(void)
 	if (penstock_wal_reset_bug())
 		fprintf(stderr,
 		        "penstock: warning: SQLite %s has the WAL-reset bug (sqlite.org/wal.html#walresetbug).\n"
-		        "Penstock's own connections do not run into it, but let no other program checkpoint a\n"
-		        "database while Penstock writes it. SQLite 3.51.3 has it mended.\n",
+		        "Penstock's own connections do not run into it, however many processes have one, but\n"
+		        "let no other program checkpoint a database while Penstock writes it (PRAGMA\n"
+		        "wal_autocheckpoint=0). SQLite 3.51.3 has it mended.\n",
 		        sqlite3_libversion());
 	return status;
 }

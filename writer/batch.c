@@ -418,6 +418,7 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 		pass_told(batch, next, limit);
 		return true;
 	}
+	ps_room_expect_checkpoint(batch);
 	alone = ps_store_must_be_alone(batch->store, record);
 	if (limit - first > (uint64_t)keys->batch_max)
 		limit = first + (uint64_t)keys->batch_max;

@@ -60,6 +60,10 @@ struct ps_batch {
 	bool lacks_room;       /* a write has met none, and none has gone well since */
 	uint64_t futile_until; /* a deadline: before it a checkpoint for that is not tried */
 	uint64_t blocked_at;   /* the WAL size at which a reader last kept a checkpoint from finishing, or 0 */
+	bool last;             /* behind the batch the connection is likely to be closed, which checkpoints anyhow */
+	uint64_t wal_before;   /* the WAL size behind the batch before */
+	uint64_t wal_growth;   /* and what the last one added */
+	bool not_allowed;      /* that checkpoints are not allowed is said already */
 	struct ps_stall stall;
 	int broken_code; /* the I/O error that ended it all, or 0 */
 	char broken_message[320];

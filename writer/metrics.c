@@ -63,6 +63,8 @@ enum how { COUNT, SECONDS, BY_STATUS, SIZES, TIMES };
 	  "Largest content of the write-ahead log, since open.")                                                             \
 	X(checkpoints, "penstock_checkpoints_total", "counter", NULL, COUNT, "Checkpoints.")                                 \
 	X(checkpoint_nsec, "penstock_checkpoint_seconds_total", "counter", NULL, SECONDS, "Time spent in checkpoints.")      \
+	X(checkpoints_not_allowed, "penstock_not_allowed_checkpoints_total", "counter", NULL, COUNT,                         \
+	  "Checkpoints that were due while another engine had the checkpoint lock, or SQLite's.")                            \
 	X(checkpoints_blocked, "penstock_blocked_checkpoints_total", "counter", NULL, COUNT,                                 \
 	  "Checkpoints that a reader kept from finishing.")                                                                  \
 	X(wal_syncs, "penstock_wal_syncs_total", "counter", NULL, COUNT,                                                     \

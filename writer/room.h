@@ -9,7 +9,11 @@
  * once more. If a reader is in the way, that is tried before each of the next ones. Where the database has no room either, it is not
  * tried again for a while.
  *
- * Failure modes: an I/O error of a checkpoint breaks the batch.
+ * With several engines on the database one checkpoints at a time, and copies what all of them have written. One that may not now tries
+ * again behind its next batch.
+ *
+ * Failure modes: an I/O error of a checkpoint breaks the batch. An engine that is stopped while it checkpoints keeps the others from
+ * it: their log grows, which is counted, and said once.
  *
  * For the writer thread alone.
  */
@@ -20,6 +24,8 @@
 
 /* There is none for a write. PS_ATTEMPT_BEGUN: now there may be some. */
 enum ps_attempt ps_room_make(struct ps_batch *batch);
+/* Before a batch: behind it a checkpoint may be due, which is best made behind a commit that was begun for it (checkpoint_lock.h). */
+void ps_room_expect_checkpoint(struct ps_batch *batch);
 /* Checkpoints when the WAL has grown enough. False: broken. */
 bool ps_room_checkpoint(struct ps_batch *batch);
 

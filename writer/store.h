@@ -37,6 +37,9 @@ enum ps_verdict {
 	PS_BROKEN, /* an I/O error that may concern what was committed before: the engine cannot go on; the outcome has the reason */
 };
 
+/* What came of a checkpoint. NOT: others are in the way who may not be beside it; nothing was done. */
+enum ps_copied { PS_COPIED_ALL, PS_COPIED_AS_READERS_LET, PS_COPIED_NOT };
+
 /* A writer repairs the log that was left behind. CREATING: a missing file is created. */
 enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
@@ -49,7 +52,7 @@ struct ps_store_kind {
 	            struct ps_patience *patience, bool *locked);
 	int (*probe)(const char *path, const struct ps_options *options, bool *locked);
 	int (*open_reader)(const char *path, const struct ps_options *options, sqlite3 **connection);
-	void (*close)(struct ps_store *store, bool checkpoint);
+	enum ps_copied (*close)(struct ps_store *store, bool checkpoint);
 	/* Of ps_batch_run: enters [*next, *entered), and delivers from *next on, which it moves. False: broken. */
 	bool (*run)(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered);
 	/* Between batches. False: broken. */
@@ -75,8 +78,11 @@ int ps_store_open(struct ps_store **store, const char *path, const struct ps_opt
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked);
 /* A reader's connection, which is the caller's: OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. Any thread. */
 int ps_store_open_reader(const char *path, const struct ps_options *options, sqlite3 **connection);
-/* checkpoint: bring the WAL's content into the database first (not when the disk just failed). */
-void ps_store_close(struct ps_store *store, bool checkpoint);
+/*
+ * checkpoint: bring the WAL's content into the database first (not when the disk just failed). PS_COPIED_NOT: that was not allowed. What is
+ * in the WAL stays there; whoever opens the database finds it.
+ */
+enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint);
 
 /*
  * A registered statement, with room for what the store keeps of it; all but that is the caller's to fill. sql is NUL-terminated
@@ -190,10 +196,15 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store);
 /* Whether the last checkpoint copied all of a WAL that held something, so that the next commit may begin it anew. */
 bool ps_store_made_room(const struct ps_store *store);
 /*
- * Copies the WAL into the database as far as readers let it. wait_ms: not -1: also waits so long for readers, so that the WAL begins
- * anew. *blocked: readers stood in the way.
+ * Before a batch, or behind it: whether a checkpoint is likely to be due behind the next commit. One that was expected need not keep
+ * others from writing.
  */
-enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked);
+void ps_store_expect_checkpoint(struct ps_store *store, bool expected);
+/*
+ * Copies the WAL into the database as far as readers let it. wait_ms: not -1: also waits so long for readers, so that the WAL begins
+ * anew. Ends what was expected.
+ */
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enum ps_copied *copied);
 /* Times SQLite prepared a statement again by itself since the last call. */
 uint64_t ps_store_take_reprepares(struct ps_store *store);
 

@@ -91,8 +91,9 @@ static void disconnect(penstock *db)
 	int code = db->batch.broken_code;
 
 	/* When it was the file that went away there is nothing wrong with the disk. */
-	if (db->batch.store != NULL)
-		db->batch.kind->close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED);
+	if (db->batch.store != NULL &&
+	    db->batch.kind->close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED) == PS_COPIED_NOT)
+		ps_counters_add(&db->counters, &db->counters.writer.checkpoints_not_allowed, 1);
 	ps_batch_connect(&db->batch, NULL);
 }
 
@@ -170,6 +171,15 @@ static void linger(penstock *db, const struct ps_keys *keys)
 	}
 }
 
+/* A command that the last batch was run for was withdrawn: it was not the last. */
+static bool come_to_rest(penstock *db)
+{
+	if (!db->batch.last)
+		return true;
+	db->batch.last = false;
+	return db->batch.kind->rest(&db->batch);
+}
+
 static void begin_batch(penstock *db)
 {
 	uint64_t depth = ps_ring_tail(&db->ring) - db->next;
@@ -202,6 +212,8 @@ static bool work(penstock *db)
 			 * when the grace period was over), and as long as the command stands nothing would sleep on the ring. */
 			if (limit != UINT64_MAX)
 				wait_at_hole(&db->ring, db->next);
+			else if (!come_to_rest(db))
+				return false;
 			else
 				wait_for_work(db, &keys);
 			continue;
@@ -210,6 +222,7 @@ static bool work(penstock *db)
 			linger(db, &keys);
 		begin_batch(db);
 		first = db->next;
+		db->batch.last = limit != UINT64_MAX;
 		whole = ps_batch_run(&db->batch, &db->next, limit, &keys);
 		db->last_batch = db->next - first;
 		PS_PROBE(batch_end, db, first, db->last_batch);

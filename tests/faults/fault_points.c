@@ -47,6 +47,7 @@
 #include "core/penstock.h"
 #include "tests/harness.h"
 #include "tests/shim.h"
+#include "writer/sqlite/beside.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -83,7 +84,9 @@
 	X(event_open, 1, false, false)     \
 	X(event_dup, 1, false, false)      \
 	X(event_read, 1, false, false)     \
-	X(event_write, 1, false, false)
+	X(event_write, 1, false, false)    \
+	X(beside_open, 1, false, false)    \
+	X(beside_lock, 1, false, false)
 
 enum kind {
 #define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
@@ -337,6 +340,8 @@ int __real_eventfd(unsigned count, int flags);
 int __wrap_eventfd(unsigned count, int flags);
 int __real_fcntl64(int descriptor, int command, ...);
 int __wrap_fcntl64(int descriptor, int command, ...);
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, ...);
 ssize_t __real_read(int descriptor, void *data, size_t bytes);
 ssize_t __wrap_read(int descriptor, void *data, size_t bytes);
 ssize_t __real_write(int descriptor, const void *data, size_t bytes);
@@ -350,7 +355,7 @@ int __wrap_eventfd(unsigned count, int flags)
 	return -1;
 }
 
-/* The library has no other call of it. */
+/* The library has no other calls of it. */
 int __wrap_fcntl64(int descriptor, int command, ...)
 {
 	long argument;
@@ -359,8 +364,33 @@ int __wrap_fcntl64(int descriptor, int command, ...)
 	va_start(list, command);
 	argument = va_arg(list, long);
 	va_end(list);
+	if (command == F_OFD_SETLK && fails(KIND_beside_lock, 0)) {
+		errno = ENOLCK;
+		return -1;
+	}
 	if (command != F_DUPFD_CLOEXEC || !fails(KIND_event_dup, 0))
 		return __real_fcntl64(descriptor, command, argument);
+	errno = EMFILE;
+	return -1;
+}
+
+static bool is_beside(const char *path)
+{
+	size_t length = strlen(path), suffix = strlen(PS_BESIDE_SUFFIX);
+
+	return length > suffix && strcmp(path + length - suffix, PS_BESIDE_SUFFIX) == 0;
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list list;
+
+	va_start(list, flags);
+	mode = va_arg(list, mode_t);
+	va_end(list);
+	if (!is_beside(path) || !fails(KIND_beside_open, 0))
+		return __real_open64(path, flags, mode);
 	errno = EMFILE;
 	return -1;
 }

@@ -101,6 +101,9 @@ static bool is_meant(const struct shim_event *event)
 	if (disk.at == 0 || disk.only_after_commit || (disk.operations & (1u << event->call)) == 0 ||
 	    (disk.kinds & event->file) == 0)
 		return false;
+	/* What is there already can be mapped on a full disk too. */
+	if (event->call == SHIM_SHM_MAP && disk.code == SQLITE_IOERR_SHMSIZE && event->flags == 0)
+		return false;
 	return disk.name == NULL ||
 	       (length >= strlen(disk.name) && strcmp(event->name + length - strlen(disk.name), disk.name) == 0);
 }

@@ -186,7 +186,8 @@ static enum ps_beside_lock set_lock(struct ps_beside *beside, off_t byte, short 
 		return PS_BESIDE_NO_LOCKS;
 	if (fcntl(beside->fd, F_OFD_SETLK, &lock) == 0)
 		return PS_BESIDE_LOCKED;
-	return errno == EAGAIN || errno == EACCES ? PS_BESIDE_BUSY : PS_BESIDE_NO_LOCKS;
+	/* Anything else may be so for this process alone: others may have it. */
+	return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? PS_BESIDE_NO_LOCKS : PS_BESIDE_BUSY;
 }
 
 enum ps_beside_lock ps_beside_lock(struct ps_beside *beside, off_t byte)

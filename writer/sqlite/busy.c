@@ -8,9 +8,8 @@
 /* Between two looks at a lock: a millisecond more each time, up to this. For readers always one: they leave for moments. */
 #define PAUSE_MS_MAX 10
 
-static int on_busy(void *arg, int count)
+static bool waits_on(struct ps_busy *busy, int count)
 {
-	struct ps_busy *busy = arg;
 	bool for_readers = busy->readers_ms >= 0;
 	uint64_t limit = (uint64_t)(for_readers ? busy->readers_ms : busy->timeout_ms) * PS_NSEC_PER_MSEC;
 	uint64_t now = ps_clock_nsec();
@@ -20,17 +19,29 @@ static int on_busy(void *arg, int count)
 	if (count == 0)
 		busy->since = now;
 	if (now - busy->since >= limit)
-		return 0;
+		return false;
 	if (for_readers ? !ps_patience_lasts_for_readers(busy->patience) : !ps_patience_lasts(busy->patience))
-		return 0;
+		return false;
 	if (!for_readers && (busy->unbegun || sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE) &&
 	    ps_patience_is_interrupted(busy->patience))
-		return 0;
+		return false;
 	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(for_readers || count == 0 ? 1
 	                                                  : count < PAUSE_MS_MAX    ? count
 	                                                                            : PAUSE_MS_MAX));
 	nanosleep(&pause, NULL);
-	return 1;
+	return true;
+}
+
+static int on_busy(void *arg, int count)
+{
+	struct ps_busy *busy = arg;
+
+	if (waits_on(busy, count))
+		return 1;
+	/* SQLite looks before the first page. */
+	if (busy->or_nothing)
+		sqlite3_interrupt(busy->connection);
+	return 0;
 }
 
 void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t timeout_ms)

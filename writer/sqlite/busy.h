@@ -32,6 +32,7 @@ struct ps_busy {
 	uint64_t since;     /* the wait under way */
 	bool met;           /* a lock, since whoever asks has set this to false */
 	bool unbegun;       /* though there may be a lock that was had, nothing has been done */
+	bool or_nothing;    /* a checkpoint that does not get its lock copies nothing, instead of going on without */
 };
 
 void ps_busy_init(struct ps_busy *busy, struct ps_patience *patience, int64_t timeout_ms);

@@ -4,8 +4,8 @@
  *
  * Every connection gets the busy timeout, DEFENSIVE, no extensions, and the limits; then the configured pragmas in order,
  * before anything that reads the file, which may need a key. The writer's is switched to WAL (or refused with the reason) and
- * never checkpoints inside COMMIT; a reader's is query_only and never checkpoints, not even when it closes, so that only one
- * connection of the engine ever does (the WAL-reset bug). Once the schema has been read it may be distrusted (trust.h). The
+ * never checkpoints inside COMMIT; a reader's is query_only and never checkpoints, not even when it closes: what does, does it under
+ * the checkpoint lock (checkpoint_lock.h). Once the schema has been read it may be distrusted (trust.h). The
  * connect hook comes last; pragmas and hook may lift what is set here. An SQLite for one thread is refused before the first.
  */
 #ifndef PENSTOCK_CONNECTION_H

@@ -9,12 +9,14 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "writer/sqlite/path.h"
+#include "writer/sqlite/write_lock.h"
 
 /* How old the last look for the files may be; so old may OKs be that nobody will find, but for durable ones. */
 #define LOOK_NSEC PS_NSEC_PER_MSEC
 
-/* How long readers of a file that has moved are waited for as it is closed. */
+/* As it is closed: how long another's commit is waited for, and readers of a file that has moved. */
 #define CLOSE_WAIT_MS 50
 
 #define WAL_FRAME_HEADER_BYTES 24 /* sqlite.org/fileformat2.html#walformat */
@@ -33,8 +35,10 @@ static int on_commit(void *arg, sqlite3 *connection, const char *database, int f
 	struct ps_file *file = arg;
 
 	(void)connection;
-	if (strcmp(database, "main") == 0)
-		file->wal_frames = (uint64_t)frames;
+	if (strcmp(database, "main") != 0)
+		return SQLITE_OK;
+	file->wal_frames = (uint64_t)frames;
+	ps_checkpoint_lock_hear(&file->lock);
 	return SQLITE_OK;
 }
 
@@ -55,16 +59,33 @@ static int open_folder(struct ps_file *file)
 	return ps_error(PENSTOCK_CANTOPEN, "%s: its folder cannot be opened: %s", path, strerror(error));
 }
 
-int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy, bool syncs)
+static void tell_problem(const struct ps_file *file)
+{
+	const char *problem = ps_checkpoint_lock_problem(&file->lock);
+
+	if (problem != NULL)
+		ps_log(file->options, PENSTOCK_EVENT_CHECKPOINT_NOT_ALLOWED,
+		       "%s" PS_BESIDE_SUFFIX " cannot be used: %s; nothing is copied from the write-ahead log meanwhile",
+		       file->path, problem);
+}
+
+int ps_file_init(struct ps_file *file, sqlite3 *connection, const char *path, const struct ps_options *options,
+                 uint64_t page_bytes, struct ps_busy *busy)
 {
 	int status;
 
-	*file = (struct ps_file){
-		.connection = connection, .busy = busy, .page_bytes = page_bytes, .folder_fd = -1, .write_out_fd = -1
-	};
-	status = syncs ? open_folder(file) : PENSTOCK_OK;
+	*file = (struct ps_file){ .connection = connection,
+		                  .path = path,
+		                  .options = options,
+		                  .busy = busy,
+		                  .page_bytes = page_bytes,
+		                  .folder_fd = -1,
+		                  .write_out_fd = -1 };
+	status = options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF ? open_folder(file) : PENSTOCK_OK;
 	if (status != PENSTOCK_OK)
 		return status;
+	ps_checkpoint_lock_init(&file->lock, sqlite3_db_filename(connection, "main"));
+	tell_problem(file);
 	sqlite3_wal_hook(connection, on_commit, file);
 	ps_presence_init(&file->presence, connection);
 	return PENSTOCK_OK;
@@ -102,13 +123,134 @@ enum ps_gone ps_file_look(struct ps_file *file, bool now)
 	return ps_presence_look(&file->presence);
 }
 
+/* ---- checkpoints ---- */
+
+uint64_t ps_file_wal_bytes(const struct ps_file *file)
+{
+	return file->wal_frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
+}
+
+void ps_file_expect_checkpoint(struct ps_file *file, bool expected)
+{
+	if (expected)
+		ps_checkpoint_lock_take(&file->lock);
+	else
+		ps_checkpoint_lock_drop(&file->lock);
+}
+
+/* SQLite's code. */
+static int copy_log(struct ps_file *file, int mode, enum ps_copied *copied)
+{
+	int frames = -1, done = -1, rc;
+	bool blocked;
+
+	rc = sqlite3_wal_checkpoint_v2(file->connection, "main", mode, &frames, &done);
+	blocked = rc == SQLITE_BUSY || done < frames;
+	*copied = blocked ? PS_COPIED_AS_READERS_LET : PS_COPIED_ALL;
+	file->log_is_copied = rc == SQLITE_OK && frames > 0 && done == frames;
+	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
+	 * hook tells. */
+	if (frames >= 0)
+		file->wal_frames = blocked ? (uint64_t)frames : 0;
+	return rc;
+}
+
+/* Nobody commits meanwhile. PS_COPIED_NOT: the lock is not to be had, or something is wrong that the next commit will meet. */
+static int copy_under_write_lock(struct ps_file *file, int wait_ms, enum ps_copied *copied)
+{
+	sqlite3 *holder;
+	int rc;
+
+	if (ps_write_lock_take(file->path, file->options, wait_ms, &holder) != SQLITE_OK)
+		return SQLITE_OK;
+	rc = copy_log(file, SQLITE_CHECKPOINT_PASSIVE, copied);
+	ps_write_lock_drop(holder);
+	return rc;
+}
+
+/* lock_wait_ms: for SQLite's write lock, where it is needed. */
+static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enum ps_copied *copied)
+{
+	int rc = SQLITE_OK;
+
+	*copied = PS_COPIED_NOT;
+	file->log_is_copied = false;
+	switch (ps_checkpoint_lock_take(&file->lock)) {
+	case PS_CHECKPOINT_ANY:
+		rc = copy_log(file, mode, copied);
+		break;
+	case PS_CHECKPOINT_LOCKED:
+		rc = copy_under_write_lock(file, lock_wait_ms, copied);
+		break;
+	case PS_CHECKPOINT_NOT:
+		break;
+	}
+	ps_checkpoint_lock_drop(&file->lock);
+	return rc;
+}
+
+int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, enum ps_copied *copied)
+{
+	int rc;
+
+	*copied = PS_COPIED_NOT;
+	if (ps_file_look(file, true) != PS_GONE_NOTHING)
+		return SQLITE_READONLY_DBMOVED;
+	file->busy->readers_ms = wait_ms;
+	rc = copy_as_allowed(file, wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, 0, copied);
+	file->busy->readers_ms = -1;
+	/* Also so that the database is known as this checkpoint has left it. */
+	return ps_file_look(file, true) == PS_GONE_NOTHING ? rc : SQLITE_READONLY_DBMOVED;
+}
+
+/* A commit under the lock, by another connection: this one's state is the statements'. */
+static bool commit_something(struct ps_file *file)
+{
+	sqlite3 *holder;
+	int rc;
+
+	if (ps_write_lock_take(file->path, file->options, CLOSE_WAIT_MS, &holder) != SQLITE_OK)
+		return false;
+	rc = ps_write_lock_commit(holder);
+	ps_write_lock_drop(holder);
+	if (rc == SQLITE_OK)
+		ps_checkpoint_lock_hear(&file->lock);
+	return rc == SQLITE_OK;
+}
+
+bool ps_file_admit_checkpoint(struct ps_file *file)
+{
+	switch (ps_checkpoint_lock_take(&file->lock)) {
+	case PS_CHECKPOINT_ANY:
+		return file->admitted = true;
+	case PS_CHECKPOINT_LOCKED:
+		if (commit_something(file) && ps_checkpoint_lock_take(&file->lock) == PS_CHECKPOINT_ANY)
+			return file->admitted = true;
+		break;
+	case PS_CHECKPOINT_NOT:
+		break;
+	}
+	ps_checkpoint_lock_drop(&file->lock);
+	return false;
+}
+
+void ps_file_release_checkpoint(struct ps_file *file)
+{
+	if (file->admitted)
+		ps_checkpoint_lock_drop(&file->lock);
+	file->admitted = false;
+}
+
+/* ---- closing ---- */
+
 static void keep_log(struct ps_file *file)
 {
 	sqlite3_db_config(file->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
 /*
- * Closing the last connection checkpoints by itself, but readers may outlive this one, and they never do. After a failed sync
+ * Closing the last connection checkpoints by itself, with the whole database to itself, so that this needs no lock of ours. But
+ * readers may outlive this one, and they never do. After a failed sync
  * nothing of the log may reach the database: what it holds is decided when the file is next opened.
  *
  * When the database has moved that last connection would delete the -wal by its name, which may be another database's now.
@@ -120,22 +262,25 @@ static void keep_log(struct ps_file *file)
  * others could see, only under the lock that SQLite takes as it closes. When only the index is gone, the log is found by its
  * name. Else nothing is touched.
  */
-static void settle_log(struct ps_file *file, enum ps_gone gone)
+static void settle_log(struct ps_file *file, enum ps_gone gone, enum ps_copied *copied)
 {
-	int mode = SQLITE_CHECKPOINT_PASSIVE;
 	enum ps_saving saving = gone == PS_GONE_WAL ? ps_presence_saving_of_log(&file->presence) : PS_SAVING_NOT;
 
-	if (gone == PS_GONE_DATABASE) {
-		file->busy->timeout_ms = CLOSE_WAIT_MS;
-		mode = SQLITE_CHECKPOINT_TRUNCATE;
-	}
-	if (gone == PS_GONE_NOTHING || gone == PS_GONE_DATABASE || saving == PS_SAVING_SHARED)
-		sqlite3_wal_checkpoint_v2(file->connection, "main", mode, NULL, NULL);
+	*copied = PS_COPIED_ALL;
+	if (gone == PS_GONE_NOTHING)
+		copy_as_allowed(file, SQLITE_CHECKPOINT_PASSIVE, CLOSE_WAIT_MS, copied);
+	/* By its name the side file may be another database's, and a second connection would open that. */
+	file->busy->timeout_ms = CLOSE_WAIT_MS;
+	file->busy->or_nothing = true;
+	if (gone == PS_GONE_DATABASE || saving == PS_SAVING_SHARED)
+		sqlite3_wal_checkpoint_v2(file->connection, "main",
+		                          gone == PS_GONE_DATABASE ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_FULL, NULL,
+		                          NULL);
 	if (gone != PS_GONE_NOTHING && saving == PS_SAVING_NOT)
 		keep_log(file);
 }
 
-enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint)
+enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint, enum ps_copied *copied)
 {
 	enum ps_gone gone = checkpoint ? ps_file_look(file, true) : PS_GONE_NOTHING;
 
@@ -145,9 +290,10 @@ enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint)
 	if (file->write_out_fd >= 0)
 		close(file->write_out_fd);
 	if (checkpoint)
-		settle_log(file, gone);
+		settle_log(file, gone, copied);
 	else
 		keep_log(file);
+	ps_checkpoint_lock_destroy(&file->lock);
 	return gone;
 }
 
@@ -207,32 +353,4 @@ void ps_file_write_out(struct ps_file *file)
 	sync_file_range(file->write_out_fd, (off_t)file->written_out, (off_t)(bytes - file->written_out),
 	                SYNC_FILE_RANGE_WRITE);
 	file->written_out = bytes;
-}
-
-/* ---- checkpoints ---- */
-
-uint64_t ps_file_wal_bytes(const struct ps_file *file)
-{
-	return file->wal_frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
-}
-
-int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked)
-{
-	int frames = -1, copied = -1, rc;
-
-	*blocked = false;
-	if (ps_file_look(file, true) != PS_GONE_NOTHING)
-		return SQLITE_READONLY_DBMOVED;
-	file->busy->readers_ms = wait_ms;
-	rc = sqlite3_wal_checkpoint_v2(file->connection, "main",
-	                               wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-	file->busy->readers_ms = -1;
-	*blocked = rc == SQLITE_BUSY || copied < frames;
-	file->log_is_copied = rc == SQLITE_OK && frames > 0 && copied == frames;
-	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
-	 * hook tells. */
-	if (frames >= 0)
-		file->wal_frames = *blocked ? (uint64_t)frames : 0;
-	/* Also so that the database is known as this checkpoint has left it. */
-	return ps_file_look(file, true) == PS_GONE_NOTHING ? rc : SQLITE_READONLY_DBMOVED;
 }

@@ -9,7 +9,8 @@
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
  *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
  *   4. No -wal is deleted by a name that may be another database's by now.
- *   5. Nothing is copied from a log that is not the database's any more, or into a database that others may have written to since.
+ *   5. A checkpoint is made under the checkpoint lock, and in a way that is safe beside others' commits (checkpoint_lock.h).
+ *   6. Nothing is copied from a log that is not the database's any more, or into a database that others may have written to since.
  *
  * Failure modes: SQLite's codes; the store says which of them break the engine.
  *
@@ -24,10 +25,14 @@
 #include <sqlite3.h>
 
 #include "writer/sqlite/busy.h"
+#include "writer/sqlite/checkpoint_lock.h"
 #include "writer/sqlite/presence.h"
+#include "writer/store.h"
 
 struct ps_file {
 	sqlite3 *connection;
+	const char *path;
+	const struct ps_options *options;
 	struct ps_busy *busy;
 	uint64_t page_bytes;
 	uint64_t wal_frames;  /* after the last commit or checkpoint */
@@ -38,20 +43,23 @@ struct ps_file {
 	uint64_t written_out; /* of the log's content, the disk has been told to begin with */
 	uint64_t looked_nsec;
 	struct ps_presence presence;
+	struct ps_checkpoint_lock lock;
+	bool admitted; /* somebody else's checkpoint */
 };
 
 /*
- * Takes the connection's hook of the log, until it is closed. syncs: it may be asked to. OK, or CANTOPEN (no descriptor is left), NOMEM
+ * Takes the connection's hook of the log, until it is closed. path: as it was opened by. OK, or CANTOPEN (no descriptor is left), NOMEM
  * with the thread's message.
  */
-int ps_file_init(struct ps_file *file, sqlite3 *connection, uint64_t page_bytes, struct ps_busy *busy, bool syncs);
+int ps_file_init(struct ps_file *file, sqlite3 *connection, const char *path, const struct ps_options *options,
+                 uint64_t page_bytes, struct ps_busy *busy);
 /* Takes the hook back from whoever may have taken it. */
 void ps_file_renew(struct ps_file *file);
 /*
  * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
- * Which file is gone (looked at only with `checkpoint`).
+ * Which file is gone (looked at only with `checkpoint`), and what has come of the checkpoint.
  */
-enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint);
+enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint, enum ps_copied *copied);
 
 /* Which of the files is gone. Not `now`: it looks once a millisecond at most, and else says none. */
 enum ps_gone ps_file_look(struct ps_file *file, bool now);
@@ -70,10 +78,17 @@ void ps_file_write_out(struct ps_file *file);
 
 /* Bytes of the log's content after the last commit; 0 after a checkpoint that copied all of it. */
 uint64_t ps_file_wal_bytes(const struct ps_file *file);
+/* Whether a checkpoint is likely to be due behind the next commit: the lock is taken before that if it is to be had, or let go of. */
+void ps_file_expect_checkpoint(struct ps_file *file, bool expected);
 /*
  * Copies the log into the database; wait_ms: not -1: also waits so long for readers, so that it begins anew. SQLite's code;
  * SQLITE_READONLY_DBMOVED: one of the files is gone.
  */
-int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, bool *blocked);
+int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, enum ps_copied *copied);
+/*
+ * For one that somebody else makes on the connection, in any mode, until ps_file_release_checkpoint. False: not now.
+ */
+bool ps_file_admit_checkpoint(struct ps_file *file);
+void ps_file_release_checkpoint(struct ps_file *file);
 
 #endif

@@ -421,6 +421,23 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	return verdict;
 }
 
+/*
+ * A checkpoint that is not allowed tells what SQLite would where another connection is at one. What stands for it is finalized with it:
+ * a pragma is prepared for one use.
+ */
+static void admit_checkpoint(struct ps_store *store, struct ps_prepared *prepared)
+{
+	static const char busy[] = "SELECT 1 AS busy, -1 AS log, -1 AS checkpointed";
+	sqlite3_stmt *statement;
+
+	if (!prepared->checkpoints || ps_store_in_transaction(store) || ps_file_admit_checkpoint(&store->file))
+		return;
+	if (sqlite3_prepare_v2(store->connection, busy, -1, &statement, NULL) != SQLITE_OK)
+		return;
+	sqlite3_finalize(prepared->statement);
+	prepared->statement = statement;
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
@@ -454,11 +471,15 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	}
 	renames = prepared->renames;
 	synchronizes = prepared->synchronizes;
+	if (!batched)
+		admit_checkpoint(store, prepared);
 	if (!batched || !(prepared->alone || prepared->apart > 0))
 		verdict = run_watched(store, prepared, record, batched, wanted, result_bytes_max, outcome, &meddled);
 	if (!batched)
 		store->reprepares += (uint64_t)sqlite3_stmt_status(prepared->statement, SQLITE_STMTSTATUS_REPREPARE, 1);
 	ps_statements_done(prepared);
+	if (!batched)
+		ps_file_release_checkpoint(&store->file);
 	if (!in_transaction && ps_store_in_transaction(store))
 		end_stray_transaction(store, verdict, outcome);
 	renames |= (meddled & PS_RENAMED) != 0;

@@ -134,6 +134,16 @@ static bool is_shadow_table(const struct ps_statements *statements, const char *
 	return false;
 }
 
+/* Within a transaction SQLite refuses it, if that has begun. */
+static int authorize_checkpoint(struct ps_statements *statements)
+{
+	if (keep_out_of_batch(statements) != SQLITE_OK)
+		return SQLITE_DENY;
+	if (!sqlite3_get_autocommit(statements->connection))
+		return SQLITE_OK;
+	return statements->admit != NULL && statements->admit(statements->admit_arg) ? SQLITE_OK : SQLITE_DENY;
+}
+
 /* What a statement of a function's may. */
 static int authorize_function(struct ps_statements *statements, int action, const char *first, const char *second)
 {
@@ -160,7 +170,7 @@ static int authorize_function(struct ps_statements *statements, int action, cons
 		return keep_out_of_batch(statements);
 	case SQLITE_PRAGMA:
 		if (sqlite3_stricmp(first, "wal_checkpoint") == 0)
-			return keep_out_of_batch(statements);
+			return authorize_checkpoint(statements);
 		for (size_t i = 0; second != NULL && i < sizeof settings / sizeof settings[0]; i++) {
 			if (sqlite3_stricmp(first, settings[i]) == 0) {
 				statements->meddled |= PS_SET;
@@ -226,6 +236,8 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 			statements->target->renames = true;
 		if (second != NULL && sqlite3_stricmp(first, "synchronous") == 0)
 			statements->target->synchronizes = true;
+		if (sqlite3_stricmp(first, "wal_checkpoint") == 0)
+			statements->target->checkpoints = true;
 		if (statements->grouped && authorize_pragma_in_group(statements, first, second) != SQLITE_OK)
 			return SQLITE_DENY;
 		return authorize_pragma(statements, first, second);

@@ -41,6 +41,7 @@ struct ps_prepared {
 	bool kept;         /* it may be used again */
 	bool renames;      /* when it has run, names may mean something else */
 	bool synchronizes; /* it may have set PRAGMA synchronous */
+	bool checkpoints;  /* it is PRAGMA wal_checkpoint */
 	bool cached;       /* it is part of a cache's entry, or of what would be one */
 	bool may_lack_temp; /* it failed within a transaction; maybe for want of a temporary file, which alone it does not need */
 	uint32_t apart;     /* it did: so many runs are still to be alone */
@@ -97,12 +98,14 @@ struct ps_statements {
 	ck_hs_t by_text;
 	size_t cached;
 	size_t capacity;
-	bool keep;                  /* prepared forms may be kept */
-	bool any_apart;             /* some statement was ever to run alone for a while */
-	bool preparing;             /* the authorizer's word counts */
-	bool running;               /* a statement runs */
-	bool hooking;               /* a connect hook that came late */
-	struct ps_call *call;       /* the function that is being called (call.h), or NULL */
+	bool keep;                /* prepared forms may be kept */
+	bool any_apart;           /* some statement was ever to run alone for a while */
+	bool preparing;           /* the authorizer's word counts */
+	bool running;             /* a statement runs */
+	bool hooking;             /* a connect hook that came late */
+	struct ps_call *call;     /* the function that is being called (call.h), or NULL */
+	bool (*admit)(void *arg); /* whether a function may checkpoint now, until it has returned */
+	void *admit_arg;
 	bool batched;               /* in a transaction with others */
 	bool grouped;               /* in a group's transaction */
 	unsigned meddled;           /* what functions that it called have prepared: enum ps_meddling */

@@ -131,6 +131,13 @@ static void finalize_own(struct ps_store *store)
 	sqlite3_finalize(store->read_cookie);
 }
 
+static bool admit_function(void *arg)
+{
+	struct ps_store *store = arg;
+
+	return ps_file_admit_checkpoint(&store->file);
+}
+
 int ps_store_open(struct ps_store **result, const char *path, const struct ps_options *options, enum ps_role role,
                   struct ps_patience *patience, bool *locked)
 {
@@ -162,10 +169,11 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	page_bytes = read_pragma(store, "PRAGMA page_size");
 	if (page_bytes < 0)
 		goto err_after_deadline;
-	status = ps_file_init(&store->file, store->connection, (uint64_t)page_bytes, &store->busy,
-	                      options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF);
+	status = ps_file_init(&store->file, store->connection, path, options, (uint64_t)page_bytes, &store->busy);
 	if (status != PENSTOCK_OK)
 		goto err_after_deadline;
+	store->statements.admit = admit_function;
+	store->statements.admit_arg = store;
 	gone = ps_file_look(&store->file, true);
 	if (gone != PS_GONE_NOTHING) {
 		status = ps_error(PENSTOCK_CANTOPEN,
@@ -185,7 +193,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	return PENSTOCK_OK;
 
 err_after_file:
-	ps_file_close(&store->file, false);
+	ps_file_close(&store->file, false, NULL);
 err_after_deadline:
 	ps_statement_deadline_destroy(store->connection);
 err_after_statements:
@@ -224,15 +232,16 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, NULL, connection, &locked);
 }
 
-void ps_store_close(struct ps_store *store, bool checkpoint)
+enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 {
+	enum ps_copied copied = PS_COPIED_ALL;
 	enum ps_gone gone;
 
 	ps_statements_destroy(&store->statements);
 	ps_statement_deadline_destroy(store->connection);
 	ps_call_destroy(&store->call);
 	finalize_own(store);
-	gone = ps_file_close(&store->file, checkpoint);
+	gone = ps_file_close(&store->file, checkpoint, &copied);
 	if (gone != PS_GONE_NOTHING)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	ps_changes_release(store->changes);
@@ -242,6 +251,7 @@ void ps_store_close(struct ps_store *store, bool checkpoint)
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
 	free(store);
+	return copied;
 }
 
 /* ---- errors ---- */
@@ -642,12 +652,17 @@ bool ps_store_made_room(const struct ps_store *store)
 	return store->file.log_is_copied;
 }
 
-enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, bool *blocked)
+void ps_store_expect_checkpoint(struct ps_store *store, bool expected)
+{
+	ps_file_expect_checkpoint(&store->file, expected);
+}
+
+enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enum ps_copied *copied)
 {
 	int rc;
 
 	ps_harm_begin(&store->harm);
-	rc = ps_file_checkpoint(&store->file, wait_ms, blocked);
+	rc = ps_file_checkpoint(&store->file, wait_ms, copied);
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
 		return PS_DONE;
 	if (rc == SQLITE_READONLY_DBMOVED)

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_checkpoint.c - every checkpoint of an engine, with others on the database that commit and checkpoint at the worst moment
+ *
+ * SQLite before 3.51.3 reads the header of the log's index, and then how much of the log is copied. When all of it was copied,
+ * another connection may begin the log anew in between: the checkpoint then counts as copied what is only now being written. A
+ * VFS (shim.h) stops the engine's checkpoint there.
+ */
+#include "tests/kit.h"
+
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "tests/shim.h"
+
+#define CHECKPOINT_LOCK 1 /* of SQLite's, in the log's index */
+
+#define LONG_LOG 200
+#define SHORT_LOG 60
+
+static char path[4096]; /* of the database, a new one for each try */
+
+static void choose_path(void)
+{
+	static unsigned number;
+	char name[32];
+
+	snprintf(name, sizeof name, "test%u.db", number++);
+	snprintf(path, sizeof path, "%s", harness_path(name));
+}
+
+/* ---- the others ---- */
+
+/* A plain connection that commits and never checkpoints, past the shim. */
+static sqlite3 *stranger;
+static int64_t rows; /* that were said to be there */
+
+static void open_stranger(void)
+{
+	check(sqlite3_open_v2(path, &stranger, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, "unix") == SQLITE_OK);
+	sqlite3_wal_autocheckpoint(stranger, 0);
+	sqlite3_db_config(stranger, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_exec(stranger, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+}
+
+/* Whether it got the lock. */
+static bool stranger_inserts(int count)
+{
+	int rc = SQLITE_OK;
+
+	for (int i = 0; i < count && rc == SQLITE_OK; i++) {
+		rc = sqlite3_exec(stranger, "INSERT INTO t VALUES(zeroblob(3000))", NULL, NULL, NULL);
+		rows += rc == SQLITE_OK ? 1 : 0;
+	}
+	check(rc == SQLITE_OK || rc == SQLITE_BUSY, "%s", sqlite3_errmsg(stranger));
+	return rc == SQLITE_OK;
+}
+
+static penstock *second; /* another engine on the database */
+
+static void second_checkpoints(void)
+{
+	expect(penstock_pause(second, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- the moments ---- */
+
+static pthread_t writer; /* of the engine that is looked at */
+static _Atomic bool to_meet, to_meet_within, began;
+static sem_t met, over;
+static bool stranger_waits; /* with a transaction that it commits in the checkpoint */
+static _Atomic bool full;   /* the log cannot grow */
+static int stop_by;         /* a signal for whoever begins a checkpoint, or 0 */
+
+static int note_writer(sqlite3 *connection, void *arg)
+{
+	(void)connection;
+	(void)arg;
+	writer = pthread_self();
+	return SQLITE_OK;
+}
+
+/* A checkpoint begins. What others do there they do on a thread of theirs. */
+static int at_call(const struct shim_event *event)
+{
+	if (event->after || !pthread_equal(writer, pthread_self()))
+		return SQLITE_OK;
+	if (event->call == SHIM_WRITE && event->file == SHIM_WAL && atomic_load(&full))
+		return SQLITE_FULL;
+	if (event->call != SHIM_SHM_LOCK || event->offset != CHECKPOINT_LOCK || (event->flags & SQLITE_SHM_EXCLUSIVE) == 0)
+		return SQLITE_OK;
+	atomic_store(&full, false);
+	if (stop_by != 0)
+		raise(stop_by);
+	if (atomic_exchange(&to_meet, false)) {
+		sem_post(&met);
+		while (sem_wait(&over) != 0)
+			continue;
+	}
+	return SQLITE_OK;
+}
+
+/* The moment of the bug. */
+static void within(void)
+{
+	if (!pthread_equal(writer, pthread_self()) || !atomic_exchange(&to_meet_within, false))
+		return;
+	if (stranger_waits)
+		check(sqlite3_exec(stranger, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(stranger));
+	else if (!stranger_inserts(1))
+		return;
+	atomic_store(&began, true);
+}
+
+/* The log is as long as it will not be soon again, and all of it copied. */
+static void make_long_log(void)
+{
+	check(stranger_inserts(LONG_LOG));
+	second_checkpoints();
+	expect(penstock_unpause(second, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *meet(void *arg)
+{
+	(void)arg;
+	while (sem_wait(&met) != 0)
+		continue;
+	/* It may be kept from both. */
+	stranger_inserts(LONG_LOG);
+	second_checkpoints();
+	sem_post(&over);
+	return NULL;
+}
+
+/* ---- the checkpoints ---- */
+
+static void by_pause(penstock *db)
+{
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void by_stop(penstock *db)
+{
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void by_close(penstock *db)
+{
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void insert_much(penstock *db)
+{
+	expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(9000))"), PENSTOCK_OK);
+	rows++;
+}
+
+/* The log is let grow until one is due behind a batch. */
+static void by_growth(penstock *db)
+{
+	for (int i = 0; i < 10; i++)
+		insert_much(db);
+}
+
+static void by_full_disk(penstock *db)
+{
+	atomic_store(&full, true);
+	/* Where the log would begin anew there is nothing that makes room. */
+	rows += kit_execute(db, "INSERT INTO t VALUES(zeroblob(9000))") == PENSTOCK_OK;
+	atomic_store(&full, false);
+}
+
+static void by_pragma(penstock *db)
+{
+	expect(kit_execute(db, "PRAGMA wal_checkpoint"), PENSTOCK_OK);
+}
+
+static void by_pragma_full(penstock *db)
+{
+	expect(kit_execute(db, "PRAGMA main.wal_checkpoint(FULL)"), PENSTOCK_OK);
+}
+
+static void by_pragma_restart(penstock *db)
+{
+	expect(kit_execute(db, "PRAGMA wal_checkpoint=restart"), PENSTOCK_OK);
+}
+
+static void by_pragma_truncate(penstock *db)
+{
+	expect(kit_execute(db, "PRAGMA wal_checkpoint(TRUNCATE)"), PENSTOCK_OK);
+}
+
+static const struct checkpoint {
+	const char *name;
+	void (*make)(penstock *db);
+	bool commits; /* SQLite's write lock must be free */
+} checkpoints[] = {
+	{ "pause", by_pause, false },
+	{ "stop", by_stop, false },
+	{ "close", by_close, false },
+	{ "growth", by_growth, true },
+	{ "full disk", by_full_disk, true },
+	{ "pragma", by_pragma, false },
+	{ "pragma full", by_pragma_full, false },
+	{ "pragma restart", by_pragma_restart, false },
+	{ "pragma truncate", by_pragma_truncate, false },
+};
+
+static void begin(void)
+{
+	kit_begin();
+	sem_init(&met, 0, 0);
+	sem_init(&over, 0, 0);
+	shim_install(at_call);
+	shim_in_checkpoint = within;
+}
+
+TestSuite(checkpoint, .init = begin, .fini = harness_end);
+
+static penstock *open_watched(const penstock_config *given)
+{
+	penstock_config config = *given;
+
+	config.connect_hook = note_writer;
+	config.busy_timeout_ms = 1;
+	config.wal_bytes_max = 65536;
+	return kit_open_path(path, &config);
+}
+
+/* The log goes on, and is shorter than it was; then everybody leaves, and what is in the log alone is lost. */
+static void expect_everything(const char *name)
+{
+	sqlite3_exec(stranger, "ROLLBACK", NULL, NULL, NULL);
+	if (penstock_phase_of(second) == PENSTOCK_PHASE_PAUSED)
+		expect(penstock_unpause(second, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(stranger_inserts(SHORT_LOG));
+	check(sqlite3_close(stranger) == SQLITE_OK);
+	expect(penstock_close(second, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(path, "SELECT count(*) FROM t") == rows, "%s: %" PRId64 " rows", name, rows);
+	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "%s", name);
+}
+
+static void try_one(const struct checkpoint *checkpoint, bool early, bool waits)
+{
+	penstock_config config = kit_config();
+	pthread_t other = 0;
+	penstock *db;
+
+	choose_path();
+	rows = 0;
+	db = open_watched(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	second = kit_open_path(path, &config);
+	open_stranger();
+	if (early) {
+		make_long_log();
+	} else {
+		other = kit_thread(meet, NULL);
+		atomic_store(&to_meet, true);
+	}
+	stranger_waits = waits;
+	if (waits) {
+		check(sqlite3_exec(stranger, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+		check(stranger_inserts(1));
+	}
+	atomic_store(&to_meet_within, true);
+	checkpoint->make(db);
+	atomic_store(&to_meet_within, false);
+	if (!early) {
+		/* No checkpoint has come: nothing was to be met. */
+		if (atomic_exchange(&to_meet, false))
+			sem_post(&met);
+		kit_join(other);
+	}
+	if (waits && sqlite3_get_autocommit(stranger) == 0)
+		check(sqlite3_exec(stranger, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	if (checkpoint->make != by_close)
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect_everything(checkpoint->name);
+}
+
+/* Nothing was committed since the last one that was whole, and then something is. */
+Test(checkpoint, nothing_to_copy_and_another_commits)
+{
+	for (size_t i = 0; i < COUNT_OF(checkpoints); i++)
+		try_one(&checkpoints[i], true, false);
+}
+
+/* The same in the modes that take SQLite's write lock, which somebody else has. */
+Test(checkpoint, nothing_to_copy_and_another_has_the_write_lock)
+{
+	for (size_t i = 0; i < COUNT_OF(checkpoints); i++) {
+		if (!checkpoints[i].commits)
+			try_one(&checkpoints[i], true, true);
+	}
+}
+
+/* Another engine would have checkpointed when this one begins. */
+static void meet_another(void)
+{
+	for (size_t i = 0; i < COUNT_OF(checkpoints); i++)
+		try_one(&checkpoints[i], false, false);
+}
+
+Test(checkpoint, another_engine_checkpoints_and_another_commits)
+{
+	meet_another();
+}
+
+/* ---- the lock ---- */
+
+static bool no_locks; /* the file system has no OFD locks */
+static int version;   /* that SQLite says to have; 0: its own */
+
+int __wrap_fcntl64(int fd, int command, ...);
+int __real_fcntl64(int fd, int command, void *arg);
+int __wrap_sqlite3_libversion_number(void);
+int __real_sqlite3_libversion_number(void);
+
+int __wrap_fcntl64(int fd, int command, ...)
+{
+	va_list arguments;
+	void *arg;
+
+	va_start(arguments, command);
+	arg = va_arg(arguments, void *);
+	va_end(arguments);
+	if (no_locks && (command == F_OFD_SETLK || command == F_OFD_GETLK)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_fcntl64(fd, command, arg);
+}
+
+int __wrap_sqlite3_libversion_number(void)
+{
+	return version != 0 ? version : __real_sqlite3_libversion_number();
+}
+
+/* Then everybody checkpoints under SQLite's write lock. */
+Test(checkpoint, a_file_system_without_the_locks_is_safe_too)
+{
+	no_locks = true;
+	meet_another();
+	for (size_t i = 0; i < COUNT_OF(checkpoints); i++)
+		try_one(&checkpoints[i], true, false);
+}
+
+static char beside[4200];
+static _Atomic unsigned told; /* of checkpoints that are not allowed */
+
+static void count_told(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
+{
+	(void)arg;
+	if (event != PENSTOCK_EVENT_CHECKPOINT_NOT_ALLOWED)
+		return;
+	check(level == PENSTOCK_LOG_WARNING && strstr(message, "write-ahead log") != NULL, "%s", message);
+	atomic_fetch_add(&told, 1);
+}
+
+/* An engine on a new database, with something in its log. */
+static penstock *open_alone(void)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.log = count_told;
+	db = open_watched(&config);
+	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+	return db;
+}
+
+static void begin_alone(void)
+{
+	choose_path();
+	snprintf(beside, sizeof beside, "%s-penstock", path);
+	atomic_store(&told, 0);
+}
+
+static int64_t log_bytes(void)
+{
+	char name[4200];
+	struct stat info;
+
+	snprintf(name, sizeof name, "%s-wal", path);
+	return stat(name, &info) == 0 ? (int64_t)info.st_size : -1;
+}
+
+static uint64_t not_allowed(const penstock *db)
+{
+	return kit_counters(db).checkpoints_not_allowed;
+}
+
+/* A process that has an engine on the database and is stopped by `stop` as it begins a checkpoint under the lock. */
+static pid_t start_holder(int stop)
+{
+	int status;
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	check(child >= 0);
+	if (child == 0) {
+		penstock *db;
+
+		/* Stopped, it would outlive a test that fails. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		db = open_alone();
+
+		stop_by = stop;
+		by_growth(db);
+		_exit(1);
+	}
+	check(waitpid(child, &status, WUNTRACED) == child);
+	check(stop == SIGSTOP ? WIFSTOPPED(status) : WIFSIGNALED(status) && WTERMSIG(status) == stop);
+	return child;
+}
+
+/* How many the counters tell of, with outcomes that came behind them. */
+static uint64_t checkpoints_of(penstock *db)
+{
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	return kit_counters(db).checkpoints;
+}
+
+Test(checkpoint, a_holder_that_is_stopped_lets_the_log_grow_until_it_is_killed)
+{
+	sqlite3 *reader;
+	penstock *db;
+	pid_t holder;
+	int status;
+
+	begin_alone();
+	holder = start_holder(SIGSTOP);
+	db = open_alone();
+	for (int i = 0; i < 10; i++)
+		by_growth(db);
+	check(checkpoints_of(db) == 0 && not_allowed(db) > 0 && kit_counters(db).wal_bytes > 500000);
+	cr_assert_eq(atomic_load(&told), 1);
+	/* A pause does not wait for it: the log stays where whoever comes finds it. */
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(log_bytes() > 500000);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kill(holder, SIGKILL) == 0 && waitpid(holder, &status, 0) == holder);
+	by_growth(db);
+	check(checkpoints_of(db) > 0 && kit_counters(db).wal_bytes < 500000);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	check(sqlite3_close(reader) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(log_bytes(), -1);
+	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1);
+}
+
+Test(checkpoint, a_holder_that_dies_is_succeeded_at_once)
+{
+	penstock *db;
+
+	begin_alone();
+	for (int i = 0; i < 5; i++)
+		start_holder(SIGKILL);
+	db = open_alone();
+	by_growth(db);
+	check(checkpoints_of(db) > 0);
+	cr_assert_eq(not_allowed(db), 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1);
+}
+
+/* What SQLite itself answers while another connection checkpoints. */
+Test(checkpoint, a_pragma_that_is_not_allowed_says_busy)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "PRAGMA wal_checkpoint(FULL)" };
+	static const char *const names[] = { "busy", "log", "checkpointed" };
+	penstock_handle *handle;
+	const penstock_result *result;
+	penstock *db;
+	pid_t holder;
+
+	begin_alone();
+	holder = start_holder(SIGSTOP);
+	db = open_alone();
+	for (int round = 0; round < 2; round++) {
+		expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		result = penstock_handle_result(handle);
+		check(result->row_count == 1 && result->column_count == 3);
+		check((result->cells[0].as.integer == 1) == (round == 0) &&
+		      (result->cells[1].as.integer == -1) == (round == 0));
+		for (size_t i = 0; i < COUNT_OF(names); i++)
+			cr_assert_str_eq(result->column_names[i], names[i]);
+		penstock_handle_release(handle);
+		if (round == 0)
+			check(kill(holder, SIGKILL) == 0 && waitpid(holder, NULL, 0) == holder);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* With an SQLite that does not have the bug the lock is taken all the same, for those that have one that does. */
+Test(checkpoint, the_lock_counts_without_the_bug_too)
+{
+	penstock *db;
+	pid_t holder;
+
+	version = 3051003;
+	begin_alone();
+	db = open_alone();
+	by_growth(db);
+	check(checkpoints_of(db) > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	holder = start_holder(SIGSTOP);
+	db = open_alone();
+	by_growth(db);
+	check(checkpoints_of(db) == 0 && not_allowed(db) > 0);
+	check(kill(holder, SIGKILL) == 0 && waitpid(holder, NULL, 0) == holder);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- the side file ---- */
+
+static void make_link(void)
+{
+	check(symlink("elsewhere", beside) == 0);
+}
+
+static void make_folder(void)
+{
+	check(mkdir(beside, 0700) == 0);
+}
+
+static void make_pipe(void)
+{
+	check(mkfifo(beside, 0600) == 0);
+}
+
+/* Somebody may want another file of the user's to have its mode. */
+static void make_second_name(void)
+{
+	char name[4300];
+	int fd;
+
+	snprintf(name, sizeof name, "%s.secret", beside);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0400);
+	check(fd >= 0 && link(name, beside) == 0);
+	close(fd);
+}
+
+Test(checkpoint, a_foreign_side_file_is_left_alone_and_nothing_is_copied)
+{
+	void (*const make[])(void) = { make_link, make_folder, make_pipe, make_second_name };
+
+	for (size_t i = 0; i < COUNT_OF(make); i++) {
+		struct stat before, after;
+		sqlite3 *reader;
+		penstock *db;
+
+		begin_alone();
+		make[i]();
+		check(lstat(beside, &before) == 0);
+		db = open_alone();
+		cr_assert_eq(atomic_load(&told), 1);
+		expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+		by_growth(db);
+		check(checkpoints_of(db) == 0 && not_allowed(db) > 0);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(log_bytes() > 65536);
+		check(sqlite3_close(reader) == SQLITE_OK);
+		check(lstat(beside, &after) == 0 && before.st_ino == after.st_ino && before.st_mode == after.st_mode &&
+		      before.st_size == after.st_size);
+		/* It is tried anew each time. */
+		check(remove(beside) == 0);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		by_growth(db);
+		check(checkpoints_of(db) > 0);
+		/* The last connection that closes has the database to itself. */
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		cr_assert_eq(log_bytes(), -1);
+	}
+}
+
+Test(checkpoint, a_side_file_that_is_removed_or_replaced_is_made_anew)
+{
+	struct stat first, info;
+	penstock *db;
+	int fd;
+
+	begin_alone();
+	db = open_alone();
+	check(stat(beside, &first) == 0 && (first.st_mode & 0777) == 0600);
+	check(remove(beside) == 0);
+	by_growth(db);
+	check(checkpoints_of(db) > 0 && not_allowed(db) == 0 && stat(beside, &info) == 0);
+	/* And has the mode that the database has by now. */
+	check(remove(beside) == 0 && chmod(path, 0640) == 0);
+	fd = open(beside, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	check(fd >= 0);
+	by_growth(db);
+	check(not_allowed(db) == 0 && fstat(fd, &info) == 0 && (info.st_mode & 0777) == 0640);
+	close(fd);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Else it would keep the lock of an engine that has died. */
+Test(checkpoint, a_forked_child_has_no_side_file)
+{
+	penstock *db;
+	int status;
+	pid_t child;
+
+	begin_alone();
+	db = open_alone();
+	cr_assert_eq(kit_open_files(beside), 1);
+	child = fork();
+	check(child >= 0);
+	if (child == 0)
+		_exit(kit_open_files(beside));
+	check(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	cr_assert_eq(kit_open_files(beside), 1);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_open_files(beside), 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
