@@ -97,7 +97,7 @@ FIRST = {
     'writer/sqlite/store.c': ('equivalence', 'contract', 'faults'),
     'writer/sqlite/trust.c': ('security', 'contract'),
     'writer/sqlite/statements.c': ('equivalence', 'contract'),
-    'writer/sqlite/syntax.c': ('syntax',),
+    'writer/syntax.c': ('syntax',),
     'writer/sqlite/deadline.c': ('security',),
     'writer/sqlite/deadline.h': ('security',),
     'writer/writer.c': ('states', 'contract', 'faults'),

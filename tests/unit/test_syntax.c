@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_syntax.c - what is known of a statement before SQLite sees it (writer/sqlite/syntax.h)
+ * test_syntax.c - what is known of a statement before SQLite sees it (writer/syntax.h)
  *
  * The tables are written out; then every text is also shown to SQLite, whose tokenizer must agree on where a statement begins.
  */
 #include "tests/kit.h"
 
-#include "writer/sqlite/syntax.h"
+#include "writer/syntax.h"
 
 TestSuite(syntax, .init = kit_begin, .fini = harness_end);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "writer/sqlite/call.h"
-#include "writer/sqlite/syntax.h"
+#include "writer/syntax.h"
 #include "writer/store.h"
 
 /* ---- registered statements ---- */

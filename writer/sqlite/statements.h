@@ -27,7 +27,7 @@
 #include "core/penstock.h"
 #include "queue/record.h"
 #include "writer/registry.h"
-#include "writer/sqlite/syntax.h"
+#include "writer/syntax.h"
 
 struct ps_prepared {
 	sqlite3_stmt *statement;   /* NULL: not prepared */

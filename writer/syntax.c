@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "writer/sqlite/syntax.h"
+#include "writer/syntax.h"
 
 #include <string.h>
 
