@@ -56,8 +56,9 @@ static int check_section(const struct source *source, const char *line, const ch
 	if (bracket == NULL)
 		return PENSTOCK_OK; /* inih's own syntax error */
 	length = bracket - name;
-	if (!(length == 8 && memcmp(name, "penstock", 8) == 0) && !(length == 7 && memcmp(name, "pragmas", 7) == 0))
-		return ps_error(PENSTOCK_CONFIG, "%s: unknown section [%.*s]; there are [penstock] and [pragmas]",
+	if (!(length == 8 && memcmp(name, "penstock", 8) == 0) && !(length == 7 && memcmp(name, "pragmas", 7) == 0) &&
+	    !(length == 7 && memcmp(name, "cluster", 7) == 0))
+		return ps_error(PENSTOCK_CONFIG, "%s: unknown section [%.*s]; there are [penstock], [pragmas] and [cluster]",
 		                source->origin, length, name);
 	for (rest = bracket + 1; rest < end && is_blank(*rest); rest++)
 		;
@@ -128,6 +129,7 @@ static int on_setting(void *user, const char *section, const char *name, const c
 	struct source *source = user;
 	struct ps_setting setting = {
 		.pragma = strcmp(section, "pragmas") == 0,
+		.cluster = strcmp(section, "cluster") == 0,
 		.name = name,
 		.value = value != NULL ? value : "", /* NULL: a lone name, with ini_allow_no_value */
 		.origin = source->origin,

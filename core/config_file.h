@@ -2,7 +2,8 @@
 /*
  * config_file.h - the configuration file, line by line
  *
- * An INI file, parsed by inih. Engine keys stand at the top or under [penstock], SQLite's pragmas under [pragmas]:
+ * An INI file, parsed by inih. Engine keys stand at the top or under [penstock], SQLite's pragmas under [pragmas], and the
+ * password for a cluster, which no path may have, under [cluster]:
  *
  *     ring_slots = 65536         ; a comment, after white space
  *     [pragmas]
@@ -27,7 +28,8 @@
 #include <stdbool.h>
 
 struct ps_setting {
-	bool pragma; /* from [pragmas] */
+	bool pragma;  /* from [pragmas] */
+	bool cluster; /* from [cluster] */
 	const char *name;
 	const char *value;
 	const char *origin; /* "FILE:LINE" */

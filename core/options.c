@@ -165,6 +165,9 @@ _Static_assert(sizeof(struct ps_keys) == KEY_COUNT * sizeof(int64_t), "struct ps
 
 #define PRAGMAS_MAX 1000
 
+/* Of a cluster's user, unless the file has it. */
+#define PASSWORD "PENSTOCK_CLUSTER_PASSWORD"
+
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static int64_t *at(void *base, size_t offset)
@@ -476,6 +479,7 @@ struct from_file {
 	int64_t values[KEY_COUNT];
 	int lines[KEY_COUNT]; /* 0: not set */
 	int journal_mode_line;
+	int password_line;
 };
 
 static int set_twice(const struct ps_setting *setting, int first)
@@ -504,6 +508,18 @@ static int pragma_from_file(struct from_file *file, const struct ps_setting *set
 	return add_pragma(file->options, setting->origin, setting->name, setting->value);
 }
 
+static int password_from_file(struct from_file *file, const struct ps_setting *setting)
+{
+	if (strcmp(setting->name, "password") != 0)
+		return ps_error(PENSTOCK_CONFIG, "%s: unknown key '%.100s'; [cluster] has password alone", setting->origin,
+		                setting->name);
+	if (file->password_line != 0)
+		return set_twice(setting, file->password_line);
+	file->password_line = setting->line;
+	file->options->cluster_password = strdup(setting->value);
+	return file->options->cluster_password != NULL ? PENSTOCK_OK : ps_refuse(PENSTOCK_NOMEM);
+}
+
 static int on_setting(void *context, const struct ps_setting *setting)
 {
 	struct from_file *file = context;
@@ -512,6 +528,8 @@ static int on_setting(void *context, const struct ps_setting *setting)
 
 	if (setting->pragma)
 		return pragma_from_file(file, setting);
+	if (setting->cluster)
+		return password_from_file(file, setting);
 	key = find_key(setting->name);
 	if (key == NULL)
 		return unknown_key(setting->origin, setting->name);
@@ -626,6 +644,11 @@ int ps_options_resolve(struct ps_options *options, const penstock_config *config
 		status = ps_config_file_read(own.config_file, on_setting, &file);
 	if (status == PENSTOCK_OK)
 		status = add_config_pragmas(options, &own);
+	if (status == PENSTOCK_OK && options->cluster_password == NULL && secure_getenv(PASSWORD) != NULL) {
+		options->cluster_password = strdup(secure_getenv(PASSWORD));
+		if (options->cluster_password == NULL)
+			status = ps_refuse(PENSTOCK_NOMEM);
+	}
 	if (status == PENSTOCK_OK) {
 		options->hooks = ps_hooks_new();
 		if (options->hooks == NULL)
@@ -689,5 +712,8 @@ void ps_options_free(struct ps_options *options)
 		free_pragma(&options->pragmas[i]);
 	free(options->pragmas);
 	ps_hooks_free(options->hooks);
+	if (options->cluster_password != NULL)
+		explicit_bzero(options->cluster_password, strlen(options->cluster_password));
+	free(options->cluster_password);
 	memset(options, 0, sizeof *options);
 }

@@ -60,6 +60,7 @@ struct ps_options {
 	penstock_connect_hook *connect_hook;
 	void *connect_arg;
 	struct ps_hooks *hooks; /* those that came later; owned */
+	char *cluster_password; /* or NULL; owned */
 	penstock_completion *on_error;
 	void *on_error_arg;
 	penstock_log *log;

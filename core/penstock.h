@@ -376,7 +376,8 @@ enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENS
 	X(RING_ROUNDED, 6, INFO, "ring_slots was rounded up to a power of two")                                      \
 	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there") \
 	X(SECOND_SQLITE, 8, WARNING, "a second copy of SQLite is in the process, whose locks do not count")          \
-	X(CHECKPOINT_NOT_ALLOWED, 9, WARNING, "the checkpoint lock is not to be had, and the write-ahead log grows")
+	X(CHECKPOINT_NOT_ALLOWED, 9, WARNING, "the checkpoint lock is not to be had, and the write-ahead log grows") \
+	X(NO_LEADER, 10, WARNING, "no node of the cluster takes writes; the writer keeps trying")
 
 enum penstock_event {
 #define PENSTOCK_EVENT_ENUM(name, number, level, sentence) PENSTOCK_EVENT_##name = number,

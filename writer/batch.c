@@ -385,8 +385,7 @@ static uint64_t enter_all(struct ps_batch *batch, uint64_t first, uint64_t limit
 	return first;
 }
 
-/* Passes over those at *next that have been told before their turn, and gives their slots back. */
-static void pass_told(struct ps_batch *batch, uint64_t *next, uint64_t limit)
+void ps_batch_pass_told(struct ps_batch *batch, uint64_t *next, uint64_t limit)
 {
 	const struct ps_record *record;
 
@@ -415,7 +414,7 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 
 	batch->careful = false;
 	if ((record->asks & PS_ASKS_TOLD) != 0) {
-		pass_told(batch, next, limit);
+		ps_batch_pass_told(batch, next, limit);
 		return true;
 	}
 	ps_room_expect_checkpoint(batch);
@@ -447,7 +446,7 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 		*entered = end;
 		return settle(batch, next, end, reached);
 	case PS_ATTEMPT_TOLD:
-		pass_told(batch, next, limit);
+		ps_batch_pass_told(batch, next, limit);
 		return true;
 	case PS_ATTEMPT_NOT_TOGETHER:
 	case PS_ATTEMPT_NO_LOCK:

@@ -82,6 +82,8 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store);
 bool ps_batch_run(struct ps_batch *batch, uint64_t *first, uint64_t limit, const struct ps_keys *keys);
 /* How it is run in a store that has transactions (store.h). */
 bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered);
+/* Passes over those at *next that have been told before their turn, and gives their slots back. */
+void ps_batch_pass_told(struct ps_batch *batch, uint64_t *next, uint64_t limit);
 /*
  * Gives every published submission from `first` on, but none behind a hole and none from `limit` on, the outcome SHUTDOWN. Returns
  * the ticket behind the last of them. Any thread that owns the consumer's side.

@@ -109,7 +109,7 @@ static void say_at_open(const penstock *db)
 	if (db->options.ring_slots_asked != db->options.keys.ring_slots)
 		ps_log(&db->options, PENSTOCK_EVENT_RING_ROUNDED, "%s: ring_slots=%lld is rounded up to %lld, a power of two",
 		       db->path, (long long)db->options.ring_slots_asked, (long long)db->options.keys.ring_slots);
-	if (penstock_wal_reset_bug())
+	if (db->batch.kind->is_file && penstock_wal_reset_bug())
 		ps_log(&db->options, PENSTOCK_EVENT_WAL_RESET_BUG,
 		       "SQLite %s has the WAL-reset bug (sqlite.org/wal.html#walresetbug); let no other connection checkpoint %s",
 		       sqlite3_libversion(), db->path);
@@ -177,8 +177,11 @@ int penstock_open(const char *path, const penstock_config *config, penstock **re
 	status = ps_options_resolve(&db->options, config);
 	if (status != PENSTOCK_OK)
 		goto err_after_alloc;
-	status = PENSTOCK_NOMEM;
 	kind = ps_store_kind_of(path);
+	status = kind->check(path, &db->options);
+	if (status != PENSTOCK_OK)
+		goto err_after_options;
+	status = PENSTOCK_NOMEM;
 	db->path = kind->is_file ? absolute(path) : strdup(path);
 	if (db->path == NULL)
 		goto err_after_options;

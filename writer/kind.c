@@ -9,6 +9,14 @@
 
 #define CLUSTER "rqlite://"
 
+/* The path and the options are looked at as the file is opened. */
+static int check(const char *path, const struct ps_options *options)
+{
+	(void)path;
+	(void)options;
+	return PENSTOCK_OK;
+}
+
 static void say_locked(const struct ps_options *options)
 {
 	ps_log(options, PENSTOCK_EVENT_LOCKED,
@@ -16,6 +24,7 @@ static void say_locked(const struct ps_options *options)
 }
 
 const struct ps_store_kind ps_store_sqlite = {
+	.check = check,
 	.open = ps_store_open,
 	.probe = ps_store_probe,
 	.open_reader = ps_store_open_reader,

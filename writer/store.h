@@ -46,8 +46,10 @@ enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 struct ps_store;
 struct ps_batch;
 
-/* What the engine asks of a store, whichever it is. The first four are as the functions of their names below. */
+/* What the engine asks of a store, whichever it is. open to close are as the functions of these names below. */
 struct ps_store_kind {
+	/* Whether it can work so: OK, or a status with the thread's message. Before anything else, and before the path is shown anywhere. */
+	int (*check)(const char *path, const struct ps_options *options);
 	int (*open)(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
 	            struct ps_patience *patience, bool *locked);
 	int (*probe)(const char *path, const struct ps_options *options, bool *locked);

@@ -6,7 +6,7 @@
 #include <sqlite3.h>
 
 /* White space as SQLite's tokenizer has it, comments, and the byte order mark that it skips too (tokenize.c). */
-static const char *skip(const char *text, bool semicolons)
+const char *ps_syntax_skip(const char *text, bool semicolons)
 {
 	for (;;) {
 		if (strchr(" \t\n\f\r", *text) != NULL && *text != '\0') {
@@ -29,12 +29,12 @@ static const char *skip(const char *text, bool semicolons)
 
 bool ps_syntax_blank(const char *text)
 {
-	return *skip(text, false) == '\0';
+	return *ps_syntax_skip(text, false) == '\0';
 }
 
 bool ps_syntax_single(const char *text)
 {
-	text = skip(text, true);
+	text = ps_syntax_skip(text, true);
 	while (*text != '\0' && *text != ';') {
 		if (strchr("'\"`[", *text) != NULL) {
 			const char end[] = { *text == '[' ? ']' : *text, '\0' };
@@ -43,7 +43,7 @@ bool ps_syntax_single(const char *text)
 		}
 		if (*text != '\0')
 			text++;
-		text = skip(text, false);
+		text = ps_syntax_skip(text, false);
 	}
 	return *text == '\0' || ps_syntax_blank(text + 1);
 }
@@ -76,11 +76,11 @@ static bool word_is(const char *text, const char *word)
 /* What is explained, behind EXPLAIN and EXPLAIN QUERY PLAN. */
 static const char *explained(const char *text)
 {
-	text = skip(text + strlen("EXPLAIN"), false);
+	text = ps_syntax_skip(text + strlen("EXPLAIN"), false);
 	if (word_is(text, "QUERY")) {
-		text = skip(text + strlen("QUERY"), false);
+		text = ps_syntax_skip(text + strlen("QUERY"), false);
 		if (word_is(text, "PLAN"))
-			text = skip(text + strlen("PLAN"), false);
+			text = ps_syntax_skip(text + strlen("PLAN"), false);
 	}
 	return text;
 }
@@ -99,7 +99,7 @@ enum ps_keyword ps_syntax_keyword(const char *text)
 	size_t i;
 
 	/* SQLite skips empty statements before the first one. */
-	text = skip(text, true);
+	text = ps_syntax_skip(text, true);
 	if (*text == '\0')
 		return PS_KEYWORD_NONE;
 	if (word_is(text, "EXPLAIN"))
@@ -124,13 +124,13 @@ bool ps_syntax_contains(const char *text, const char *word)
 
 static const char *after_word(const char *text, const char *word)
 {
-	text = skip(text, false);
+	text = ps_syntax_skip(text, false);
 	return word_is(text, word) ? text + strlen(word) : NULL;
 }
 
 static const char *after_char(const char *text, char wanted)
 {
-	text = skip(text, false);
+	text = ps_syntax_skip(text, false);
 	return *text == wanted ? text + 1 : NULL;
 }
 
@@ -139,7 +139,7 @@ static const char *after_name(const char *text)
 {
 	size_t length = 0;
 
-	text = skip(text, false);
+	text = ps_syntax_skip(text, false);
 	if (*text == '"') {
 		text += 1 + strcspn(text + 1, "\"");
 		/* Two quotes are one within a name: not known here. */
@@ -155,8 +155,8 @@ static const char *after_columns(const char *text)
 	text = after_char(text, '(');
 	while (text != NULL) {
 		text = after_name(text);
-		if (text != NULL && *skip(text, false) == ')')
-			return skip(text, false) + 1;
+		if (text != NULL && *ps_syntax_skip(text, false) == ')')
+			return ps_syntax_skip(text, false) + 1;
 		if (text != NULL)
 			text = after_char(text, ',');
 	}
@@ -167,7 +167,7 @@ static const char *after_element(const char *text, unsigned *places)
 {
 	size_t digits;
 
-	text = skip(text, false);
+	text = ps_syntax_skip(text, false);
 	if (*text == '?') {
 		*places += 1;
 		/* ?1 would mean the same value in every row. */
@@ -189,13 +189,13 @@ bool ps_syntax_plain_insert(const char *text, struct ps_syntax_row *row)
 	row->into = (size_t)(at - text);
 	if ((at = after_word(at, "INTO")) == NULL || (at = after_name(at)) == NULL)
 		return false;
-	if (*skip(at, false) == '(' && (at = after_columns(at)) == NULL)
+	if (*ps_syntax_skip(at, false) == '(' && (at = after_columns(at)) == NULL)
 		return false;
-	if ((at = after_word(at, "VALUES")) == NULL || *skip(at, false) != '(')
+	if ((at = after_word(at, "VALUES")) == NULL || *ps_syntax_skip(at, false) != '(')
 		return false;
-	open = skip(at, false);
+	open = ps_syntax_skip(at, false);
 	for (at = open + 1; (at = after_element(at, &row->places)) != NULL; at++) {
-		at = skip(at, false);
+		at = ps_syntax_skip(at, false);
 		if (*at == ')')
 			break;
 		if (*at != ',')
@@ -205,6 +205,6 @@ bool ps_syntax_plain_insert(const char *text, struct ps_syntax_row *row)
 		return false;
 	row->at = (size_t)(open - text);
 	row->bytes = (size_t)(at + 1 - open);
-	at = skip(at + 1, true);
+	at = ps_syntax_skip(at + 1, true);
 	return *at == '\0';
 }

@@ -22,6 +22,8 @@ enum ps_keyword {
 };
 
 /* text is NUL-terminated. */
+/* What is behind white space and comments, and semicolons too when they are asked for. */
+const char *ps_syntax_skip(const char *text, bool semicolons);
 enum ps_keyword ps_syntax_keyword(const char *text);
 /* Whether only white space and comments are left. */
 bool ps_syntax_blank(const char *text);
