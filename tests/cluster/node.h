@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * node.h - a node of a cluster that is none: a thread of the test, which answers as it is told
+ *
+ * It speaks enough HTTP for one client, one connection at a time. Who leads, and the question that is asked at open, it answers by itself.
+ * Each request besides is kept, and gets the next of the answers, or the last one again. A connection can be cut behind any byte of a request
+ * or of an answer; a request that has come whole is counted, so that one which comes twice is seen.
+ */
+#ifndef PENSTOCK_NODE_H
+#define PENSTOCK_NODE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NODE_NEVER ((size_t)-1)
+
+struct node_answer {
+	int status; /* 0: 200 */
+	const char *body;
+	bool silent; /* never comes */
+};
+
+struct node {
+	pthread_mutex_t mutex;
+	pthread_t thread;
+	int listener;
+	_Atomic int connection;
+	int port;
+	bool ending;
+	char path[64]; /* rqlite://127.0.0.1:PORT/ */
+	/* How it behaves; set with the mutex held, or before anything is asked. */
+	struct node_answer answers[16];
+	size_t answer_count;
+	const char *nodes; /* of GET /nodes; NULL: this one leads */
+	int nodes_status;
+	const char *version;        /* NULL: "8" */
+	int question_status;        /* of the question at open */
+	_Atomic size_t cut_request; /* once */
+	_Atomic size_t cut_answer;
+	/* What it has seen. */
+	unsigned whole;       /* requests that came whole, but for those it answers by itself */
+	_Atomic unsigned cut; /* connections that were cut */
+	unsigned connections; /* there have been */
+	size_t request_bytes; /* of the last one that came whole, with its head */
+	size_t answer_bytes;
+	char head[4096];
+	char body[2 << 20];
+};
+
+void node_begin(struct node *node);
+void node_end(struct node *node);
+/* The answers from now on. */
+void node_answer(struct node *node, const struct node_answer *answers, size_t count);
+unsigned node_whole(struct node *node);
+
+#endif
