@@ -172,7 +172,9 @@ Test(cluster, what_was_not_applied_is_sent_again_until_it_is)
 
 	ANSWERS({ .body = "{\"results\":[],\"error\":\"not leader\"}" }, { .body = "{\"error\":\"store not open\"}" },
 	        { .status = 503, .body = "leader not found\n" },
-	        { .body = "{\"error\":\"x: pool get: dial tcp 127.0.0.1:2: connect: connection refused\"}" }, { .body = GOOD });
+	        { .body = "{\"error\":\"node failed to process Request on remote node at h:2: pool get: dial tcp h:2: connect: connection "
+	                  "refused\"}" },
+	        { .body = GOOD });
 	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
 	cr_assert_eq(node_whole(&node), 5);
 	check(kit_counters(db).busy_retries >= 4);

@@ -263,8 +263,12 @@ Test(cluster_parts, an_answer_is_believed_only_when_it_is_whole)
 		"{\"error\":\"write protobuf bytes: broken pipe\"}",
 		"{\"error\":\"not leader or so\"}",
 		"{\"error\":\"is not leader\"}",
-		"{\"error\":\"get pool: pool get: dial tcp 127.0.0.1:4002: i/o timeout\"}",
-		"{\"error\":\"read protobuf length: pool get: dial tcp 127.0.0.1:4002: connection refused\"}",
+		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: pool get: dial tcp 127.0.0.1:4002: i/o timeout\"}",
+		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: read protobuf length: read tcp "
+		"127.0.0.1:5->127.0.0.1:4002: read: connection reset by peer\"}",
+		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: pool get: dial tcp 127.0.0.1:4002: connect: "
+		"connection refused; and then\"}",
+		"{\"error\":\"x: pool get: dial tcp 127.0.0.1:4002: connect: connection refused\"}",
 		"{\"error\":\"FOREIGN KEY constraint failed\"}",
 		"{\"results\":[{\"error\":\"\xff\"},{}]}",
 	};
@@ -272,7 +276,10 @@ Test(cluster_parts, an_answer_is_believed_only_when_it_is_whole)
 		"{\"results\":[],\"error\":\"not leader\"}",
 		"{\"error\":\"not leader\"}",
 		"{\"error\":\"store not open\"}",
-		"{\"error\":\"failed to send: pool get: dial tcp 127.0.0.1:4002: connect: connection refused\"}",
+		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: pool get: dial tcp 127.0.0.1:4002: connect: "
+		"connection refused\"}",
+		"{\"error\":\"node failed to process Execute on remote node at [::1]:4002: pool get: dial tcp [::1]:4002: connect: "
+		"connection refused\"}",
 	};
 
 	for (size_t i = 0; i < COUNT_OF(unknown); i++)

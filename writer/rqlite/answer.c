@@ -16,13 +16,6 @@ static bool begins_with(const char *text, const char *part)
 	return strncmp(text, part, strlen(part)) == 0;
 }
 
-static bool ends_with(const char *text, const char *part)
-{
-	size_t bytes = strlen(text);
-
-	return bytes >= strlen(part) && strcmp(text + bytes - strlen(part), part) == 0;
-}
-
 int ps_answer_code(const char *message)
 {
 	/* A primary key's message is the same as that of UNIQUE. */
@@ -51,12 +44,16 @@ int ps_answer_code(const char *message)
 
 bool ps_answer_is_not_applied(const char *error)
 {
-	const char *dial = strstr(error, "pool get: dial ");
+	char what[16], node[100], address[100];
+	int end = -1;
 
 	if (strcmp(error, "not leader") == 0 || strcmp(error, "store not open") == 0)
 		return true;
-	/* A follower could not even reach the leader: nothing of what it forwards was written. */
-	return dial != NULL && ends_with(error, ": connection refused") && strstr(error, "protobuf") == NULL;
+	/* A follower could not even reach the leader: nothing of what it would have forwarded was sent. */
+	sscanf(error,
+	       "node failed to process %15s on remote node at %99s pool get: dial tcp %99s connect: connection refused%n", what,
+	       node, address, &end);
+	return end >= 0 && error[end] == '\0';
 }
 
 static enum ps_answer_kind say(struct ps_answer *answer, enum ps_answer_kind kind, const char *text)
