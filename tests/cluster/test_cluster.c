@@ -324,8 +324,9 @@ Test(cluster, a_group_is_a_transaction_of_its_own)
 	ANSWERS({ .body = "{\"results\":[{\"last_insert_id\":4,\"rows_affected\":1},{\"rows_affected\":2}]}" });
 	expect(run_group(db, "INSERT INTO t VALUES(1)", "DELETE FROM u", &handle), PENSTOCK_OK);
 	result = penstock_handle_result(handle);
-	check(result->changes == 3 && result->member_count == 2);
+	check(result->changes == 3 && result->last_insert_rowid == 4 && result->member_count == 2);
 	check(penstock_result_member(result, 0)->last_insert_rowid == 4 && penstock_result_member(result, 1)->changes == 2);
+	check(penstock_result_member(result, 1)->last_insert_rowid == 4);
 	penstock_handle_release(handle);
 	check(begins(node.head, "POST /db/execute?transaction HTTP/1.1\r\n"), "%s", node.head);
 	cr_assert_str_eq(node.body, "[[\"INSERT INTO t VALUES(1)\"],[\"DELETE FROM u\"]]");

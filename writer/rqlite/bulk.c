@@ -216,6 +216,9 @@ static void take_members(struct ps_batch *batch, bool wanted, struct ps_outcome 
 			return;
 		}
 		whole->result.changes += own.result.changes;
+		/* last_insert_rowid() lasts within a transaction. */
+		if (own.result.last_insert_rowid == 0)
+			own.result.last_insert_rowid = whole->result.last_insert_rowid;
 		whole->result.last_insert_rowid = own.result.last_insert_rowid;
 		if (results != NULL)
 			results[i] = own.result;
