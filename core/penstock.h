@@ -536,6 +536,9 @@ typedef enum penstock_phase {
  * folder that others can write to, not a database, no WAL possible, an SQLite for one thread only, open at the fork of
  * this child, configuration file missing), CONFIG (unknown or out-of-range key, with file and line), NOMEM, MISUSE (NULL
  * path, unknown struct_size, called in a callback). Any thread.
+ *
+ * A path that begins with "rqlite://" is that of a cluster (experimental, and only in a library that was built with it): see
+ * docs/cluster.md in the sources for the path and for what changes. CANTOPEN then has what a node said, or why none could be asked.
  */
 PENSTOCK_API int penstock_open(const char *path, const penstock_config *config, penstock **db);
 /*
