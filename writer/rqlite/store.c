@@ -121,10 +121,11 @@ static int open_bulk(struct ps_store **store, const char *path, const struct ps_
 	return PENSTOCK_OK;
 }
 
-static void close_bulk(struct ps_store *store, bool checkpoint)
+static enum ps_copied close_bulk(struct ps_store *store, bool checkpoint)
 {
 	(void)checkpoint;
 	free_bulk((struct ps_bulk *)store);
+	return PS_COPIED_ALL;
 }
 
 static int probe(const char *path, const struct ps_options *options, bool *locked)
