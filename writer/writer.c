@@ -365,11 +365,14 @@ static enum ps_role role_at_start(const penstock *db)
 /* Invariant 5. The number stands first, so that the cut falls on the file's name; it never splits a character. */
 static void name_thread(const penstock *db)
 {
-	/* A URI's parameters are not of the name. */
-	const char *base = db->path, *end = base + strcspn(base, strncmp(base, "file:", 5) == 0 ? "?" : "");
+	/* The parameters of a URI, or of a cluster's path, are not of the name. */
+	bool plain = db->batch.kind->is_file && strncmp(db->path, "file:", 5) != 0;
+	const char *base = db->path, *end = base + strcspn(base, plain ? "" : "?");
 	char name[THREAD_NAME_BYTES];
 	size_t length = (size_t)snprintf(name, sizeof name, "ps%" PRIu64 ":", db->number), most, i;
 
+	while (!db->batch.kind->is_file && end[-1] == '/')
+		end--;
 	for (i = 0; db->path + i < end; i++) {
 		if (db->path[i] == '/')
 			base = db->path + i + 1;

@@ -686,6 +686,20 @@ Test(cluster, pause_and_stop_leave_the_cluster_alone)
 	close_node(db);
 }
 
+Test(cluster, the_writer_is_named_after_the_nodes)
+{
+	penstock_config config = plain_config();
+	char path[128], name[64];
+	penstock *db;
+
+	node_begin(&node);
+	snprintf(path, sizeof path, "rqlite://127.0.0.1:%d/?timeout_ms=15000", node.port);
+	db = kit_open_path(path, &config);
+	kit_thread_status(kit_find_writer(), "Name", name, sizeof name);
+	check(begins(name, "ps1:127.0.0.1:"), "%s", name);
+	close_node(db);
+}
+
 /* ---- what callers hear ---- */
 
 static _Atomic unsigned heard[64];
