@@ -94,7 +94,7 @@ EVERYBODY int posix_memalign(void **memory, size_t alignment, size_t bytes)
 
 static void bench_remove(void)
 {
-	static const char *const endings[] = { "", "-wal", "-shm" };
+	static const char *const endings[] = { "", "-wal", "-shm", "-penstock" };
 	char file[600];
 
 	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {

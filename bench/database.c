@@ -16,7 +16,7 @@ static char database[PATH_BYTES + 16];
 /* unlink and rmdir are all it calls: it runs in signal handlers too. */
 static void bench_remove_files(void)
 {
-	static const char *const endings[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const endings[] = { "", "-wal", "-shm", "-journal", "-penstock" };
 	char path[sizeof database + 16];
 
 	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {

@@ -15,7 +15,7 @@ data=$(readlink -f "$(dirname "$0")/../data")
 
 # fresh [SQL]: no database, or a new one.
 fresh() {
-	rm -f t.db t.db-wal t.db-shm
+	rm -f t.db t.db-wal t.db-shm t.db-penstock
 	[ $# -eq 0 ] || sqlite3 -batch t.db "PRAGMA journal_mode=WAL; $1" >/dev/null
 }
 

@@ -146,7 +146,7 @@ static void make_folder(void)
 
 static void clean_folder(void)
 {
-	static const char *const files[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const files[] = { "", "-wal", "-shm", "-journal", "-penstock" };
 	char file[4200];
 	size_t i;
 

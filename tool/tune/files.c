@@ -105,7 +105,7 @@ const char *tune_files_database(void)
 
 void tune_files_clear(void)
 {
-	static const char *const endings[] = { "-journal", "-wal", "-shm", "" };
+	static const char *const endings[] = { "-penstock", "-journal", "-wal", "-shm", "" };
 	size_t length = strlen(database);
 	size_t i;
 
