@@ -217,7 +217,7 @@ PENSTOCK_API int penstock_version_number(void);
  * Non-zero when the linked SQLite has the WAL-reset bug (sqlite.org/wal.html#walresetbug: 3.7.0 to 3.51.2, except 3.44.6
  * and later 3.44, 3.50.7 and later 3.50). Penstock is not exposed to it as long as nobody but engines checkpoints the file. Of
  * the engines on it, in whatever process, one does at a time: who has a lock on the file DATABASE-penstock. Readers never do.
- * Plain connections must not: PRAGMA wal_autocheckpoint=0. Nor may a SQL function or a connect hook with
+ * Plain connections must not: PRAGMA wal_autocheckpoint=0. Nor may a connect hook, or a SQL function that calls
  * sqlite3_wal_checkpoint on the engine's connection; PRAGMA wal_checkpoint may be submitted.
  */
 PENSTOCK_API int penstock_wal_reset_bug(void);

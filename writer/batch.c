@@ -43,7 +43,8 @@ void ps_batch_destroy(struct ps_batch *batch)
 void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 {
 	batch->store = store;
-	batch->blocked_at = 0;
+	batch->blocked_at = batch->wal_before = batch->wal_growth = 0;
+	batch->last = batch->not_allowed = false;
 	batch->stall = (struct ps_stall){ 0 };
 	batch->lacks_room = false;
 	batch->futile_until = 0;

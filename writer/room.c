@@ -11,6 +11,9 @@
 /* A checkpoint is due at this part of wal_bytes_max, so that one that a reader holds up is not yet over the bound. */
 #define CHECKPOINT_PART 4
 
+/* So many times wal_bytes_max is what is told, when other engines keep this one from checkpoints. */
+#define TOLD_TIMES 4
+
 /* wait_ms: as for ps_store_checkpoint. */
 static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, enum ps_copied *copied)
 {
@@ -24,7 +27,6 @@ static bool checkpoint(struct ps_batch *batch, int64_t wait_ms, enum ps_copied *
 	} else {
 		if (wait_ms > 0)
 			ps_stall_end(&batch->stall, started, now, *copied == PS_COPIED_AS_READERS_LET);
-		batch->not_allowed = false;
 		ps_count(counters, &counters->writer.checkpoints, 1);
 		ps_count(counters, &counters->writer.checkpoint_nsec, now - started);
 		ps_count(counters, &counters->writer.checkpoints_blocked, *copied == PS_COPIED_AS_READERS_LET ? 1 : 0);
@@ -83,10 +85,10 @@ static void note_growth(struct ps_batch *batch, uint64_t bytes)
 	batch->wal_before = bytes;
 }
 
-/* Said once, until one is made again. */
+/* Said once while connected: what others hold up for a moment is not worth it. */
 static void tell_not_allowed(struct ps_batch *batch, uint64_t bytes)
 {
-	if (bytes < (uint64_t)batch->keys.wal_bytes_max || batch->not_allowed)
+	if (bytes < TOLD_TIMES * (uint64_t)batch->keys.wal_bytes_max || batch->not_allowed)
 		return;
 	batch->not_allowed = true;
 	ps_log(batch->options, PENSTOCK_EVENT_CHECKPOINT_NOT_ALLOWED,

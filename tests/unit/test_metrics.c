@@ -451,6 +451,7 @@ Test(metrics, counters_have_their_names_and_units)
 	IS("penstock_checkpoints_total", "", checkpoints);
 	TAKES("penstock_checkpoint_seconds_total", checkpoint_nsec);
 	IS("penstock_blocked_checkpoints_total", "", checkpoints_blocked);
+	IS("penstock_not_allowed_checkpoints_total", "", checkpoints_not_allowed);
 	IS("penstock_wal_syncs_total", "", wal_syncs);
 	IS("penstock_schema_reprepares_total", "", schema_reprepares);
 	IS("penstock_batch_statements_sum", "", batch_size.sum);

@@ -20,6 +20,8 @@ void ps_checkpoint_lock_destroy(struct ps_checkpoint_lock *lock)
 
 const char *ps_checkpoint_lock_problem(const struct ps_checkpoint_lock *lock)
 {
+	if (lock->alone_safe)
+		return NULL;
 	switch (lock->error) {
 	case 0:
 	case ENOENT:
@@ -67,7 +69,7 @@ enum ps_checkpoint_right ps_checkpoint_lock_take(struct ps_checkpoint_lock *lock
 		return PS_CHECKPOINT_NOT;
 	default:
 		/* What was committed may be copied already by one who has no lock either: it is never `taken`. */
-		return ps_checkpoint_lock_problem(lock) == NULL || lock->alone_safe ? right_of(lock) : PS_CHECKPOINT_NOT;
+		return ps_checkpoint_lock_problem(lock) == NULL ? right_of(lock) : PS_CHECKPOINT_NOT;
 	}
 }
 
