@@ -134,6 +134,24 @@ size_t bench_failures(void)
 	return failures;
 }
 
+/* ---- syncs ---- */
+
+static uint64_t longest_sync;
+
+void bench_note_sync(uint64_t nsec)
+{
+	uint64_t longest = __atomic_load_n(&longest_sync, __ATOMIC_RELAXED);
+
+	while (nsec > longest &&
+	       !__atomic_compare_exchange_n(&longest_sync, &longest, nsec, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+uint64_t bench_longest_sync(void)
+{
+	return __atomic_load_n(&longest_sync, __ATOMIC_RELAXED);
+}
+
 /* ---- time ---- */
 
 uint64_t bench_nsec(void)

@@ -172,6 +172,12 @@ void bench_print_verdicts(FILE *file);
 /* How many cases could not be measured. */
 size_t bench_failures(void);
 
+/* ---- syncs ---- */
+
+/* Each fsync and fdatasync of this process and of its drivers: ns. */
+void bench_note_sync(uint64_t nsec);
+uint64_t bench_longest_sync(void);
+
 /* ---- time ---- */
 
 uint64_t bench_nsec(void);

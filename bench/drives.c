@@ -88,8 +88,10 @@ bool bench_drive_end(struct bench_case *self, struct bench_driver *driver, struc
 	fclose(driver->to);
 	waitpid(driver->id, &status, 0);
 	fclose(driver->from);
-	if (found == 9 && status == 0 && driven->rows > 0)
+	if (found == 9 && status == 0 && driven->rows > 0) {
+		bench_note_sync((uint64_t)driven->longest_sync);
 		return true;
+	}
 	bench_fail(self, "a driver failed");
 	return false;
 }

@@ -114,6 +114,7 @@ int main(int argc, char **argv)
 {
 	const char *quick = getenv("PENSTOCK_BENCH_QUICK"), *folder = NULL;
 	bool extra, whole;
+	FILE *text;
 
 	if (argc == 2 && strncmp(argv[1], "--child=", strlen("--child=")) == 0)
 		return bench_idle_child(argv[1] + strlen("--child="));
@@ -165,9 +166,11 @@ int main(int argc, char **argv)
 		bench_shim_register(&cases[i]);
 	}
 	whole = bench_shim_run(bench_only_targets) > 0;
-	bench_print_targets(bench_only_targets || bench_shim_prints_text() ? stdout : stderr);
+	text = bench_only_targets || bench_shim_prints_text() ? stdout : stderr;
+	bench_print_targets(text);
 	if (bench_only_targets)
-		bench_print_verdicts(stdout);
+		bench_print_verdicts(text);
+	fprintf(text, "\nthe longest fsync seen in this run: %.1f ms\n", (double)bench_longest_sync() / 1e6);
 	if (folder != NULL && whole)
 		whole = bench_page_write(folder);
 	return !whole || bench_failures() > 0;

@@ -286,6 +286,7 @@ static void bench_print_target_table(FILE *page)
 	        "ahead.</p>\n",
 	        met, count);
 	bench_print_line_table(page);
+	fprintf(page, "<p>The longest fsync seen in this run: %.1f ms.</p>\n", (double)bench_longest_sync() / 1e6);
 	fprintf(page, "<div class=\"scroll\"><table class=\"targets\">\n<thead><tr><th>what</th><th>verdict</th>"
 	              "<th>median</th><th>limit</th><th>rounds</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < count; i++)

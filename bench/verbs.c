@@ -72,6 +72,7 @@ static int bench_sync(long call, int fd)
 	uint64_t called = __atomic_load_n(&bench_called, __ATOMIC_ACQUIRE), begun = bench_nsec();
 	int result = (int)syscall(call, fd);
 
+	bench_note_sync(bench_nsec() - begun);
 	if (begun < called)
 		begun = called;
 	__atomic_fetch_add(&bench_synced, bench_nsec() - begun, __ATOMIC_RELAXED);

@@ -34,7 +34,7 @@
  * nothing changed. A group of one is, as a rule, somebody who waits for its outcome.
  */
 #define CLOSE_BEHIND 64
-#define FALL_BACK 16
+#define FALL_BACK 8
 
 bool ps_ring_init(struct ps_ring *ring, uint64_t capacity)
 {
