@@ -18,7 +18,8 @@
  * `beyond` includes what the verb has to do to the file: a last checkpoint of up to 4 MiB of WAL, and closing it, with
  * their syncs. Three things tell that from the handshake. The process's calls of fsync and fdatasync are timed: `synced`,
  * what of them lies beyond, and beyond less synced of the same cycle is `handshake`. There is a third load, "small": as
- * full, with wal_bytes_max=64k, so that hardly anything is left to copy. And handshake/penstock/grace, which is the RCU
+ * full, with wal_bytes_max=64k, so that hardly anything is left to copy. A fourth, "leaving", is as waiting, with the key that leaves
+ * the log to the next opener (where there is that key): then nothing but the handshake is left of beyond. And handshake/penstock/grace, which is the RCU
  * grace period alone: the state word of a running engine is swapped for a copy of itself while eight producers submit.
  * Build with -Drcu_flavour=memb to compare.
  */
@@ -46,10 +47,11 @@
 #define GRACE_RUN_NSEC 500000
 #define BEYOND_MAX_USEC 1000.0
 #define HANDSHAKE_MAX_USEC 500.0
+#define LEAVE_KEY "leave_wal"
 
-enum bench_load { WAITING, FULL, SMALL, IDLE };
+enum bench_load { WAITING, FULL, SMALL, IDLE, LEAVING };
 
-static const char *const bench_loads[] = { "waiting", "full", "small", "idle" };
+static const char *const bench_loads[] = { "waiting", "full", "small", "idle", "leaving" };
 
 struct bench_worker {
 	penstock *db;
@@ -137,7 +139,8 @@ struct bench_busy {
 
 static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load, unsigned producers)
 {
-	const char *keys[] = { "synchronous=normal", "ring_slots=16384", load == SMALL ? "wal_bytes_max=64k" : NULL, NULL };
+	const char *own = load == SMALL ? "wal_bytes_max=64k" : load == LEAVING ? LEAVE_KEY "=yes" : NULL;
+	const char *keys[] = { "synchronous=normal", "ring_slots=16384", own, NULL };
 	penstock_statement *insert;
 
 	busy->stop = 0;
@@ -154,7 +157,7 @@ static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, e
 
 		*worker = (struct bench_worker){ .db = busy->db,
 			                         .insert = insert,
-			                         .waits = load == WAITING,
+			                         .waits = load == WAITING || load == LEAVING,
 			                         .refused_nsec = (uint64_t)REFUSED_NSEC * producers,
 			                         .stop = &busy->stop };
 		sem_init(&worker->outcome, 0, 0);
@@ -273,6 +276,10 @@ static void bench_run_verb(struct bench_case *self)
 	bench_say_seconds(self, bench_quantile(times.beyond, cycles, 0.50) / 1e6);
 	if (!self->has_target)
 		return;
+	if (verb->load == LEAVING) {
+		bench_judge_p99(times.beyond, cycles, "backlog", verb, BENCH_LINE_VERBS, HANDSHAKE_MAX_USEC);
+		return;
+	}
 	bench_judge_p99(times.beyond, cycles, "backlog", verb, BENCH_NO_LINE, BEYOND_MAX_USEC);
 	bench_judge_p99(times.handshake, cycles, "backlog and syncs", verb, BENCH_LINE_VERBS, HANDSHAKE_MAX_USEC);
 }
@@ -308,12 +315,22 @@ static void bench_run_grace(struct bench_case *self)
 	bench_judge(&target);
 }
 
+/* Whether there is such a key in this version. */
+static bool bench_can_leave(void)
+{
+	penstock_config config;
+
+	penstock_config_init(&config);
+	return penstock_config_set(&config, LEAVE_KEY, "yes") == PENSTOCK_OK;
+}
+
 void bench_add_verbs(void)
 {
 	static const struct {
 		enum bench_load load;
 		unsigned producers;
-	} places[] = { { IDLE, 0 }, { WAITING, 8 }, { FULL, 8 }, { SMALL, 8 }, { WAITING, 64 }, { FULL, 64 }, { SMALL, 64 } };
+	} places[] = { { IDLE, 0 },     { WAITING, 8 }, { FULL, 8 },   { SMALL, 8 },
+		       { WAITING, 64 }, { FULL, 64 },   { SMALL, 64 }, { LEAVING, 8 } };
 	enum { PLACES = sizeof places / sizeof places[0] };
 	static struct bench_verb verbs[2 * PLACES];
 	static const enum bench_load loads[] = { WAITING, FULL };
@@ -331,6 +348,8 @@ void bench_add_verbs(void)
 			                                     .back = penstock_start };
 		verbs[i].load = places[i % PLACES].load;
 		verbs[i].producers = places[i % PLACES].producers;
+		if (verbs[i].load == LEAVING && !bench_can_leave())
+			continue;
 		each.has_target = verbs[i].producers == PRODUCERS_JUDGED;
 		each.extra = verbs[i].load == SMALL && !each.has_target;
 		snprintf(each.name, sizeof each.name, "handshake/penstock/%s/%s/producers:%u", verbs[i].name,
