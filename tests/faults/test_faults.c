@@ -2842,3 +2842,80 @@ Test(fault, any_allocation_may_fail)
 	everybodys_memory = false;
 #endif
 }
+
+#if !SANITIZED
+static void submit_registered(penstock *db, const penstock_statement *insert)
+{
+	struct work *work = &works[work_count];
+	penstock_value id = penstock_int64((int64_t)work_count);
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql_bytes = -1,
+		.statement = insert,
+		.values = &id,
+		.value_count = 1,
+		.on_complete = on_outcome,
+		.arg = work,
+	};
+
+	*work = (struct work){ .id = (int)work_count };
+	work_count++;
+	work->submitted = penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL);
+}
+
+/* So many together, of which the n-th allocation fails. Whether it was met. */
+static bool run_registered(unsigned n)
+{
+	penstock_config config;
+	penstock_statement *insert;
+	penstock *db;
+	bool failed;
+
+	init_config(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
+	db = open_engine(&config);
+	cr_assert(penstock_statement_register(db, INSERT, -1, &insert) == PENSTOCK_OK);
+	submit(db, INSERT);
+	shut_gate(db);
+	for (unsigned i = 0; i < 40; i++)
+		submit_registered(db, insert);
+	everybodys_memory = true;
+	fail_memory(n);
+	/* It may be passed again when the batch runs again. */
+	for (unsigned i = 0; i < 10; i++)
+		open_gate();
+	flush(db);
+	failed = memory.failed;
+	fail_memory(0);
+	everybodys_memory = false;
+	close_engine(db);
+	while (sem_trywait(&gate_open) == 0 || sem_trywait(&gate_entered) == 0)
+		;
+	return failed;
+}
+#endif
+
+/* Who hears that there was no memory for its outcome has no row. */
+Test(fault, inserts_that_run_as_one_without_memory_for_an_outcome)
+{
+#if SANITIZED
+	cr_skip_test("the sanitizer's malloc");
+#else
+	bool failed = true;
+	unsigned n, lacked = 0;
+
+	for (n = 1; failed; n += step_of(7)) {
+		new_file_with_table();
+		forget_works();
+		failed = run_registered(n);
+		check_works("allocation", n);
+		for (size_t i = 0; i < work_count; i++) {
+			/* All but what shuts the gate. */
+			if (works[i].status == PENSTOCK_OK && i != 1)
+				check_present(&works[i], "allocation", n);
+			lacked += works[i].code == SQLITE_NOMEM;
+		}
+	}
+	cr_assert(lacked > 0, "of %u allocations none was of an outcome", n);
+#endif
+}

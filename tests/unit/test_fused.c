@@ -7,6 +7,8 @@
  */
 #include "tests/kit.h"
 
+#include "writer/sqlite/rowids.h"
+
 TestSuite(fused, .init = kit_begin, .fini = harness_end);
 
 enum way { BY_NOBODY, BY_HANDLE, BY_CALLBACK, BY_QUEUE, WAYS };
@@ -199,23 +201,78 @@ Test(fused, not_without_rowids)
 	close_table(db);
 }
 
+/* Those to whom nobody listens run as one up to there. */
+Test(fused, who_is_not_heard_runs_as_one_before_those_who_are)
+{
+	penstock_config config = kit_config();
+	penstock *db = open_table(&config, "CREATE TABLE t(a PRIMARY KEY) WITHOUT ROWID", "INSERT INTO t VALUES(?)");
+	penstock_submission plain = PENSTOCK_SUBMISSION_INIT;
+
+	expect(kit_execute(db, "CREATE TABLE heard(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO heard VALUES(1)"), PENSTOCK_OK);
+	cr_assert_eq(run_rows(db, BY_NOBODY), ROWS);
+	expect(kit_execute(db, "DELETE FROM t"), PENSTOCK_OK);
+	begin_rows(db);
+	for (int i = 0; i < ROWS; i++)
+		submit(db, i, i < 8 ? BY_NOBODY : BY_CALLBACK, &plain);
+	cr_assert_eq(end_rows(db), 8);
+	close_table(db);
+}
+
 /* Those before it are in, it fails alone, and those behind it run by themselves. */
-Test(fused, one_that_fails_among_those_who_listen)
+static void fail_one(enum way way)
 {
 	penstock_config config = kit_config();
 	penstock *db = open_table(&config, "CREATE TABLE t(a UNIQUE)", "INSERT INTO t VALUES(?)");
 
 	expect(kit_execute(db, "INSERT INTO t VALUES(20)"), PENSTOCK_OK);
-	cr_assert_eq(run_rows(db, WAYS), 20);
+	cr_assert_eq(run_rows(db, way), 20);
 	for (int i = 0; i < ROWS; i++) {
-		if (i % WAYS == BY_NOBODY)
+		if (way == BY_NOBODY || i % WAYS == BY_NOBODY)
 			continue;
 		check(inserts[i].outcomes == 1 && inserts[i].status == (i == 20 ? PENSTOCK_ERROR : PENSTOCK_OK), "%d", i);
 		check(inserts[i].changes == (i != 20) && inserts[i].rowid == (i == 20 ? 0 : row_of(i)), "%d: %" PRId64, i,
 		      inserts[i].rowid);
 	}
+	cr_assert_eq(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t"), ROWS);
 	cr_assert_eq(kit_counters(db).replayed_batches, 0);
 	close_table(db);
+}
+
+Test(fused, one_that_fails_among_those_who_listen)
+{
+	fail_one(WAYS);
+}
+
+Test(fused, one_that_fails_among_those_to_whom_nobody_listens)
+{
+	fail_one(BY_NOBODY);
+}
+
+/* Whatever else is inserted, before, meanwhile and behind: where rowids go is of the size that was told. */
+Test(fused, rowids_go_where_they_are_asked_for)
+{
+	int64_t at[4] = { -1, -1, -1, -1 };
+	struct ps_rowids rowids;
+	sqlite3 *connection;
+
+	check(sqlite3_open(":memory:", &connection) == SQLITE_OK);
+	ps_rowids_watch(&rowids, connection);
+	check(sqlite3_exec(connection, "CREATE TABLE t(a); INSERT INTO t VALUES(1)", NULL, NULL, NULL) == SQLITE_OK);
+	check(ps_rowids_are_heard(&rowids));
+	ps_rowids_begin(&rowids, at, 2);
+	check(!ps_rowids_are_heard(&rowids));
+	check(sqlite3_exec(connection, "INSERT INTO t VALUES(1),(2),(3)", NULL, NULL, NULL) == SQLITE_OK);
+	cr_assert_eq(ps_rowids_end(&rowids), 3);
+	check(ps_rowids_are_heard(&rowids));
+	check(at[0] == 2 && at[1] == 3 && at[2] == -1);
+	ps_rowids_begin(&rowids, at, 3);
+	check(sqlite3_exec(connection, "INSERT INTO t VALUES(1)", NULL, NULL, NULL) == SQLITE_OK);
+	cr_assert_eq(ps_rowids_end(&rowids), 1);
+	check(sqlite3_exec(connection, "INSERT INTO t VALUES(1)", NULL, NULL, NULL) == SQLITE_OK);
+	check(at[0] == 5 && at[1] == 3 && at[2] == -1);
+	ps_rowids_end_watch(&rowids);
+	check(sqlite3_close(connection) == SQLITE_OK);
 }
 
 /* ---- the program's own update hook ------------------------------------------------------------------------------- */
