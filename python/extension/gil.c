@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "python/extension/gil.h"
 
-static pthread_key_t thread_states;
+/*
+ * glibc's own, behind C++'s thread_local. These run before the destructors of pthread's keys, and so while Python's key still leads to the
+ * thread state: without it PyGILState_Release finds nothing, and Python's debugging allocator takes the GIL for not held.
+ */
+extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *library);
+extern void *__dso_handle;
 
-/* By then the thread has forgotten what Python's own key led to, so PyGILState_Release would find nothing. */
 static void give_back(void *thread_state)
 {
 	if (py_finalizing)
 		return;
 	PyEval_RestoreThread(thread_state);
-	PyThreadState_Clear(thread_state);
-	PyEval_SaveThread();
-	PyThreadState_Delete(thread_state);
-}
-
-bool gil_begin(void)
-{
-	static bool begun;
-
-	if (!begun && pthread_key_create(&thread_states, give_back) != 0) {
-		PyErr_NoMemory();
-		return false;
-	}
-	begun = true;
-	return true;
+	PyGILState_Release(PyGILState_UNLOCKED);
 }
 
 bool gil_enter(PyGILState_STATE *state)
@@ -33,7 +23,7 @@ bool gil_enter(PyGILState_STATE *state)
 	if (PyGILState_GetThisThreadState() == NULL) {
 		PyGILState_Ensure();
 		/* Its count stays at one, so the pairs below never bring the thread state to its end. */
-		pthread_setspecific(thread_states, PyEval_SaveThread());
+		__cxa_thread_atexit_impl(give_back, PyEval_SaveThread(), &__dso_handle);
 	}
 	*state = PyGILState_Ensure();
 	return true;

@@ -10,8 +10,6 @@
 
 #include "python/extension/module.h"
 
-/* At import, once. False with an exception. */
-bool gil_begin(void);
 /* Takes the GIL on any thread; false: Python is going. */
 bool gil_enter(PyGILState_STATE *state);
 void gil_leave(PyGILState_STATE state);

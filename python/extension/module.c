@@ -2,7 +2,6 @@
 #include "python/extension/module.h"
 
 #include "python/extension/counters.h"
-#include "python/extension/gil.h"
 
 bool py_finalizing;
 static PyObject *error_of, *adapt;
@@ -187,7 +186,7 @@ static int refuse(void)
 
 static int execute(PyObject *module)
 {
-	if (refuse() < 0 || !gil_begin())
+	if (refuse() < 0)
 		return -1;
 	if (engine_add(module) < 0 || handle_add(module) < 0 || completions_add(module) < 0 || connection_add(module) < 0 ||
 	    add_statuses(module) < 0)

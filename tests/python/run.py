@@ -34,6 +34,12 @@ class Result(unittest.TestResult):
         self.say('not ok', test)
         print(self.failures[-1][1], flush=True)
 
+    def addSubTest(self, test, part, error):
+        if error is not None:
+            super().addSubTest(test, part, error)
+            self.say('not ok', part)
+            print((self.failures + self.errors)[-1][1], flush=True)
+
     def addError(self, test, error):
         super().addError(test, error)
         self.say('not ok', test)
