@@ -42,7 +42,11 @@ PyObject *completions_open(PyObject *object, PyObject *most)
 		return NULL;
 	if (!engine_usable(engine_))
 		return NULL;
+	engine_->inside++;
+	Py_BEGIN_ALLOW_THREADS;
 	status = penstock_completions_open(engine_->db, number, &queue);
+	Py_END_ALLOW_THREADS;
+	engine_->inside--;
 	if (status != PENSTOCK_OK)
 		return engine_raise(engine_, status);
 	self = PyObject_New(completions, completions_type);

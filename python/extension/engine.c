@@ -389,7 +389,12 @@ static PyObject *reconfigure(PyObject *object, PyObject *keys)
 	}
 	if (!engine_usable(self) || !set_keys(&config, keys))
 		return NULL;
+	/* It may wait for a verb, and that for the writer, and that for the GIL. */
+	self->inside++;
+	Py_BEGIN_ALLOW_THREADS;
 	status = penstock_reconfigure(self->db, &config);
+	Py_END_ALLOW_THREADS;
+	self->inside--;
 	if (status != PENSTOCK_OK)
 		return engine_raise(self, status);
 	Py_RETURN_NONE;

@@ -210,8 +210,12 @@ static int load(sqlite3 *connection, const char *name)
 static int install(sqlite3 *connection, struct entry *entry)
 {
 	int flags = SQLITE_UTF8 | entry->flags;
+	bool dropped;
 
-	if (entry->dropped)
+	pthread_mutex_lock(&entry->engine->guard);
+	dropped = entry->dropped;
+	pthread_mutex_unlock(&entry->engine->guard);
+	if (dropped)
 		return SQLITE_OK;
 	entry->on = connection;
 	switch (entry->kind) {
@@ -334,6 +338,13 @@ static struct entry *entry_new(engine *self, PyObject *args)
 	return entry;
 }
 
+static void drop(struct entry *entry)
+{
+	pthread_mutex_lock(&entry->engine->guard);
+	entry->dropped = true;
+	pthread_mutex_unlock(&entry->engine->guard);
+}
+
 PyObject *entries_register(PyObject *object, PyObject *args)
 {
 	engine *self = (engine *)object;
@@ -354,7 +365,7 @@ PyObject *entries_register(PyObject *object, PyObject *args)
 	if (late.status == PENSTOCK_OK)
 		Py_RETURN_NONE;
 	if (late.status != PENSTOCK_TIMEOUT)
-		entry->dropped = true;
+		drop(entry);
 	return py_raise_last(late.status);
 }
 
@@ -369,7 +380,7 @@ PyObject *entries_drop(PyObject *object, PyObject *args)
 		return NULL;
 	for (entry = self->entries; entry != NULL; entry = entry->next) {
 		if (entry->kind == (enum entry_kind)kind && strcasecmp(entry->name, name) == 0) {
-			entry->dropped = true;
+			drop(entry);
 			Py_CLEAR(entry->callable);
 		}
 	}

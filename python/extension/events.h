@@ -3,7 +3,7 @@
  * events.h - what the log and on_error say, until Python takes it
  *
  * Both speak on the writer thread, which must not wait for the GIL. So they leave it in a list, with a descriptor for poll. The list is
- * bounded: beyond that the newest are counted, not kept.
+ * bounded: beyond that the newest are dropped.
  */
 #ifndef PENSTOCK_PYTHON_EVENTS_H
 #define PENSTOCK_PYTHON_EVENTS_H

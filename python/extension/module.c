@@ -3,7 +3,7 @@
 
 #include "python/extension/counters.h"
 
-bool py_finalizing;
+_Atomic bool py_finalizing;
 static PyObject *error_of, *adapt;
 
 /* ---- errors ---- */

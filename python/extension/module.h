@@ -54,7 +54,7 @@ typedef struct engine {
 } engine;
 
 /* Set by Python's atexit when all engines are closed. */
-extern bool py_finalizing;
+extern _Atomic bool py_finalizing;
 
 extern PyTypeObject *engine_type, *handle_type, *completions_type, *connection_type;
 

@@ -23,17 +23,16 @@ from .parameters import in_order
 
 
 class _Loop:
-    """What one event loop has of a database."""
+    """What one event loop has of a database. It does not know the loop, which would never be let go of then."""
 
     def __init__(self, engine: _penstock.Engine, loop: asyncio.AbstractEventLoop) -> None:
         self.engine = engine
-        self.loop = loop
         self.outbox = Outbox(engine)
         self.pausing = asyncio.Lock()
         loop.add_reader(self.outbox.fileno(), self.outbox.deliver)
 
-    def close(self) -> None:
-        self.loop.remove_reader(self.outbox.fileno())
+    def close(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self.outbox.fileno())
         self.outbox.close()
 
 
@@ -47,7 +46,10 @@ class Database:
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         engine = await loop.run_in_executor(None, self.database._open)
         here = self._loops.get(loop)
-        if here is None or here.engine is not engine:
+        if here is not None and here.engine is not engine:
+            here.close(loop)
+            here = None
+        if here is None:
             here = self._loops[loop] = _Loop(engine, loop)
         return here
 
@@ -79,7 +81,7 @@ class Database:
         self, here: _Loop, what: Any, values: Sequence[Any] | None, durable: bool, alone: bool, deadline: float | None
     ) -> asyncio.Future[Any]:
         when = 0 if deadline is None else _penstock.deadline(database._usec(deadline, 0))
-        future: asyncio.Future[Any] = here.loop.create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         here.outbox.put(future, what, values, self.database._flags(what, durable, alone), when)
         return future
 
@@ -149,7 +151,7 @@ class Database:
         await loop.run_in_executor(None, lambda: self.database.close(timeout, give_up=give_up))
         here = self._loops.pop(loop, None)
         if here is not None:
-            here.close()
+            here.close(loop)
 
     async def __aenter__(self) -> Database:
         return await self.open()

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from . import _penstock, guard
 from .delivery import Delivery, Future, tell
-from .errors import Cancelled, Full, Stopped, Timeout, error_of
+from .errors import Full, Misuse, Stopped, Timeout, error_of
 from .parameters import in_order
 
 # The stubs of sqlite3 do not know that one argument will do.
@@ -142,20 +142,18 @@ class Database:
             core.engine.open(self.path, self._keys, self._pragmas, self._config_file)
             self._core = core
             self._engine = core.engine
-            weakref.finalize(self, core.close, self._exit_timeout, True).atexit = False
+            weakref.finalize(self, _let_go, core, self._exit_timeout).atexit = False
             _end_with_process()
-            if self._on_error is not None:
-                self._deliver()
-            tell(core.engine, self._on_error)
+            core.delivery = Delivery(core.engine, self._on_error)
             return core.engine
 
-    def _deliver(self) -> Delivery:
+    def _futures(self) -> _penstock.Completions:
         with self._lock:
             self._open()
-            assert self._core is not None
-            if self._core.delivery is None:
-                self._core.delivery = Delivery(self._core.engine, self._on_error)
-            return self._core.delivery
+            core = self._core
+            if core is None or core.delivery is None:
+                raise Stopped('the database is closed')
+            return core.delivery.queue
 
     def close(self, timeout: float | None = None, *, give_up: bool = False) -> None:
         """Waits until everything accepted has its outcome, and closes the engine.
@@ -235,8 +233,7 @@ class Database:
         flags = self._flags(what, durable, alone) | (_CANCELLABLE if cancellable else 0)
         usec = self._timeout if timeout is None else _usec(timeout, FOREVER)
         when = 0 if deadline is None else _penstock.deadline(_usec(deadline, 0))
-        core = self._core
-        queue = (core.delivery if core is not None and core.delivery is not None else self._deliver()).queue
+        queue = self._futures()
         future = Future()
         future._queue = queue
         if queue.submit(future, what, values, usec, flags, when) is None:
@@ -479,6 +476,15 @@ def metrics(databases: Iterable[Database], names: Sequence[str | None] | None = 
 
 # ---- the end ----
 
+
+def _let_go(core: _Core, usec: int) -> None:
+    """Closes what nobody has any more. The last one may have been a function on the writer thread, which cannot wait for itself."""
+    try:
+        core.close(usec, True)
+    except Misuse:
+        threading.Thread(target=core.close, args=(usec, True)).start()
+
+
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Any] = []  # engines of the parent
 
@@ -509,4 +515,4 @@ def _end_with_process() -> None:
     Finalize(None, _end, exitpriority=100)
 
 
-__all__ = ['Cancelled', 'Database', 'Future', 'metrics']
+__all__ = ['Database', 'Future', 'metrics']

@@ -70,7 +70,10 @@ class Delivery:
             ended = any(descriptor == self.end for descriptor, _ in poll.poll())
             while taken := self.queue.take():
                 for future, result in taken:
-                    settle(future, result)
+                    if future.cancelled():
+                        future.set_running_or_notify_cancel()  # so that concurrent.futures.wait hears of it
+                    else:
+                        settle(future, result)
             tell(self.engine, self.on_error)
             if ended:
                 return

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import threading
 
 import penstock
@@ -107,6 +109,29 @@ class Asyncio(Case):
         for thread in threads:
             thread.join()
         self.assertEqual(shared.execute('SELECT count(*) FROM t').rows, [(300,)])
+
+    def test_loops_come_and_go(self):
+        """Each asyncio.run has a loop of its own; nothing of it stays with the database."""
+        shared = self.open()
+
+        async def once():
+            db = penstock.aio.Database(shared)
+            databases.append(db)
+            await db.execute('SELECT 1')
+
+        databases = []
+        asyncio.run(once())
+        gc.collect()
+        before = len(os.listdir('/proc/self/fd'))
+        db = penstock.aio.Database(shared)
+        for _ in range(20):
+            asyncio.run(db.flush())
+            asyncio.run(self.one(db))
+        gc.collect()
+        self.assertLess(len(os.listdir('/proc/self/fd')), before + 10)
+
+    async def one(self, db):
+        await db.execute('SELECT 1')
 
     def test_refused(self):
         async def test(db):

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import datetime
 import gc
+import logging
 import os
 import sqlite3
 import stat
@@ -128,6 +129,7 @@ class Writing(Case):
         self.assertTrue(held.cancel())
         self.assertFalse(plain.cancel())
         db.unpause()
+        self.assertFalse(concurrent.futures.wait([held, plain], 60).not_done)
         self.assertEqual(plain.result(60).lastrowid, 2)
         self.assertTrue(held.cancelled())
         self.assertEqual(self.rows('SELECT a FROM t'), [(2,)])
@@ -218,9 +220,19 @@ class Writing(Case):
         self.assertEqual([type(failure) for failure in failures], [penstock.IntegrityError])
 
     def test_post_tells_the_log(self):
+        class Heard(logging.Handler):
+            event = threading.Event()
+
+            def emit(self, record):
+                self.event.set()
+
+        handler = Heard()
+        logging.getLogger('penstock').addHandler(handler)
+        self.addCleanup(logging.getLogger('penstock').removeHandler, handler)
         with self.assertLogs('penstock', 'ERROR') as logged:
+            logging.getLogger('penstock').addHandler(handler)
             self.db.post('nonsense')
-            self.db.close()
+            self.assertTrue(handler.event.wait(60))  # at once, not at the close
         self.assertIn('nonsense', logged.output[0])
 
     def test_deadline_and_timeout(self):
@@ -378,6 +390,24 @@ class Verbs(Case):
         gc.collect()
         self.assertIsNone(gone())
         self.assertEqual(self.rows('SELECT count(*) FROM t'), [(1000,)])
+
+    def test_dropped_on_the_writer_thread(self):
+        """The last reference goes in a function there, which cannot wait for its own thread; what is queued is written all the same."""
+        self.good('''
+            import sys, threading, time
+            import penstock
+            db = penstock.Database(sys.argv[1], synchronous='off')
+            db.execute('CREATE TABLE t(a)')
+            db.create_function('slow', 1, lambda value: time.sleep(0.001) or value, deterministic=True)
+            gate, held = threading.Event(), [db]
+            result = db._engine.submit(lambda connection: gate.wait() and held.clear(), None, -1, 0, 0)
+            for number in range(300):
+                db.post('INSERT INTO t VALUES(slow(?))', (number,))
+            del db
+            gate.set()
+            result.wait(-1)
+        ''')
+        self.assertEqual(self.rows('SELECT count(*) FROM t'), [(300,)])
 
     def test_open(self):
         for path, arguments, error in (
