@@ -256,7 +256,7 @@ def measure_c(path):
 
 
 def processor_time(path, rows):
-    """Microseconds of the caller's thread for one execute, and for a wait of the same kind: a byte to another process and back."""
+    """Microseconds of the caller's thread for one execute, and for a wait as long: a byte to another process, which syncs, and back."""
     db = penstock.Database(path, spin_usec=0)
     db.execute(CREATE)
     for number in range(100):
@@ -270,7 +270,12 @@ def processor_time(path, rows):
     pid = os.fork()
     if pid == 0:
         os.close(there[1])
+        file = os.open(path + '.synced', os.O_RDWR | os.O_CREAT)
+        page = 0
         while os.read(there[0], 1):
+            os.pwrite(file, b'x' * 4096, 4096 * page)
+            page += 1
+            os.fdatasync(file)
             os.write(back[1], b'x')
         os._exit(0)
     before = time.thread_time()

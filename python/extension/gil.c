@@ -16,6 +16,13 @@ static void give_back(void *thread_state)
 	PyGILState_Release(PyGILState_UNLOCKED);
 }
 
+static _Thread_local unsigned depth;
+
+bool gil_inside(void)
+{
+	return depth > 0;
+}
+
 bool gil_enter(PyGILState_STATE *state)
 {
 	if (py_finalizing)
@@ -26,10 +33,12 @@ bool gil_enter(PyGILState_STATE *state)
 		__cxa_thread_atexit_impl(give_back, PyEval_SaveThread(), &__dso_handle);
 	}
 	*state = PyGILState_Ensure();
+	depth++;
 	return true;
 }
 
 void gil_leave(PyGILState_STATE state)
 {
+	depth--;
 	PyGILState_Release(state);
 }

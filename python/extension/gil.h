@@ -13,5 +13,7 @@
 /* Takes the GIL on any thread; false: Python is going. */
 bool gil_enter(PyGILState_STATE *state);
 void gil_leave(PyGILState_STATE state);
+/* Whether this thread is within such a pair, so in a function that an engine called. */
+bool gil_inside(void);
 
 #endif

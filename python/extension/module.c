@@ -2,6 +2,7 @@
 #include "python/extension/module.h"
 
 #include "python/extension/counters.h"
+#include "python/extension/gil.h"
 
 _Atomic bool py_finalizing;
 static PyObject *error_of, *adapt;
@@ -89,6 +90,13 @@ static PyObject *same_sqlite(PyObject *module, PyObject *connect)
 		return NULL;
 	Py_DECREF(opened);
 	return PyBool_FromLong(seen > 0);
+}
+
+static PyObject *inside(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	return PyBool_FromLong(gil_inside());
 }
 
 static PyObject *deadline(PyObject *module, PyObject *arg)
@@ -202,6 +210,7 @@ PyMODINIT_FUNC PyInit__penstock(void)
 		{ "finalize", finalize, METH_NOARGS, "finalize(): from now on nothing of Python is called" },
 		{ "same_sqlite", same_sqlite, METH_O,
 		  "same_sqlite(connect) -> whether connect() uses the SQLite that is linked here" },
+		{ "inside", inside, METH_NOARGS, "inside() -> whether an engine called the function that runs on this thread" },
 		{ "deadline", deadline, METH_O, "deadline(microseconds) -> a point in time" },
 		{ "sqlite_version", sqlite_version, METH_NOARGS,
 		  "sqlite_version() -> (version, source id) of the SQLite that is linked here" },

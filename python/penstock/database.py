@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from . import _penstock, guard
 from .delivery import Delivery, Future, tell
-from .errors import Full, Misuse, Stopped, Timeout, error_of
+from .errors import Full, Stopped, Timeout, error_of
 from .parameters import in_order
 
 # The stubs of sqlite3 do not know that one argument will do.
@@ -87,6 +87,8 @@ class Database:
     those of `penstock.errors`.
     """
 
+    _delivers = True  # by a thread of its own
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -144,7 +146,8 @@ class Database:
             self._engine = core.engine
             weakref.finalize(self, _let_go, core, self._exit_timeout).atexit = False
             _end_with_process()
-            core.delivery = Delivery(core.engine, self._on_error)
+            if self._delivers:
+                core.delivery = Delivery(core.engine, self._on_error)
             return core.engine
 
     def _futures(self) -> _penstock.Completions:
@@ -479,10 +482,10 @@ def metrics(databases: Iterable[Database], names: Sequence[str | None] | None = 
 
 def _let_go(core: _Core, usec: int) -> None:
     """Closes what nobody has any more. The last one may have been a function on the writer thread, which cannot wait for itself."""
-    try:
+    if _penstock.inside():
+        threading.Thread(target=core.close, args=(usec, True), daemon=False).start()
+    else:
         core.close(usec, True)
-    except Misuse:
-        threading.Thread(target=core.close, args=(usec, True)).start()
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

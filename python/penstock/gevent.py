@@ -16,6 +16,7 @@ from gevent.lock import Semaphore
 
 from . import _penstock, database
 from .database import Params
+from .delivery import tell
 from .errors import Full, Timeout
 from .outbox import Outbox
 from .parameters import in_order
@@ -24,8 +25,10 @@ from .parameters import in_order
 class _Hub:
     """What one hub has of a database. The watcher is active while something is out, so it keeps no loop alive."""
 
-    def __init__(self, engine: _penstock.Engine) -> None:
+    def __init__(self, engine: _penstock.Engine, on_error: Callable[[BaseException], None] | None) -> None:
         self.engine = engine
+        self.events = gevent.get_hub().loop.io(engine.events_fileno(), 1, ref=False)
+        self.events.start(tell, engine, on_error)
         self.outbox = Outbox(engine)
         self.watcher = gevent.get_hub().loop.io(self.outbox.fileno(), 1)
 
@@ -45,6 +48,8 @@ class _Hub:
 class Database(database.Database):
     """As `penstock.Database`. `submit` gives an AsyncResult of gevent's."""
 
+    _delivers = False  # hubs do; a thread that was begun in the pool would be a greenlet there, when threads are patched
+
     def __init__(self, path: Any, **arguments: Any) -> None:
         super().__init__(path, **arguments)
         self._hubs = threading.local()
@@ -61,7 +66,7 @@ class Database(database.Database):
         engine = self._open()
         hub: _Hub | None = getattr(self._hubs, 'hub', None)
         if hub is None or hub.engine is not engine:
-            hub = self._hubs.hub = _Hub(engine)
+            hub = self._hubs.hub = _Hub(engine, self._on_error)
         return hub
 
     def _in_child(self) -> None:
@@ -95,7 +100,7 @@ class Database(database.Database):
     def post(
         self, sql: str, params: Params = None, *, timeout: float | None = None, alone: bool = False, deadline: float | None = None
     ) -> None:
-        self._open()
+        self._hub()
         try:
             super().post(sql, params, timeout=0, alone=alone, deadline=deadline)
         except Full:

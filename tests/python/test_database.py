@@ -396,7 +396,7 @@ class Verbs(Case):
         self.good('''
             import sys, threading, time
             import penstock
-            db = penstock.Database(sys.argv[1], synchronous='off')
+            db = penstock.Database(sys.argv[1], synchronous='off', exit_timeout=600)
             db.execute('CREATE TABLE t(a)')
             db.create_function('slow', 1, lambda value: time.sleep(0.001) or value, deterministic=True)
             gate, held = threading.Event(), [db]
@@ -452,7 +452,7 @@ class Verbs(Case):
         os.rename(self.path, self.path + '.gone')
         with self.assertRaises(penstock.Failed):
             while True:
-                with contextlib.suppress(penstock.Unknown):
+                with contextlib.suppress(penstock.Unknown, penstock.Shutdown):
                     db.execute('INSERT INTO t VALUES(1)')
         self.assertEqual(db.phase, 'FAILED')
         self.assertEqual(penstock._penstock.code_name(db.failure[0]), 'SQLITE_READONLY_DBMOVED')

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gevent
+from gevent.event import AsyncResult
 
 import penstock
 import penstock.gevent
@@ -51,6 +52,13 @@ class Gevent(Case):
             self.db.post('INSERT INTO t(b) VALUES(?)', (100 + number,))
         self.db.flush()
         self.assertEqual(self.rows('SELECT count(*) FROM t'), [(102,)])
+
+    def test_errors_of_what_nobody_waits_for(self):
+        heard = AsyncResult()
+        db = penstock.gevent.Database(self.path, synchronous='off', on_error=heard.set)
+        db.post('nonsense')
+        self.assertIsInstance(heard.get(), penstock.OperationalError)
+        db.close()
 
     def test_monkey_patched(self):
         """Plain threads are greenlets then; the future's thread too."""

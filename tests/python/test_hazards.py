@@ -148,9 +148,9 @@ class Fork(Case):
         out = self.good('''
             import multiprocessing, os, sys
             import penstock, penstock.peewee
-            db = penstock.Database(sys.argv[1])
+            db = penstock.Database(sys.argv[1], exit_timeout=600, busy_limit_ms=0)
             db.create_function('f', 1, lambda value: value)
-            queue = penstock.peewee.SqliteQueueDatabase(sys.argv[1])
+            queue = penstock.peewee.SqliteQueueDatabase(sys.argv[1], penstock={'exit_timeout': 600, 'busy_limit_ms': 0})
 
             def work(worker):
                 db.execute('CREATE TABLE IF NOT EXISTS t(worker, number)')
@@ -290,7 +290,7 @@ class End(Case):
     '''
 
     def test_what_is_queued(self):
-        self.good(self.SLOW.format(before='', arguments=''))
+        self.good(self.SLOW.format(before='', arguments=', exit_timeout=600'))
         self.assertEqual(self.rows('SELECT count(*) FROM t'), [(500,)])
         os.unlink(self.path)
         # Without the guard Python ends, and the writer with it. It is in the way of a clean end, too.
