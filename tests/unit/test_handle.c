@@ -111,6 +111,25 @@ Test(handle, default_timeout_is_that_of_the_submit)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Who waits looks for the outcome before it sleeps, but no longer than it may wait. */
+Test(handle, a_wait_does_not_look_for_longer_than_it_may)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	penstock_handle *handle;
+
+	kit_block(db);
+	handle = submitted(db, "INSERT INTO t VALUES(1)");
+	handle->spin_usec = INT64_MAX;
+	handle->bell->spin = (struct ps_spin){ .skip = 0 }; /* whatever the waits before have taught */
+	expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
+	handle->spin_usec = 0;
+	kit_unblock();
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 static void *wait_main(void *arg)
 {
 	expect(penstock_handle_wait(arg, PENSTOCK_FOREVER), PENSTOCK_OK);
