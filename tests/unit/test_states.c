@@ -308,6 +308,30 @@ Test(states, start_returns_although_a_stop_overtook_it)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* The starter is held up until the engine has failed to start, and another start went well: that was not its own. */
+Test(states, start_that_failed_does_not_claim_the_success_of_the_next)
+{
+	penstock_config config = kit_config();
+	struct verb start;
+	penstock *db;
+
+	config.autostart = 0;
+	db = kit_open(&config);
+	gate_set(&hook_gate, true);
+	hook_code = SQLITE_PERM;
+	verb_begin(&start, penstock_start, db);
+	gate_await(&hook_gate);
+	hold_up(&start);
+	gate_set(&hook_gate, false);
+	await(penstock_is_stopped(db));
+	hook_code = SQLITE_OK;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	let_go();
+	verb_end(&start);
+	check(start.status != PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* ---- stop -------------------------------------------------------------------------------------------------------- */
 
 Test(states, stop_drains_joins_and_refuses)
