@@ -1114,7 +1114,7 @@ Test(cancel, what_is_held_comes_to_nothing_at_its_turn)
 {
 	for (int how = 0; how < 4; how++) {
 		penstock_config config = kit_config();
-		penstock_handle *handles[3];
+		penstock_handle *handles[4];
 		sqlite3 *holder = NULL;
 		penstock *db;
 
@@ -1126,10 +1126,11 @@ Test(cancel, what_is_held_comes_to_nothing_at_its_turn)
 		handles[0] = cancellable(db, 0);
 		handles[1] = timed(db, 1, PAST);
 		handles[2] = cancellable(db, 2);
+		handles[3] = timed(db, 3, PAST); /* takes the ring's last place */
 		expect(penstock_handle_cancel(handles[0]), PENSTOCK_OK);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 4; i++)
 			expect(penstock_handle_wait(handles[i], 0), PENSTOCK_TIMEOUT);
-		cr_assert_eq(penstock_queue_depth(db), 3);
+		cr_assert_eq(penstock_queue_depth(db), 4);
 		switch (how) {
 		case 0:
 			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -1147,11 +1148,12 @@ Test(cancel, what_is_held_comes_to_nothing_at_its_turn)
 		}
 		expect(penstock_handle_wait(handles[0], PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
 		expect(penstock_handle_wait(handles[1], PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+		expect(penstock_handle_wait(handles[3], PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
 		if (holder != NULL)
 			let_go(holder);
 		expect(penstock_handle_wait(handles[2], PENSTOCK_FOREVER), how == 3 ? PENSTOCK_SHUTDOWN : PENSTOCK_OK);
 		expect(penstock_handle_cancel(handles[2]), PENSTOCK_TOO_LATE);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 4; i++)
 			penstock_handle_release(handles[i]);
 		if (how != 3) {
 			check_sum(db);
