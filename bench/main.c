@@ -101,6 +101,16 @@ static bool bench_wants_extra(int argc, char **argv)
 	return getenv("BENCHMARK_FILTER") != NULL;
 }
 
+/* Not so when their names alone were asked for. */
+static bool bench_any_has_run(void)
+{
+	for (size_t i = 0; i < case_count; i++) {
+		if (cases[i].repetition > 0)
+			return true;
+	}
+	return false;
+}
+
 static void (*bench_runs[CASES_MAX])(struct bench_case *);
 
 /* The table comes last; meanwhile somebody may wonder whether anything happens. */
@@ -170,7 +180,8 @@ int main(int argc, char **argv)
 	bench_print_targets(text);
 	if (bench_only_targets)
 		bench_print_verdicts(text);
-	fprintf(text, "\nthe longest fsync seen in this run: %.1f ms\n", (double)bench_longest_sync() / 1e6);
+	if (bench_any_has_run())
+		fprintf(text, "\nthe longest fsync seen in this run: %.1f ms\n", (double)bench_longest_sync() / 1e6);
 	if (folder != NULL && whole)
 		whole = bench_page_write(folder);
 	return !whole || bench_failures() > 0;
