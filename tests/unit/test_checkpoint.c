@@ -36,7 +36,7 @@ static void choose_path(void)
 
 /* A plain connection that commits and never checkpoints, past the shim. */
 static sqlite3 *stranger;
-static int64_t rows; /* that were said to be there */
+static _Atomic int64_t rows; /* that were said to be there */
 
 static void open_stranger(void)
 {
@@ -68,7 +68,7 @@ static void second_checkpoints(void)
 
 /* ---- the moments ---- */
 
-static pthread_t writer; /* of the engine that is looked at */
+static _Atomic pthread_t writer; /* of the engine that is looked at */
 static _Atomic bool to_meet, to_meet_within, began;
 static sem_t met, over;
 static bool stranger_waits; /* with a transaction that it commits in the checkpoint */
@@ -212,8 +212,6 @@ static const struct checkpoint {
 static void begin(void)
 {
 	kit_begin();
-	sem_init(&met, 0, 0);
-	sem_init(&over, 0, 0);
 	shim_install(at_call);
 	shim_in_checkpoint = within;
 }
@@ -239,7 +237,7 @@ static void expect_everything(const char *name)
 	check(stranger_inserts(SHORT_LOG));
 	check(sqlite3_close(stranger) == SQLITE_OK);
 	expect(penstock_close(second, PENSTOCK_FOREVER), PENSTOCK_OK);
-	check(kit_ask(path, "SELECT count(*) FROM t") == rows, "%s: %" PRId64 " rows", name, rows);
+	check(kit_ask(path, "SELECT count(*) FROM t") == atomic_load(&rows), "%s: %" PRId64 " rows", name, atomic_load(&rows));
 	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "%s", name);
 }
 
@@ -251,6 +249,8 @@ static void try_one(const struct checkpoint *checkpoint, bool early, bool waits)
 
 	choose_path();
 	rows = 0;
+	sem_init(&met, 0, 0);
+	sem_init(&over, 0, 0);
 	db = open_watched(&config);
 	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
 	second = kit_open_path(path, &config);
