@@ -309,12 +309,12 @@ static bool make_certificates(void)
 	return system("command -v openssl >/dev/null 2>&1") == 0 && system(command) == 0;
 }
 
-static char *in_folder(const char *name)
+/* Good until the next call. */
+static const char *in_folder(const char *name)
 {
-	char *path;
+	static char path[400];
 
-	if (asprintf(&path, "%s/%s", nodes.folder, name) < 0)
-		abort();
+	snprintf(path, sizeof path, "%s/%s", nodes.folder, name);
 	return path;
 }
 
@@ -330,7 +330,7 @@ static void write_file(const char *name, const char *text)
 static void try_path(const char *password, const char *user, const char *options, const char *part)
 {
 	penstock_config config;
-	char path[1024], why[600];
+	char path[1600], why[600];
 	penstock *db;
 	int status;
 
@@ -353,8 +353,8 @@ static void try_path(const char *password, const char *user, const char *options
 
 static bool try_tls(void)
 {
-	char options[700];
-	char *ca, *cert, *key;
+	char options[1400];
+	char ca[400], cert[400], key[400], users[400], node_cert[400], node_key[400];
 
 	nodes_begin(&nodes, 1);
 	if (!make_certificates()) {
@@ -363,15 +363,18 @@ static bool try_tls(void)
 	}
 	write_file("users.json", "[{\"username\":\"writer\",\"password\":\"secret1\",\"perms\":[\"all\"]},"
 	                         "{\"username\":\"other\",\"password\":\"secret2\",\"perms\":[\"status\"]}]");
-	ca = in_folder("ca.pem");
-	cert = in_folder("client.pem");
-	key = in_folder("client.key");
+	snprintf(ca, sizeof ca, "%s/ca.pem", nodes.folder);
+	snprintf(cert, sizeof cert, "%s/client.pem", nodes.folder);
+	snprintf(key, sizeof key, "%s/client.key", nodes.folder);
+	snprintf(users, sizeof users, "%s/users.json", nodes.folder);
+	snprintf(node_cert, sizeof node_cert, "%s/node.pem", nodes.folder);
+	snprintf(node_key, sizeof node_key, "%s/node.key", nodes.folder);
 	nodes.arguments[0] = "-auth";
-	nodes.arguments[1] = in_folder("users.json");
+	nodes.arguments[1] = users;
 	nodes.arguments[2] = "-http-cert";
-	nodes.arguments[3] = in_folder("node.pem");
+	nodes.arguments[3] = node_cert;
 	nodes.arguments[4] = "-http-key";
-	nodes.arguments[5] = in_folder("node.key");
+	nodes.arguments[5] = node_key;
 	nodes.arguments[6] = "-http-ca-cert";
 	nodes.arguments[7] = ca;
 	nodes.arguments[8] = "-http-verify-client";
