@@ -57,6 +57,8 @@ class Gevent(Case):
         heard = AsyncResult()
         db = penstock.gevent.Database(self.path, synchronous='off', on_error=heard.set)
         db.post('nonsense')
+        while not heard.ready():
+            gevent.sleep(0.01)
         self.assertIsInstance(heard.get(), penstock.OperationalError)
         db.close()
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import _sqlite3
 
 from kit import Case
@@ -229,6 +230,11 @@ class Gil(Case):
         self.assertLess(self.rows_while_held('f(?)', 200), 100)
 
 
+def sleeps(pid: int) -> bool:
+    with open(f'/proc/{pid}/stat') as file:
+        return file.read().rsplit(')', 1)[1].split()[0] == 'S'
+
+
 class Interrupt(Case):
     WAYS = {
         'execute': "db.execute('SELECT 1')",
@@ -270,8 +276,8 @@ class Interrupt(Case):
                 ''')
                 self.assertEqual(process.stdout.readline(), 'paused\n')
                 # Until the process sleeps in its wait, a signal could come too early for what is tested.
-                while 'S' not in open(f'/proc/{process.pid}/stat').read().rsplit(')', 1)[1].split()[0]:
-                    pass
+                while process.poll() is None and not sleeps(process.pid):
+                    time.sleep(0.001)
                 process.send_signal(signal.SIGINT)
                 out, error = process.communicate()
                 self.assertEqual((out, process.returncode), ('interrupted\n0\n', 0), error)
