@@ -438,6 +438,7 @@ static struct life {
 	int opened, hooked, paused, unpaused, stopped, started, read;
 	_Atomic unsigned failures; /* moves to FAILED, from the log */
 	char reason[200];
+	uint64_t fused; /* inserts that ran as one */
 	int queue_opened;
 	penstock_completions *queue;
 } life;
@@ -827,6 +828,7 @@ static void live(void)
 		must(penstock_flush(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "flush");
 	look(db);
 	must(penstock_counters_read(db, &counters) == PENSTOCK_OK, "counters");
+	life.fused = counters.fused;
 	must(counters.accepted == counters.committed + counters.failed + counters.unknown + counters.shutdown +
 	                                  counters.cancelled + counters.expired + counters.queue_depth,
 	     "the counters add up");
@@ -1155,6 +1157,7 @@ int main(void)
 	for (int i = 0; i < 3; i++)
 		run_a_life(-1, 0, false);
 	must(check_works() == 0, "nothing is UNKNOWN");
+	must(life.fused > 0, "inserts ran as one");
 	clean = life;
 	before = balance_now();
 	for (unsigned i = 0; i < KINDS; i++) {
