@@ -6,7 +6,7 @@
  * operations on 32-bit machines. There the same functions are the compiler's __atomic builtins.
  *
  * Orderings are asked for by name (relaxed, acquire, release) at each call. Read-modify-write operations are full barriers,
- * as if a full fence stood on either side, and P4, E1, E3, B2, H1 and Q1 to Q6 rely on it. On x86 the instruction is one. Elsewhere full
+ * as if a full fence stood on either side, and P4, E1, E3, B2, H1, Q1 to Q6, T1 and T2 rely on it. On x86 the instruction is one. Elsewhere full
  * fences make it one: ck's fences for acquire and release do not order a store before a later load on POWER (lwsync) and
  * SPARC, nor need a sequentially consistent operation order what is around it (AArch64's stlxr and a later ldr).
  * tests/litmus searches what these orderings allow.
@@ -41,6 +41,8 @@
  *   C2  counters.c, copy       acquire                                                                 pairs with C1
  *   F1  fault.c, arm           release: which calls it is about, before the fault                      (fault builds)
  *   F2  fault.c, ps_fault      acquire                                                                 pairs with F1
+ *   T1  turns.c, draw          full: the ticket is drawn before the look at whose turn it is
+ *   T2  turns.c, pass_on       full: the turn moves before the look for somebody with a ticket         pairs with T1
  *   S1  state.c, swap          release (rcu): the record's fields before its address
  *   S2  state.h, read          consume (rcu)                                                           pairs with S1
  */
