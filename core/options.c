@@ -126,7 +126,8 @@ static const struct word synchronous_words[] = {
 	X(checkpoint_wait_ms, 3000, RANGE(0, 3600000, " milliseconds"), LIVE,                                                       \
 	  "longest that the writer once waits for readers, when they keep the WAL from beginning anew; 0: never")                   \
 	X(trusted_schema, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
-	  "the schema may call functions that are not innocuous; no is safer with a file from strangers")
+	  "the schema may call functions that are not innocuous; no is safer with a file from strangers")                           \
+	X(turns, yes, ONE_OF(boolean, "yes or no"), FIXED, "engines of several processes take turns at the file")
 
 struct key {
 	penstock_config_key shown;

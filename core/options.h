@@ -50,6 +50,7 @@ struct ps_keys {
 	int64_t value_bytes_max;
 	int64_t checkpoint_wait_ms;
 	int64_t trusted_schema;
+	int64_t turns;
 };
 
 struct ps_options {

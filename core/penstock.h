@@ -51,7 +51,8 @@
  *     statement_register                 yes           yes        yes (b)   yes                    FORKED
  *     handle_wait, flush                 yes           yes        yes (b)   MISUSE                 FORKED
  *     handle_cancel                      yes           yes        yes       yes                    FORKED
- *     start stop pause unpause           yes           yes (d)    yes (b)   MISUSE                 FORKED
+ *     start stop pause unpause
+ *     pause_all                          yes           yes (d)    yes (b)   MISUSE                 FORKED
  *     reconfigure, reader_open,
  *     on_connect                         yes           yes        yes (b)   MISUSE                 FORKED
  *     completions_open, notify_room      yes           yes        yes (b)   yes                    FORKED
@@ -489,6 +490,7 @@ typedef struct penstock_config {
 	                             * anew beyond wal_bytes_max; a fifth of the time at most. 0: never */
 	int64_t trusted_schema; /* 1: as SQLite's default; 0: nothing in the schema may call a function, or use a virtual table,
 	                             * that is not innocuous. Advised for files from strangers */
+	int64_t turns;          /* 1: engines of several processes take turns at the file; 0: SQLite's lock alone decides */
 } penstock_config;
 
 /* Any thread. */
@@ -583,9 +585,22 @@ PENSTOCK_API int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned
  */
 PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);
 /*
+ * Pauses this engine, and all others on the file, in every process: none of them touches it until penstock_unpause, a stop or close
+ * of this engine, its failure, or the end of this process, however that comes. Their connections stay open: the file may be copied,
+ * and changed by SQLite, but not be replaced. They accept submissions meanwhile, which wait; busy_limit_ms does not count
+ * that time, a deadline does. One that opens or starts waits too, for busy_limit_ms. Connections that are no engine's writer, readers
+ * among them, know nothing of it.
+ *
+ * As penstock_pause; besides, it waits until the others have done their transaction and its delivery. CANTOPEN: engines of other
+ * processes cannot be paused there, since the file DATABASE-penstock cannot be used, or the file system has no locks for it (Linux's OFD
+ * locks). After an error the engine runs on. Who removes that file meanwhile ends the pause for the others. Any thread but in a
+ * callback.
+ */
+PENSTOCK_API int penstock_pause_all(penstock *db, int64_t timeout_usec);
+/*
  * Reconnects and runs on. Any thread may end a pause. MISUSE when not paused; CANTOPEN when the file cannot be opened any
- * more (still PAUSED: mend it and call again); TIMEOUT (still connecting; the engine runs when it is done); STOPPED,
- * FORKED.
+ * more (still PAUSED, but a pause of all engines is over: mend it and call again); TIMEOUT (still connecting; the engine runs when it is
+ * done); STOPPED, FORKED.
  */
 PENSTOCK_API int penstock_unpause(penstock *db, int64_t timeout_usec);
 /* 1 exactly when no writer thread runs (in a forked child: 1). Any thread. */
@@ -964,6 +979,12 @@ typedef struct penstock_counters {
 	uint64_t expired;                 /* outcomes EXPIRED */
 	uint64_t cancelled;               /* outcomes CANCELLED */
 	uint64_t checkpoints_not_allowed; /* that were due, while another engine had the checkpoint lock or SQLite's */
+	uint64_t turns;                   /* transactions begun at the engine's turn among those of other processes */
+	uint64_t turns_waited;            /* turns that were waited for */
+	uint64_t turns_wait_nsec;         /* summed */
+	uint64_t turns_skipped;           /* others' turns that this engine ended since nothing had moved for 20 ms */
+	uint64_t turns_succeeded; /* others' turns that it ended since their process was dead, or they had been given up */
+	uint64_t turns_missed;    /* transactions without one: given up, or there was no side file to take turns by */
 } penstock_counters;
 
 /*

@@ -289,7 +289,7 @@ static enum ps_attempt run_late(struct ps_batch *batch, uint64_t ticket, const s
 	return result;
 }
 
-enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
+static enum ps_attempt run_at_turn(struct ps_batch *batch, uint64_t ticket)
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, ticket);
 	bool late = false, tried = batch->lacks_room;
@@ -297,6 +297,12 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 
 	batch->fused = 0;
 	ps_store_enter_alone(batch->store, record);
+	/* What only reads needs no turn. */
+	if (ps_store_needs_lock(batch->store, record) && !ps_attempt_take_turn(batch, record)) {
+		ps_store_defer_again(batch->store);
+		ps_attempt_wait_on(batch, ticket + 1);
+		return PS_ATTEMPT_COMMITTED;
+	}
 	if (record->kind != PS_KIND_CALL && ps_entries_may_begin(&batch->entries, ticket)) {
 		late = ps_store_locks_late(batch->store, record);
 		result = late ? PS_ATTEMPT_BEGUN : begin_alone(batch, ticket);
@@ -311,4 +317,12 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 		return run_hook(batch, ticket, record);
 	return late || record->kind == PS_KIND_ALONE ? run_late(batch, ticket, record, tried)
 	                                             : run_statement(batch, ticket, record, tried);
+}
+
+enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
+{
+	enum ps_attempt result = run_at_turn(batch, ticket);
+
+	ps_store_end_turn(batch->store);
+	return result;
 }

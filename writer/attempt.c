@@ -52,10 +52,22 @@ void ps_attempt_note_broken_by(struct ps_batch *batch, uint64_t ticket)
 	         sqlite3_errstr(batch->broken_code));
 }
 
+bool ps_attempt_take_turn(struct ps_batch *batch, const struct ps_record *first)
+{
+	while (!ps_store_take_turn(batch->store) && ps_reaper_is_due(&batch->reaper)) {
+		ps_reaper_reap(&batch->reaper);
+		if (first != NULL && (first->asks & PS_ASKS_TOLD) != 0)
+			return false;
+	}
+	return true;
+}
+
 enum ps_attempt ps_attempt_begin(struct ps_batch *batch, enum ps_verdict (*store_begin)(struct ps_store *),
                                  const struct ps_record *first)
 {
 	batch->fused = batch->members = 0;
+	if (!ps_attempt_take_turn(batch, first))
+		return PS_ATTEMPT_TOLD;
 	for (;;) {
 		switch (store_begin(batch->store)) {
 		case PS_DONE:
@@ -87,6 +99,22 @@ void ps_attempt_count_wal(struct ps_batch *batch)
 	ps_count(batch->counters, &counters->schema_reprepares, ps_store_take_reprepares(batch->store));
 }
 
+static void count_turns(struct ps_batch *batch)
+{
+	penstock_counters *counters = &batch->counters->writer;
+	struct ps_turn_counts counts = ps_store_take_turn_counts(batch->store);
+
+	ps_count(batch->counters, &counters->turns, counts.taken);
+	ps_count(batch->counters, &counters->turns_missed, counts.missed);
+	/* As a rule nobody waits. */
+	if (counts.waited == 0)
+		return;
+	ps_count(batch->counters, &counters->turns_waited, counts.waited);
+	ps_count(batch->counters, &counters->turns_wait_nsec, counts.wait_nsec);
+	ps_count(batch->counters, &counters->turns_skipped, counts.skipped);
+	ps_count(batch->counters, &counters->turns_succeeded, counts.succeeded);
+}
+
 void ps_attempt_count_commit(struct ps_batch *batch, uint64_t statements, uint64_t started)
 {
 	uint64_t took = ps_clock_nsec() - started;
@@ -97,6 +125,7 @@ void ps_attempt_count_commit(struct ps_batch *batch, uint64_t statements, uint64
 	ps_count(batch->counters, &batch->counters->writer.fused, batch->fused);
 	ps_count_in(batch->counters, &batch->counters->writer.batch_size, statements + batch->members);
 	ps_count_in(batch->counters, &batch->counters->writer.commit_nsec, took);
+	count_turns(batch);
 	ps_attempt_count_wal(batch);
 	ps_counters_publish(batch->counters);
 }

@@ -29,7 +29,9 @@ enum ps_attempt {
 	PS_ATTEMPT_BROKEN,       /* an I/O error; outcomes are set */
 };
 
-/* `first` may come to nothing while the lock is waited for; NULL: it has begun before. */
+/* The turn among other processes, if there is one to have. False: `first` has come to nothing meanwhile. */
+bool ps_attempt_take_turn(struct ps_batch *batch, const struct ps_record *first);
+/* Takes the turn, which the caller ends. `first` may come to nothing while the lock is waited for; NULL: it has begun before. */
 enum ps_attempt ps_attempt_begin(struct ps_batch *batch, enum ps_verdict (*store_begin)(struct ps_store *),
                                  const struct ps_record *first);
 /* Runs one entry; its outcome is as if for the first time. */

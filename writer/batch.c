@@ -250,7 +250,8 @@ static enum ps_attempt fill(struct ps_batch *batch, struct filling *filling, uin
  * Runs [first, *end) as one transaction, or as many of them as it can: *next is behind the last one committed (or broken); on
  * PS_ATTEMPT_TROUBLE it is the failing one. With `filling` the end is open: entries are found as it goes, and *end says how far it came.
  */
-static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *next)
+static enum ps_attempt attempt_at_turn(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling,
+                                       uint64_t *next)
 {
 	enum ps_attempt result =
 		ps_attempt_begin(batch, ps_store_begin, filling != NULL ? ps_ring_at(batch->ring, first) : NULL);
@@ -266,6 +267,15 @@ static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t 
 	if (ps_fault(PS_FAULT_EARLY_OUTCOME))
 		ps_entries_deliver_early(&batch->entries, first, *next);
 	return ps_attempt_commit(batch, first, *next);
+}
+
+static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *next)
+{
+	enum ps_attempt result = attempt_at_turn(batch, first, end, filling, next);
+
+	/* Before the delivery, which may take its time, or wait for the very engine whose turn is next. */
+	ps_store_end_turn(batch->store);
+	return result;
 }
 
 /* ---- delivery ---- */

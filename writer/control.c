@@ -11,6 +11,9 @@
 #include "writer/engine.h"
 #include "writer/writer.h"
 
+/* Between two looks whether the engines of other processes have left. */
+#define PAUSE_STEP_USEC 1000
+
 bool ps_control_init(struct ps_control *control)
 {
 	pthread_condattr_t attributes;
@@ -79,6 +82,19 @@ static void reap_locked(struct ps_control *control)
 		pthread_join(control->thread, NULL);
 		control->thread_exists = false;
 	}
+}
+
+static void end_pause_of_all_locked(penstock *db)
+{
+	if (db->control.all != NULL)
+		db->batch.kind->peers->pause_end(db->control.all);
+	db->control.all = NULL;
+}
+
+void ps_control_lift_locked(penstock *db)
+{
+	db->control.pause = 0;
+	end_pause_of_all_locked(db);
 }
 
 /* ---- start ---- */
@@ -188,14 +204,14 @@ int ps_control_stop_locked(penstock *db, uint64_t deadline, unsigned flags)
 	switch (phase_of(db)) {
 	case PS_RUNNING:
 	case PS_PAUSING:
-		control->pause = 0;
+		ps_control_lift_locked(db);
 		move_locked(db, PS_STOPPING);
 		/* The grace period is over: the tail is everything that was accepted. */
 		command_locked(db, PS_STOP, ps_ring_tail(&db->ring));
 		break;
 	case PS_PAUSED:
 		/* The file is the pauser's: what is held stays held. */
-		control->pause = 0;
+		ps_control_lift_locked(db);
 		move_locked(db, PS_STOPPING);
 		command_locked(db, PS_STOP, 0);
 		break;
@@ -311,7 +327,7 @@ static void withdraw_locked(penstock *db)
 	/* Once PAUSED the writer makes the move itself, when it is connected again. The pause is nobody's until then. */
 	db->control.pauser = 0;
 	if (!paused) {
-		db->control.pause = 0;
+		ps_control_lift_locked(db);
 		move_locked(db, PS_RUNNING);
 	}
 }
@@ -359,17 +375,86 @@ int penstock_pause(penstock *db, int64_t timeout_usec)
 	return status;
 }
 
+/*
+ * This engine is paused, and its connection closed. Lets go of the mutex: what is done there looks at the file. The pause may meanwhile be
+ * ended by a stop or a failure, but by no unpause.
+ */
+static int pause_others_locked(penstock *db, uint64_t deadline)
+{
+	const struct ps_store_peers *peers = db->batch.kind->peers;
+	struct ps_control *control = &db->control;
+	struct ps_store_pause *all = NULL;
+	uint64_t pause = control->pause, next;
+	bool paused = false;
+	int status;
+
+	control->pausing_all = true;
+	pthread_mutex_unlock(&control->mutex);
+	status = peers->pause_all(db->path, &db->options, &all);
+	if (status == PENSTOCK_OK)
+		status = peers->pause_step(all, &paused);
+	pthread_mutex_lock(&control->mutex);
+	while (status == PENSTOCK_OK && !paused && control->pause == pause) {
+		if (ps_deadline_passed(deadline)) {
+			status = ps_refuse(PENSTOCK_TIMEOUT);
+			break;
+		}
+		next = ps_deadline(PAUSE_STEP_USEC);
+		ps_control_wait(control, next < deadline ? next : deadline);
+		pthread_mutex_unlock(&control->mutex);
+		status = peers->pause_step(all, &paused);
+		pthread_mutex_lock(&control->mutex);
+	}
+	control->pausing_all = false;
+	if (control->pause != pause)
+		status = ps_refuse(phase_of(db) == PS_FAILED ? PENSTOCK_FAILED : PENSTOCK_STOPPED);
+	else if (status == PENSTOCK_OK)
+		control->all = all;
+	else
+		withdraw_locked(db);
+	if (status != PENSTOCK_OK && all != NULL)
+		peers->pause_end(all);
+	pthread_cond_broadcast(&control->changed);
+	return status;
+}
+
+int penstock_pause_all(penstock *db, int64_t timeout_usec)
+{
+	PS_NO_CANCEL;
+	int status = ps_engine_enter_to_wait(db, "penstock_pause_all");
+	uint64_t deadline;
+
+	if (status != PENSTOCK_OK)
+		return status;
+	if (db->batch.kind->peers == NULL) {
+		ps_engine_leave(db);
+		return ps_error(PENSTOCK_CANTOPEN, "penstock_pause_all: %s is no file, whose engines could be paused",
+		                db->path);
+	}
+	deadline = ps_engine_deadline(db, timeout_usec);
+	pthread_mutex_lock(&db->control.mutex);
+	status = pause_locked(db, deadline);
+	if (status == PENSTOCK_OK)
+		status = pause_others_locked(db, deadline);
+	pthread_mutex_unlock(&db->control.mutex);
+	PS_PROBE(verb, db, "pause_all", status, db->path);
+	ps_engine_leave(db);
+	return status;
+}
+
 static int unpause_locked(penstock *db, uint64_t deadline)
 {
 	struct ps_control *control = &db->control;
 	struct ps_unpauser self = { .pause = control->pause };
 	bool in_time = true;
 
-	if (phase_of(db) != PS_PAUSED) {
+	if (phase_of(db) != PS_PAUSED || control->pausing_all) {
 		if (pausable_locked(db) != PENSTOCK_OK)
 			return pausable_locked(db);
 		return ps_error(PENSTOCK_MISUSE, "the engine is not paused");
 	}
+	/* This engine comes in again, too. */
+	end_pause_of_all_locked(db);
 	if (!control->connecting) {
 		control->connecting = true;
 		command_locked(db, PS_RUN, 0);

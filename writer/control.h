@@ -19,6 +19,7 @@
  *   5. A thread may sleep through any number of moves by others: each waits for the end of its own run of the writer, or
  *      its own pause, both numbered, and not for a phase.
  *   6. A pause that timed out is withdrawn: if the writer had already disconnected it connects again.
+ *   7. The engines of other processes are paused only while this one is: behind its own pause, and until that ends, or an unpause begins.
  *
  * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED; after an unpause it stays
  * PAUSED, and the caller hears why.
@@ -32,6 +33,7 @@
 #include <urcu/list.h>
 
 #include "core/penstock.h"
+#include "writer/store.h"
 
 enum ps_command { PS_RUN, PS_PAUSE, PS_STOP };
 
@@ -59,6 +61,8 @@ struct ps_control {
 	struct cds_list_head unpausers; /* struct ps_unpauser */
 	struct cds_list_head starters;  /* struct ps_starter */
 	uint64_t pauser;                /* ps_thread_number */
+	struct ps_store_pause *all;     /* with it the engines of other processes are paused, or being paused; or NULL */
+	bool pausing_all;               /* the pause in effect is being made one of all */
 	unsigned readers_opening;
 
 	bool closing;
@@ -87,6 +91,8 @@ void ps_control_destroy(struct ps_control *control);
 bool ps_control_wait(struct ps_control *control, uint64_t deadline);
 /* OK, or MISUSE with the thread's message. */
 int ps_control_check_flags(unsigned flags);
+/* The pause, if there is one, is over: that of other processes' engines too. With the mutex held. */
+void ps_control_lift_locked(penstock *db);
 /* Stops with the mutex held: OK, or TIMEOUT. flags: those of penstock_stop_with. */
 int ps_control_stop_locked(penstock *db, uint64_t deadline, unsigned flags);
 

@@ -23,6 +23,15 @@ static void say_locked(const struct ps_options *options)
 	       "another process holds the database's lock; the writer keeps trying (busy_limit_ms)");
 }
 
+static const struct ps_store_peers by_side_file = {
+	.enter = ps_store_enter,
+	.leave = ps_store_leave,
+	.is_inside = ps_store_is_inside,
+	.pause_all = ps_store_pause_all,
+	.pause_step = ps_store_pause_step,
+	.pause_end = ps_store_pause_end,
+};
+
 const struct ps_store_kind ps_store_sqlite = {
 	.check = check,
 	.open = ps_store_open,
@@ -33,6 +42,7 @@ const struct ps_store_kind ps_store_sqlite = {
 	.rest = ps_room_checkpoint,
 	.is_file = true,
 	.say_away = say_locked,
+	.peers = &by_side_file,
 };
 
 const struct ps_store_kind *ps_store_kind_of(const char *path)

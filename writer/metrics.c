@@ -31,49 +31,56 @@ enum how { COUNT, SECONDS, BY_STATUS, SIZES, TIMES };
  * Everything in penstock_counters: X(field, name, type, status, how, help). Without a name: another sample of the metric
  * before.
  */
-#define METRICS(X)                                                                                                           \
-	X(accepted, "penstock_accepted_total", "counter", NULL, COUNT, "Submissions accepted.")                              \
-	X(refused, "penstock_refused_total", "counter", NULL, BY_STATUS, "Submissions refused, by what the call answered.")  \
-	X(committed, "penstock_outcomes_total", "counter", "OK", COUNT, "Outcomes of accepted submissions.")                 \
-	X(failed, NULL, NULL, "ERROR", COUNT, NULL)                                                                          \
-	X(unknown, NULL, NULL, "UNKNOWN", COUNT, NULL)                                                                       \
-	X(shutdown, NULL, NULL, "SHUTDOWN", COUNT, NULL)                                                                     \
-	X(expired, NULL, NULL, "EXPIRED", COUNT, NULL)                                                                       \
-	X(cancelled, NULL, NULL, "CANCELLED", COUNT, NULL)                                                                   \
-	X(batches, "penstock_batches_total", "counter", NULL, COUNT, "Transactions committed, statements alone included.")   \
-	X(replayed_batches, "penstock_replayed_batches_total", "counter", NULL, COUNT,                                       \
-	  "Transactions rolled back and run again without the failing statement.")                                           \
-	X(replayed_statements, "penstock_replayed_statements_total", "counter", NULL, COUNT,                                 \
-	  "Statements in them that ran again.")                                                                              \
-	X(alone, "penstock_alone_statements_total", "counter", NULL, COUNT,                                                  \
-	  "Statements run by themselves because they had to be.")                                                            \
-	X(fused, "penstock_fused_statements_total", "counter", NULL, COUNT, "Statements that ran as rows of one INSERT.")    \
-	X(queue_depth, "penstock_queue_depth", "gauge", NULL, COUNT, "Accepted submissions without an outcome yet.")         \
-	X(queue_depth_max, "penstock_queue_depth_max", "gauge", NULL, COUNT,                                                 \
-	  "Largest depth at the beginning of a batch, since open.")                                                          \
-	X(queue_bytes, "penstock_queue_bytes", "gauge", NULL, COUNT, "Bytes of queued values that are too long for a slot.") \
-	X(full_events, "penstock_full_events_total", "counter", NULL, COUNT, "Submits that found the ring full.")            \
-	X(full_nsec, "penstock_full_wait_seconds_total", "counter", NULL, SECONDS,                                           \
-	  "Time that producers spent waiting for room.")                                                                     \
-	X(parks, "penstock_parks_total", "counter", NULL, COUNT, "Times the writer went to sleep.")                          \
-	X(wakes, "penstock_wakes_total", "counter", NULL, COUNT, "Times a producer or a control verb woke the writer.")      \
-	X(busy_retries, "penstock_busy_retries_total", "counter", NULL, COUNT, "Attempts that met another process's lock.")  \
-	X(wal_bytes, "penstock_wal_bytes", "gauge", NULL, COUNT, "Content of the write-ahead log.")                          \
-	X(wal_bytes_peak, "penstock_wal_peak_bytes", "gauge", NULL, COUNT,                                                   \
-	  "Largest content of the write-ahead log, since open.")                                                             \
-	X(checkpoints, "penstock_checkpoints_total", "counter", NULL, COUNT, "Checkpoints.")                                 \
-	X(checkpoint_nsec, "penstock_checkpoint_seconds_total", "counter", NULL, SECONDS, "Time spent in checkpoints.")      \
-	X(checkpoints_not_allowed, "penstock_not_allowed_checkpoints_total", "counter", NULL, COUNT,                         \
-	  "Checkpoints that were due while another engine had the checkpoint lock, or SQLite's.")                            \
-	X(checkpoints_blocked, "penstock_blocked_checkpoints_total", "counter", NULL, COUNT,                                 \
-	  "Checkpoints that a reader kept from finishing.")                                                                  \
-	X(wal_syncs, "penstock_wal_syncs_total", "counter", NULL, COUNT,                                                     \
-	  "Syncs of the write-ahead log for durable outcomes under synchronous=NORMAL.")                                     \
-	X(schema_reprepares, "penstock_schema_reprepares_total", "counter", NULL, COUNT,                                     \
-	  "Statements that SQLite prepared again because the schema had changed.")                                           \
-	X(batch_size, "penstock_batch_statements", "histogram", NULL, SIZES, "Statements in a transaction.")                 \
-	X(commit_nsec, "penstock_commit_seconds", "histogram", NULL, TIMES, "Time that a COMMIT took, with its sync.")       \
-	X(outcome_nsec, "penstock_outcome_seconds", "histogram", NULL, TIMES,                                                \
+#define METRICS(X)                                                                                                             \
+	X(accepted, "penstock_accepted_total", "counter", NULL, COUNT, "Submissions accepted.")                                \
+	X(refused, "penstock_refused_total", "counter", NULL, BY_STATUS, "Submissions refused, by what the call answered.")    \
+	X(committed, "penstock_outcomes_total", "counter", "OK", COUNT, "Outcomes of accepted submissions.")                   \
+	X(failed, NULL, NULL, "ERROR", COUNT, NULL)                                                                            \
+	X(unknown, NULL, NULL, "UNKNOWN", COUNT, NULL)                                                                         \
+	X(shutdown, NULL, NULL, "SHUTDOWN", COUNT, NULL)                                                                       \
+	X(expired, NULL, NULL, "EXPIRED", COUNT, NULL)                                                                         \
+	X(cancelled, NULL, NULL, "CANCELLED", COUNT, NULL)                                                                     \
+	X(batches, "penstock_batches_total", "counter", NULL, COUNT, "Transactions committed, statements alone included.")     \
+	X(replayed_batches, "penstock_replayed_batches_total", "counter", NULL, COUNT,                                         \
+	  "Transactions rolled back and run again without the failing statement.")                                             \
+	X(replayed_statements, "penstock_replayed_statements_total", "counter", NULL, COUNT,                                   \
+	  "Statements in them that ran again.")                                                                                \
+	X(alone, "penstock_alone_statements_total", "counter", NULL, COUNT,                                                    \
+	  "Statements run by themselves because they had to be.")                                                              \
+	X(fused, "penstock_fused_statements_total", "counter", NULL, COUNT, "Statements that ran as rows of one INSERT.")      \
+	X(queue_depth, "penstock_queue_depth", "gauge", NULL, COUNT, "Accepted submissions without an outcome yet.")           \
+	X(queue_depth_max, "penstock_queue_depth_max", "gauge", NULL, COUNT,                                                   \
+	  "Largest depth at the beginning of a batch, since open.")                                                            \
+	X(queue_bytes, "penstock_queue_bytes", "gauge", NULL, COUNT, "Bytes of queued values that are too long for a slot.")   \
+	X(full_events, "penstock_full_events_total", "counter", NULL, COUNT, "Submits that found the ring full.")              \
+	X(full_nsec, "penstock_full_wait_seconds_total", "counter", NULL, SECONDS,                                             \
+	  "Time that producers spent waiting for room.")                                                                       \
+	X(parks, "penstock_parks_total", "counter", NULL, COUNT, "Times the writer went to sleep.")                            \
+	X(wakes, "penstock_wakes_total", "counter", NULL, COUNT, "Times a producer or a control verb woke the writer.")        \
+	X(busy_retries, "penstock_busy_retries_total", "counter", NULL, COUNT, "Attempts that met another process's lock.")    \
+	X(wal_bytes, "penstock_wal_bytes", "gauge", NULL, COUNT, "Content of the write-ahead log.")                            \
+	X(wal_bytes_peak, "penstock_wal_peak_bytes", "gauge", NULL, COUNT,                                                     \
+	  "Largest content of the write-ahead log, since open.")                                                               \
+	X(checkpoints, "penstock_checkpoints_total", "counter", NULL, COUNT, "Checkpoints.")                                   \
+	X(checkpoint_nsec, "penstock_checkpoint_seconds_total", "counter", NULL, SECONDS, "Time spent in checkpoints.")        \
+	X(checkpoints_not_allowed, "penstock_not_allowed_checkpoints_total", "counter", NULL, COUNT,                           \
+	  "Checkpoints that were due while another engine had the checkpoint lock, or SQLite's.")                              \
+	X(checkpoints_blocked, "penstock_blocked_checkpoints_total", "counter", NULL, COUNT,                                   \
+	  "Checkpoints that a reader kept from finishing.")                                                                    \
+	X(wal_syncs, "penstock_wal_syncs_total", "counter", NULL, COUNT,                                                       \
+	  "Syncs of the write-ahead log for durable outcomes under synchronous=NORMAL.")                                       \
+	X(schema_reprepares, "penstock_schema_reprepares_total", "counter", NULL, COUNT,                                       \
+	  "Statements that SQLite prepared again because the schema had changed.")                                             \
+	X(turns, "penstock_turns_total", "counter", NULL, COUNT, "Transactions begun at the engine's turn among processes.")   \
+	X(turns_waited, "penstock_turns_waited_total", "counter", NULL, COUNT, "Turns that were waited for.")                  \
+	X(turns_wait_nsec, "penstock_turns_wait_seconds_total", "counter", NULL, SECONDS, "Time spent waiting for turns.")     \
+	X(turns_skipped, "penstock_turns_skipped_total", "counter", NULL, COUNT, "Turns of others ended since nothing moved.") \
+	X(turns_succeeded, "penstock_turns_succeeded_total", "counter", NULL, COUNT,                                           \
+	  "Turns of others ended since they were dead or gone.")                                                               \
+	X(turns_missed, "penstock_turns_missed_total", "counter", NULL, COUNT, "Transactions begun without a turn.")           \
+	X(batch_size, "penstock_batch_statements", "histogram", NULL, SIZES, "Statements in a transaction.")                   \
+	X(commit_nsec, "penstock_commit_seconds", "histogram", NULL, TIMES, "Time that a COMMIT took, with its sync.")         \
+	X(outcome_nsec, "penstock_outcome_seconds", "histogram", NULL, TIMES,                                                  \
 	  "Time from submit to outcome, sampled: every submission with a listener, and one in 64 of the others.")
 
 /* What a histogram of Prometheus has no place for. */

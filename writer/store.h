@@ -45,6 +45,17 @@ enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
 struct ps_store;
 struct ps_batch;
+struct ps_store_pause;
+
+/* Of a store that engines of several processes share. Each is as the function of its name below. */
+struct ps_store_peers {
+	bool (*enter)(struct ps_store *store);
+	void (*leave)(struct ps_store *store);
+	bool (*is_inside)(const struct ps_store *store);
+	int (*pause_all)(const char *path, const struct ps_options *options, struct ps_store_pause **pause);
+	int (*pause_step)(struct ps_store_pause *pause, bool *paused);
+	void (*pause_end)(struct ps_store_pause *pause);
+};
 
 /* What the engine asks of a store, whichever it is. open to close are as the functions of these names below. */
 struct ps_store_kind {
@@ -65,6 +76,18 @@ struct ps_store_kind {
 	bool is_file;
 	/* Tells the log that the store does not let the writer in. */
 	void (*say_away)(const struct ps_options *options);
+	/* NULL: nobody can pause all engines on it. */
+	const struct ps_store_peers *peers;
+};
+
+/* Of turns among the engines of several processes (sqlite/turns.h). */
+struct ps_turn_counts {
+	uint64_t taken;
+	uint64_t waited; /* that were not there at once */
+	uint64_t wait_nsec;
+	uint64_t skipped;   /* turns of others that this engine has ended since nothing moved */
+	uint64_t succeeded; /* and since their process is dead, or they had been left */
+	uint64_t missed;    /* given up, or there were none to have */
 };
 
 /*
@@ -80,6 +103,13 @@ int ps_store_open(struct ps_store **store, const char *path, const struct ps_opt
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked);
 /* A reader's connection, which is the caller's: OK, or CANTOPEN, CONFIG, NOMEM with the thread's message. Any thread. */
 int ps_store_open_reader(const char *path, const struct ps_options *options, sqlite3 **connection);
+/*
+ * Pauses all engines on the file, of all processes; to be called when this one has no store. OK and *pause; CANTOPEN (there is no file by
+ * that name, or no such locks there), NOMEM with the thread's message. Step: whether they are, once it says so until the end. Any thread.
+ */
+int ps_store_pause_all(const char *path, const struct ps_options *options, struct ps_store_pause **pause);
+int ps_store_pause_step(struct ps_store_pause *pause, bool *paused);
+void ps_store_pause_end(struct ps_store_pause *pause);
 /*
  * checkpoint: bring the WAL's content into the database first (not when the disk just failed). PS_COPIED_NOT: that was not allowed. What is
  * in the WAL stays there; whoever opens the database finds it.
@@ -104,6 +134,22 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 
 /* Whether the last statement alone, or commit, failed for want of room, which a checkpoint may make. */
 bool ps_store_lacked_room(const struct ps_store *store);
+
+/*
+ * Before whatever touches the file; the store stays in until it is told to leave, which it is when there is nothing to do. False: the engine
+ * of another process has paused all (ps_store_pause_all): nothing may be done. Cheap for one that is in.
+ */
+bool ps_store_enter(struct ps_store *store);
+void ps_store_leave(struct ps_store *store);
+bool ps_store_is_inside(const struct ps_store *store);
+/*
+ * Waits for the engine's turn among those of other processes, which lasts until it is ended; it covers a transaction, and not what comes
+ * behind. Having one it does nothing. False: there is none (somebody in the queue is to be told, for one); then go on without.
+ */
+bool ps_store_take_turn(struct ps_store *store);
+void ps_store_end_turn(struct ps_store *store);
+/* What has come of turns since the last call. */
+struct ps_turn_counts ps_store_take_turn_counts(struct ps_store *store);
 
 enum ps_verdict ps_store_begin(struct ps_store *store);
 /* The same for one statement's own transaction, which locks no more than the statement does. */

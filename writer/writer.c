@@ -21,6 +21,10 @@
 #define HOLE_YIELDS 20
 #define HOLE_SLEEP_NSEC 50000
 
+/* How long an idle writer may still be in (ps_store_enter), for the next batch; and how often it looks while it is kept out. */
+#define IDLE_INSIDE_USEC 20000
+#define OUTSIDE_NSEC PS_NSEC_PER_MSEC
+
 /* What the kernel keeps, with the NUL. */
 #define THREAD_NAME_BYTES 16
 
@@ -141,17 +145,50 @@ static bool spin(penstock *db, int64_t spin_usec)
 	return found;
 }
 
+/* Whether the batch may run: false while somebody has paused all engines on the file. */
+static bool enter_store(penstock *db)
+{
+	const struct ps_store_peers *peers = db->batch.kind->peers;
+
+	return peers == NULL || peers->enter(db->batch.store);
+}
+
+static bool is_inside(const penstock *db)
+{
+	const struct ps_store_peers *peers = db->batch.kind->peers;
+
+	return peers != NULL && peers->is_inside(db->batch.store);
+}
+
 /* Nothing is published at `next`: sleeps until that may have changed. */
 static void wait_for_work(penstock *db, const struct ps_keys *keys)
 {
+	enum ps_park park;
+	uint64_t deadline;
 	bool slept;
 
 	if (spin(db, keys->spin_usec))
 		return;
-	if (ps_ring_park(&db->ring, db->next, PS_NEVER, &slept) == PS_PARK_HOLE)
-		wait_at_hole(&db->ring, db->next);
+	deadline = is_inside(db) ? ps_deadline(IDLE_INSIDE_USEC) : PS_NEVER;
+	park = ps_ring_park(&db->ring, db->next, deadline, &slept);
 	if (slept)
 		count_park(db);
+	if (ps_deadline_passed(deadline)) {
+		db->batch.kind->peers->leave(db->batch.store);
+		park = ps_ring_park(&db->ring, db->next, PS_NEVER, &slept);
+	}
+	if (park == PS_PARK_HOLE)
+		wait_at_hole(&db->ring, db->next);
+}
+
+/* All engines on the file are paused: there is work, and nobody may touch it. Who is cancelled or too late is told meanwhile. */
+static void wait_outside(penstock *db)
+{
+	struct timespec moment = ps_timespec(OUTSIDE_NSEC);
+
+	db->batch.entries.base = db->next;
+	ps_reaper_reap(&db->batch.reaper);
+	nanosleep(&moment, NULL);
 }
 
 /* An unfilled batch waits up to linger_usec for more. */
@@ -218,6 +255,10 @@ static bool work(penstock *db)
 				wait_for_work(db, &keys);
 			continue;
 		}
+		if (!enter_store(db)) {
+			wait_outside(db);
+			continue;
+		}
 		if (keys.linger_usec != 0 && limit == UINT64_MAX)
 			linger(db, &keys);
 		begin_batch(db);
@@ -247,7 +288,7 @@ static void fail_locked(penstock *db, int code, const char *message)
 
 	control->failure_code = code;
 	snprintf(control->failure_message, sizeof control->failure_message, "%s", message);
-	control->pause = 0;
+	ps_control_lift_locked(db);
 	ps_state_move(&db->state, PS_FAILED);
 	pthread_cond_broadcast(&control->changed);
 	tail = ps_ring_tail(&db->ring);
@@ -299,15 +340,16 @@ static void give_up_locked(penstock *db)
 	pthread_mutex_lock(&control->mutex);
 }
 
-static void end_pause_locked(struct ps_control *control)
+static void end_pause_locked(penstock *db)
 {
+	struct ps_control *control = &db->control;
 	struct ps_unpauser *unpauser;
 
 	cds_list_for_each_entry (unpauser, &control->unpausers, place) {
 		if (unpauser->pause == control->pause)
 			unpauser->resumed = true;
 	}
-	control->pause = 0;
+	ps_control_lift_locked(db);
 }
 
 /*
@@ -328,7 +370,7 @@ static bool obey_locked(penstock *db)
 				continue;
 			}
 			if (db->state.current->phase == PS_PAUSED) {
-				end_pause_locked(control);
+				end_pause_locked(db);
 				ps_state_move(&db->state, PS_RUNNING);
 				ps_eventcount_broadcast(&db->ring.room);
 			}

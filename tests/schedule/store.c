@@ -507,6 +507,63 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 	return PS_DONE;
 }
 
+/* No other process. */
+bool ps_store_enter(struct ps_store *store)
+{
+	(void)store;
+	return true;
+}
+
+void ps_store_leave(struct ps_store *store)
+{
+	(void)store;
+}
+
+bool ps_store_is_inside(const struct ps_store *store)
+{
+	(void)store;
+	return false;
+}
+
+bool ps_store_take_turn(struct ps_store *store)
+{
+	(void)store;
+	return true;
+}
+
+void ps_store_end_turn(struct ps_store *store)
+{
+	(void)store;
+}
+
+struct ps_turn_counts ps_store_take_turn_counts(struct ps_store *store)
+{
+	struct ps_turn_counts none = { 0 };
+
+	(void)store;
+	return none;
+}
+
+int ps_store_pause_all(const char *path, const struct ps_options *options, struct ps_store_pause **pause)
+{
+	(void)path;
+	(void)options;
+	*pause = NULL;
+	return PENSTOCK_OK;
+}
+
+int ps_store_pause_step(struct ps_store_pause *pause, bool *paused)
+{
+	(void)pause;
+	*paused = true;
+	return PENSTOCK_OK;
+}
+
+void ps_store_pause_end(struct ps_store_pause *pause)
+{
+	(void)pause;
+}
+
 uint64_t ps_store_take_reprepares(struct ps_store *store)
 {
 	(void)store;

@@ -9,7 +9,8 @@
  *
  *     0 ... 4095    the mapped page
  *     4096          the checkpoint lock (checkpoint_lock.h)
- *     4097          pause for all
+ *     4097          pause for all (peers.h)
+ *     4098          somebody waits for that, or has it
  *     8192 + i      engine i lives
  *
  * The file stays when everybody is gone. It holds nothing that anybody would miss: with all engines closed it may be removed.
@@ -42,6 +43,7 @@
 #define PS_BESIDE_PAGE_BYTES 4096
 #define PS_BESIDE_CHECKPOINT 4096
 #define PS_BESIDE_PAUSE 4097
+#define PS_BESIDE_PAUSING 4098
 #define PS_BESIDE_LIVES 8192
 
 struct ps_beside {

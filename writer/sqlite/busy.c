@@ -5,12 +5,15 @@
 
 #include "core/clock.h"
 
-/* Between two looks at a lock: a millisecond more each time, up to this. For readers always one: they leave for moments. */
+/*
+ * Between two looks at a lock: a millisecond more each time, up to this. For readers always one: they leave for moments. At the engine's
+ * turn, too: of the other engines nobody asks meanwhile.
+ */
 #define PAUSE_MS_MAX 10
 
 static bool waits_on(struct ps_busy *busy, int count)
 {
-	bool for_readers = busy->readers_ms >= 0;
+	bool for_readers = busy->readers_ms >= 0, often = for_readers || busy->at_turn;
 	uint64_t limit = (uint64_t)(for_readers ? busy->readers_ms : busy->timeout_ms) * PS_NSEC_PER_MSEC;
 	uint64_t now = ps_clock_nsec();
 	struct timespec pause;
@@ -25,9 +28,9 @@ static bool waits_on(struct ps_busy *busy, int count)
 	if (!for_readers && (busy->unbegun || sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE) &&
 	    ps_patience_is_interrupted(busy->patience))
 		return false;
-	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(for_readers || count == 0 ? 1
-	                                                  : count < PAUSE_MS_MAX    ? count
-	                                                                            : PAUSE_MS_MAX));
+	pause = ps_timespec(PS_NSEC_PER_MSEC * (uint64_t)(often || count == 0    ? 1
+	                                                  : count < PAUSE_MS_MAX ? count
+	                                                                         : PAUSE_MS_MAX));
 	nanosleep(&pause, NULL);
 	return true;
 }

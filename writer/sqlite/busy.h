@@ -30,6 +30,7 @@ struct ps_busy {
 	int64_t timeout_ms;
 	int64_t readers_ms; /* how long a checkpoint waits for readers; -1: it is a lock that is waited for */
 	uint64_t since;     /* the wait under way */
+	bool at_turn;       /* this engine's, among those of other processes */
 	bool met;           /* a lock, since whoever asks has set this to false */
 	bool unbegun;       /* though there may be a lock that was had, nothing has been done */
 	bool or_nothing;    /* a checkpoint that does not get its lock copies nothing, instead of going on without */

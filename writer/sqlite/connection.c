@@ -284,8 +284,46 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 	return ps_error(PENSTOCK_CANTOPEN, "%s: the connect hook refused the connection: %s", path, sqlite3_errstr(code));
 }
 
+/* What reads the file, and writes it. */
+static int set_up_file(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
+{
+	int status = set_pragmas(connection, path, options, false);
+
+	if (status == PENSTOCK_OK)
+		status = role == PS_READER ? configure_reader(connection, path)
+		                           : configure_writer(connection, path, options, role);
+	/* By now the schema has been read. */
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, (int)options->keys.trusted_schema, NULL);
+	if (status == PENSTOCK_OK)
+		status = set_pragmas(connection, path, options, true);
+	return status;
+}
+
+static bool is_wanted(void *patience)
+{
+	return !ps_patience_gives_up(patience);
+}
+
+/* The same at its turn among the engines of other processes, unless one of them has paused all. */
+static int set_up_among(struct ps_peers *peers, sqlite3 *connection, const char *path, const struct ps_options *options,
+                        enum ps_role role, struct ps_busy *busy)
+{
+	int status;
+
+	ps_peers_open(peers, sqlite3_db_filename(connection, "main"), options->keys.turns != 0);
+	if (!ps_peers_enter(peers))
+		return ps_error(PENSTOCK_CANTOPEN, "%s: another process has paused all engines (penstock_pause_all)", path);
+	if (peers->takes_turns && busy != NULL)
+		busy->at_turn = ps_turns_take(&peers->turns, is_wanted, busy->patience);
+	status = set_up_file(connection, path, options, role);
+	if (busy != NULL)
+		busy->at_turn = false;
+	ps_turns_end(&peers->turns);
+	return status;
+}
+
 static int configure(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role,
-                     struct ps_busy *busy)
+                     struct ps_busy *busy, struct ps_peers *peers)
 {
 	const char *file = sqlite3_db_filename(connection, "main"), *cache;
 	int status;
@@ -322,15 +360,9 @@ static int configure(sqlite3 *connection, const char *path, const struct ps_opti
 	sqlite3_limit(connection, SQLITE_LIMIT_SQL_LENGTH, (int)options->keys.sql_bytes_max);
 	sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, (int)options->keys.value_bytes_max);
 	/* Before anything that reads the file. */
-	status = set_pragmas(connection, path, options, false);
-	if (status == PENSTOCK_OK)
-		status = role == PS_READER ? configure_reader(connection, path)
-		                           : configure_writer(connection, path, options, role);
-	/* By now the schema has been read. */
-	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, (int)options->keys.trusted_schema, NULL);
-	if (status == PENSTOCK_OK)
-		status = set_pragmas(connection, path, options, true);
-	return status;
+	if (peers == NULL)
+		return set_up_file(connection, path, options, role);
+	return set_up_among(peers, connection, path, options, role, busy);
 }
 
 /* connection: as sqlite3_open_v2 left it; NULL without memory. */
@@ -380,9 +412,8 @@ static int check_threads(const char *path)
 	return status;
 }
 
-int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
-                       struct ps_busy *busy, struct ps_harm_watch *watch, struct ps_rowids *rowids, sqlite3 **connection,
-                       bool *locked)
+/* Which SQLite does without reading it. *connection is to be closed, or NULL, in either case. */
+static int open_file(const char *path, const struct ps_options *options, enum ps_role role, sqlite3 **connection)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	bool create = role == PS_CREATING_WRITER;
@@ -390,11 +421,6 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	int rc, status;
 
 	*connection = NULL;
-	*locked = false;
-	/* Once for an engine: SQLite takes no other configuration while it is in use. */
-	status = create ? check_threads(path) : PENSTOCK_OK;
-	if (status != PENSTOCK_OK)
-		return status;
 	status = ps_path_find(path, options, create, &place);
 	if (status != PENSTOCK_OK)
 		return status;
@@ -405,11 +431,46 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 		flags |= SQLITE_OPEN_NOFOLLOW;
 	rc = sqlite3_open_v2(place, connection, flags, NULL);
 	free(place);
-	if (rc != SQLITE_OK) {
-		status = explain_open(*connection, path, create);
-	} else {
-		status = configure(*connection, path, options, role, busy);
-		*locked = status == PENSTOCK_CANTOPEN && ps_connection_met_lock(sqlite3_errcode(*connection));
+	return rc == SQLITE_OK ? PENSTOCK_OK : explain_open(*connection, path, create);
+}
+
+int ps_connection_find_file(const char *path, const struct ps_options *options, char **file)
+{
+	sqlite3 *connection;
+	int status = open_file(path, options, PS_WRITER, &connection);
+	const char *name;
+
+	*file = NULL;
+	if (status == PENSTOCK_OK) {
+		name = sqlite3_db_filename(connection, "main");
+		*file = strdup(name != NULL ? name : "");
+		if (*file == NULL)
+			status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
+	}
+	sqlite3_close(connection);
+	return status;
+}
+
+int ps_connection_open(const char *path, const struct ps_options *options, enum ps_role role, bool with_hook,
+                       struct ps_busy *busy, struct ps_harm_watch *watch, struct ps_rowids *rowids, struct ps_peers *peers,
+                       sqlite3 **connection, bool *locked)
+{
+	bool create = role == PS_CREATING_WRITER;
+	int status;
+
+	*connection = NULL;
+	*locked = false;
+	if (peers != NULL)
+		ps_peers_init(peers);
+	/* Once for an engine: SQLite takes no other configuration while it is in use. */
+	status = create ? check_threads(path) : PENSTOCK_OK;
+	if (status != PENSTOCK_OK)
+		return status;
+	status = open_file(path, options, role, connection);
+	if (status == PENSTOCK_OK) {
+		status = configure(*connection, path, options, role, busy, peers);
+		*locked = status == PENSTOCK_CANTOPEN &&
+		          (ps_connection_met_lock(sqlite3_errcode(*connection)) || (peers != NULL && ps_peers_is_out(peers)));
 	}
 	if (status == PENSTOCK_OK && watch != NULL)
 		ps_harm_watch(watch, *connection);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * inside.h - what the parts of the SQLite store share: store.c (opening, transactions, durability), run.c (statements), behind.c (what
- * a statement leaves behind)
+ * a statement leaves behind), among.c (other processes)
  *
  * Nobody else includes it.
  */
@@ -16,6 +16,7 @@
 #include "writer/sqlite/file.h"
 #include "writer/sqlite/group.h"
 #include "writer/sqlite/harm.h"
+#include "writer/sqlite/peers.h"
 #include "writer/sqlite/rowids.h"
 #include "writer/sqlite/statements.h"
 #include "writer/store.h"
@@ -28,6 +29,7 @@ struct ps_store {
 	struct ps_statement_deadline deadline;
 	struct ps_file file;
 	struct ps_busy busy;
+	struct ps_peers peers;
 	struct ps_harm_watch harm;
 	struct ps_rowids rowids;
 	struct ps_changes *changes;

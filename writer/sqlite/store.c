@@ -153,10 +153,10 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	store->path = path;
 	store->options = options;
 	ps_busy_init(&store->busy, patience, options->keys.busy_timeout_ms);
-	status = ps_connection_open(path, options, role, true, &store->busy, &store->harm, &store->rowids, &store->connection,
-	                            locked);
+	status = ps_connection_open(path, options, role, true, &store->busy, &store->harm, &store->rowids, &store->peers,
+	                            &store->connection, locked);
 	if (status != PENSTOCK_OK)
-		goto err_after_alloc;
+		goto err_after_peers;
 	store->changes = ps_changes_new(store->connection);
 	if (store->changes == NULL)
 		goto err_after_connection;
@@ -208,7 +208,8 @@ err_after_connection:
 	sqlite3_close_v2(store->connection);
 	if (status == PENSTOCK_OK)
 		status = ps_error(PENSTOCK_NOMEM, "out of memory opening %s", path);
-err_after_alloc:
+err_after_peers:
+	ps_peers_close(&store->peers);
 	free(store);
 	return status;
 }
@@ -216,12 +217,15 @@ err_after_alloc:
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
 {
 	sqlite3 *connection;
-	int status = ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, NULL, NULL, &connection, locked);
+	struct ps_peers peers;
+	int status =
+		ps_connection_open(path, options, PS_CREATING_WRITER, false, NULL, NULL, NULL, &peers, &connection, locked);
 
 	if (status == PENSTOCK_OK) {
 		ps_copies_tell(options, path);
 		sqlite3_close(connection);
 	}
+	ps_peers_close(&peers);
 	return status;
 }
 
@@ -229,7 +233,7 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 {
 	bool locked;
 
-	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, NULL, connection, &locked);
+	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, NULL, NULL, connection, &locked);
 }
 
 enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
@@ -241,6 +245,11 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	ps_statement_deadline_destroy(store->connection);
 	ps_call_destroy(&store->call);
 	finalize_own(store);
+	/* While another process has paused all, the log stays as it is. */
+	if (checkpoint && !ps_peers_enter(&store->peers)) {
+		checkpoint = false;
+		copied = PS_COPIED_NOT;
+	}
 	gone = ps_file_close(&store->file, checkpoint, &copied);
 	if (gone != PS_GONE_NOTHING)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
@@ -250,6 +259,7 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	ps_rowids_end_watch(&store->rowids);
 	/* _v2: should a function of the connect hook have left a statement open, it goes with that. */
 	sqlite3_close_v2(store->connection);
+	ps_peers_close(&store->peers);
 	free(store);
 	return copied;
 }

@@ -41,6 +41,7 @@
 #include <stdint.h>
 
 #include "core/clock.h"
+#include "writer/store.h"
 
 #define PS_TURNS_UNMOVED (20 * PS_NSEC_PER_MSEC)
 #define PS_TURNS_LONGEST (2 * PS_NSEC_PER_SEC)
@@ -62,15 +63,6 @@ struct ps_turns_words {
 	uint32_t holders[PS_TURNS_HOLDERS]; /* by ticket */
 };
 
-struct ps_turns_counts {
-	uint64_t taken;
-	uint64_t waited; /* of those taken */
-	uint64_t wait_nsec;
-	uint64_t skipped;   /* turns of others that this one has ended since nothing moved */
-	uint64_t succeeded; /* and since their process is dead, or they had been left */
-	uint64_t missed;    /* given up, or there were none to have */
-};
-
 struct ps_turns {
 	struct ps_turns_words *words; /* NULL: there are no turns */
 	unsigned place;
@@ -78,7 +70,7 @@ struct ps_turns {
 	void *arg;
 	bool held;
 	uint32_t ticket; /* while held, or waited for */
-	struct ps_turns_counts counts;
+	struct ps_turn_counts counts;
 };
 
 /* Asked each few milliseconds of a wait: false gives it up. */

@@ -11,7 +11,7 @@ int ps_write_lock_take(const char *path, const struct ps_options *options, int w
 	bool locked;
 	int rc;
 
-	if (ps_connection_open(path, options, PS_READER, false, NULL, NULL, NULL, holder, &locked) != PENSTOCK_OK)
+	if (ps_connection_open(path, options, PS_READER, false, NULL, NULL, NULL, NULL, holder, &locked) != PENSTOCK_OK)
 		return locked ? SQLITE_BUSY : SQLITE_CANTOPEN;
 	sqlite3_busy_timeout(*holder, wait_ms);
 	rc = sqlite3_exec(*holder, "PRAGMA query_only=OFF; BEGIN IMMEDIATE", NULL, NULL, NULL);

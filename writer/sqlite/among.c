@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * among.c - the store among the engines of other processes: coming in, turns, and pausing all of them
+ */
+#include "writer/sqlite/inside.h"
+
+#include <stdlib.h>
+
+#include "core/error.h"
+
+bool ps_store_enter(struct ps_store *store)
+{
+	return ps_peers_enter(&store->peers);
+}
+
+void ps_store_leave(struct ps_store *store)
+{
+	ps_peers_leave(&store->peers);
+}
+
+bool ps_store_is_inside(const struct ps_store *store)
+{
+	return store->peers.inside;
+}
+
+/* Somebody is to be told; or everybody. */
+static bool waits_on(void *arg)
+{
+	struct ps_patience *patience = arg;
+
+	return !ps_patience_gives_up(patience) && !ps_patience_is_interrupted(patience);
+}
+
+bool ps_store_take_turn(struct ps_store *store)
+{
+	struct ps_peers *peers = &store->peers;
+
+	if (!peers->takes_turns || peers->turns.held)
+		return true;
+	store->busy.at_turn = ps_turns_take(&peers->turns, waits_on, store->busy.patience);
+	return store->busy.at_turn;
+}
+
+void ps_store_end_turn(struct ps_store *store)
+{
+	store->busy.at_turn = false;
+	ps_turns_end(&store->peers.turns);
+}
+
+struct ps_turn_counts ps_store_take_turn_counts(struct ps_store *store)
+{
+	struct ps_turn_counts counts = store->peers.turns.counts;
+
+	store->peers.turns.counts = (struct ps_turn_counts){ 0 };
+	return counts;
+}
+
+struct ps_store_pause {
+	struct ps_peers peers;
+};
+
+int ps_store_pause_all(const char *path, const struct ps_options *options, struct ps_store_pause **result)
+{
+	struct ps_store_pause *pause = malloc(sizeof *pause);
+	char *file;
+	int status;
+
+	*result = NULL;
+	if (pause == NULL)
+		return ps_error(PENSTOCK_NOMEM, "out of memory pausing %s", path);
+	status = ps_connection_find_file(path, options, &file);
+	if (status != PENSTOCK_OK) {
+		free(pause);
+		return status;
+	}
+	ps_peers_open(&pause->peers, file, false);
+	free(file);
+	*result = pause;
+	return PENSTOCK_OK;
+}
+
+int ps_store_pause_step(struct ps_store_pause *pause, bool *paused)
+{
+	enum ps_peers_pause came_to = ps_peers_pause(&pause->peers);
+
+	*paused = came_to == PS_PEERS_PAUSED;
+	if (came_to != PS_PEERS_NO_LOCKS)
+		return PENSTOCK_OK;
+	return ps_error(
+		PENSTOCK_CANTOPEN,
+		"the engines of other processes cannot be paused: there is no %s, it is foreign, or its file system has no locks "
+		"for open files (F_OFD_SETLK)",
+		pause->peers.beside.name != NULL ? pause->peers.beside.name : "side file");
+}
+
+void ps_store_pause_end(struct ps_store_pause *pause)
+{
+	if (pause != NULL)
+		ps_peers_close(&pause->peers);
+	free(pause);
+}
