@@ -63,6 +63,7 @@ static const struct promise {
 	{ AT(value_bytes_max), 1000000000, 1024, 1000000000, 0, "1000000000", "1 KiB to 1000000000" },
 	{ AT(checkpoint_wait_ms), 3000, 0, 3600000, 1, "3000", "0 to 3600000 milliseconds" },
 	{ AT(trusted_schema), 1, 0, 1, 0, "yes", "yes or no" },
+	{ AT(turns), 1, 0, 1, 0, "yes", "yes or no" },
 #undef AT
 };
 

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Engines of several processes on one file: each acknowledged row there once, turns with every kind of side file, pauses for all, and what a
+ * forked child keeps (nothing).
+ */
+#include "tests/kit.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "core/atomic.h"
+#include "writer/sqlite/peers.h"
+
+TestSuite(processes, .init = kit_begin, .fini = harness_end);
+
+#define SIDE "test.db" PS_BESIDE_SUFFIX
+
+/* What processes tell each other. */
+static struct {
+	uint32_t ready, go, done, status;
+} * shared;
+
+static void share(void)
+{
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(shared != MAP_FAILED);
+}
+
+static pid_t process(void (*run)(unsigned number), unsigned number)
+{
+	pid_t child = fork();
+
+	check(child >= 0);
+	if (child == 0) {
+		kit_begin();
+		run(number);
+		_exit(0);
+	}
+	return child;
+}
+
+static void end(pid_t child)
+{
+	int status;
+
+	check(waitpid(child, &status, 0) == child);
+	check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+}
+
+static void end_by_kill(pid_t child)
+{
+	int status;
+
+	check(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+}
+
+static void make_table(void)
+{
+	kit_change(harness_path("test.db"), "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
+}
+
+static void is_ready(void)
+{
+	ps_add_u32(&shared->ready, 1);
+}
+
+static void await_go(void)
+{
+	await(ps_load_acquire_u32(&shared->go) != 0);
+}
+
+static void go(void)
+{
+	ps_store_release_u32(&shared->go, 1);
+}
+
+static int execute_insert(penstock *db, int64_t number)
+{
+	penstock_handle *handle;
+	int status;
+
+	expect(kit_insert(db, number, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	status = penstock_handle_wait(handle, PENSTOCK_FOREVER);
+	penstock_handle_release(handle);
+	return status;
+}
+
+/* ---- opening and writing at once --------------------------------------------------------------------------------- */
+
+#define EACH 20
+
+static void open_and_write(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	is_ready();
+	await_go();
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+	for (int64_t i = 0; i < EACH; i++)
+		expect(execute_insert(db, number * EACH + i), PENSTOCK_OK);
+	check(kit_counters(db).turns_missed == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void open_at_once(unsigned processes)
+{
+	pid_t children[32];
+	unsigned i;
+
+	share();
+	harness_make_folder();
+	for (i = 0; i < processes; i++)
+		children[i] = process(open_and_write, i);
+	await(ps_load_acquire_u32(&shared->ready) == processes);
+	go();
+	for (i = 0; i < processes; i++)
+		end(children[i]);
+	check(kit_ask(harness_path("test.db"), "SELECT count(DISTINCT a) FROM t") == processes * EACH);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == processes * EACH);
+}
+
+Test(processes, two_open_one_new_file_at_once)
+{
+	open_at_once(2);
+}
+
+Test(processes, eight_open_one_new_file_at_once)
+{
+	open_at_once(8);
+}
+
+Test(processes, thirty_two_open_one_new_file_at_once)
+{
+	open_at_once(KIT_SANITIZED ? 12 : 32);
+}
+
+/* ---- the counters ------------------------------------------------------------------------------------------------ */
+
+static penstock_counters write_some(const penstock_config *config)
+{
+	penstock_counters counters;
+	penstock *db = kit_open(config);
+
+	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	for (int64_t i = 0; i < 10; i++)
+		expect(execute_insert(db, i), PENSTOCK_OK);
+	counters = kit_counters(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return counters;
+}
+
+Test(processes, alone_each_write_has_its_turn_at_once)
+{
+	penstock_config config = kit_config();
+	penstock_counters counters;
+
+	harness_make_folder();
+	counters = write_some(&config);
+	/* One for the opening. What reads has none. */
+	check(counters.turns == 12 && counters.turns_waited == 0 && counters.turns_missed == 0, "%" PRIu64, counters.turns);
+	check(counters.turns_skipped == 0 && counters.turns_succeeded == 0 && counters.turns_wait_nsec == 0);
+}
+
+Test(processes, turns_can_be_switched_off)
+{
+	penstock_config config = kit_config();
+	penstock_counters counters;
+
+	harness_make_folder();
+	config.turns = 0;
+	counters = write_some(&config);
+	check(counters.turns == 0 && counters.turns_missed == 0);
+}
+
+/* ---- the side file ----------------------------------------------------------------------------------------------- */
+
+static void expect_no_turns(void)
+{
+	penstock_config config = kit_config();
+	penstock_counters counters = write_some(&config);
+
+	check(counters.turns == 0 && counters.turns_missed == 12);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 10);
+}
+
+static void put_side_file(const char *content, size_t bytes)
+{
+	int fd = open(harness_path(SIDE), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	check(fd >= 0 && write(fd, content, bytes) == (ssize_t)bytes && close(fd) == 0);
+}
+
+Test(processes, a_side_file_that_is_a_link_is_left_alone)
+{
+	struct stat info;
+
+	harness_make_folder();
+	put_side_file("", 0);
+	check(rename(harness_path(SIDE), harness_path("elsewhere")) == 0);
+	check(symlink(harness_path("elsewhere"), harness_path(SIDE)) == 0);
+	expect_no_turns();
+	check(stat(harness_path("elsewhere"), &info) == 0 && info.st_size == 0);
+}
+
+Test(processes, a_side_file_that_is_a_folder_is_left_alone)
+{
+	harness_make_folder();
+	check(mkdir(harness_path(SIDE), 0700) == 0);
+	expect_no_turns();
+}
+
+Test(processes, a_side_file_of_another_layout_is_not_written_to)
+{
+	char content[PS_BESIDE_PAGE_BYTES], found[sizeof content];
+	int fd;
+
+	harness_make_folder();
+	memset(content, 'x', sizeof content);
+	put_side_file(content, sizeof content);
+	expect_no_turns();
+	fd = open(harness_path(SIDE), O_RDONLY);
+	check(read(fd, found, sizeof found) == sizeof found && memcmp(found, content, sizeof found) == 0);
+	close(fd);
+}
+
+Test(processes, a_side_file_that_is_too_short_is_left_alone)
+{
+	struct stat info;
+
+	harness_make_folder();
+	put_side_file("short", 5);
+	expect_no_turns();
+	check(stat(harness_path(SIDE), &info) == 0 && info.st_size == 5);
+}
+
+Test(processes, the_side_file_has_the_mode_of_the_database)
+{
+	penstock_config config = kit_config();
+	struct stat info;
+
+	harness_make_folder();
+	write_some(&config);
+	check(stat(harness_path(SIDE), &info) == 0 && (info.st_mode & 07777) == 0600);
+	check(info.st_size == PS_BESIDE_PAGE_BYTES);
+}
+
+/* Writes for as long as somebody tampers with the side file. */
+static void write_on(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open(&config);
+	uint32_t rows = 0;
+
+	is_ready();
+	await_go();
+	while (ps_load_acquire_u32(&shared->done) == 0) {
+		expect(execute_insert(db, number), PENSTOCK_OK);
+		rows++;
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	ps_add_u32(&shared->status, rows);
+}
+
+static void tamper(void (*with)(unsigned round), unsigned rounds)
+{
+	pid_t children[3];
+	unsigned i;
+
+	share();
+	harness_make_folder();
+	make_table();
+	for (i = 0; i < COUNT_OF(children); i++)
+		children[i] = process(write_on, i);
+	await(ps_load_acquire_u32(&shared->ready) == COUNT_OF(children));
+	go();
+	for (i = 0; i < rounds; i++) {
+		with(i);
+		kit_sleep_usec(3000);
+	}
+	ps_store_release_u32(&shared->done, 1);
+	for (i = 0; i < COUNT_OF(children); i++)
+		end(children[i]);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == shared->status && shared->status > 0);
+}
+
+static void remove_it(unsigned round)
+{
+	(void)round;
+	unlink(harness_path(SIDE));
+}
+
+static void put_a_link_there(unsigned round)
+{
+	unlink(harness_path(SIDE));
+	if (round % 4 == 0)
+		(void)!symlink("/nowhere", harness_path(SIDE));
+}
+
+static void fill_with_garbage(unsigned round)
+{
+	static uint64_t random = 1;
+	uint32_t garbage[PS_BESIDE_PAGE_BYTES / 4];
+	/* Its layout stays in every other round. */
+	size_t first = round % 2;
+	int fd = open(harness_path(SIDE), O_WRONLY);
+
+	check(fd >= 0);
+	for (size_t i = 0; i < COUNT_OF(garbage); i++) {
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		garbage[i] = (uint32_t)(random >> (round % 3 == 0 ? 62 : 32));
+	}
+	check(pwrite(fd, garbage + first, sizeof garbage - 4 * first, 4 * (off_t)first) > 0);
+	close(fd);
+}
+
+Test(processes, the_side_file_is_removed_again_and_again)
+{
+	tamper(remove_it, 150);
+}
+
+Test(processes, the_side_file_is_replaced_by_a_link_and_removed)
+{
+	tamper(put_a_link_there, 150);
+}
+
+Test(processes, the_side_file_is_filled_with_garbage_while_it_is_used)
+{
+	tamper(fill_with_garbage, 100);
+}
+
+/* ---- a holder that dies ------------------------------------------------------------------------------------------ */
+
+static void die_in_a_transaction(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open(&config);
+
+	(void)number;
+	gate_set(&sql_gate, true);
+	expect(kit_submit(db, "INSERT INTO t SELECT -1 WHERE gate()", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	gate_await(&sql_gate);
+	is_ready();
+	pause();
+}
+
+Test(processes, a_holder_is_killed_in_its_transaction)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	pid_t holder;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	for (uint32_t i = 1; i <= 10; i++) {
+		holder = process(die_in_a_transaction, 0);
+		await(ps_load_acquire_u32(&shared->ready) == i);
+		/* Its turn is skipped: a connection opens behind a transaction that is stopped. */
+		config.busy_limit_ms = 0;
+		config.autostart = 0;
+		end_by_kill(holder);
+		config.autostart = PENSTOCK_UNSET;
+		db = kit_open(&config);
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		penstock_handle_release(handle);
+		check(kit_counters(db).turns_skipped == 0, "%" PRIu64 " skipped", kit_counters(db).turns_skipped);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t WHERE a < 0") == 0);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 10);
+}
+
+Test(processes, one_whose_turn_it_is_may_stop_and_go_on)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	pid_t holder;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	db = kit_open(&config);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* Without an engine that is open: a fork may not have one. */
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	holder = process(die_in_a_transaction, 0);
+	await(ps_load_acquire_u32(&shared->ready) == 1);
+	check(kill(holder, SIGSTOP) == 0);
+	config.busy_limit_ms = 1;
+	config.busy_timeout_ms = 0;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	expect_message("locked by another process");
+	config.busy_limit_ms = 0;
+	end_by_kill(holder);
+	db = kit_open(&config);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
+
+Test(processes, a_forked_child_keeps_no_descriptor_of_the_side_file)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+	pid_t child;
+	int status;
+
+	harness_make_folder();
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	check(kit_open_files(harness_path(SIDE)) > 0);
+	child = fork();
+	check(child >= 0);
+	if (child == 0) {
+		bool none = kit_open_files(harness_path(SIDE)) == 0;
+
+		_exit(none && kit_execute(db, "SELECT 1") == PENSTOCK_FORKED && penstock_pause_all(db, 0) == PENSTOCK_FORKED
+		              ? 0
+		              : 1);
+	}
+	check(waitpid(child, &status, 0) == child && status == 0, "status %x", (unsigned)status);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	check(kit_counters(db).turns_missed == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_open_files(harness_path(SIDE)) == 0);
+}
+
+/* ---- pause for all ----------------------------------------------------------------------------------------------- */
+
+#define OUT 1000000
+
+/* Inserts 1 when told so. */
+static void insert_when_told(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db = kit_open(&config);
+
+	(void)number;
+	expect(execute_insert(db, 0), PENSTOCK_OK);
+	is_ready();
+	await_go();
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	is_ready();
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	check(kit_counters(db).failed == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void begin_pause_case(pid_t *child, void (*run)(unsigned number), penstock **db)
+{
+	penstock_config config = kit_config();
+
+	share();
+	harness_make_folder();
+	make_table();
+	*child = process(run, 0);
+	await(ps_load_acquire_u32(&shared->ready) == 1);
+	*db = kit_open(&config);
+}
+
+static int64_t rows(void)
+{
+	return kit_ask(harness_path("test.db"), "SELECT count(*) FROM t");
+}
+
+Test(processes, a_pause_of_all_holds_other_processes_and_an_unpause_lets_them_go)
+{
+	penstock *db;
+	pid_t child;
+
+	begin_pause_case(&child, insert_when_told, &db);
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED);
+	go();
+	await(ps_load_acquire_u32(&shared->ready) == 2);
+	kit_sleep_usec(SHORT);
+	check(rows() == 1);
+	kit_change(harness_path("test.db"), "INSERT INTO t VALUES(7)");
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	end(child);
+	check(rows() == 3);
+	expect(execute_insert(db, 2), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(processes, a_stop_ends_a_pause_of_all)
+{
+	penstock *db;
+	pid_t child;
+
+	begin_pause_case(&child, insert_when_told, &db);
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	go();
+	await(ps_load_acquire_u32(&shared->ready) == 2);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	end(child);
+	check(rows() == 2);
+}
+
+static void pause_all_for_ever(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open(&config);
+
+	(void)number;
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	is_ready();
+	pause();
+}
+
+Test(processes, a_pauser_that_is_killed_lets_go)
+{
+	penstock_config config = kit_config();
+	pid_t pauser;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	pauser = process(pause_all_for_ever, 0);
+	await(ps_load_acquire_u32(&shared->ready) == 1);
+	/* Who opens meanwhile waits for busy_limit_ms. */
+	config.busy_limit_ms = 1;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	expect_message("penstock_pause_all");
+	config.autostart = 0;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	config = kit_config();
+	end_by_kill(pauser);
+	db = kit_open(&config);
+	expect(execute_insert(db, 2), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void stay_in_a_transaction(unsigned number)
+{
+	die_in_a_transaction(number);
+}
+
+Test(processes, a_pause_of_all_waits_for_a_transaction_and_times_out)
+{
+	penstock_config config = kit_config();
+	pid_t child;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	/* Its connection is open before the other's transaction. */
+	db = kit_open(&config);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	config.autostart = 0;
+	db = kit_open(&config);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	child = process(stay_in_a_transaction, 0);
+	await(ps_load_acquire_u32(&shared->ready) == 1);
+	struct ps_peers peers;
+	ps_peers_open(&peers, harness_path("test.db"), false);
+	check(ps_peers_pause(&peers) == PS_PEERS_WAITS);
+	/* Nobody comes in meanwhile. */
+	config = kit_config();
+	config.busy_limit_ms = 1;
+	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
+	expect_message("penstock_pause_all");
+	check(ps_peers_pause(&peers) == PS_PEERS_WAITS);
+	end_by_kill(child);
+	await(ps_peers_pause(&peers) == PS_PEERS_PAUSED);
+	ps_peers_close(&peers);
+}
+
+/* Behind a pause of all: what it has queued expires at its deadline, is cancelled, and given up by a stop. */
+static void wait_in_vain(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)" };
+	penstock_handle *timed, *cancelled, *left;
+	penstock *db = kit_open(&config);
+
+	(void)number;
+	expect(execute_insert(db, 0), PENSTOCK_OK);
+	is_ready();
+	await_go();
+	submission.deadline_usec = penstock_deadline(SHORT);
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &timed), PENSTOCK_OK);
+	submission.deadline_usec = 0;
+	submission.flags = PENSTOCK_CANCELLABLE;
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &cancelled), PENSTOCK_OK);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &left), PENSTOCK_OK);
+	expect(penstock_handle_wait(timed, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	expect(penstock_handle_wait(left, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_stop(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+	expect(penstock_handle_wait(left, 0), PENSTOCK_SHUTDOWN);
+	penstock_handle_release(timed);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(left);
+}
+
+Test(processes, behind_a_pause_of_all_deadlines_cancels_and_a_stop_count)
+{
+	penstock *db;
+	pid_t child;
+
+	begin_pause_case(&child, wait_in_vain, &db);
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	go();
+	end(child);
+	check(rows() == 1);
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(processes, two_engines_of_one_process_pause_each_other)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *one, *other;
+
+	harness_make_folder();
+	one = kit_open_table(&config);
+	other = kit_open(&config);
+	expect(penstock_pause_all(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(other, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, SHORT), PENSTOCK_TIMEOUT);
+	/* The other one drains first, which it cannot. */
+	expect(penstock_pause_all(other, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_unpause(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	/* By turns. */
+	for (unsigned i = 0; i < 20; i++) {
+		penstock *pauser = i % 2 == 0 ? one : other;
+
+		expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_MISUSE);
+		expect(penstock_unpause(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(execute_insert(one, i), PENSTOCK_OK);
+		expect(execute_insert(other, i), PENSTOCK_OK);
+	}
+	/* Both want it at once: the second gets it when the first has ended, or not at all. */
+	expect(penstock_pause_all(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause_all(other, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_unpause(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_await_phase(other, PENSTOCK_PHASE_RUNNING);
+	expect(execute_insert(other, 100), PENSTOCK_OK);
+	expect(penstock_close(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(processes, a_pause_of_all_needs_the_side_file)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	check(mkdir(harness_path(SIDE), 0700) == 0);
+	db = kit_open_table(&config);
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("F_OFD_SETLK");
+	/* It runs on. */
+	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* Busy all the time: it is in, and leaves for a pauser. */
+Test(processes, a_busy_process_leaves_for_a_pauser)
+{
+	penstock_config config = kit_config();
+	pid_t children[2];
+	int64_t before;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	for (unsigned i = 0; i < COUNT_OF(children); i++)
+		children[i] = process(write_on, i);
+	await(ps_load_acquire_u32(&shared->ready) == COUNT_OF(children));
+	go();
+	db = kit_open(&config);
+	for (unsigned i = 0; i < 5; i++) {
+		expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		before = rows();
+		kit_sleep_usec(SHORT);
+		check(rows() == before);
+		expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		await(rows() > before);
+	}
+	ps_store_release_u32(&shared->done, 1);
+	for (unsigned i = 0; i < COUNT_OF(children); i++)
+		end(children[i]);
+	check(rows() == shared->status);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
