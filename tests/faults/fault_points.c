@@ -1026,8 +1026,8 @@ static bool same_life(const struct life *a, const struct life *b)
 
 static void new_file(void)
 {
-	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm",   "faults.db-journal",
-		                             "out.db",    "other.db",      "other.db-journal" };
+	static const char *const names[] = { "faults.db", "faults.db-wal", "faults.db-shm",    "faults.db-journal",
+		                             "out.db",    "other.db",      "other.db-journal", "faults.db-penstock" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		unlink(harness_path(names[i]));

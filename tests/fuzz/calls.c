@@ -1251,7 +1251,7 @@ static void make_path(void)
 
 static void remove_files(void)
 {
-	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const ends[] = { "", "-wal", "-shm", "-journal", "-penstock" };
 	char file[sizeof path + 16];
 
 	for (size_t i = 0; i < COUNT_OF(ends); i++) {
