@@ -160,22 +160,29 @@ static bool is_inside(const penstock *db)
 	return peers != NULL && peers->is_inside(db->batch.store);
 }
 
+static enum ps_park park_until(penstock *db, uint64_t deadline)
+{
+	bool slept;
+	enum ps_park park = ps_ring_park(&db->ring, db->next, deadline, &slept);
+
+	if (slept)
+		count_park(db);
+	return park;
+}
+
 /* Nothing is published at `next`: sleeps until that may have changed. */
 static void wait_for_work(penstock *db, const struct ps_keys *keys)
 {
 	enum ps_park park;
 	uint64_t deadline;
-	bool slept;
 
 	if (spin(db, keys->spin_usec))
 		return;
 	deadline = is_inside(db) ? ps_deadline(IDLE_INSIDE_USEC) : PS_NEVER;
-	park = ps_ring_park(&db->ring, db->next, deadline, &slept);
-	if (slept)
-		count_park(db);
-	if (ps_deadline_passed(deadline)) {
+	park = park_until(db, deadline);
+	if (deadline != PS_NEVER && park == PS_PARK_DEADLINE) {
 		db->batch.kind->peers->leave(db->batch.store);
-		park = ps_ring_park(&db->ring, db->next, PS_NEVER, &slept);
+		park = park_until(db, PS_NEVER);
 	}
 	if (park == PS_PARK_HOLE)
 		wait_at_hole(&db->ring, db->next);
