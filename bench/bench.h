@@ -78,6 +78,7 @@ void bench_add_inflight(void);
 void bench_add_together(void);
 void bench_add_latency(void);
 void bench_add_processes(void);
+void bench_add_turns(void);
 void bench_add_instead(void);
 void bench_add_burst(void);
 void bench_add_full(void);

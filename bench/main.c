@@ -161,6 +161,7 @@ int main(int argc, char **argv)
 	bench_add_together();
 	bench_add_latency();
 	bench_add_processes();
+	bench_add_turns();
 	bench_add_instead();
 	bench_add_burst();
 	bench_add_full();
