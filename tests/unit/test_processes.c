@@ -165,6 +165,39 @@ Test(processes, alone_each_write_has_its_turn_at_once)
 	check(counters.turns_skipped == 0 && counters.turns_succeeded == 0 && counters.turns_wait_nsec == 0);
 }
 
+/* Whether no turn stands. */
+static bool is_nobodys_turn(void)
+{
+	struct ps_turns_words words;
+	int fd = open(harness_path(SIDE), O_RDONLY);
+
+	check(fd >= 0 && pread(fd, &words, sizeof words, 128) == sizeof words);
+	close(fd);
+	return words.tail == words.serving && words.tail != 0;
+}
+
+Test(processes, behind_a_batch_its_turn_has_ended)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	db = kit_open_table(&config);
+	for (unsigned i = 0; i < 20; i++) {
+		kit_block(db);
+		for (int64_t j = 0; j < 5; j++)
+			expect(kit_insert(db, j, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		/* One that is rolled back, and settled. */
+		expect(kit_submit(db, "INSERT OR ROLLBACK INTO t SELECT abs(-9223372036854775807 - 1)", PENSTOCK_FOREVER, NULL),
+		       PENSTOCK_OK);
+		kit_unblock();
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(is_nobodys_turn());
+	}
+	check(kit_counters(db).turns_waited == 0 && kit_counters(db).turns > 40);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, turns_can_be_switched_off)
 {
 	penstock_config config = kit_config();
@@ -232,7 +265,7 @@ Test(processes, a_side_file_that_is_too_short_is_left_alone)
 	struct stat info;
 
 	harness_make_folder();
-	put_side_file("short", 5);
+	put_side_file("\0\0\0\0\0", 5);
 	expect_no_turns();
 	check(stat(harness_path(SIDE), &info) == 0 && info.st_size == 5);
 }
@@ -360,11 +393,7 @@ Test(processes, a_holder_is_killed_in_its_transaction)
 	for (uint32_t i = 1; i <= 10; i++) {
 		holder = process(die_in_a_transaction, 0);
 		await(ps_load_acquire_u32(&shared->ready) == i);
-		/* Its turn is skipped: a connection opens behind a transaction that is stopped. */
-		config.busy_limit_ms = 0;
-		config.autostart = 0;
 		end_by_kill(holder);
-		config.autostart = PENSTOCK_UNSET;
 		db = kit_open(&config);
 		expect(kit_insert(db, i, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
 		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
@@ -376,7 +405,7 @@ Test(processes, a_holder_is_killed_in_its_transaction)
 	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 10);
 }
 
-Test(processes, one_whose_turn_it_is_may_stop_and_go_on)
+Test(processes, a_holder_that_is_stopped_in_its_transaction_holds_others_up)
 {
 	penstock_config config = kit_config();
 	penstock_handle *handle;
@@ -386,10 +415,6 @@ Test(processes, one_whose_turn_it_is_may_stop_and_go_on)
 	share();
 	harness_make_folder();
 	make_table();
-	db = kit_open(&config);
-	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	/* Without an engine that is open: a fork may not have one. */
-	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	holder = process(die_in_a_transaction, 0);
 	await(ps_load_acquire_u32(&shared->ready) == 1);
 	check(kill(holder, SIGSTOP) == 0);
@@ -544,33 +569,21 @@ Test(processes, a_pauser_that_is_killed_lets_go)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
-static void stay_in_a_transaction(unsigned number)
-{
-	die_in_a_transaction(number);
-}
-
-Test(processes, a_pause_of_all_waits_for_a_transaction_and_times_out)
+Test(processes, a_pause_of_all_waits_for_a_transaction)
 {
 	penstock_config config = kit_config();
+	struct ps_peers peers;
 	pid_t child;
 	penstock *db;
 
 	share();
 	harness_make_folder();
 	make_table();
-	/* Its connection is open before the other's transaction. */
-	db = kit_open(&config);
-	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	config.autostart = 0;
-	db = kit_open(&config);
-	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-	child = process(stay_in_a_transaction, 0);
+	child = process(die_in_a_transaction, 0);
 	await(ps_load_acquire_u32(&shared->ready) == 1);
-	struct ps_peers peers;
 	ps_peers_open(&peers, harness_path("test.db"), false);
 	check(ps_peers_pause(&peers) == PS_PEERS_WAITS);
 	/* Nobody comes in meanwhile. */
-	config = kit_config();
 	config.busy_limit_ms = 1;
 	expect(penstock_open(harness_path("test.db"), &config, &db), PENSTOCK_CANTOPEN);
 	expect_message("penstock_pause_all");
@@ -676,6 +689,44 @@ Test(processes, a_pause_of_all_needs_the_side_file)
 	/* It runs on. */
 	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
 	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* There is always something in its queue. */
+static void never_rest(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open(&config);
+	uint32_t rows = 0;
+
+	while (ps_load_acquire_u32(&shared->done) == 0) {
+		if (penstock_queue_depth(db) > 5000) {
+			kit_sleep_usec(200);
+			continue;
+		}
+		expect(kit_insert(db, number, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		if (++rows == 5000)
+			is_ready();
+	}
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_counters(db).failed == 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	ps_store_release_u32(&shared->status, rows);
+}
+
+Test(processes, one_that_never_rests_leaves_for_a_pauser)
+{
+	penstock *db;
+	pid_t child;
+
+	begin_pause_case(&child, never_rest, &db);
+	for (unsigned i = 0; i < 3; i++) {
+		expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	ps_store_release_u32(&shared->done, 1);
+	end(child);
+	check(rows() == shared->status);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

@@ -230,7 +230,20 @@ Test(turns, a_ticket_that_is_left_holds_nobody_up)
 	ps_turns_end(&holder);
 	end(child);
 	check(leaver.counts.missed == 3 && shared->words.serving == shared->words.tail);
-	check(shared->ordered == 1);
+	/* On a busy machine the holder may be. */
+	check(shared->ordered == 1 && shared->skipped <= 1);
+}
+
+Test(turns, a_ticket_that_was_passed_is_void)
+{
+	share();
+	struct ps_turns turns = engine(1);
+	shared->words.tail = 1000;
+	shared->words.serving = 1003;
+	check(ps_turns_take(&turns, for_ever, NULL) && turns.ticket == 1003);
+	check(turns.counts.skipped == 0 && turns.counts.taken == 1);
+	ps_turns_end(&turns);
+	check(shared->words.serving == 1004 && shared->words.tail == 1004);
 }
 
 /* Left at the moment in which it is served. */
