@@ -32,7 +32,13 @@
 	X(checkpoint_nsec)     \
 	X(checkpoints_blocked) \
 	X(wal_syncs)           \
-	X(schema_reprepares)
+	X(schema_reprepares)   \
+	X(turns)               \
+	X(turns_waited)        \
+	X(turns_wait_nsec)     \
+	X(turns_skipped)       \
+	X(turns_succeeded)     \
+	X(turns_missed)
 
 static bool set(PyObject *dict, const char *name, uint64_t number)
 {
