@@ -254,8 +254,10 @@ class Interrupt(Case):
         for name, way in self.WAYS.items():
             with self.subTest(name):
                 process = self.begin(f'''
-                    import sys, threading
+                    import signal, sys, threading
                     import penstock, penstock.peewee
+                    # What a shell begins in the background ignores it.
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
                     db = penstock.Database(sys.argv[1], synchronous='off', when_paused='hold', ring_slots=16)
                     db.execute('CREATE TABLE IF NOT EXISTS t(a)')
                     queue = penstock.peewee.SqliteQueueDatabase(sys.argv[1] + '.peewee', penstock=dict(when_paused='hold'))
