@@ -50,6 +50,16 @@ Test(trap, what_a_function_sets_is_set)
 	             "INSERT INTO o.u VALUES(1)", "SELECT run_sql('DETACH o')", "SELECT * FROM o.u");
 }
 
+/* SQLite compiles it into a statement, which must not be kept. */
+Test(trap, what_a_function_defers_in_a_group_ends_with_it)
+{
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE now(p REFERENCES parent(id))",
+	             "group:SELECT run_sql('PRAGMA defer_foreign_keys=ON'); INSERT INTO now VALUES(6); "
+	             "INSERT INTO parent VALUES(6)",
+	             "DELETE FROM now", "DELETE FROM parent", "INSERT INTO now VALUES(6)", "INSERT INTO parent VALUES(6)",
+	             "SELECT * FROM now");
+}
+
 Test(trap, what_a_function_writes_within_a_statement_that_fails_is_undone)
 {
 	EXPECT_EQUAL("CREATE TABLE t(a UNIQUE)", "CREATE TABLE u(a)", "INSERT INTO t VALUES(5)",
