@@ -134,3 +134,25 @@ Test(trap, the_values_of_a_statement_whose_table_is_gone_are_not_counted)
 	EXPECT_EQUAL("CREATE TABLE t(a,b)", "count:INSERT INTO t VALUES(?,?)", "DROP TABLE t",
 	             "count:INSERT INTO t VALUES(?,?)", "CREATE TABLE t(a)", "count:INSERT INTO t VALUES(?,?)");
 }
+
+/* The schema of temp, which has no cookie that begin would look at. */
+Test(trap, what_is_temporary_is_noticed_behind_what_ran_before)
+{
+	if (!sqlite3_compileoption_used("ENABLE_FTS3"))
+		return;
+	EXPECT_EQUAL("CREATE TABLE t(a)", "INSERT INTO t VALUES(1)", "CREATE VIRTUAL TABLE temp.f USING fts4(a)",
+	             "INSERT INTO f VALUES('one'),('two')", "SELECT changes(),total_changes()", "INSERT INTO t VALUES(2)",
+	             "INSERT INTO f VALUES('three')", "SELECT changes(),total_changes(),last_insert_rowid()",
+	             "SELECT count(*) FROM f WHERE f MATCH 'one OR three'", "SELECT changes(),total_changes()");
+}
+
+Test(trap, a_known_statement_forgets_what_another_temp_store_has_dropped)
+{
+	if (!sqlite3_compileoption_used("ENABLE_FTS3"))
+		return;
+	EXPECT_EQUAL("CREATE VIRTUAL TABLE f USING fts4(a)", "CREATE TABLE t(a)", "CREATE TEMP TABLE f(a)",
+	             "INSERT INTO f VALUES('one')", "INSERT INTO f VALUES('one')", "SELECT changes(),total_changes()",
+	             "PRAGMA temp_store=MEMORY", "INSERT INTO f VALUES('one')", "SELECT changes(),total_changes()",
+	             "INSERT INTO f VALUES('one')", "SELECT changes(),total_changes()",
+	             "SELECT count(*) FROM f WHERE f MATCH 'one'");
+}
