@@ -1214,6 +1214,57 @@ Test(fault, without_a_rollback_nothing_is_ok)
 	check_works("memory", 1000000);
 }
 
+/* Fails, and from then on nothing can be allocated. */
+static int starve_and_fail(sqlite3 *connection, void *arg, char **message)
+{
+	(void)arg;
+	(void)message;
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(connection, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
+	__atomic_store_n(&memory.next, 1000000, __ATOMIC_RELAXED);
+	return SQLITE_MISMATCH;
+}
+
+static int never_called(sqlite3 *connection, void *arg)
+{
+	(void)connection;
+	(void)arg;
+	cr_assert(false, "the hook was called");
+	return SQLITE_OK;
+}
+
+static void *add_hook(void *arg)
+{
+	cr_assert(penstock_on_connect(arg, never_called, NULL) == PENSTOCK_SHUTDOWN, "%s", penstock_error_message());
+	return NULL;
+}
+
+/* Whatever comes first behind it hears why the engine has failed, as the log does: here a connect hook that comes late. */
+Test(fault, without_a_rollback_no_hook_is_called)
+{
+	penstock_config config;
+	pthread_t thread;
+	penstock *db;
+
+	init_config(&config);
+	new_file_with_table();
+	forget_works();
+	db = open_engine(&config);
+	shut_gate(db);
+	cr_assert(penstock_call(db, starve_and_fail, NULL, NULL, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK);
+	cr_assert(pthread_create(&thread, NULL, add_hook, db) == 0);
+	while (penstock_queue_depth(db) < 3)
+		usleep(1000);
+	open_gate();
+	while (penstock_phase_of(db) == PENSTOCK_PHASE_RUNNING)
+		usleep(1000);
+	__atomic_store_n(&memory.next, 0, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	expect_failed(db, SQLITE_NOMEM);
+	close_engine(db);
+	check_works("memory", 1000000);
+}
+
 /* ---- an error that breaks nothing that was promised ---- */
 
 #define COLD                                                                          \
