@@ -136,6 +136,55 @@ const struct kind kind_fts5 = {
 	.runs = fts5_runs,
 };
 
+/* What is temporary hides what is not, and another temp_store drops all of it. */
+static const char *const temporary_schema[] = {
+	"CREATE TABLE tt(a)",
+	"CREATE TABLE tl(n)",
+	NULL,
+};
+
+static const struct template temporary_templates[] = {
+	SQL(4, "CREATE VIRTUAL TABLE IF NOT EXISTS ${tf|temp.tf|temp.tt} USING fts4(a)"),
+	SQL(3, "CREATE TEMP TABLE IF NOT EXISTS ${tf|tt}(a)"),
+	SQL(4, "DROP TABLE IF EXISTS ${tf|temp.tf|temp.tt}"),
+	SQL(4, "PRAGMA temp_store=${0|1|2}"),
+	SQL(16, "INSERT INTO ${tf|tt} VALUES('${apple|pear}')"),
+	SQL(2, "INSERT$O INTO ${tf|tt} VALUES$[(" WORDS ")]"),
+	SQL(2, "DELETE FROM ${tf|tt}"),
+	SQL(2, "SELECT count(*) FROM ${tf|tt}"),
+	SQL(6, "SELECT changes()"),
+	SQL(6, "INSERT INTO tl VALUES(changes())"),
+	SQL(2, "SELECT last_insert_rowid()"),
+	SQL(2, "INSERT INTO tl VALUES(last_insert_rowid())"),
+	SQL_END,
+};
+
+static const char *const temporary_questions[] = {
+	"SELECT a FROM tf ORDER BY a",
+	"SELECT a FROM tt ORDER BY a",
+	"SELECT changes()",
+	NULL,
+};
+
+static const struct run temporary_runs[] = {
+	{ 1, "INSERT INTO tt VALUES(?)" },
+	{ 1, "INSERT INTO tl VALUES(?)" },
+	{ 0, NULL },
+};
+
+const struct kind kind_temporary = {
+	.name = "temporary",
+	.one_in = 8,
+	.weight = 1,
+	.needs = "ENABLE_FTS4",
+	.without = "total_changes",
+	.loose_pages = true,
+	.schema = temporary_schema,
+	.templates = temporary_templates,
+	.questions = temporary_questions,
+	.runs = temporary_runs,
+};
+
 static const char *const rtree_schema[] = {
 	"CREATE VIRTUAL TABLE rt USING rtree(id,x0,x1,y0,y1,+note)",
 	"CREATE TABLE rc(id INTEGER PRIMARY KEY,x,w CHECK(w<20))",
