@@ -441,6 +441,38 @@ Test(counters, a_reader_that_leaves_when_it_is_waited_for_lets_the_wal_begin_ane
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void begin_reading_behind(void *arg, const penstock_result *result)
+{
+	check(result->status == PENSTOCK_OK);
+	begin_reading(arg);
+}
+
+/* Between the commit and its checkpoint: all is copied, yet the log does not begin anew. Nobody waits for the reader, but it is counted. */
+Test(counters, a_reader_of_the_whole_log_is_in_the_way_of_a_checkpoint_that_does_not_wait)
+{
+	penstock_config config = kit_config();
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(zeroblob(100000))",
+		                           .on_complete = begin_reading_behind };
+	sqlite3 *reader;
+	penstock *db;
+
+	config.wal_bytes_max = 65536;
+	config.checkpoint_wait_ms = 0;
+	db = kit_open_table(&config);
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	submission.arg = reader;
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	/* What a checkpoint has come to is counted when the batch behind it has its outcome. */
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).checkpoints, 1);
+	cr_assert_eq(kit_counters(db).checkpoints_blocked, 1);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 static _Atomic int held_times;
 
 static void on_held(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
