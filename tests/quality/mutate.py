@@ -41,7 +41,8 @@ FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
 TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'cancel', 'completions',
-         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'schedule', 'storm', 'faults')
+         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'checkpoint', 'schedule', 'storm',
+         'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -65,6 +66,9 @@ FIRST = {
     'writer/attempt.c': ('equivalence', 'contract', 'faults'),
     'writer/batch.c': ('fused', 'equivalence', 'contract'),
     'writer/room.c': ('counters', 'faults'),
+    'writer/sqlite/beside.c': ('checkpoint', 'security'),
+    'writer/sqlite/checkpoint_lock.c': ('checkpoint',),
+    'writer/sqlite/write_lock.c': ('checkpoint',),
     'writer/sqlite/busy.c': ('contract', 'disk'),
     'writer/sqlite/changes.c': ('equivalence', 'contract'),
     'writer/sqlite/connection.c': ('states', 'contract', 'security'),
