@@ -267,7 +267,7 @@ class Scratch:
         self.baseline = os.path.join(folder, 'baseline.json')
 
     def prepare(self):
-        for name in (*FOLDERS, 'docs', 'tests', 'meson.build', 'meson_options.txt', 'LICENSE', 'README.md'):
+        for name in (*FOLDERS, 'bench', 'docs', 'tests', 'meson.build', 'meson_options.txt', 'LICENSE', 'README.md'):
             target = os.path.join(self.folder, name)
             source = os.path.join(ROOT, name)
             if os.path.isdir(source):
