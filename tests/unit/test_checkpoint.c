@@ -612,6 +612,30 @@ Test(checkpoint, a_side_file_that_is_removed_or_replaced_is_made_anew)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Of a database that is not root's: its own user is to have the lock, too. */
+Test(checkpoint, a_side_file_that_root_makes_is_the_databases_owners)
+{
+	const struct {
+		uid_t user;
+		gid_t group;
+	} owners[] = { { 12345, 0 }, { 0, 12345 }, { 12345, 12345 }, { 0, 0 } };
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can give a file to another user");
+	for (size_t i = 0; i < COUNT_OF(owners); i++) {
+		struct stat info;
+		penstock *db;
+
+		begin_alone();
+		expect(penstock_close(open_alone(), PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(remove(beside) == 0 && chown(path, owners[i].user, owners[i].group) == 0);
+		db = open_alone();
+		check(stat(beside, &info) == 0);
+		check(info.st_uid == owners[i].user && info.st_gid == owners[i].group, "%zu", i);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+}
+
 /* Else it would keep the lock of an engine that has died. */
 Test(checkpoint, a_forked_child_has_no_side_file)
 {
