@@ -821,6 +821,33 @@ Test(call, may_use_virtual_tables)
 	close_db(db);
 }
 
+static int leave_a_scan_open(sqlite3 *connection, void *arg, char **message)
+{
+	sqlite3_stmt *statement;
+
+	(void)message;
+	check(sqlite3_prepare_v2(connection, arg, -1, &statement, NULL) == SQLITE_OK);
+	check(sqlite3_step(statement) == SQLITE_ROW);
+	return SQLITE_OK;
+}
+
+/* What the scan runs within is the table's, which finalizes it with the scan. */
+Test(call, a_scan_of_a_virtual_table_that_is_left_open_is_finalized)
+{
+	penstock *db = open_table();
+
+	CALL(db, "CREATE VIRTUAL TABLE words USING fts5(a)", "INSERT INTO words VALUES('one two'),('three')");
+	CALL(db, "CREATE VIRTUAL TABLE old USING fts4(a)", "INSERT INTO old VALUES('one two'),('three')");
+	for (int i = 0; i < 3; i++) {
+		call(db, leave_a_scan_open, "SELECT a FROM words", PENSTOCK_ERROR, SQLITE_MISUSE);
+		call(db, leave_a_scan_open, "SELECT a FROM old", PENSTOCK_ERROR, SQLITE_MISUSE);
+		CALL(db, "INSERT INTO words VALUES('four')", "INSERT INTO old VALUES('four')", "SELECT a FROM old");
+	}
+	cr_assert_eq(ask("SELECT count(*) FROM words WHERE words MATCH 'four'"), 3);
+	cr_assert_eq(ask("SELECT count(*) FROM old WHERE old MATCH 'four'"), 3);
+	close_db(db);
+}
+
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static penstock *the_engine;
