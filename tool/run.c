@@ -17,6 +17,7 @@
 #include "tool/arguments.h"
 #include "tool/columns.h"
 #include "tool/producer.h"
+#include "tool/rejects.h"
 #include "tool/report.h"
 #include "tool/setup.h"
 #include "tool/signals.h"
@@ -126,9 +127,7 @@ static bool open_rejects(struct run *run)
 {
 	if (run->arguments.rejects == NULL)
 		return true;
-	run->rejects = fopen(run->arguments.rejects, "we");
-	if (run->rejects == NULL)
-		report_say("--rejects %s: cannot be written: %s; nothing was run", run->arguments.rejects, strerror(errno));
+	run->rejects = rejects_open(&run->arguments, run->sources);
 	report_rejects(run->rejects);
 	return run->rejects != NULL;
 }
@@ -362,7 +361,7 @@ static enum tool_exit summarize(struct run *run)
 static enum tool_exit run_all(struct run *run)
 {
 	if (!open_sources(run) || !open_records(run) || !open_rejects(run) || !open_engine(run) || !set_up(run) ||
-	    !take_signals(run))
+	    !take_signals(run) || (run->rejects != NULL && !rejects_begin(run->rejects, run->arguments.rejects)))
 		return TOOL_CANNOT;
 	producer_print_rows(run->arguments.output);
 	report_failures_max(run->arguments.bail ? 1 : run->arguments.max_errors);

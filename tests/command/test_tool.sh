@@ -549,6 +549,30 @@ penstock run --setup setup.sql --csv rejected.csv --header --table t --rejects a
 ok rejects/records '[ $rc -eq 1 ]' 'reports 3' 'holds "SELECT count(*) FROM t" 1'
 printf '"1","y ""z"", w"\n"2"\n"1","v"\n' >wanted.csv
 ok rejects/can_be_read_again 'cmp again.csv wanted.csv'
+# Neither what a run reads nor the database is emptied, by whatever name; nor the rejects of the last run, when nothing is run.
+clashes() {
+	rm -rf clash && mkdir clash && cp setup.sql nine.sql rejected.csv clash
+	echo '# a configuration' >clash/conf
+	ln -s nine.sql clash/soft
+	ln clash/nine.sql clash/hard
+	sqlite3 -batch clash/t.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(a); INSERT INTO t VALUES(7)' >notes
+	cp -r clash clash.kept
+	for name in nine.sql soft hard setup.sql conf t.db ./t.db clash/t.db-wal rejected.csv; do
+		name=clash/${name#clash/}
+		from=(clash/nine.sql)
+		[ "$name" != clash/rejected.csv ] || from=(--csv clash/rejected.csv --header --table t)
+		penstock run --setup clash/setup.sql --config clash/conf --rejects "$name" clash/t.db "${from[@]}"
+		[ $rc -eq 2 ] && said "--rejects $name: this is" || { echo "$name"; return 1; }
+	done
+	diff -r clash.kept clash
+}
+ok rejects/are_no_file_of_the_run clashes '[ "$(sqlite3 -batch clash/t.db "SELECT * FROM t")" = 7 ]'
+fresh
+penstock run --rejects t.db t.db nine.sql
+ok rejects/are_not_the_database_to_be '[ $rc -eq 2 ]' 'said "this is the database"' '[ ! -e t.db ]'
+cp wanted.csv again.csv
+penstock run --csv rejected.csv --header --table missing --rejects again.csv t.db
+ok rejects/stay_where_nothing_is_run '[ $rc -eq 2 ]' 'cmp again.csv wanted.csv'
 # Faults are found long before the outcomes of what stands before them.
 awk 'BEGIN { for (i = 1; i <= 2000; i++) print (i % 3 == 0 ? "nonsense;" : i % 3 == 1 ? ".dot" : "SELECT 1;") }' >order.sql
 fresh

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tool/rejects.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "tool/report.h"
+
+/* Devices and pipes lose nothing by being written to. */
+static bool same_file(const struct stat *one, const struct stat *two)
+{
+	return S_ISREG(one->st_mode) && one->st_dev == two->st_dev && one->st_ino == two->st_ino;
+}
+
+static bool is_at(const struct stat *facts, const char *path)
+{
+	struct stat other;
+
+	return stat(path, &other) == 0 && same_file(facts, &other);
+}
+
+/* Which file of this run it is, or NULL. */
+static const char *clash(const struct stat *facts, const struct arguments *arguments, const struct source *sources)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", "-penstock" };
+	const char *config_file = arguments->common.config.config_file;
+	struct stat other;
+	bool same = false;
+	size_t i;
+
+	for (i = 0; i < arguments->input_count + arguments->setup_count; i++)
+		if (fstat(sources[i].descriptor, &other) == 0 && same_file(facts, &other))
+			return "an input";
+	for (i = 0; i < sizeof suffixes / sizeof suffixes[0] && !same; i++) {
+		char *path = sqlite3_mprintf("%s%s", arguments->database, suffixes[i]);
+
+		same = path == NULL || is_at(facts, path) || strcmp(path, arguments->rejects) == 0;
+		sqlite3_free(path);
+	}
+	if (same)
+		return "the database or belongs to it";
+	return config_file != NULL && is_at(facts, config_file) ? "the configuration file" : NULL;
+}
+
+FILE *rejects_open(const struct arguments *arguments, const struct source *sources)
+{
+	const char *path = arguments->rejects, *what;
+	int descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	bool made = descriptor < 0 && errno == ENOENT;
+	struct stat facts;
+	FILE *file;
+
+	if (made)
+		descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	if (descriptor < 0 || fstat(descriptor, &facts) != 0) {
+		report_say("--rejects %s: cannot be written: %s; nothing was run", path, strerror(errno));
+		if (descriptor >= 0)
+			close(descriptor);
+		return NULL;
+	}
+	what = clash(&facts, arguments, sources);
+	file = what == NULL ? fdopen(descriptor, "w") : NULL;
+	if (file != NULL)
+		return file;
+	report_say("--rejects %s: %s%s; nothing was run", path, what != NULL ? "this is " : strerror(errno),
+	           what != NULL ? what : "");
+	if (made)
+		unlink(path);
+	close(descriptor);
+	return NULL;
+}
+
+bool rejects_begin(FILE *rejects, const char *path)
+{
+	struct stat facts;
+
+	if (fstat(fileno(rejects), &facts) == 0 && (!S_ISREG(facts.st_mode) || ftruncate(fileno(rejects), 0) == 0))
+		return true;
+	report_say("--rejects %s: cannot be emptied: %s; nothing was run", path, strerror(errno));
+	return false;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rejects.h - the file of --rejects
+ *
+ * What failed is to be run again, so the file that a run writes is readily the one that it reads. Therefore nothing is emptied before
+ * it is known to be neither an input nor the database, by whatever name, and before there is something to run.
+ */
+#ifndef PENSTOCK_TOOL_REJECTS_H
+#define PENSTOCK_TOOL_REJECTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "tool/arguments.h"
+#include "tool/source.h"
+
+/* Opens it, and leaves what it holds. sources: all that are read, open. NULL: said, and nothing has changed. */
+FILE *rejects_open(const struct arguments *arguments, const struct source *sources);
+/* Empties it. False: said. */
+bool rejects_begin(FILE *rejects, const char *path);
+
+#endif
