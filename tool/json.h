@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-/* Prints it quoted; bytes that are no UTF-8 as '?'. */
+/* Prints it quoted; each byte that is no UTF-8 as U+FFFD. */
+void json_text(FILE *out, const char *text, size_t bytes);
+/* Up to its NUL. */
 void json_string(FILE *out, const char *text);
 
 #endif

@@ -107,7 +107,7 @@ static void print_json_cell(const penstock_value *value)
 		fputs("null", stdout);
 		break;
 	case SQLITE_TEXT:
-		json_string(stdout, value->as.data);
+		json_text(stdout, value->as.data, value->bytes);
 		break;
 	case SQLITE_BLOB:
 		putchar('"');

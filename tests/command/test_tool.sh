@@ -591,6 +591,10 @@ fresh
 penstock run --output json --quiet t.db rows.sql
 printf '{"a":1,"b":"x,\\"y"}\n{"a":2.5,"the b":null}\n{"a":3,"the b":"0aff"}\n' >wanted
 ok output/json '[ $rc -eq 0 ]' 'cmp out wanted' '[ ! -s err ]'
+echo "SELECT 'a' || char(0) || 'b' AS nul, 'é' || CAST(x'ff' AS TEXT) || 'é' || CAST(x'c3' AS TEXT) AS bytes;" >odd.sql
+penstock run --output json --quiet t.db odd.sql
+printf '{"nul":"a\\u0000b","bytes":"é\\ufffdé\\ufffd"}\n' >wanted
+ok output/json_of_texts_that_are_none '[ $rc -eq 0 ]' 'cmp out wanted'
 fresh
 penstock run --output table --quiet t.db rows.sql
 printf 'a  b\n1  x,"y\na    the b\n2.5  \n3    0aff\n' >wanted
