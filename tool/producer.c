@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "tool/input.h"
+#include "tool/rejects.h"
 #include "tool/report.h"
 #include "tool/tally.h"
 
@@ -142,37 +143,13 @@ static bool submit_sql(void *arg, uint64_t line, const char *text, size_t bytes)
 		return true;
 	}
 	if (producer->keeps)
-		with_end = sqlite3_mprintf("%.*s;\n", (int)bytes, text);
-	submit(producer, &submission, line, with_end != NULL ? with_end : "", with_end != NULL ? bytes + 2 : 0);
+		with_end = rejects_statement(text, bytes);
+	submit(producer, &submission, line, with_end != NULL ? with_end : "", with_end != NULL ? strlen(with_end) : 0);
 	sqlite3_free(with_end);
 	return true;
 }
 
 /* ---- CSV ---- */
-
-/* The record as one that can be read again, each field in quotes unless the input has none; free with sqlite3_free. */
-static char *record_text(const struct producer *producer, const penstock_value *values, size_t count, size_t *bytes)
-{
-	const struct records_options *options = &producer->records[producer->input].options;
-	sqlite3_str *out = sqlite3_str_new(NULL);
-	size_t i, at;
-
-	for (i = 0; i < count; i++) {
-		const char *field = values[i].as.data;
-
-		if (i > 0)
-			sqlite3_str_appendchar(out, 1, options->delimiter != 0 ? options->delimiter : ',');
-		if (!options->unquoted)
-			sqlite3_str_appendchar(out, 1, '"');
-		for (at = 0; at < values[i].bytes; at++)
-			sqlite3_str_appendchar(out, field[at] == '"' && !options->unquoted ? 2 : 1, field[at]);
-		if (!options->unquoted)
-			sqlite3_str_appendchar(out, 1, '"');
-	}
-	sqlite3_str_appendchar(out, 1, '\n');
-	*bytes = (size_t)sqlite3_str_length(out);
-	return sqlite3_str_finish(out);
-}
 
 static bool submit_record(void *arg, uint64_t line, const penstock_value *values, size_t count)
 {
@@ -185,7 +162,7 @@ static bool submit_record(void *arg, uint64_t line, const penstock_value *values
 	bool extra;
 
 	if (producer->keeps)
-		text = record_text(producer, values, count, &bytes);
+		text = rejects_record(&producer->records[producer->input].options, values, count, &bytes);
 	fault = columns_place(columns, values, count, producer->placed, &extra);
 	if (fault != NULL) {
 		void *place = text != NULL ? place_keep(producer->input, line, text, bytes) : NULL;

@@ -85,3 +85,41 @@ bool rejects_begin(FILE *rejects, const char *path)
 	report_say("--rejects %s: cannot be emptied: %s; nothing was run", path, strerror(errno));
 	return false;
 }
+
+char *rejects_statement(const char *text, size_t bytes)
+{
+	/* A semicolon in a comment ends nothing. What has no end either way would take the next statement into it. */
+	static const char *const ends[] = { ";\n", "\n;\n", "*/;\n" };
+	size_t i;
+
+	for (i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		char *with_end = sqlite3_mprintf("%.*s%s", (int)bytes, text, ends[i]);
+
+		if (with_end == NULL || sqlite3_complete(with_end))
+			return with_end;
+		sqlite3_free(with_end);
+	}
+	return NULL;
+}
+
+char *rejects_record(const struct records_options *options, const penstock_value *values, size_t count, size_t *bytes)
+{
+	sqlite3_str *out = sqlite3_str_new(NULL);
+	size_t i, at;
+
+	for (i = 0; i < count; i++) {
+		const char *field = values[i].as.data;
+
+		if (i > 0)
+			sqlite3_str_appendchar(out, 1, options->delimiter != 0 ? options->delimiter : ',');
+		if (!options->unquoted)
+			sqlite3_str_appendchar(out, 1, '"');
+		for (at = 0; at < values[i].bytes; at++)
+			sqlite3_str_appendchar(out, field[at] == '"' && !options->unquoted ? 2 : 1, field[at]);
+		if (!options->unquoted)
+			sqlite3_str_appendchar(out, 1, '"');
+	}
+	sqlite3_str_appendchar(out, 1, '\n');
+	*bytes = (size_t)sqlite3_str_length(out);
+	return sqlite3_str_finish(out);
+}

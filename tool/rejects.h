@@ -19,4 +19,9 @@ FILE *rejects_open(const struct arguments *arguments, const struct source *sourc
 /* Empties it. False: said. */
 bool rejects_begin(FILE *rejects, const char *path);
 
+/* A statement with the end that lets another one follow; free with sqlite3_free. NULL: it has none, or there is no memory. */
+char *rejects_statement(const char *text, size_t bytes);
+/* A record as one that can be read again, each field in quotes unless the input has none. The same. */
+char *rejects_record(const struct records_options *options, const penstock_value *values, size_t count, size_t *bytes);
+
 #endif

@@ -543,6 +543,18 @@ ok max_errors/ends_the_reading '[ $rc -eq 1 ]' 'said "the rest was not read"' '[
 fresh
 penstock run --setup setup.sql --rejects again.sql t.db nine.sql
 ok rejects/statements '[ $rc -eq 1 ]' '[ "$(cat again.sql)" = "INSERT INTO t VALUES(5, 5);" ]'
+# Each ends where it ended, a comment at the end of a file included. What has no end would take the next one into it.
+printf 'INSERT INTO t VALUES(5, 5) -- the last' >comment.sql
+printf "INSERT INTO t VALUES(5, 'x" >quote.sql
+printf 'CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1;' >trigger.sql
+printf 'INSERT INTO t VALUES(6, 5) /* no end' >open.sql
+printf '\nINSERT INTO t VALUES(7, 5)\nGO\n' >go.sql
+fresh
+penstock run --quiet --setup setup.sql --rejects again.sql t.db comment.sql quote.sql trigger.sql open.sql go.sql
+ok rejects/statements_end '[ $rc -eq 1 ]' 'reports 5' 'said quote.sql:1:' 'said trigger.sql:1:'
+fresh
+penstock run --quiet --setup setup.sql --rejects again2.sql t.db again.sql
+ok rejects/statements_can_be_read_again 'cmp again.sql again2.sql' 'reports 3' 'reports "$(grep -c CONSTRAINT err)"'
 printf 'a,b\n1,x\n1,"y ""z"", w"\n2\n1,v\n' >rejected.csv
 fresh
 penstock run --setup setup.sql --csv rejected.csv --header --table t --rejects again.csv t.db
