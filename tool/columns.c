@@ -10,7 +10,7 @@
 
 static bool wrong(const char *what, const char *sql, const char *why)
 {
-	report_say("%s '%s': %s; nothing was run", what, sql, why);
+	report_say("%s '%s': %s; %s", what, sql, why, report_nothing());
 	return false;
 }
 
@@ -114,7 +114,7 @@ bool columns_init(struct columns *columns, const struct target *target, const st
 	fields = calloc(target->count, sizeof *fields);
 	columns->fields = fields;
 	if (fields == NULL) {
-		report_say("out of memory for the columns of '%s'; nothing was run", file);
+		report_say("out of memory for the columns of '%s'; %s", file, report_nothing());
 		return false;
 	}
 	for (i = 0; i < target->count; i++) {
@@ -124,7 +124,8 @@ bool columns_init(struct columns *columns, const struct target *target, const st
 			if (is_name(first, field_at(first, header, number), name))
 				break;
 		if (name == NULL || number == header->fields) {
-			report_say("'%s': its header has no column '%s'; nothing was run", file, name != NULL ? name : "?");
+			report_say("'%s': its header has no column '%s'; %s", file, name != NULL ? name : "?",
+			           report_nothing());
 			return false;
 		}
 		fields[i] = number;

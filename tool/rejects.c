@@ -82,7 +82,7 @@ bool rejects_begin(FILE *rejects, const char *path)
 
 	if (fstat(fileno(rejects), &facts) == 0 && (!S_ISREG(facts.st_mode) || ftruncate(fileno(rejects), 0) == 0))
 		return true;
-	report_say("--rejects %s: cannot be emptied: %s; nothing was run", path, strerror(errno));
+	report_say("--rejects %s: cannot be emptied: %s; %s", path, strerror(errno), report_nothing());
 	return false;
 }
 

@@ -25,6 +25,7 @@ static FILE *rejects;
 static uint64_t failures_max;
 static atomic_uint_fast64_t failures;
 static atomic_bool gave_up;
+static bool something; /* of the setup has been run */
 
 /* Faults that wait for outcomes, the first ones first. */
 struct waiting {
@@ -93,6 +94,16 @@ void report_failures_max(uint64_t count)
 bool report_gave_up(void)
 {
 	return atomic_load(&gave_up);
+}
+
+const char *report_nothing(void)
+{
+	return something ? "nothing else was run" : "nothing was run";
+}
+
+void report_something(void)
+{
+	something = true;
 }
 
 /* Of what has been counted as read. */

@@ -33,6 +33,10 @@ void report_failures_max(uint64_t count);
 /* Whether it has. */
 bool report_gave_up(void);
 
+/* "nothing was run", to end a message with; "nothing else was run" behind report_something. Static; the main thread's. */
+const char *report_nothing(void);
+void report_something(void);
+
 /* Before a submission whose outcome will be told; and behind that outcome. */
 void report_submitted(void);
 void report_done(void);

@@ -172,7 +172,7 @@ static bool take_signals(struct run *run)
 	run->all_done = eventfd(0, EFD_CLOEXEC);
 	if (run->all_done >= 0 && signals_take(&run->signals, 0) && source_stop_init())
 		return true;
-	report_say("cannot watch for signals: %s; nothing was run", strerror(errno));
+	report_say("cannot watch for signals: %s; %s", strerror(errno), report_nothing());
 	return false;
 }
 
@@ -199,7 +199,7 @@ static bool start_producer(struct run *run, size_t first, size_t end)
 	int reason;
 
 	if (job == NULL) {
-		report_say("out of memory for thread %zu; nothing was run", run->thread_count + 1);
+		report_say("out of memory for thread %zu; %s", run->thread_count + 1, report_nothing());
 		return false;
 	}
 	job->run = run;
@@ -222,8 +222,8 @@ static bool start_producer(struct run *run, size_t first, size_t end)
 		return true;
 	}
 	free(job);
-	report_say("cannot start thread %zu: %s; use fewer --threads, or no --parallel; nothing was run", run->thread_count + 1,
-	           strerror(reason));
+	report_say("cannot start thread %zu: %s; use fewer --threads, or no --parallel; %s", run->thread_count + 1,
+	           strerror(reason), report_nothing());
 	return false;
 }
 

@@ -24,6 +24,8 @@ static bool execute(penstock *db, const char *sql, int64_t bytes, void *place)
 		report_refusal(place, status);
 	else if (!good)
 		report_outcome(penstock_handle_result(handle));
+	else
+		report_something();
 	penstock_handle_release(handle);
 	return good;
 }
@@ -55,6 +57,31 @@ bool setup_run_files(penstock *db, struct source *sources, size_t count, size_t 
 
 /* ---- the statement for the records ---- */
 
+/* Without its header a file's fields would go to columns by their order, and so to wrong ones. */
+static bool headers_are_whole(const struct arguments *arguments, const struct batch *const *first)
+{
+	size_t i;
+
+	for (i = 0; arguments->records.header && i < arguments->input_count; i++)
+		if (first[i] != NULL && !first[i]->records[0].header) {
+			report_say("'%s': its header cannot be read: %s; %s", arguments->inputs[i], first[i]->records[0].fault,
+			           report_nothing());
+			return false;
+		}
+	return true;
+}
+
+/* The first file that has anything: it names the columns of --table. NULL: none has. */
+static const struct batch *leading(const struct arguments *arguments, const struct batch *const *first)
+{
+	size_t i;
+
+	for (i = 0; i < arguments->input_count; i++)
+		if (first[i] != NULL)
+			return first[i];
+	return NULL;
+}
+
 static bool create_table(penstock *db, const struct arguments *arguments, const struct batch *first)
 {
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
@@ -62,9 +89,9 @@ static bool create_table(penstock *db, const struct arguments *arguments, const 
 	char *sql;
 	int status;
 
-	if (first == NULL) {
-		report_say("--create: '%s' has no record to make the table '%s' after; nothing was run", arguments->inputs[0],
-		           arguments->table);
+	if (first == NULL || first->records[0].fields == 0) {
+		report_say("--create: '%s' has no record to make the table '%s' after; %s", arguments->inputs[0],
+		           arguments->table, report_nothing());
 		return false;
 	}
 	sql = columns_create_sql(arguments->table, first, arguments->create == CREATE_GUESS);
@@ -73,6 +100,8 @@ static bool create_table(penstock *db, const struct arguments *arguments, const 
 	if (status != PENSTOCK_OK)
 		report_say("--create: %s: %s", sql != NULL ? sql : "",
 		           handle != NULL ? penstock_handle_result(handle)->message : penstock_error_message());
+	else
+		report_something();
 	penstock_handle_release(handle);
 	sqlite3_free(sql);
 	return status == PENSTOCK_OK;
@@ -98,13 +127,13 @@ static char *insert_sql(sqlite3 *reader, const struct arguments *arguments, cons
 	char *sql;
 
 	if (count == 0) {
-		report_say("--table: there is no table '%s'; use --create, or --setup FILE to make it; nothing was run",
-		           arguments->table);
+		report_say("--table: there is no table '%s'; use --create, or --setup FILE to make it; %s", arguments->table,
+		           report_nothing());
 		return NULL;
 	}
 	sql = columns_insert_sql(arguments->table, first, count);
 	if (sql == NULL)
-		report_say("out of memory for --table; nothing was run");
+		report_say("out of memory for --table; %s", report_nothing());
 	return sql;
 }
 
@@ -136,18 +165,20 @@ bool setup_statement(penstock *db, const struct arguments *arguments, const stru
 	const char *sql;
 	bool good;
 
-	if (arguments->create != CREATE_NOT && !create_table(db, arguments, first[0]))
+	if (!headers_are_whole(arguments, first))
+		return false;
+	if (arguments->create != CREATE_NOT && !create_table(db, arguments, leading(arguments, first)))
 		return false;
 	if (penstock_reader_open(db, &reader) != PENSTOCK_OK) {
 		report_say("%s", penstock_error_message());
 		return false;
 	}
 	if (arguments->table != NULL)
-		made = insert_sql(reader, arguments, first[0]);
+		made = insert_sql(reader, arguments, leading(arguments, first));
 	sql = arguments->table != NULL ? made : arguments->sql;
 	good = sql != NULL && target_init(&target, reader, what, sql);
-	if (good && arguments->table != NULL && !target_name_after(&target, first[0])) {
-		report_say("out of memory for --table; nothing was run");
+	if (good && arguments->table != NULL && !target_name_after(&target, leading(arguments, first))) {
+		report_say("out of memory for --table; %s", report_nothing());
 		good = false;
 	}
 	sqlite3_close(reader);

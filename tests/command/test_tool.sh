@@ -523,6 +523,32 @@ wrong unknown_output "--output quack" run --output quack t.db table.sql
 wrong no_errors "not a number above 0" run --max-errors 0 t.db table.sql
 wrong output_without_outcomes "need outcomes" run --output csv --ack none t.db table.sql
 
+# A file without even a header says nothing of the columns.
+printf 'b,a\n2,1\n' >ba.csv
+: >nothing.csv
+for create in "" --create; do
+	fresh
+	[ -n "$create" ] || fresh 'CREATE TABLE t(a, b)'
+	# shellcheck disable=SC2086
+	penstock run --csv nothing.csv --csv ba.csv --header --table t $create t.db
+	ok "header/of_the_first_file_that_has_one_$create" '[ $rc -eq 0 ]' 'holds "SELECT a, b FROM t" "1|2"'
+done
+
+# Where the header cannot be read, nobody knows which field is which.
+printf 'b"x,a\n1,2\n' >quote.csv
+for order in "--csv quote.csv" "--csv nothing.csv --csv quote.csv" "--csv quote.csv --lax"; do
+	fresh 'CREATE TABLE t(a, b)'
+	# shellcheck disable=SC2086
+	penstock run $order --header --table t t.db
+	ok "header/with_a_fault_$order" '[ $rc -eq 2 ]' 'said "'\''quote.csv'\'': its header cannot be read: a quote inside"' 'holds "SELECT count(*) FROM t" 0'
+done
+for header in "" --header; do
+	fresh
+	# shellcheck disable=SC2086
+	penstock run --csv quote.csv $header --table t --create t.db
+	ok "create/of_a_record_with_a_fault_$header" '[ $rc -eq 2 ]' '! said "CREATE TABLE"' 'said "; nothing was run"'
+done
+
 # ---- failures: setup, bail, rejects ----
 
 printf 'CREATE TABLE IF NOT EXISTS t(a INTEGER PRIMARY KEY, b CHECK(b <> 5));\n' >setup.sql
@@ -533,6 +559,16 @@ ok setup/runs_first '[ $rc -eq 1 ]' 'reports 1' 'holds "SELECT count(*) FROM t" 
 fresh
 penstock run --setup fault.sql t.db table.sql
 ok setup/that_fails_ends_the_run '[ $rc -eq 2 ]' 'said "fault.sql:1: SQLITE_ERROR"' 'said "nothing else was run"' 'holds "SELECT count(*) FROM sqlite_schema" 0'
+fresh
+printf 'a,b\n1,2\n' >ab.csv
+printf 'a,c\n1,2\n' >ac.csv
+penstock run --csv ab.csv --csv ac.csv --header --table t --create t.db
+ok setup/is_not_nothing_create '[ $rc -eq 2 ]' 'said "no column '\''b'\''; nothing else was run"' 'holds "SELECT count(*) FROM t" 0'
+fresh
+penstock run --setup setup.sql --csv ab.csv --header --table missing t.db
+ok setup/is_not_nothing '[ $rc -eq 2 ]' 'said "nothing else was run"' 'holds "SELECT count(*) FROM t" 0'
+penstock run --csv ab.csv --header --table missing t.db
+ok setup/nothing_is_nothing '[ $rc -eq 2 ]' 'said "; nothing was run"'
 fresh
 penstock run --setup setup.sql --bail t.db nine.sql
 ok bail/nothing_runs_behind_a_failure '[ $rc -eq 1 ]' 'reports 1' 'said nine.sql:5:' 'said "1 failures: the rest was not read"' 'holds "SELECT max(a) FROM t" 4'
