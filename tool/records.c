@@ -192,17 +192,32 @@ static void parse_piece(struct records *records, const char *piece, size_t bytes
 	}
 }
 
+/* Passes over the lines of --skip, however they end; returns what is behind them. */
+static const char *skip_lines(struct records *records, const char *at, const char *end)
+{
+	for (; at < end && records->skipped < records->options.skip; at++) {
+		bool behind = records->behind_return;
+
+		records->behind_return = *at == '\r';
+		/* The line feed behind a return belongs to it. */
+		if (*at == '\r' || (*at == '\n' && !behind))
+			records->skipped++;
+		if (*at == '\n')
+			records->line++;
+	}
+	return at;
+}
+
 static void parse_chunk(struct records *records, size_t bytes)
 {
-	const char *at = records->chunk;
-	const char *end = at + bytes;
+	const char *end = records->chunk + bytes;
+	const char *at = skip_lines(records, records->chunk, end);
 
 	while (at < end && !records->ended && !records->no_memory) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *next = newline != NULL ? newline + 1 : end;
 
-		if (records->line > records->options.skip)
-			parse_piece(records, at, (size_t)(next - at));
+		parse_piece(records, at, (size_t)(next - at));
 		if (newline != NULL) {
 			records->skipping = false;
 			records->line++;

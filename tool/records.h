@@ -69,6 +69,8 @@ struct records {
 	struct batch first;  /* what records_begin has read, until somebody takes it */
 	uint64_t line;       /* of the next byte */
 	uint64_t at_line;    /* where the record under way begins */
+	uint64_t skipped;    /* lines that were passed over */
+	bool behind_return;  /* the last byte of them is a carriage return */
 	bool under_way;
 	bool skipping; /* to the end of a line with a fault */
 	bool begun;    /* a record has come out */

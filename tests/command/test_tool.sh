@@ -523,6 +523,14 @@ wrong unknown_output "--output quack" run --output quack t.db table.sql
 wrong no_errors "not a number above 0" run --max-errors 0 t.db table.sql
 wrong output_without_outcomes "need outcomes" run --output csv --ack none t.db table.sql
 
+# Lines end as elsewhere: in a line feed, a carriage return or both.
+for end in '\n' '\r' '\r\n'; do
+	fresh
+	printf "a title, \"of sorts$end${end}a,b${end}1,2${end}3$end" >skipped.csv
+	penstock run --skip 2 --csv skipped.csv --header --table t --create t.db
+	ok "skip/of_lines_that_end_in_$end" 'reports 1' '[ $rc -eq 1 ]' 'holds "SELECT a, b FROM t" "1|2"'
+done
+
 # A file without even a header says nothing of the columns.
 printf 'b,a\n2,1\n' >ba.csv
 : >nothing.csv
