@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tool/input.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <sqlite3.h>
 
 #include "tool/report.h"
 #include "tool/split.h"
@@ -27,6 +30,36 @@ static bool pass_statements(struct split *split, bool last, size_t number, input
 			return false;
 	}
 	return true;
+}
+
+/* Takes `word` off the text; false when it does not begin with it. */
+static bool take_word(const char **text, const char *end, const char *word)
+{
+	size_t bytes = strlen(word);
+	const char *at = *text;
+
+	while (at < end && isspace((unsigned char)*at))
+		at++;
+	if ((size_t)(end - at) < bytes || sqlite3_strnicmp(at, word, (int)bytes) != 0 ||
+	    ((size_t)(end - at) > bytes && !isspace((unsigned char)at[bytes])))
+		return false;
+	*text = at + bytes;
+	return true;
+}
+
+bool input_is_bracket(const char *text, size_t bytes)
+{
+	const char *end = text + bytes;
+	bool begins = take_word(&text, end, "BEGIN");
+
+	if (!begins && !take_word(&text, end, "COMMIT") && !take_word(&text, end, "END"))
+		return false;
+	if (begins && !take_word(&text, end, "DEFERRED") && !take_word(&text, end, "IMMEDIATE"))
+		take_word(&text, end, "EXCLUSIVE");
+	take_word(&text, end, "TRANSACTION");
+	while (text < end && isspace((unsigned char)*text))
+		text++;
+	return text == end;
 }
 
 void input_read_sql(struct source *source, size_t number, input_statement *function, void *arg)

@@ -26,4 +26,7 @@ void input_read_sql(struct source *source, size_t number, input_statement *funct
 /* Any number of threads may share the records. */
 void input_read_csv(struct records *records, size_t number, input_record *function, void *arg);
 
+/* BEGIN and COMMIT, as dumps have them around everything. What is none to the letter is SQLite's to judge. */
+bool input_is_bracket(const char *text, size_t bytes);
+
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tool/producer.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,44 +100,13 @@ static void submit(const struct producer *producer, penstock_submission *submiss
 
 /* ---- SQL ---- */
 
-/* Takes `word` off the text; false when it does not begin with it. */
-static bool take_word(const char **text, const char *end, const char *word)
-{
-	size_t bytes = strlen(word);
-	const char *at = *text;
-
-	while (at < end && isspace((unsigned char)*at))
-		at++;
-	if ((size_t)(end - at) < bytes || sqlite3_strnicmp(at, word, (int)bytes) != 0 ||
-	    ((size_t)(end - at) > bytes && !isspace((unsigned char)at[bytes])))
-		return false;
-	*text = at + bytes;
-	return true;
-}
-
-/* BEGIN and COMMIT, as dumps have them around everything. What is none to the letter is SQLite's to judge. */
-static bool is_bracket(const char *text, size_t bytes)
-{
-	const char *end = text + bytes;
-	bool begins = take_word(&text, end, "BEGIN");
-
-	if (!begins && !take_word(&text, end, "COMMIT") && !take_word(&text, end, "END"))
-		return false;
-	if (begins && !take_word(&text, end, "DEFERRED") && !take_word(&text, end, "IMMEDIATE"))
-		take_word(&text, end, "EXCLUSIVE");
-	take_word(&text, end, "TRANSACTION");
-	while (text < end && isspace((unsigned char)*text))
-		text++;
-	return text == end;
-}
-
 static bool submit_sql(void *arg, uint64_t line, const char *text, size_t bytes)
 {
 	const struct producer *producer = arg;
 	penstock_submission submission = { .sql = text, .sql_bytes = (int64_t)bytes };
 	char *with_end = NULL;
 
-	if (is_bracket(text, bytes)) {
+	if (input_is_bracket(text, bytes)) {
 		atomic_fetch_add(&tally_at(producer->input)->transactions, 1);
 		return true;
 	}

@@ -34,6 +34,8 @@ static bool execute_next(void *arg, uint64_t line, const char *text, size_t byte
 {
 	struct setting_up *setting_up = arg;
 
+	if (input_is_bracket(text, bytes))
+		return true;
 	setting_up->failed = !execute(setting_up->db, text, (int64_t)bytes, place_pack(setting_up->number, line));
 	return !setting_up->failed;
 }

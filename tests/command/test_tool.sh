@@ -568,7 +568,11 @@ fresh
 penstock run --setup fault.sql t.db table.sql
 ok setup/that_fails_ends_the_run '[ $rc -eq 2 ]' 'said "fault.sql:1: SQLITE_ERROR"' 'said "nothing else was run"' 'holds "SELECT count(*) FROM sqlite_schema" 0'
 fresh
+printf 'PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a, b);\nCOMMIT;\n' >dump.sql
 printf 'a,b\n1,2\n' >ab.csv
+penstock run --setup dump.sql --csv ab.csv --header --table t t.db
+ok setup/may_be_a_dump '[ $rc -eq 0 ]' 'holds "SELECT a, b FROM t" "1|2"'
+fresh
 printf 'a,c\n1,2\n' >ac.csv
 penstock run --csv ab.csv --csv ac.csv --header --table t --create t.db
 ok setup/is_not_nothing_create '[ $rc -eq 2 ]' 'said "no column '\''b'\''; nothing else was run"' 'holds "SELECT count(*) FROM t" 0'
