@@ -102,24 +102,69 @@ char *rejects_statement(const char *text, size_t bytes)
 	return NULL;
 }
 
+static void append_field(sqlite3_str *out, const struct records_options *options, bool first, const char *field, size_t bytes)
+{
+	size_t at;
+
+	if (!first)
+		sqlite3_str_appendchar(out, 1, options->delimiter != 0 ? options->delimiter : ',');
+	if (!options->unquoted)
+		sqlite3_str_appendchar(out, 1, '"');
+	for (at = 0; at < bytes; at++)
+		sqlite3_str_appendchar(out, field[at] == '"' && !options->unquoted ? 2 : 1, field[at]);
+	if (!options->unquoted)
+		sqlite3_str_appendchar(out, 1, '"');
+}
+
 char *rejects_record(const struct records_options *options, const penstock_value *values, size_t count, size_t *bytes)
 {
 	sqlite3_str *out = sqlite3_str_new(NULL);
-	size_t i, at;
+	size_t i;
 
-	for (i = 0; i < count; i++) {
-		const char *field = values[i].as.data;
-
-		if (i > 0)
-			sqlite3_str_appendchar(out, 1, options->delimiter != 0 ? options->delimiter : ',');
-		if (!options->unquoted)
-			sqlite3_str_appendchar(out, 1, '"');
-		for (at = 0; at < values[i].bytes; at++)
-			sqlite3_str_appendchar(out, field[at] == '"' && !options->unquoted ? 2 : 1, field[at]);
-		if (!options->unquoted)
-			sqlite3_str_appendchar(out, 1, '"');
-	}
+	for (i = 0; i < count; i++)
+		append_field(out, options, i == 0, values[i].as.data, values[i].bytes);
 	sqlite3_str_appendchar(out, 1, '\n');
 	*bytes = (size_t)sqlite3_str_length(out);
 	return sqlite3_str_finish(out);
+}
+
+/* Upper and lower case are the same, as where fields are given to columns. */
+static bool same_header(const struct batch *one, const struct batch *two)
+{
+	size_t i;
+
+	for (i = 0; i < one->records[0].fields && i < two->records[0].fields; i++)
+		if (one->fields[i].bytes != two->fields[i].bytes ||
+		    sqlite3_strnicmp(one->bytes + one->fields[i].offset, two->bytes + two->fields[i].offset,
+		                     (int)one->fields[i].bytes) != 0)
+			return false;
+	return one->records[0].fields == two->records[0].fields;
+}
+
+bool rejects_header(const struct arguments *arguments, const struct batch *const *first, char **header)
+{
+	const struct batch *named = NULL;
+	sqlite3_str *out;
+	size_t i;
+
+	*header = NULL;
+	for (i = 0; arguments->records.header && i < arguments->input_count; i++) {
+		if (named != NULL && first[i] != NULL && !same_header(named, first[i])) {
+			report_say(
+				"--rejects: '%s' has another header than the file before, and their records cannot be in one file; %s",
+				arguments->inputs[i], report_nothing());
+			return false;
+		}
+		named = first[i] != NULL ? first[i] : named;
+	}
+	if (named == NULL)
+		return true;
+	out = sqlite3_str_new(NULL);
+	for (i = 0; i < named->records[0].fields; i++)
+		append_field(out, &arguments->records, i == 0, named->bytes + named->fields[i].offset, named->fields[i].bytes);
+	sqlite3_str_appendchar(out, 1, '\n');
+	*header = sqlite3_str_finish(out);
+	if (*header == NULL)
+		report_say("out of memory for --rejects; %s", report_nothing());
+	return *header != NULL;
 }

@@ -23,5 +23,10 @@ bool rejects_begin(FILE *rejects, const char *path);
 char *rejects_statement(const char *text, size_t bytes);
 /* A record as one that can be read again, each field in quotes unless the input has none. The same. */
 char *rejects_record(const struct records_options *options, const penstock_value *values, size_t count, size_t *bytes);
+/*
+ * The line that names the columns of all records, for the files begin with one (--header): free with sqlite3_free; else NULL. first: as
+ * setup_statement has looked at it. False: said, that two files have different ones, or no memory.
+ */
+bool rejects_header(const struct arguments *arguments, const struct batch *const *first, char **header);
 
 #endif

@@ -22,6 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int drawn; /* width of the progress line on the screen; under the lock */
 
 static FILE *rejects;
+static const char *rejects_header; /* until it has been written; under the lock */
 static uint64_t failures_max;
 static atomic_uint_fast64_t failures;
 static atomic_bool gave_up;
@@ -81,9 +82,10 @@ static void __attribute__((format(printf, 2, 3))) print_at(void *place, const ch
 	free(message);
 }
 
-void report_rejects(FILE *file)
+void report_rejects(FILE *file, const char *header)
 {
 	rejects = file;
+	rejects_header = header;
 }
 
 void report_failures_max(uint64_t count)
@@ -124,6 +126,9 @@ static void write_reject(const void *place)
 	if (rejects == NULL || text == NULL)
 		return;
 	pthread_mutex_lock(&lock);
+	if (rejects_header != NULL)
+		fputs(rejects_header, rejects);
+	rejects_header = NULL;
 	fwrite(text, 1, bytes, rejects);
 	pthread_mutex_unlock(&lock);
 }

@@ -26,8 +26,11 @@
 
 /* sources[0 … count) must outlive every report; at most PLACE_INPUTS_MAX. */
 void report_init(const struct source *sources);
-/* The text of what fails goes there, where its place has one. NULL, the default: nowhere. */
-void report_rejects(FILE *file);
+/*
+ * The text of what fails goes there, where its place has one; NULL, the default: nowhere. Behind the header, unless that is NULL; it
+ * must last.
+ */
+void report_rejects(FILE *file, const char *header);
 /* Reading ends (source_stop) with so many failures; 0, the default: it does not. */
 void report_failures_max(uint64_t count);
 /* Whether it has. */

@@ -35,6 +35,7 @@ struct run {
 	struct columns *columns;    /* the same */
 	const struct batch **first; /* what each begins with: the records' */
 	FILE *rejects;
+	char *rejects_header; /* or NULL */
 	penstock *db;
 	const penstock_statement *statement;
 
@@ -125,11 +126,9 @@ static void say_log(void *arg, enum penstock_log_level level, enum penstock_even
 
 static bool open_rejects(struct run *run)
 {
-	if (run->arguments.rejects == NULL)
-		return true;
-	run->rejects = rejects_open(&run->arguments, run->sources);
-	report_rejects(run->rejects);
-	return run->rejects != NULL;
+	if (run->arguments.rejects != NULL)
+		run->rejects = rejects_open(&run->arguments, run->sources);
+	return run->arguments.rejects == NULL || run->rejects != NULL;
 }
 
 static bool open_engine(struct run *run)
@@ -164,6 +163,17 @@ static bool set_up(struct run *run)
 		if (asks || run->sources[i].size > 0)
 			run->first[i] = records_begin(&run->records[i]);
 	return setup_statement(run->db, arguments, run->first, run->columns, &run->statement);
+}
+
+/* Once the first records have been looked at. */
+static bool begin_rejects(struct run *run)
+{
+	if (run->rejects == NULL)
+		return true;
+	if (run->arguments.csv && !rejects_header(&run->arguments, run->first, &run->rejects_header))
+		return false;
+	report_rejects(run->rejects, run->rejects_header);
+	return rejects_begin(run->rejects, run->arguments.rejects);
 }
 
 /* Until now the signals had their default effect, which was harmless. */
@@ -361,7 +371,7 @@ static enum tool_exit summarize(struct run *run)
 static enum tool_exit run_all(struct run *run)
 {
 	if (!open_sources(run) || !open_records(run) || !open_rejects(run) || !open_engine(run) || !set_up(run) ||
-	    !take_signals(run) || (run->rejects != NULL && !rejects_begin(run->rejects, run->arguments.rejects)))
+	    !take_signals(run) || !begin_rejects(run))
 		return TOOL_CANNOT;
 	producer_print_rows(run->arguments.output);
 	report_failures_max(run->arguments.bail ? 1 : run->arguments.max_errors);
@@ -387,6 +397,7 @@ static void release(struct run *run)
 		source_close(&run->sources[i]);
 	if (run->rejects != NULL)
 		fclose(run->rejects);
+	sqlite3_free(run->rejects_header);
 	tally_free();
 	free(run->first);
 	free(run->columns);

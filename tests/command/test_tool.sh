@@ -607,8 +607,17 @@ printf 'a,b\n1,x\n1,"y ""z"", w"\n2\n1,v\n' >rejected.csv
 fresh
 penstock run --setup setup.sql --csv rejected.csv --header --table t --rejects again.csv t.db
 ok rejects/records '[ $rc -eq 1 ]' 'reports 3' 'holds "SELECT count(*) FROM t" 1'
-printf '"1","y ""z"", w"\n"2"\n"1","v"\n' >wanted.csv
+printf '"a","b"\n"1","y ""z"", w"\n"2"\n"1","v"\n' >wanted.csv
 ok rejects/can_be_read_again 'cmp again.csv wanted.csv'
+penstock run --quiet --csv again.csv --header --table t --rejects again2.csv t.db
+ok rejects/are_the_same_again '[ $rc -eq 1 ]' 'reports 3' 'cmp again.csv again2.csv'
+penstock run --csv ab.csv --header --table t --rejects again2.csv t.db
+ok rejects/have_no_header_alone '[ $rc -eq 1 ]' '[ "$(wc -l <again2.csv)" -eq 2 ]'
+ask 'DELETE FROM t'
+penstock run --csv ab.csv --header --table t --rejects again2.csv t.db
+ok rejects/none_are_nothing '[ $rc -eq 0 ]' '[ ! -s again2.csv ]'
+penstock run --csv nothing.csv --csv ab.csv --csv ba.csv --header --table t --rejects again.csv t.db
+ok rejects/have_one_header '[ $rc -eq 2 ]' "said \"'ba.csv' has another header\"" 'cmp again.csv wanted.csv'
 # Neither what a run reads nor the database is emptied, by whatever name; nor the rejects of the last run, when nothing is run.
 clashes() {
 	rm -rf clash && mkdir clash && cp setup.sql nine.sql rejected.csv clash
