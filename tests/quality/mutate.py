@@ -41,8 +41,8 @@ FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
 TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'cancel', 'completions',
-         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'checkpoint', 'schedule', 'storm',
-         'faults')
+         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'checkpoint', 'turns', 'processes',
+         'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -66,8 +66,11 @@ FIRST = {
     'writer/attempt.c': ('equivalence', 'contract', 'faults'),
     'writer/batch.c': ('fused', 'equivalence', 'contract'),
     'writer/room.c': ('counters', 'faults'),
+    'writer/sqlite/among.c': ('processes', 'turns'),
     'writer/sqlite/beside.c': ('checkpoint', 'security'),
     'writer/sqlite/checkpoint_lock.c': ('checkpoint',),
+    'writer/sqlite/peers.c': ('processes', 'turns'),
+    'writer/sqlite/turns.c': ('turns', 'processes'),
     'writer/sqlite/write_lock.c': ('checkpoint',),
     'writer/sqlite/busy.c': ('contract', 'disk'),
     'writer/sqlite/changes.c': ('equivalence', 'contract'),
