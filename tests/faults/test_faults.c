@@ -1265,6 +1265,32 @@ Test(fault, without_a_rollback_no_hook_is_called)
 	check_works("memory", 1000000);
 }
 
+/* Of a database without a log, whose header says so when the step behind the new mode's row is over. */
+Test(fault, an_open_whose_switch_to_wal_fails_says_so)
+{
+	bool failed = true;
+
+	for (unsigned n = 1; failed; n++) {
+		penstock_config config;
+		penstock *db;
+		int status;
+
+		init_config(&config);
+		new_file();
+		outside("CREATE TABLE times(id, data)");
+		fail_call(WRITE | SYNC, MAIN | OTHER, n, false);
+		status = penstock_open(harness_path("faults.db"), &config, &db);
+		failed = disk.failed != 0;
+		mend();
+		cr_assert((status != PENSTOCK_OK) == failed, "%u: %s", n, penstock_status_name(status));
+		cr_assert(!failed || strstr(penstock_error_message(), "switching to WAL") != NULL, "%u: %s", n,
+		          penstock_error_message());
+		cr_assert(failed || n > 1, "nothing has failed");
+		if (status == PENSTOCK_OK)
+			close_engine(db);
+	}
+}
+
 /* ---- an error that breaks nothing that was promised ---- */
 
 #define COLD                                                                          \
