@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The README tells the truth: its table has every key with its default, and its program (compiled by the build) runs. So does that of
-# docs/guide.md.
+# The pages tell the truth: the table in docs/tuning.md has every key with its default, and the programs of the README and of
+# docs/guide.md (compiled by the build) run.
 set -u
 number=0
 say() { # status, name
@@ -15,13 +15,13 @@ trap 'rm -rf "$folder"' EXIT
 "$PENSTOCK_BIN" config >"$folder/config"
 missing=$(grep -v '^#' "$folder/config" | grep . | while IFS='=' read -r key value; do
 	key=${key% } value=${value# }
-	grep -qF "| \`$key\` | $value |" "$README" || echo "$key = $value"
+	grep -qF "| \`$key\` | $value |" "$PAGES/tuning.md" || echo "$key = $value"
 done)
 [ -z "$missing" ]
 say $? "the table has every key and default${missing:+, but for: $missing}"
 
 keys=$(grep -vc '^#' <(grep . "$folder/config"))
-rows=$(sed -n '/^| key | default/,/^$/p' "$README" | grep -c '^| `')
+rows=$(sed -n '/^| key | default/,/^$/p' "$PAGES/tuning.md" | grep -c '^| `')
 [ "$keys" = "$rows" ]
 say $? "the table has no key that does not exist ($keys keys, $rows rows)"
 
