@@ -34,7 +34,7 @@ def tree_files():
 
 
 def is_source(name, text):
-    return text.startswith('#!') or name.endswith(('.c', '.h', '.h.in', '.hpp', '.cc', '.pml', '.sh', '.py', '.map', '.1', 'meson.build'))
+    return text.startswith('#!') or name.endswith(('.c', '.h', '.h.in', '.hpp', '.cc', '.pml', '.sh', '.py', '.map', '.1', '.3', '.awk', 'meson.build'))
 
 
 def without_licence(texts):
