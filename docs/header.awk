@@ -5,7 +5,7 @@
 # These two lists have their lines.
 /^ \* (TERMS|WHICH CALL)$/ { print $0 " @verbatim"; list = 1; next }
 list && /^ \* / { sub(/\*/, " ") }
-list && /^ \*$/ { print " * @endverbatim"; list = 0; next }
+list && /^ \*$/ { print "   @endverbatim"; list = 0; next }
 /^ \* penstock\.h - / { sub(/penstock\.h - /, "@file penstock.h @brief "); print; next }
 /^\/\* ---- / {
 	heading = $0

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The pages tell the truth: the table in docs/tuning.md has every key with its default, and the programs of the README and of
-# docs/guide.md (compiled by the build) run.
+# The pages tell the truth. README.md and docs/tuning.md: their commands run, one after the other, and the table of keys is that of the
+# command. README.md and docs/guide.md: their programs (compiled by the build) run. docs/embedding.md: its statuses are the header's. Every
+# other command on these pages is known to be run by another test. What is Python is run by tests/python/test_pages.py, and
+# docs/cluster.md by tests/cluster/test_page.sh.
 set -u
 number=0
 say() { # status, name
@@ -11,19 +13,67 @@ say() { # status, name
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+docs=$TREE/docs
+
+# blocks LANGUAGE PAGE: what stands in its fences of that language.
+blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```$/ { on = 0 } on' "$2"; }
 
 "$PENSTOCK_BIN" config >"$folder/config"
 missing=$(grep -v '^#' "$folder/config" | grep . | while IFS='=' read -r key value; do
 	key=${key% } value=${value# }
-	grep -qF "| \`$key\` | $value |" "$PAGES/tuning.md" || echo "$key = $value"
+	grep -qF "| \`$key\` | $value |" "$docs/tuning.md" || echo "$key = $value"
 done)
 [ -z "$missing" ]
 say $? "the table has every key and default${missing:+, but for: $missing}"
 
 keys=$(grep -vc '^#' <(grep . "$folder/config"))
-rows=$(sed -n '/^| key | default/,/^$/p' "$PAGES/tuning.md" | grep -c '^| `')
+rows=$(sed -n '/^| key | default/,/^$/p' "$docs/tuning.md" | grep -c '^| `')
 [ "$keys" = "$rows" ]
 say $? "the table has no key that does not exist ($keys keys, $rows rows)"
+
+lines=$(wc -l <"$TREE/README.md")
+[ "$lines" -le 150 ]
+say $? "README.md has at most 150 lines ($lines)"
+
+# What the commands of a page are about.
+mkdir -p "$folder/bin"
+ln -s "$(readlink -f "$PENSTOCK_BIN")" "$folder/bin/penstock"
+# follow PAGE COUNT: runs its commands in a new folder, each as it stands, but that the tuner has a second.
+follow() {
+	local name place command count=0 wrong=
+	name=$(basename "$1" .md)
+	place=$folder/$name
+	mkdir -p "$place/data"
+	echo 'CREATE TABLE t(a, b, c); CREATE INDEX u ON t(a);' >"$place/schema.sql"
+	echo "INSERT INTO t VALUES(1, 'data', 0); INSERT INTO t VALUES(2, 'data', 0);" >"$place/data.sql"
+	seq -f "INSERT INTO t VALUES(%g, 'day', 0);" 1 200 >"$place/day.sql"
+	seq -f '%g,csv,0' 1 300 >"$place/rows.csv"
+	while read -r command; do
+		count=$((count + 1))
+		command=${command//--budget 10s/--budget 1s}
+		(cd "$place" && PATH=$folder/bin:$PATH && eval "$command") >"$place/out" 2>"$place/err" </dev/null || {
+			wrong+=" $command"
+			sed 's/^/# /' "$place/out" "$place/err"
+		}
+	done < <(blocks sh "$1")
+	[ "$count" = "$2" ] && [ -z "$wrong" ]
+	say $? "each of the $count commands of $name.md does what it is for${wrong:+, but for:$wrong}"
+}
+follow "$TREE/README.md" 3
+rows=$(sqlite3 -batch "$folder/README/app.db" 'SELECT b, count(*) FROM t GROUP BY b ORDER BY b' | tr '\n' ' ')
+[ "$rows" = 'csv|300 data|2 ' ] && grep -q '^batch_max' "$folder/README/penstock.ini"
+say $? "its rows are there, and the configuration ($rows)"
+follow "$docs/tuning.md" 4
+rows=$(sqlite3 -batch "$folder/tuning/data/app.db" 'SELECT count(*) FROM t WHERE b = '"'day'")
+[ "$rows" = 200 ] && grep -q '^batch_max' "$folder/tuning/rows.ini" && cmp -s "$folder/config" "$folder/tuning/penstock.conf"
+say $? "its rows are there, and the configurations ($rows)"
+
+blocks ini "$docs/tuning.md" >"$folder/page.ini"
+grep -q '^batch_max = ' "$folder/page.ini" &&
+	(echo 'CREATE TABLE size(pages); INSERT INTO size SELECT cache_size FROM pragma_cache_size;' >"$folder/size.sql" &&
+		"$PENSTOCK_BIN" run --quiet --config "$folder/page.ini" "$folder/size.db" "$folder/size.sql") &&
+	grep -qx "cache_size = $(sqlite3 -batch "$folder/size.db" 'SELECT pages FROM size')" "$folder/page.ini"
+say $? "the configuration file that docs/tuning.md shows is taken, its pragma too"
 
 (cd "$folder" && "$README_PROGRAM" >out) && [ "$(cat "$folder/out")" = "row 1" ]
 say $? "the program runs and prints its row"
@@ -39,4 +89,27 @@ done
 say $? "its database and both backups have every event once${wrong:+, but for:$wrong}"
 [ "$(stat -c %a "$folder/statement.db")" = 600 ]
 say $? "nobody else can read the backup by a statement"
+
+sed -nE 's/^ \*     ([A-Z]+) +(yes|no) .*/\1 \2/p' "$TREE/core/penstock.h" >"$folder/header"
+sed -nE 's/^\| ([A-Z]+) \| (yes|no) \| .*/\1 \2/p' "$docs/embedding.md" >"$folder/page"
+[ "$(wc -l <"$folder/header")" -ge 15 ] && diff "$folder/header" "$folder/page" >"$folder/out"
+say $? "docs/embedding.md tells the header's statuses, and which are accepted: $(tr '\n' ' ' <"$folder/out")"
+
+# Commands that cannot be run here, and who runs them: as they stand, up to a remark, and the file that has a part of it.
+elsewhere='./demo|tests/systems/try|./demo
+./check|tests/systems/try|./check
+./setup build|tests/systems/install|./setup build
+meson setup build --libdir=lib && meson install -C build && ldconfig|tests/systems/install|meson setup build
+cc example.c $(pkg-config --cflags --libs penstock sqlite3)|tests/systems/install|cc example.c
+meson setup build/b -Dbench=true && ninja -C build/b && build/b/bench/penstock-bench --report DIR|tests/command/test_report.sh|--report'
+wrong=
+pages=("$TREE/README.md")
+for name in comparison embedding guarantees guide internals security trust tuning; do pages+=("$docs/$name.md"); done
+while read -r command; do
+	IFS='|' read -r _ file part < <(grep -F "$command|" <<<"$elsewhere")
+	{ [ -n "$file" ] && grep -qF -e "$part" "$TREE/$file"; } || wrong+=" ($command)"
+done < <(awk '/^```/ { on = !on } !on && /^    [^ ]/ && code { sub(/^ +/, ""); sub(/  +#.*/, ""); print; next } { code = /^$/ }' "${pages[@]}")
+grep -hE '^```.' "${pages[@]}" | sort -u | grep -vxE '```(c|ini|python|sh)' >"$folder/languages" && wrong+=" $(tr '\n' ' ' <"$folder/languages")"
+[ -z "$wrong" ]
+say $? "every other command is run by another test${wrong:+, but for:$wrong}"
 echo "1..$number"
