@@ -20,6 +20,8 @@ COMMENT = re.compile(r'^\s*(?:/?\*|#(?!include)|""")|/\*')
 NAME = re.compile(r'(?<![\w.>$}%/*<-])(?:\.\.?/)*((?:[\w.-]+/)*[\w-]+\.(?:md|c|h|hpp|cc|sh|py|pml))\b(?!\()')
 TEST = re.compile(r'^Test\((\w+), (\w+)', re.M)
 LINK = re.compile(r'\]\(([^)#\s]+)')
+ANCHOR = re.compile(r'\]\(([^)#\s]*)#([^)\s]+)\)')
+HEADING = re.compile(r'^#+ (.*)', re.M)
 
 
 def tree_files():
@@ -48,6 +50,19 @@ def dead_links(pages):
         for link in LINK.findall(text):
             if '://' not in link and not os.path.exists(os.path.join(os.path.dirname(name), link)):
                 yield f'{name}: {link}'
+
+
+def anchors(text):
+    """What a heading is called in a link, as the sites that show such pages make it."""
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in HEADING.findall(re.sub(r'^```.*?^```', '', text, flags=re.M | re.S))}
+
+
+def dead_anchors(pages):
+    for name, text in pages.items():
+        for link, anchor in ANCHOR.findall(text):
+            page = os.path.normpath(os.path.join(os.path.dirname(name), link)) if link else name
+            if '://' not in link and anchor not in anchors(pages.get(page, '')):
+                yield f'{name}: {link}#{anchor}'
 
 
 def unknown_names(texts, ends):
@@ -86,6 +101,7 @@ def main():
         'there are sources and pages': [] if len(texts) > 200 and len(pages) > 3 else [f'{len(texts)} and {len(pages)}'],
         'each source names its licence': list(without_licence(texts)),
         'the links of the pages lead somewhere': list(dead_links(pages)),
+        'and so do those to headings': list(dead_anchors(pages)),
         'the files that comments and pages name are there': list(unknown_names(texts, ends)),
         'there is each test that tests/CONTRACT.md names': list(missing_tests(texts)) if 'tests/CONTRACT.md' in texts else ['it is not there'],
     }
