@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The pages tell the truth. README.md and docs/tuning.md: their commands run, one after the other, and the table of keys is that of the
-# command. README.md and docs/guide.md: their programs (compiled by the build) run. docs/embedding.md: its statuses are the header's. Every
-# other command on these pages is known to be run by another test. What is Python is run by tests/python/test_pages.py, and
+# command. The examples of tool/penstock.1 run as well. README.md and docs/guide.md: their programs (compiled by the build) run.
+# docs/embedding.md: its statuses are the header's. Every other command on these pages is known to be run by another test. What is Python is run by tests/python/test_pages.py, and
 # docs/cluster.md by tests/cluster/test_page.sh.
 set -u
 number=0
@@ -38,35 +38,55 @@ say $? "README.md has at most 150 lines ($lines)"
 # What the commands of a page are about.
 mkdir -p "$folder/bin"
 ln -s "$(readlink -f "$PENSTOCK_BIN")" "$folder/bin/penstock"
-# follow PAGE COUNT: runs its commands in a new folder, each as it stands, but that the tuner has a second.
+# follow NAME COUNT: runs the commands of its input in a new folder, each as it stands, but that the tuner has a second.
 follow() {
-	local name place command count=0 wrong=
-	name=$(basename "$1" .md)
-	place=$folder/$name
+	local place=$folder/$1 command count=0 wrong=
 	mkdir -p "$place/data"
 	echo 'CREATE TABLE t(a, b, c); CREATE INDEX u ON t(a);' >"$place/schema.sql"
 	echo "INSERT INTO t VALUES(1, 'data', 0); INSERT INTO t VALUES(2, 'data', 0);" >"$place/data.sql"
 	seq -f "INSERT INTO t VALUES(%g, 'day', 0);" 1 200 >"$place/day.sql"
 	seq -f '%g,csv,0' 1 300 >"$place/rows.csv"
+	# Those of the manual page.
+	echo "INSERT INTO t VALUES(3, 'customers', 0);" >"$place/customers.sql"
+	echo "INSERT INTO t VALUES(4, 'orders', 0);" >"$place/orders.sql"
+	echo "BEGIN; CREATE TABLE dumped(a); INSERT INTO dumped VALUES(1); COMMIT;" >"$place/dump.sql"
+	seq -f '%g,big' 1 100 | gzip >"$place/big.csv.gz"
+	seq -f '%g,more' 1 100 >"$place/more.csv"
+	printf 'name,people\nParis,2100000\nOslo,700000\n' >"$place/cities.csv"
 	while read -r command; do
 		count=$((count + 1))
-		command=${command//--budget 10s/--budget 1s}
-		(cd "$place" && PATH=$folder/bin:$PATH && eval "$command") >"$place/out" 2>"$place/err" </dev/null || {
+		command=${command//--budget 10s/}
+		command=${command/#penstock tune/penstock tune --budget 1s}
+		(cd "$place" && PATH=$folder/bin:$PATH && set -o pipefail && eval "${command//\/srv\/data/data}") >"$place/out" 2>"$place/err" </dev/null || {
 			wrong+=" $command"
 			sed 's/^/# /' "$place/out" "$place/err"
 		}
-	done < <(blocks sh "$1")
+	done
 	[ "$count" = "$2" ] && [ -z "$wrong" ]
-	say $? "each of the $count commands of $name.md does what it is for${wrong:+, but for:$wrong}"
+	say $? "each of the $count commands of $1 does what it is for${wrong:+, but for:$wrong}"
 }
-follow "$TREE/README.md" 3
-rows=$(sqlite3 -batch "$folder/README/app.db" 'SELECT b, count(*) FROM t GROUP BY b ORDER BY b' | tr '\n' ' ')
-[ "$rows" = 'csv|300 data|2 ' ] && grep -q '^batch_max' "$folder/README/penstock.ini"
+# rows DATABASE: how many of each kind.
+rows() { sqlite3 -batch "$1" 'SELECT b, count(*) FROM t GROUP BY b ORDER BY b' | tr '\n' ' '; }
+
+follow README.md 3 < <(blocks sh "$TREE/README.md")
+rows=$(rows "$folder/README.md/app.db")
+[ "$rows" = 'csv|300 data|2 ' ] && grep -q '^batch_max' "$folder/README.md/penstock.ini"
 say $? "its rows are there, and the configuration ($rows)"
-follow "$docs/tuning.md" 4
-rows=$(sqlite3 -batch "$folder/tuning/data/app.db" 'SELECT count(*) FROM t WHERE b = '"'day'")
-[ "$rows" = 200 ] && grep -q '^batch_max' "$folder/tuning/rows.ini" && cmp -s "$folder/config" "$folder/tuning/penstock.conf"
+
+follow tuning.md 4 < <(blocks sh "$docs/tuning.md")
+rows=$(rows "$folder/tuning.md/data/app.db")
+[ "$rows" = 'day|200 ' ] && grep -q '^batch_max' "$folder/tuning.md/rows.ini" && cmp -s "$folder/config" "$folder/tuning.md/penstock.conf"
 say $? "its rows are there, and the configurations ($rows)"
+
+# `.Dl $ COMMAND`, and lines that begin with `$ ` and go on behind `\e`. The table that the last run fills is the reader's own.
+sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$TREE/tool/penstock.1" |
+	awk '/^\.Dl \$ / { print substr($0, 7); next }
+	     /^\$ / { $0 = substr($0, 3); on = 1 }
+	     on { more = sub(/\\e$/, ""); printf "%s", $0; if (!more) { print ""; on = 0 } }' >"$folder/examples"
+follow penstock.1 10 < <(sed 's|^penstock run --config .*|echo "CREATE TABLE t(a, b, c)" \| penstock run --quiet /srv/data/my.db - \&\& &|' "$folder/examples")
+rows="$(rows "$folder/penstock.1/shop.db")$(rows "$folder/penstock.1/my.db")$(rows "$folder/penstock.1/data/my.db")"
+[ "$rows" = 'customers|2 orders|2 big|100 more|100 day|200 ' ]
+say $? "their rows are there ($rows)"
 
 blocks ini "$docs/tuning.md" >"$folder/page.ini"
 grep -q '^batch_max = ' "$folder/page.ini" &&
@@ -96,6 +116,7 @@ sed -nE 's/^\| ([A-Z]+) \| (yes|no) \| .*/\1 \2/p' "$docs/embedding.md" >"$folde
 say $? "docs/embedding.md tells the header's statuses, and which are accepted: $(tr '\n' ' ' <"$folder/out")"
 
 # Commands that cannot be run here, and who runs them: as they stand, up to a remark, and the file that has a part of it.
+# shellcheck disable=SC2016
 elsewhere='./demo|tests/systems/try|./demo
 ./check|tests/systems/try|./check
 ./setup build|tests/systems/install|./setup build
