@@ -110,6 +110,9 @@ say $? "its database and both backups have every event once${wrong:+, but for:$w
 [ "$(stat -c %a "$folder/statement.db")" = 600 ]
 say $? "nobody else can read the backup by a statement"
 
+"$WORKERS_PROGRAM" "$folder/workers.db" && [ "$(sqlite3 -batch "$folder/workers.db" 'SELECT count(*) FROM t')" = 4 ]
+say $? "workers that begin as docs/processes.md says have their rows in"
+
 sed -nE 's/^ \*     ([A-Z]+) +(yes|no) .*/\1 \2/p' "$TREE/core/penstock.h" >"$folder/header"
 sed -nE 's/^\| ([A-Z]+) \| (yes|no) \| .*/\1 \2/p' "$docs/embedding.md" >"$folder/page"
 [ "$(wc -l <"$folder/header")" -ge 15 ] && diff "$folder/header" "$folder/page" >"$folder/out"
@@ -125,7 +128,7 @@ cc example.c $(pkg-config --cflags --libs penstock sqlite3)|tests/systems/instal
 meson setup build/b -Dbench=true && ninja -C build/b && build/b/bench/penstock-bench --report DIR|tests/command/test_report.sh|--report'
 wrong=
 pages=("$TREE/README.md")
-for name in comparison embedding guarantees guide internals security trust tuning; do pages+=("$docs/$name.md"); done
+for name in comparison embedding guarantees guide internals processes security trust tuning; do pages+=("$docs/$name.md"); done
 while read -r command; do
 	IFS='|' read -r _ file part < <(grep -F "$command|" <<<"$elsewhere")
 	{ [ -n "$file" ] && grep -qF -e "$part" "$TREE/$file"; } || wrong+=" ($command)"
