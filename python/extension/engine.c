@@ -13,6 +13,9 @@
 #include "python/extension/submit.h"
 #include "python/extension/wait.h"
 
+/* What the path of a cluster begins with. */
+#define CLUSTER "rqlite://"
+
 PyTypeObject *engine_type;
 
 /* ---- open ---- */
@@ -101,7 +104,9 @@ static PyObject *open_(PyObject *object, PyObject *args)
 	opening.config.config_file = config_file;
 	opening.config.pragmas = pragmas;
 	opening.config.pragma_count = count;
-	opening.config.connect_hook = entries_connect;
+	/* A cluster takes no hook; one that has something to do is refused, and told why. */
+	if (opening.self->entries != NULL || strncmp(opening.path, CLUSTER, strlen(CLUSTER)) != 0)
+		opening.config.connect_hook = entries_connect;
 	opening.config.connect_arg = object;
 	opening.config.log = events_log;
 	opening.config.log_arg = object;

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from . import _penstock, guard
 from .delivery import Delivery, Future, tell
-from .errors import Full, Stopped, Timeout, error_of
+from .errors import CantOpen, Error, Full, Stopped, Timeout, error_of
 from .parameters import in_order
 
 # The stubs of sqlite3 do not know that one argument will do.
@@ -28,6 +28,9 @@ _DURABLE, _ALONE, _CANCELLABLE = 1, 2, 4
 
 _FUNCTION, _AGGREGATE, _WINDOW, _COLLATION, _SQL, _EXTENSION = range(6)
 
+# What the path of a cluster begins with; it names no file.
+_CLUSTER = 'rqlite://'
+
 Params = Sequence[Any] | dict[str, Any] | None
 
 
@@ -37,6 +40,11 @@ def _usec(seconds: float | None, none: int) -> int:
     if not seconds >= 0:
         raise ValueError('a time in seconds is not negative')
     return int(min(seconds, 9e11) * 1e6)
+
+
+def _path(path: str) -> str:
+    """As the library is to have it, wherever the program goes meanwhile."""
+    return path if path == ':memory:' or path.startswith(_CLUSTER) else os.path.abspath(path)
 
 
 def _text(value: Any) -> str:
@@ -76,7 +84,8 @@ class Database:
     The constructor touches nothing: the file is opened at first use, or by `open()`. So a Database of a module may be made before a
     server forks its workers.
 
-    path: the file, which is created (mode 0600) when it is missing. ':memory:' is refused.
+    path: the file, which is created (mode 0600) when it is missing. ':memory:' is refused. Or the str 'rqlite://HOST:PORT,.../': a
+    cluster (experimental), which has no functions, calls, pragmas and readers.
     timeout: how long calls wait that say nothing, in seconds; None: for ever.
     pragmas: a dict or pairs, for each connection of the engine, in their order.
     on_error: called with the exception of each write that nobody waits for. Not on the writer thread. None: they are logged.
@@ -100,7 +109,7 @@ class Database:
         config_file: str | os.PathLike[str] | None = None,
         **keys: Any,
     ) -> None:
-        self.path = os.path.abspath(os.fspath(path)) if os.fspath(path) != ':memory:' else ':memory:'
+        self.path = _path(os.fspath(path))
         self._timeout = _usec(timeout, FOREVER)
         self._pragmas = [(name, _text(value)) for name, value in dict(pragmas or {}).items()]
         self._on_error = on_error
@@ -136,8 +145,9 @@ class Database:
                 return self._engine
             if self._closed:
                 raise Stopped('the database is closed')
-            guard.one_sqlite()
-            guard.may_open(self.path)
+            if not self._is_cluster():
+                guard.one_sqlite()
+                guard.may_open(self.path)
             core = _Core(self._timeout, self._on_error)
             for (kind, name, arguments), (deterministic, function) in self._entries.items():
                 core.engine.register(kind, name, arguments, deterministic, function)
@@ -181,7 +191,12 @@ class Database:
     def __exit__(self, *exception: Any) -> None:
         self.close()
 
+    def _is_cluster(self) -> bool:
+        return self.path.startswith(_CLUSTER)
+
     def _open_files(self) -> list[tuple[int, int]]:
+        if self._is_cluster():
+            return []  # nor locks
         identity = guard.identity(self.path) if self._engine is not None or self._open_connections() else None
         return [identity] if identity is not None else []
 
@@ -362,15 +377,31 @@ class Database:
     # ---- functions ----
 
     def _register(self, kind: int, name: str, arguments: int, deterministic: bool, function: Any) -> None:
+        key = kind, name, arguments
         with self._lock:
-            self._entries[kind, name, arguments] = (deterministic, function)
-            volatile = [
-                re.escape(entry) for (kind, entry, _), (steady, _) in self._entries.items() if kind in (_FUNCTION, _AGGREGATE, _WINDOW) and not steady
-            ]
-            self._volatile = re.compile(r'\b(?:' + '|'.join(volatile) + r')\s*["`\]]?\s*\(', re.IGNORECASE) if volatile else None
+            before = self._entries.get(key)
+            self._enter(key, (deterministic, function))
             engine = self._engine
-        if engine is not None:
+        if engine is None:
+            return
+        try:
             engine.register(kind, name, arguments, deterministic, function)
+        except Timeout:
+            raise  # it will still get there
+        except Error:
+            with self._lock:
+                self._enter(key, before)
+            raise
+
+    def _enter(self, key: tuple[int, str, int], what: tuple[bool, Any] | None) -> None:
+        if what is not None:
+            self._entries[key] = what
+        else:
+            self._entries.pop(key, None)
+        volatile = [
+            re.escape(entry) for (kind, entry, _), (steady, _) in self._entries.items() if kind in (_FUNCTION, _AGGREGATE, _WINDOW) and not steady
+        ]
+        self._volatile = re.compile(r'\b(?:' + '|'.join(volatile) + r')\s*["`\]]?\s*\(', re.IGNORECASE) if volatile else None
 
     def create_function(self, name: str, narg: int, function: Callable[..., Any], *, deterministic: bool = False) -> None:
         """A function of Python's in SQL, at any time; again under a name, and it is replaced. narg: -1 for any number.
@@ -413,6 +444,8 @@ class Database:
 
     def reader(self) -> _Reader:
         """A connection of sqlite3's that only reads, with the functions and collations. The caller's, to be closed; it never checkpoints."""
+        if self._is_cluster():
+            raise CantOpen('a cluster gives no connection to read with: submit the SELECT')
         self._open()
         guard.may_open(self.path)
         reader = _Reader(f'file:{quote(self.path)}?mode=rw', uri=True, isolation_level=None)

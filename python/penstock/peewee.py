@@ -177,6 +177,8 @@ class SqliteQueueDatabase(SqliteExtDatabase):  # type: ignore[misc]
         """Another file: what is queued for the old one is written first."""
         if database == ':memory:' or kwargs.get('uri'):
             raise ValueError('a queue database is a file of its own: neither :memory: nor a URI')
+        if str(database).startswith('rqlite://'):
+            raise ValueError('a cluster cannot be read through Peewee\'s connections: use penstock.Database, and submit the SELECTs')
         queue, self._queue = self._queue, None
         if queue is not None:
             queue.close()

@@ -100,6 +100,9 @@ class Functions(Case):
             db.on_connect('nonsense')
         with db.paused():
             pass  # what was refused is not kept
+        db.close()
+        db.open()
+        self.assertEqual(db.execute('SELECT a FROM other.o').rows, [(1,), (2,)])
 
     def test_one_thread_state(self):
         """threading.local keeps its values from one function to the next, as long as the writer lives."""
