@@ -51,6 +51,7 @@ struct ps_keys {
 	int64_t checkpoint_wait_ms;
 	int64_t trusted_schema;
 	int64_t turns;
+	int64_t leave_wal;
 };
 
 struct ps_options {

@@ -491,6 +491,9 @@ typedef struct penstock_config {
 	int64_t trusted_schema; /* 1: as SQLite's default; 0: nothing in the schema may call a function, or use a virtual table,
 	                             * that is not innocuous. Advised for files from strangers */
 	int64_t turns;          /* 1: engines of several processes take turns at the file; 0: SQLite's lock alone decides */
+	int64_t leave_wal; /* 1: pause, stop and close leave the -wal to whoever opens the database next, through SQLite, which finds
+	                             * all of it, as after a crash; they are as short as that. The database without its -wal is then not
+	                             * whole. 0: the content of the -wal is brought into the database first */
 } penstock_config;
 
 /* Any thread. */
@@ -580,7 +583,7 @@ PENSTOCK_API int penstock_stop(penstock *db, int64_t timeout_usec);
 PENSTOCK_API int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned flags);
 /*
  * Waits until everything accepted before has its outcome, then closes the writer's connection: until unpause the engine
- * does not touch the file. Exclusive: a second pauser waits its turn, in order; a thread that has paused and pauses again
+ * does not touch the file (all of it is in the database, unless leave_wal is set or a reader is open). Exclusive: a second pauser waits its turn, in order; a thread that has paused and pauses again
  * gets MISUSE. TIMEOUT: the engine runs on. STOPPED, FAILED, MISUSE, FORKED. Any thread but in a callback.
  */
 PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);

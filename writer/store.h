@@ -111,7 +111,7 @@ int ps_store_pause_all(const char *path, const struct ps_options *options, struc
 int ps_store_pause_step(struct ps_store_pause *pause, bool *paused);
 void ps_store_pause_end(struct ps_store_pause *pause);
 /*
- * checkpoint: bring the WAL's content into the database first (not when the disk just failed). PS_COPIED_NOT: that was not allowed. What is
+ * checkpoint: bring the WAL's content into the database first (not when the disk just failed), unless leave_wal is set. PS_COPIED_NOT: that was not allowed. What is
  * in the WAL stays there; whoever opens the database finds it.
  */
 enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint);

@@ -64,6 +64,7 @@ static const struct promise {
 	{ AT(checkpoint_wait_ms), 3000, 0, 3600000, 1, "3000", "0 to 3600000 milliseconds" },
 	{ AT(trusted_schema), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(turns), 1, 0, 1, 0, "yes", "yes or no" },
+	{ AT(leave_wal), 0, 0, 1, 0, "no", "yes or no" },
 #undef AT
 };
 

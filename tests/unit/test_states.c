@@ -621,6 +621,62 @@ Test(states, pause_drains_and_lets_go_of_the_file)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static off_t size_of(const char *name)
+{
+	struct stat info;
+
+	return stat(harness_path(name), &info) == 0 ? info.st_size : -1;
+}
+
+/* What is in the log, and whether the database has it already. */
+static void check_left(int left, const char *doing)
+{
+	check((size_of("test.db-wal") > 0) == (left == 1), "%s, %d", doing, left);
+	/* The table has a page of its own. */
+	check((size_of("test.db") <= 4096) == (left == 1), "%s, %d", doing, left);
+}
+
+static void leave_the_log(int64_t synchronous, int left)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	config.synchronous = synchronous;
+	config.leave_wal = left;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check_left(left, "pause");
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(2)"), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check_left(left, "stop");
+	cr_assert_eq(rows(), 2);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(3)"), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* Whoever opens it next has all of it, and the file alone. */
+	file_is_free();
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 3);
+	expect(kit_execute(db, "INSERT INTO t VALUES(4)"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check((size_of("test.db-wal") > 0) == (left == 1), "close, %d", left);
+	unlink(harness_path("test.db"));
+	unlink(harness_path("test.db-wal"));
+	unlink(harness_path("test.db-shm"));
+}
+
+Test(states, pause_and_stop_bring_the_log_in_or_leave_it)
+{
+	for (int left = 0; left <= 1; left++) {
+		leave_the_log(PENSTOCK_SYNCHRONOUS_FULL, left);
+		leave_the_log(PENSTOCK_SYNCHRONOUS_NORMAL, left);
+		leave_the_log(PENSTOCK_SYNCHRONOUS_OFF, left);
+	}
+}
+
 Test(states, paused_engine_can_hold)
 {
 	penstock_config config = kit_config();

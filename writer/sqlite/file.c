@@ -280,16 +280,16 @@ static void settle_log(struct ps_file *file, enum ps_gone gone, enum ps_copied *
 		keep_log(file);
 }
 
-enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint, enum ps_copied *copied)
+enum ps_gone ps_file_close(struct ps_file *file, enum ps_log_end end, enum ps_copied *copied)
 {
-	enum ps_gone gone = checkpoint ? ps_file_look(file, true) : PS_GONE_NOTHING;
+	enum ps_gone gone = end == PS_LOG_KEPT ? PS_GONE_NOTHING : ps_file_look(file, true);
 
 	sqlite3_wal_hook(file->connection, NULL, NULL);
 	if (file->folder_fd >= 0)
 		close(file->folder_fd);
 	if (file->write_out_fd >= 0)
 		close(file->write_out_fd);
-	if (checkpoint)
+	if (end == PS_LOG_COPIED || gone != PS_GONE_NOTHING)
 		settle_log(file, gone, copied);
 	else
 		keep_log(file);

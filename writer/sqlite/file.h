@@ -7,7 +7,7 @@
  *   1. The main database file is never opened or closed by itself (that would drop the process's POSIX locks). The log is synced
  *      through SQLite's own file, and the descriptor for its folder is taken when the connection is: a durable commit needs none.
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
- *   3. As it closes, this connection alone brings the log into the database; after a failed sync nobody does.
+ *   3. As it closes, this connection alone brings the log into the database, or leaves it; after a failed sync nobody does.
  *   4. No -wal is deleted by a name that may be another database's by now.
  *   5. A checkpoint is made under the checkpoint lock, and in a way that is safe beside others' commits (checkpoint_lock.h).
  *   6. Nothing is copied from a log that is not the database's any more, or into a database that others may have written to since.
@@ -55,11 +55,15 @@ int ps_file_init(struct ps_file *file, sqlite3 *connection, const char *path, co
                  uint64_t page_bytes, struct ps_busy *busy);
 /* Takes the hook back from whoever may have taken it. */
 void ps_file_renew(struct ps_file *file);
-/*
- * Before the connection is closed. checkpoint: bring the log's content into the database (not when the disk just failed).
- * Which file is gone (looked at only with `checkpoint`), and what has come of the checkpoint.
- */
-enum ps_gone ps_file_close(struct ps_file *file, bool checkpoint, enum ps_copied *copied);
+/* What becomes of the log. */
+enum ps_log_end {
+	PS_LOG_COPIED, /* its content is brought into the database */
+	PS_LOG_LEFT,   /* it stays for the next opener, unless one of the files is gone: then as above */
+	PS_LOG_KEPT    /* it stays as it is, since the disk just failed */
+};
+
+/* Before the connection is closed. Which file is gone (not looked at when the log is kept), and what has come of the checkpoint. */
+enum ps_gone ps_file_close(struct ps_file *file, enum ps_log_end end, enum ps_copied *copied);
 
 /* Which of the files is gone. Not `now`: it looks once a millisecond at most, and else says none. */
 enum ps_gone ps_file_look(struct ps_file *file, bool now);

@@ -193,7 +193,7 @@ int ps_store_open(struct ps_store **result, const char *path, const struct ps_op
 	return PENSTOCK_OK;
 
 err_after_file:
-	ps_file_close(&store->file, false, NULL);
+	ps_file_close(&store->file, PS_LOG_KEPT, NULL);
 err_after_deadline:
 	ps_statement_deadline_destroy(store->connection);
 err_after_statements:
@@ -236,8 +236,22 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 	return ps_connection_open(path, options, PS_READER, true, NULL, NULL, NULL, NULL, connection, &locked);
 }
 
+/* What is left in the log is as durable as it would be in the database. */
+static enum ps_log_end settle_end(struct ps_store *store, bool checkpoint)
+{
+	if (!checkpoint)
+		return PS_LOG_KEPT;
+	if (!store->options->keys.leave_wal)
+		return PS_LOG_COPIED;
+	if (store->synchronous == PENSTOCK_SYNCHRONOUS_NORMAL && ps_store_sync(store) != PS_DONE &&
+	    store->error_code != SQLITE_READONLY_DBMOVED)
+		return PS_LOG_KEPT;
+	return PS_LOG_LEFT;
+}
+
 enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 {
+	enum ps_log_end end = settle_end(store, checkpoint);
 	enum ps_copied copied = PS_COPIED_ALL;
 	enum ps_gone gone;
 
@@ -246,11 +260,11 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	ps_call_destroy(&store->call);
 	finalize_own(store);
 	/* While another process has paused all, the log stays as it is. */
-	if (checkpoint && !ps_peers_enter(&store->peers)) {
-		checkpoint = false;
+	if (end != PS_LOG_KEPT && !ps_peers_enter(&store->peers)) {
+		end = PS_LOG_KEPT;
 		copied = PS_COPIED_NOT;
 	}
-	gone = ps_file_close(&store->file, checkpoint, &copied);
+	gone = ps_file_close(&store->file, end, &copied);
 	if (gone != PS_GONE_NOTHING)
 		ps_log(store->options, PENSTOCK_EVENT_FILE_MOVED, GONE_FORMAT, store->path, ps_presence_suffix(gone));
 	ps_changes_release(store->changes);
