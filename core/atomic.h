@@ -39,6 +39,12 @@
  *   K2  cancel.h, count        acquire: the count before the looks at the handles                      pairs with K1
  *   C1  counters.c, hand_on    release: a torn set of counters is never taken for a whole one
  *   C2  counters.c, copy       acquire                                                                 pairs with C1
+ *   X1  checkpointer.c, tell   release: what a pass is to do before the word that asks for it
+ *   X2  checkpointer.c, main   acquire                                                                 pairs with X1
+ *   X3  checkpointer.c, main   release: the report, and its mark in the ring, before the word that hands it over
+ *   X4  checkpointer.c, done   acquire                                                                 pairs with X3
+ *   X5  checkpointer.c, store  acquire: the thread's store for the writer that hurries it              pairs with X6
+ *   X6  checkpointer.c, run    release
  *   F1  fault.c, arm           release: which calls it is about, before the fault                      (fault builds)
  *   F2  fault.c, ps_fault      acquire                                                                 pairs with F1
  *   T1  turns.c, draw          full: the ticket is drawn before the look at whose turn it is

@@ -28,7 +28,10 @@
 	X(LOWER_EARLY, lower_early)     /* a take lowers a completion queue's flag before it drains the descriptor */    \
 	X(LOWER_LATE, lower_late)       /* and after it has taken the list */                                            \
 	X(LET_GO_EARLY, let_go_early)   /* the writer lets go of a completion queue before it raises the descriptor */   \
-	X(SKIP_BEGIN, skip_begin)       /* a submission begins, be it cancelled or too late */
+	X(SKIP_BEGIN, skip_begin)       /* a submission begins, be it cancelled or too late */                           \
+	X(PASS_ANYWAY, pass_anyway)     /* a pass begins, be there anything to copy or not */                            \
+	X(WHOLE_EARLY, whole_early)     /* the log is taken for copied whole, though a commit came */                    \
+	X(SKIP_CHECKPOINT_SYNC, skip_checkpoint_sync) /* the checkpoint thread does not sync what it has copied */
 
 enum ps_fault_point {
 #define PS_FAULT_ENUM(identifier, name) PS_FAULT_##identifier,

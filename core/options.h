@@ -52,6 +52,7 @@ struct ps_keys {
 	int64_t trusted_schema;
 	int64_t turns;
 	int64_t leave_wal;
+	int64_t checkpoint_thread;
 };
 
 struct ps_options {

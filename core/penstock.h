@@ -378,7 +378,8 @@ enum penstock_log_level { PENSTOCK_LOG_ERROR = 0, PENSTOCK_LOG_WARNING = 1, PENS
 	X(SYNCHRONOUS_RAISED, 7, INFO, "synchronous=normal was raised to full, since overwriting is not safe there") \
 	X(SECOND_SQLITE, 8, WARNING, "a second copy of SQLite is in the process, whose locks do not count")          \
 	X(CHECKPOINT_NOT_ALLOWED, 9, WARNING, "the checkpoint lock is not to be had, and the write-ahead log grows") \
-	X(NO_LEADER, 10, WARNING, "no node of the cluster takes writes; the writer keeps trying")
+	X(NO_LEADER, 10, WARNING, "no node of the cluster takes writes; the writer keeps trying")                    \
+	X(NO_CHECKPOINT_THREAD, 11, WARNING, "the checkpoint thread cannot be had; the writer checkpoints by itself")
 
 enum penstock_event {
 #define PENSTOCK_EVENT_ENUM(name, number, level, sentence) PENSTOCK_EVENT_##name = number,
@@ -403,7 +404,7 @@ typedef struct penstock_pragma {
 
 /*
  * Called on every connection the engine opens, right after its pragmas: the writer's (at start and at unpause, on the
- * writer thread) and each reader's (on the thread that asked). Register functions and collations, set pragmas. Return
+ * writer thread) and each reader's (on the thread that asked); not on the checkpoint thread's, which runs no statement. Register functions and collations, set pragmas. Return
  * SQLITE_OK, or an SQLite code to refuse the connection. Neither the hook nor a function may leave a transaction open on the
  * writer's connection: it is refused, or the statement fails and the transaction is rolled back.
  *
@@ -494,6 +495,8 @@ typedef struct penstock_config {
 	int64_t leave_wal; /* 1: pause, stop and close leave the -wal to whoever opens the database next, through SQLite, which finds
 	                             * all of it, as after a crash; they are as short as that. The database without its -wal is then not
 	                             * whole. 0: the content of the -wal is brought into the database first */
+	int64_t checkpoint_thread; /* 1: a thread of its own brings the -wal into the database while the writer goes on; 0: the writer
+	                             * does it between two batches */
 } penstock_config;
 
 /* Any thread. */
@@ -986,8 +989,10 @@ typedef struct penstock_counters {
 	uint64_t turns_waited;            /* turns that were waited for */
 	uint64_t turns_wait_nsec;         /* summed */
 	uint64_t turns_skipped;           /* others' turns that this engine ended since nothing had moved for 20 ms */
-	uint64_t turns_succeeded; /* others' turns that it ended since their process was dead, or they had been given up */
-	uint64_t turns_missed;    /* transactions without one: given up, or there was no side file to take turns by */
+	uint64_t turns_succeeded;      /* others' turns that it ended since their process was dead, or they had been given up */
+	uint64_t turns_missed;         /* transactions without one: given up, or there was no side file to take turns by */
+	uint64_t checkpoints_beside;   /* of the checkpoints, those that the checkpoint thread made beside the writer */
+	uint64_t checkpoint_wait_nsec; /* time that the writer waited for those, summed */
 } penstock_counters;
 
 /*

@@ -164,8 +164,8 @@ void ps_ring_kick(struct ps_ring *ring)
 {
 	uint64_t word;
 
-	/* P3: the attention word, set by the caller, before the look at the mark; pairs with P4 in ps_ring_park. Either the
-	 * consumer's second look sees the word, or this look sees the mark. */
+	/* P3: the attention word or the report, set by the caller, before the look at the mark; pairs with P4 in ps_ring_park.
+	 * Either the consumer's second look sees the word, or this look sees the mark. */
 	ps_fence_full();
 	word = ps_load_relaxed_u64(&ring->claim);
 	while (word & PARKED) {
@@ -219,7 +219,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 	uint64_t word = empty;
 
 	*slept = false;
-	if (ps_load_acquire_u32(&ring->attention) != 0)
+	if (ps_load_acquire_u32(&ring->attention) != 0 || ps_load_acquire_u32(&ring->report) != 0)
 		return PS_PARK_ATTENTION;
 	/*
 	 * Producers that were woken may have left without using their room (a deadline), and no release will follow: all who
@@ -228,7 +228,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 	ps_eventcount_broadcast(&ring->room);
 	/*
 	 * P2: the mark, only if nothing is claimed behind what was consumed; pairs with P1 in ps_ring_claim. P4: and, being a
-	 * full barrier, before the second look at the attention word; pairs with P3 in ps_ring_kick.
+	 * full barrier, before the second look at the attention word and the report; pairs with P3 in ps_ring_kick.
 	 *
 	 * No lost wake-up: after this swap the word is `empty | PARKED` until a claim or a kick changes it, and whoever changes
 	 * it wakes. If that happened before the futex call, the low half differs and the call returns at once: only the
@@ -236,7 +236,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 	 */
 	if (!ps_cas_u64(&ring->claim, &word, empty | PARKED))
 		return ps_ring_peek(ring, next) != NULL ? PS_PARK_WORK : PS_PARK_HOLE;
-	if (ps_load_acquire_u32(&ring->attention) == 0) {
+	if (ps_load_acquire_u32(&ring->attention) == 0 && ps_load_acquire_u32(&ring->report) == 0) {
 		*slept = true;
 		PS_PROBE(park, ring->owner, next);
 		while (ps_load_acquire_u64(&ring->claim) == (empty | PARKED) && !ps_deadline_passed(deadline))
@@ -244,7 +244,7 @@ enum ps_park ps_ring_park(struct ps_ring *ring, uint64_t next, uint64_t deadline
 	}
 	word = empty | PARKED;
 	ps_cas_u64(&ring->claim, &word, empty); /* take the mark back, unless somebody did */
-	if (ps_load_acquire_u32(&ring->attention) != 0)
+	if (ps_load_acquire_u32(&ring->attention) != 0 || ps_load_acquire_u32(&ring->report) != 0)
 		return PS_PARK_ATTENTION;
 	if (ps_ring_peek(ring, next) != NULL)
 		return PS_PARK_WORK;

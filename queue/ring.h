@@ -64,6 +64,7 @@ struct ps_ring {
 	uint64_t waved_at;  /* the head at the last wake, or when nobody waited; the consumer's own */
 	uint64_t wave;      /* how many are woken at a time; the consumer's own */
 	uint32_t attention; /* set by whoever kicks; the consumer looks at it before it sleeps */
+	uint32_t report;    /* the same, of another thread that has something for the consumer */
 
 	/* both, on the slow path */
 	struct ps_eventcount room PS_OWN_LINE;     /* producers waiting for a slot or for bytes */
@@ -96,7 +97,7 @@ void ps_ring_publish(struct ps_ring *ring, const struct ps_claim *claim);
  */
 bool ps_ring_reserve_bytes(struct ps_ring *ring, const struct ps_turn *turn, uint64_t bytes, uint64_t bound);
 void ps_ring_return_bytes(struct ps_ring *ring, uint64_t bytes);
-/* Makes a sleeping consumer look at ring->attention, which the caller has set. */
+/* Makes a sleeping consumer look at ring->attention or ring->report, which the caller has set. */
 void ps_ring_kick(struct ps_ring *ring);
 
 static inline uint64_t ps_ring_tail(const struct ps_ring *ring)
@@ -177,7 +178,7 @@ void ps_ring_release(struct ps_ring *ring, uint64_t head);
 
 enum ps_park { PS_PARK_WORK, PS_PARK_HOLE, PS_PARK_ATTENTION, PS_PARK_DEADLINE };
 /*
- * Sleeps until something is published at the head, attention is set, or the deadline passes; says which (WORK may be
+ * Sleeps until something is published at the head, attention or report is set, or the deadline passes; says which (WORK may be
  * spurious). HOLE: the next ticket is claimed but not published; the caller decides how to pass the time. *slept tells
  * whether it really went to sleep.
  */

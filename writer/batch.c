@@ -31,6 +31,8 @@ bool ps_batch_init(struct ps_batch *batch, const struct ps_store_kind *kind, str
 		.state = state,
 		.say_away = kind->say_away,
 	};
+	batch->checkpointer.ring = ring;
+	batch->checkpointer.options = options;
 	ps_reaper_init(&batch->reaper, &batch->entries);
 	return ps_entries_init(&batch->entries, ring, counters, options);
 }
@@ -49,6 +51,8 @@ void ps_batch_connect(struct ps_batch *batch, struct ps_store *store)
 	batch->lacks_room = false;
 	batch->futile_until = 0;
 	batch->broken_code = 0;
+	batch->checkpointer.round = 0;
+	batch->checkpointer.unfit = false;
 }
 
 /* ---- running ---- */
@@ -266,7 +270,10 @@ static enum ps_attempt attempt_at_turn(struct ps_batch *batch, uint64_t first, u
 		return result;
 	if (ps_fault(PS_FAULT_EARLY_OUTCOME))
 		ps_entries_deliver_early(&batch->entries, first, *next);
-	return ps_attempt_commit(batch, first, *next);
+	result = ps_attempt_commit(batch, first, *next);
+	if (result == PS_ATTEMPT_COMMITTED)
+		ps_room_committed(batch);
+	return result;
 }
 
 static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t *end, struct filling *filling, uint64_t *next)
@@ -424,6 +431,8 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 	bool alone;
 
 	batch->careful = false;
+	if (!ps_room_hold(batch))
+		return false;
 	if ((record->asks & PS_ASKS_TOLD) != 0) {
 		ps_batch_pass_told(batch, next, limit);
 		return true;
@@ -435,6 +444,9 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 	if (limit - first > batch->entries.capacity)
 		limit = first + batch->entries.capacity;
 	if (alone || is_lone(batch, record, first, limit)) {
+		/* It may checkpoint. */
+		if (alone && !ps_room_settle(batch))
+			return false;
 		if (alone)
 			ps_counters_add(batch->counters, &batch->counters->writer.alone, 1);
 		ps_entries_enter(&batch->entries, first, record);

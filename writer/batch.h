@@ -35,6 +35,7 @@
 #include "core/counters.h"
 #include "core/options.h"
 #include "queue/ring.h"
+#include "writer/checkpointer.h"
 #include "writer/entries.h"
 #include "writer/patience.h"
 #include "writer/reaper.h"
@@ -65,6 +66,7 @@ struct ps_batch {
 	uint64_t wal_growth;   /* and what the last one added */
 	bool not_allowed;      /* that checkpoints are not allowed is said already */
 	struct ps_stall stall;
+	struct ps_checkpointer checkpointer;
 	int broken_code; /* the I/O error that ended it all, or 0 */
 	char broken_message[320];
 };

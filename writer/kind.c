@@ -40,6 +40,7 @@ const struct ps_store_kind ps_store_sqlite = {
 	.close = ps_store_close,
 	.run = ps_batch_run_transactions,
 	.rest = ps_room_checkpoint,
+	.beside = ps_room_beside,
 	.is_file = true,
 	.say_away = say_locked,
 	.peers = &by_side_file,

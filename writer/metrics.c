@@ -67,6 +67,10 @@ enum how { COUNT, SECONDS, BY_STATUS, SIZES, TIMES };
 	  "Checkpoints that were due while another engine had the checkpoint lock, or SQLite's.")                              \
 	X(checkpoints_blocked, "penstock_blocked_checkpoints_total", "counter", NULL, COUNT,                                   \
 	  "Checkpoints that a reader kept from finishing.")                                                                    \
+	X(checkpoints_beside, "penstock_checkpoints_beside_total", "counter", NULL, COUNT,                                     \
+	  "Checkpoints that the checkpoint thread made beside the writer.")                                                    \
+	X(checkpoint_wait_nsec, "penstock_checkpoint_wait_seconds_total", "counter", NULL, SECONDS,                            \
+	  "Time that the writer waited for the checkpoint thread.")                                                            \
 	X(wal_syncs, "penstock_wal_syncs_total", "counter", NULL, COUNT,                                                       \
 	  "Syncs of the write-ahead log for durable outcomes under synchronous=NORMAL.")                                       \
 	X(schema_reprepares, "penstock_schema_reprepares_total", "counter", NULL, COUNT,                                       \

@@ -15,6 +15,8 @@
 #ifndef PENSTOCK_STORE_H
 #define PENSTOCK_STORE_H
 
+#include <sys/stat.h>
+
 #include "core/counters.h"
 #include "core/options.h"
 #include "core/outcome.h"
@@ -57,6 +59,14 @@ struct ps_store_peers {
 	void (*pause_end)(struct ps_store_pause *pause);
 };
 
+/* When the writer turns to what goes on beside it, between transactions. */
+enum ps_moment {
+	PS_AT_REPORT, /* a report may be there */
+	PS_AT_REST,   /* there is no work for now */
+	PS_AT_END,    /* the store is about to be closed: nothing may go on */
+	PS_AT_FAILURE /* the same, and the batch is broken */
+};
+
 /* What the engine asks of a store, whichever it is. open to close are as the functions of these names below. */
 struct ps_store_kind {
 	/* Whether it can work so: OK, or a status with the thread's message. Before anything else, and before the path is shown anywhere. */
@@ -70,6 +80,8 @@ struct ps_store_kind {
 	bool (*run)(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_t *entered);
 	/* Between batches. False: broken. */
 	bool (*rest)(struct ps_batch *batch);
+	/* Of what goes on beside the writer; NULL: nothing does. False: broken. */
+	bool (*beside)(struct ps_batch *batch, enum ps_moment moment);
 	/* Why functions of the program cannot run there; NULL: they can. */
 	const char *no_functions;
 	/* Its path is a file's, which is to be found from another working directory too. */
@@ -111,10 +123,33 @@ int ps_store_pause_all(const char *path, const struct ps_options *options, struc
 int ps_store_pause_step(struct ps_store_pause *pause, bool *paused);
 void ps_store_pause_end(struct ps_store_pause *pause);
 /*
- * checkpoint: bring the WAL's content into the database first (not when the disk just failed), unless leave_wal is set. PS_COPIED_NOT: that was not allowed. What is
- * in the WAL stays there; whoever opens the database finds it.
+ * checkpoint: bring the WAL's content into the database first (not when the disk just failed), unless leave_wal
+ * is set. PS_COPIED_NOT: that was not allowed. What is in the WAL stays there; whoever opens the database finds it.
  */
 enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint);
+
+/* What the checkpoint thread makes its passes with (checkpointer.h). */
+struct ps_log_pass_store;
+/* One pass: what was asked for and what came of it. */
+struct ps_log_pass {
+	bool last;     /* nobody commits meanwhile */
+	bool unfit;    /* there is no connection */
+	bool broken;   /* an I/O error that the engine must not survive */
+	bool met_lock; /* another process checkpoints */
+	bool is_known; /* frames and copied */
+	uint64_t frames, copied;
+	struct stat before, after; /* the database */
+	uint64_t nsec;
+	int code; /* SQLite's, 0: none */
+	char message[256];
+};
+/* Its own connection, or NULL, and then pass->unfit and the message say so. These three are for the checkpoint thread. */
+void ps_log_pass_open(struct ps_log_pass_store **store, const char *path, const struct ps_options *options,
+                      struct ps_log_pass *pass);
+void ps_log_pass_run(struct ps_log_pass_store *store, struct ps_log_pass *pass);
+void ps_log_pass_close(struct ps_log_pass_store *store);
+/* A pass under way, or else the next one, ends early. Any thread. */
+void ps_log_pass_interrupt(struct ps_log_pass_store *store);
 
 /*
  * A registered statement, with room for what the store keeps of it; all but that is the caller's to fill. sql is NUL-terminated
@@ -253,6 +288,21 @@ void ps_store_expect_checkpoint(struct ps_store *store, bool expected);
  * anew. Ends what was expected.
  */
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enum ps_copied *copied);
+/*
+ * Passes of the checkpoint thread. ps_store_begin_pass: before one is asked for. PS_LOG_PASS_NOTHING: no commit wrote anything that might
+ * not be copied. PS_LOG_PASS_GONE: one of the files is not where it was.
+ */
+enum ps_log_pass_due { PS_LOG_PASS_DUE, PS_LOG_PASS_NOTHING, PS_LOG_PASS_GONE };
+enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store);
+/* Behind it, between transactions. *end is for PS_DONE and PS_BROKEN, with the error for ps_store_error. */
+struct ps_log_pass_end {
+	bool whole;    /* all of the log is copied, and no commit came since: the next one may begin it anew */
+	bool alone;    /* no commit came */
+	bool stuck;    /* it copied nothing beyond what was copied before */
+	uint64_t rest; /* bytes of the log that may not be copied yet */
+};
+enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pass *pass, struct ps_log_pass_end *end);
+
 /* Times SQLite prepared a statement again by itself since the last call. */
 uint64_t ps_store_take_reprepares(struct ps_store *store);
 

@@ -25,9 +25,6 @@
 #define IDLE_INSIDE_USEC 20000
 #define OUTSIDE_NSEC PS_NSEC_PER_MSEC
 
-/* What the kernel keeps, with the NUL. */
-#define THREAD_NAME_BYTES 16
-
 /* ---- connecting ---- */
 
 /* With the mutex held: whether there is anything to do that needs the connection. */
@@ -90,13 +87,21 @@ static int connect_locked(penstock *db, enum ps_role role)
 	return status;
 }
 
+static bool beside(penstock *db, enum ps_moment moment)
+{
+	return db->batch.kind->beside == NULL || db->batch.kind->beside(&db->batch, moment);
+}
+
 static void disconnect(penstock *db)
 {
 	int code = db->batch.broken_code;
+	bool well;
 
+	if (db->batch.store == NULL)
+		return;
 	/* When it was the file that went away there is nothing wrong with the disk. */
-	if (db->batch.store != NULL &&
-	    db->batch.kind->close(db->batch.store, code == 0 || code == SQLITE_READONLY_DBMOVED) == PS_COPIED_NOT)
+	well = beside(db, PS_AT_FAILURE) && (code == 0 || code == SQLITE_READONLY_DBMOVED);
+	if (db->batch.kind->close(db->batch.store, well) == PS_COPIED_NOT)
 		ps_counters_add(&db->counters, &db->counters.writer.checkpoints_not_allowed, 1);
 	ps_batch_connect(&db->batch, NULL);
 }
@@ -243,15 +248,18 @@ static bool work(penstock *db)
 		uint64_t limit = UINT64_MAX, first;
 		bool whole;
 
+		if (ps_load_relaxed_u32(&db->ring.report) != 0 && !beside(db, PS_AT_REPORT))
+			return false;
 		if (ps_load_acquire_u32(&db->ring.attention) != 0) {
 			pthread_mutex_lock(&control->mutex);
 			if (control->command != PS_RUN)
 				limit = wants_store_locked(db) ? control->drain_to : 0;
 			pthread_mutex_unlock(&control->mutex);
 			if (db->next >= limit)
-				return true;
+				return beside(db, PS_AT_END);
 		}
 		if (ps_ring_peek(&db->ring, db->next) == NULL) {
+			beside(db, PS_AT_REST);
 			/* What lies before the limit is claimed: its producer is held up (one that a pause holds need not have published
 			 * when the grace period was over), and as long as the command stands nothing would sleep on the ring. */
 			if (limit != UINT64_MAX)
@@ -412,13 +420,12 @@ static enum ps_role role_at_start(const penstock *db)
 }
 
 /* Invariant 5. The number stands first, so that the cut falls on the file's name; it never splits a character. */
-static void name_thread(const penstock *db)
+static void make_name(const penstock *db, const char *kind, char name[PS_THREAD_NAME_BYTES])
 {
 	/* The parameters of a URI, or of a cluster's path, are not of the name. */
 	bool plain = db->batch.kind->is_file && strncmp(db->path, "file:", 5) != 0;
 	const char *base = db->path, *end = base + strcspn(base, plain ? "" : "?");
-	char name[THREAD_NAME_BYTES];
-	size_t length = (size_t)snprintf(name, sizeof name, "ps%" PRIu64 ":", db->number), most, i;
+	size_t length = (size_t)snprintf(name, PS_THREAD_NAME_BYTES, "%s%" PRIu64 ":", kind, db->number), most, i;
 
 	while (!db->batch.kind->is_file && end[-1] == '/')
 		end--;
@@ -426,18 +433,27 @@ static void name_thread(const penstock *db)
 		if (db->path[i] == '/')
 			base = db->path + i + 1;
 	}
-	most = sizeof name - 1 - length;
+	most = PS_THREAD_NAME_BYTES - 1 - length;
 	if ((size_t)(end - base) > most) {
 		while (most > 0 && ((unsigned char)base[most] & 0xC0) == 0x80)
 			most--;
 		end = base + most;
 	}
-	snprintf(name + length, sizeof name - length, "%.*s", (int)(end - base), base);
+	snprintf(name + length, PS_THREAD_NAME_BYTES - length, "%.*s", (int)(end - base), base);
 	for (i = 0; name[i] != '\0'; i++) {
 		if ((unsigned char)name[i] < ' ')
 			name[i] = '?';
 	}
+}
+
+static void name_threads(penstock *db)
+{
+	char name[PS_THREAD_NAME_BYTES];
+
+	make_name(db, "ps", name);
 	pthread_setname_np(pthread_self(), name);
+	make_name(db, "pc", db->batch.checkpointer.name);
+	db->batch.checkpointer.path = db->path;
 }
 
 static void *writer_main(void *arg)
@@ -445,7 +461,7 @@ static void *writer_main(void *arg)
 	penstock *db = arg;
 	struct ps_control *control = &db->control;
 
-	name_thread(db);
+	name_threads(db);
 	/* All user code on this thread is called by the engine: hooks, callbacks, SQL functions. */
 	ps_callback_begin();
 	pthread_mutex_lock(&control->mutex);

@@ -12,7 +12,7 @@
  *      preempted between claim and publish) is looked at again after a moment.
  *   4. It blocks every signal, so the program's handlers never run on it.
  *   5. It has a name that no other writer of the process has, "ps2:app.db": the engine's number, whole, and as much of the
- *      database's file name as fits behind it.
+ *      database's file name as fits behind it. The checkpoint thread's is "pc2:app.db".
  *
  * Failure modes: FAILED, with the reason, after an I/O error that may have broken what was committed; every pending submission
  * then has its outcome.

@@ -44,6 +44,8 @@ static const struct spare {
 	{ "ps_ring_return_bytes", "add", "&ring->bytes", 0, LITMUS_RELAXED, "a sum; E2 follows" },
 	{ "ps_ring_park", "load", "&ring->attention", 0, LITMUS_RELAXED,
 	  "P4 stands before it; what is asked for is under the mutex" },
+	{ "ps_ring_park", "load", "&ring->report", 0, LITMUS_RELAXED,
+	  "P4 stands before it; the report has a word of its own (X4)" },
 	{ "ps_ring_park", "cas", "&ring->claim", 2, LITMUS_RELAXED, "takes the mark back; what it finds is looked at anew" },
 	{ "ps_ring_park", "load", "&ring->claim", 0, LITMUS_RELAXED,
 	  "whether the mark is gone; the record's own sequence follows" },

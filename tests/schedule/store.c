@@ -8,13 +8,18 @@
 #include "queue/group.h"
 #include "tests/schedule/scheduler.h"
 #include "writer/registry.h"
+#include "writer/sqlite/log_book.h"
 #include "writer/store.h"
 
 struct store_world store_world;
 
 static struct ps_store {
 	int code;
+	struct ps_log_book book;
 } the_store;
+
+/* A few commits make a checkpoint due, and a few more reach the bound (wal_bytes_max=65536). */
+#define FRAME_BYTES 9000
 
 void store_values(penstock_value values[2], unsigned row, bool bad)
 {
@@ -56,6 +61,7 @@ int ps_store_open(struct ps_store **store, const char *path, const struct ps_opt
 	}
 	store_world.connected = true;
 	store_world.in_transaction = false;
+	the_store.book = (struct ps_log_book){ 0 };
 	schedule_point("opened");
 	*store = &the_store;
 	return PENSTOCK_OK;
@@ -67,6 +73,7 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	(void)checkpoint;
 	touch_connected();
 	schedule_check(!store_world.in_transaction, "the store is closed in a transaction");
+	schedule_check(!store_world.log.opened, "the store is closed before the checkpoint thread's connection");
 	schedule_point("closing");
 	store_world.connected = false;
 	return PS_COPIED_ALL;
@@ -154,6 +161,22 @@ enum ps_verdict ps_store_begin_group(struct ps_store *store)
 	return ps_store_begin(store);
 }
 
+/* As SQLite begins a log anew that is copied, and a pass that has looked at the old one then goes wrong. */
+static void log_commit(void)
+{
+	struct store_log *log = &store_world.log;
+
+	schedule_point("before the log");
+	if (log->frames > 0 && log->copied == log->frames) {
+		log->frames = log->copied = 0;
+		log->anew++;
+		schedule_point("the log begins anew");
+	}
+	log->frames++;
+	schedule_point("in the log");
+	ps_log_book_commit(&the_store.book, log->frames);
+}
+
 static void commit_row(unsigned row)
 {
 	store_world.rows[row].committed++;
@@ -169,6 +192,8 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	touch_connected();
 	schedule_check(store_world.in_transaction, "a commit without a transaction");
 	store_world.in_transaction = false;
+	if (store_world.pending_count > 0 && !broken)
+		log_commit();
 	/* Broken: committed or not. */
 	for (i = 0; i < store_world.pending_count && !(broken && schedule_random(2) == 0); i++)
 		commit_row(store_world.pending[i]);
@@ -332,8 +357,10 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	outcome->result.last_insert_rowid = row;
 	if (store_world.in_transaction)
 		store_world.pending[store_world.pending_count++] = row;
-	else
+	else {
+		log_commit();
 		commit_row(row);
+	}
 	schedule_point("ran");
 	return PS_DONE;
 }
@@ -475,8 +502,7 @@ void ps_store_write_out(struct ps_store *store)
 
 uint64_t ps_store_wal_bytes(const struct ps_store *store)
 {
-	(void)store;
-	return 0;
+	return store->book.frames * FRAME_BYTES;
 }
 
 bool ps_store_made_room(const struct ps_store *store)
@@ -491,19 +517,43 @@ bool ps_store_lacked_room(const struct ps_store *store)
 	return false;
 }
 
+/* The look at the log, the copying, and the end of it: what a writer may do between them is SQLite's bug, or is not. */
+static uint64_t copy_log(uint64_t most)
+{
+	struct store_log *log = &store_world.log;
+	uint64_t seen = log->frames;
+
+	schedule_check(!log->passing, "two checkpoints at once");
+	log->passing = true;
+	schedule_point("looked at the log");
+	if (log->copied < seen) {
+		schedule_point("copying");
+		if (log->copied < (seen < most ? seen : most))
+			log->copied = seen < most ? seen : most;
+	}
+	schedule_check(log->copied <= log->frames, "a log that was begun anew is taken for the old one");
+	schedule_point("copied");
+	log->passing = false;
+	return seen;
+}
+
 void ps_store_expect_checkpoint(struct ps_store *store, bool expected)
 {
 	(void)store;
-	(void)expected;
 	touch_connected();
+	schedule_check(expected || !store_world.log.running, "others may checkpoint while a pass is under way");
 }
 
 enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enum ps_copied *copied)
 {
-	(void)store;
+	uint64_t seen;
+
 	(void)wait_ms;
 	*copied = PS_COPIED_ALL;
 	touch_connected();
+	schedule_check(!store_world.in_transaction, "a checkpoint in a transaction");
+	seen = copy_log(UINT64_MAX);
+	ps_log_book_checkpoint(&store->book, (int)seen, (int)seen, false, true);
 	return PS_DONE;
 }
 
@@ -562,6 +612,80 @@ int ps_store_pause_step(struct ps_store_pause *pause, bool *paused)
 void ps_store_pause_end(struct ps_store_pause *pause)
 {
 	(void)pause;
+}
+
+enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
+{
+	touch_connected();
+	schedule_check(!store_world.in_transaction, "a pass is asked for in a transaction");
+	if (!ps_log_book_is_pass_due(&store->book))
+		return PS_LOG_PASS_NOTHING;
+	ps_log_book_begin_pass(&store->book);
+	return PS_LOG_PASS_DUE;
+}
+
+enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pass *pass, struct ps_log_pass_end *end)
+{
+	touch_connected();
+	schedule_check(!store_world.in_transaction, "a report is taken in a transaction");
+	ps_log_book_end_pass(&store->book, pass, end);
+	end->rest *= FRAME_BYTES;
+	schedule_check(!end->whole || store_world.log.copied == store_world.log.frames,
+	               "the log is taken for whole and is not");
+	store_world.log.whole += end->whole;
+	if (!pass->broken)
+		return PS_DONE;
+	store->code = pass->code;
+	return PS_BROKEN;
+}
+
+void ps_log_pass_open(struct ps_log_pass_store **store, const char *path, const struct ps_options *options,
+                      struct ps_log_pass *pass)
+{
+	(void)path;
+	(void)options;
+	touch_connected();
+	pass->unfit = store_world.log.unfit;
+	store_world.log.opened = !pass->unfit;
+	*store = pass->unfit ? NULL : (struct ps_log_pass_store *)(void *)&store_world;
+}
+
+void ps_log_pass_run(struct ps_log_pass_store *store, struct ps_log_pass *pass)
+{
+	struct store_log *log = &store_world.log;
+	/* It may stop at the transaction of the writer's. */
+	uint64_t most = store_world.in_transaction && schedule_random(2) == 0 ? log->frames : UINT64_MAX;
+
+	(void)store;
+	touch_connected();
+	log->passes++;
+	log->running = true;
+	if (log->pass_breaks_in > 0 && --log->pass_breaks_in == 0) {
+		pass->broken = true;
+		pass->code = SQLITE_IOERR_FSYNC;
+		log->running = false;
+		return;
+	}
+	pass->frames = copy_log(most);
+	pass->copied = log->copied;
+	pass->is_known = true;
+	touch_connected();
+	log->running = false;
+}
+
+void ps_log_pass_interrupt(struct ps_log_pass_store *store)
+{
+	(void)store;
+	touch_connected();
+	store_world.log.hurried++;
+}
+
+void ps_log_pass_close(struct ps_log_pass_store *store)
+{
+	if (store == NULL)
+		return;
+	touch_connected();
+	store_world.log.opened = false;
 }
 
 uint64_t ps_store_take_reprepares(struct ps_store *store)

@@ -34,6 +34,15 @@ struct store_world {
 	unsigned breaks_in;   /* runs until an I/O error; 0: never */
 	bool breaks_at_commit;
 	bool durable; /* a commit alone is */
+	/* The log, which each commit makes longer by a frame. */
+	struct store_log {
+		uint64_t frames, copied; /* as SQLite's index has them */
+		unsigned pass_breaks_in; /* passes until an I/O error; 0: never */
+		unsigned passes, whole, anew;
+		bool running, passing, unfit; /* a pass is under way, and copies; there is no connection for one */
+		bool opened;
+		uint64_t hurried;
+	} log;
 };
 
 extern struct store_world store_world;

@@ -569,7 +569,7 @@ static uint64_t checkpoints_behind(penstock *db, const char *sql)
 }
 
 /* A log that a reader holds up, with waits of wait_ms at most. The clock stands still, so that what is due is by bytes alone. */
-static void hold_up_the_log(int64_t wait_ms)
+static void hold_up_the_log(int64_t wait_ms, int64_t thread)
 {
 	penstock_config config = kit_config();
 	sqlite3 *reader;
@@ -581,6 +581,7 @@ static void hold_up_the_log(int64_t wait_ms)
 	told_of_held_logs = 0;
 	config.wal_bytes_max = 65536;
 	config.checkpoint_wait_ms = wait_ms;
+	config.checkpoint_thread = thread;
 	config.log = count_held_logs;
 	config.connect_hook = add_later;
 	db = kit_open(&config);
@@ -619,9 +620,11 @@ static void hold_up_the_log(int64_t wait_ms)
 
 Test(counters, a_log_that_is_held_up_is_not_checkpointed_behind_every_batch)
 {
-	hold_up_the_log(1);
-	hold_up_the_log(2);
-	hold_up_the_log(0);
+	for (int64_t thread = 0; thread <= 1; thread++) {
+		hold_up_the_log(1, thread);
+		hold_up_the_log(2, thread);
+		hold_up_the_log(0, thread);
+	}
 }
 
 /* A sum cannot be more than the time that has passed, since there is one writer, and one who waits for room. */

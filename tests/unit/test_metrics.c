@@ -452,6 +452,8 @@ Test(metrics, counters_have_their_names_and_units)
 	TAKES("penstock_checkpoint_seconds_total", checkpoint_nsec);
 	IS("penstock_blocked_checkpoints_total", "", checkpoints_blocked);
 	IS("penstock_not_allowed_checkpoints_total", "", checkpoints_not_allowed);
+	IS("penstock_checkpoints_beside_total", "", checkpoints_beside);
+	TAKES("penstock_checkpoint_wait_seconds_total", checkpoint_wait_nsec);
 	IS("penstock_wal_syncs_total", "", wal_syncs);
 	IS("penstock_schema_reprepares_total", "", schema_reprepares);
 	IS("penstock_batch_statements_sum", "", batch_size.sum);

@@ -78,6 +78,11 @@ void ps_checkpoint_lock_hear(struct ps_checkpoint_lock *lock)
 	lock->heard = lock->taken;
 }
 
+void ps_checkpoint_lock_use(struct ps_checkpoint_lock *lock)
+{
+	lock->heard = false;
+}
+
 void ps_checkpoint_lock_drop(struct ps_checkpoint_lock *lock)
 {
 	if (lock->taken)

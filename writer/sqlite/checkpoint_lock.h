@@ -39,8 +39,8 @@
  *   - Whoever checkpoints without the lock (a plain connection, an older Penstock, a function that calls sqlite3_wal_checkpoint)
  *     exposes itself, and everybody to itself.
  *
- * For one thread: the one that commits. A second one that is to checkpoint would have to be told of each commit which taking its
- * BEGIN had seen.
+ * For one thread: the one that commits. It asks the checkpoint thread for passes (writer/checkpointer.h), each as good as a checkpoint of
+ * its own, and keeps the lock from before the first until behind the last.
  */
 #ifndef PENSTOCK_CHECKPOINT_LOCK_H
 #define PENSTOCK_CHECKPOINT_LOCK_H
@@ -73,6 +73,8 @@ const char *ps_checkpoint_lock_problem(const struct ps_checkpoint_lock *lock);
 enum ps_checkpoint_right ps_checkpoint_lock_take(struct ps_checkpoint_lock *lock);
 /* A commit has written frames. */
 void ps_checkpoint_lock_hear(struct ps_checkpoint_lock *lock);
+/* A checkpoint was made, and the lock is kept for another: that takes another commit. */
+void ps_checkpoint_lock_use(struct ps_checkpoint_lock *lock);
 /* Behind the checkpoint, or without one. */
 void ps_checkpoint_lock_drop(struct ps_checkpoint_lock *lock);
 

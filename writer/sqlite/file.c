@@ -37,7 +37,7 @@ static int on_commit(void *arg, sqlite3 *connection, const char *database, int f
 	(void)connection;
 	if (strcmp(database, "main") != 0)
 		return SQLITE_OK;
-	file->wal_frames = (uint64_t)frames;
+	ps_log_book_commit(&file->book, (uint64_t)frames);
 	ps_checkpoint_lock_hear(&file->lock);
 	return SQLITE_OK;
 }
@@ -127,7 +127,14 @@ enum ps_gone ps_file_look(struct ps_file *file, bool now)
 
 uint64_t ps_file_wal_bytes(const struct ps_file *file)
 {
-	return file->wal_frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
+	return file->book.frames * (file->page_bytes + WAL_FRAME_HEADER_BYTES);
+}
+
+/* What the passes under it have copied is not known to be all that others have, from now on. */
+static void drop_lock(struct ps_file *file)
+{
+	ps_checkpoint_lock_drop(&file->lock);
+	file->passed = false;
 }
 
 void ps_file_expect_checkpoint(struct ps_file *file, bool expected)
@@ -135,7 +142,7 @@ void ps_file_expect_checkpoint(struct ps_file *file, bool expected)
 	if (expected)
 		ps_checkpoint_lock_take(&file->lock);
 	else
-		ps_checkpoint_lock_drop(&file->lock);
+		drop_lock(file);
 }
 
 /* SQLite's code. */
@@ -147,11 +154,7 @@ static int copy_log(struct ps_file *file, int mode, enum ps_copied *copied)
 	rc = sqlite3_wal_checkpoint_v2(file->connection, "main", mode, &frames, &done);
 	blocked = rc == SQLITE_BUSY || done < frames;
 	*copied = blocked ? PS_COPIED_AS_READERS_LET : PS_COPIED_ALL;
-	file->log_is_copied = rc == SQLITE_OK && frames > 0 && done == frames;
-	/* When all of it is copied the next commit begins the WAL anew, unless a reader still looks into it; that commit's
-	 * hook tells. */
-	if (frames >= 0)
-		file->wal_frames = blocked ? (uint64_t)frames : 0;
+	ps_log_book_checkpoint(&file->book, frames, done, blocked, rc == SQLITE_OK);
 	return rc;
 }
 
@@ -174,7 +177,7 @@ static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enu
 	int rc = SQLITE_OK;
 
 	*copied = PS_COPIED_NOT;
-	file->log_is_copied = false;
+	file->book.whole = false;
 	switch (ps_checkpoint_lock_take(&file->lock)) {
 	case PS_CHECKPOINT_ANY:
 		rc = copy_log(file, mode, copied);
@@ -185,7 +188,7 @@ static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enu
 	case PS_CHECKPOINT_NOT:
 		break;
 	}
-	ps_checkpoint_lock_drop(&file->lock);
+	drop_lock(file);
 	return rc;
 }
 
@@ -230,15 +233,42 @@ bool ps_file_admit_checkpoint(struct ps_file *file)
 	case PS_CHECKPOINT_NOT:
 		break;
 	}
-	ps_checkpoint_lock_drop(&file->lock);
+	drop_lock(file);
 	return false;
 }
 
 void ps_file_release_checkpoint(struct ps_file *file)
 {
 	if (file->admitted)
-		ps_checkpoint_lock_drop(&file->lock);
+		drop_lock(file);
 	file->admitted = false;
+}
+
+enum ps_log_pass_due ps_file_begin_pass(struct ps_file *file)
+{
+	enum ps_checkpoint_right right = ps_checkpoint_lock_take(&file->lock);
+
+	/* Behind what the pass before it has copied under the same lock there is more: that is as good as a commit since. */
+	if (right == PS_CHECKPOINT_LOCKED && file->passed && file->book.frames > file->book.copied)
+		right = PS_CHECKPOINT_ANY;
+	if (right != PS_CHECKPOINT_ANY || !ps_log_book_is_pass_due(&file->book))
+		return PS_LOG_PASS_NOTHING;
+	if (ps_file_look(file, true) != PS_GONE_NOTHING)
+		return PS_LOG_PASS_GONE;
+	ps_presence_expect_change(&file->presence);
+	ps_log_book_begin_pass(&file->book);
+	return PS_LOG_PASS_DUE;
+}
+
+enum ps_gone ps_file_end_pass(struct ps_file *file, const struct ps_log_pass *pass, struct ps_log_pass_end *end)
+{
+	ps_log_book_end_pass(&file->book, pass, end);
+	ps_checkpoint_lock_use(&file->lock);
+	file->passed = file->lock.taken && pass->is_known;
+	end->rest *= file->page_bytes + WAL_FRAME_HEADER_BYTES;
+	/* Also should one of the files be gone meanwhile. */
+	ps_presence_note_change(&file->presence, &pass->before, &pass->after);
+	return ps_file_look(file, true);
 }
 
 /* ---- closing ---- */

@@ -9,7 +9,8 @@
  *   2. A sync covers all that was committed before it, and the name of the -wal file too.
  *   3. As it closes, this connection alone brings the log into the database, or leaves it; after a failed sync nobody does.
  *   4. No -wal is deleted by a name that may be another database's by now.
- *   5. A checkpoint is made under the checkpoint lock, and in a way that is safe beside others' commits (checkpoint_lock.h).
+ *   5. A checkpoint is made under the checkpoint lock, and in a way that is safe beside others' commits,
+ *      or behind frames that are known not to be copied (checkpoint_lock.h, log_book.h).
  *   6. Nothing is copied from a log that is not the database's any more, or into a database that others may have written to since.
  *
  * Failure modes: SQLite's codes; the store says which of them break the engine.
@@ -26,6 +27,7 @@
 
 #include "writer/sqlite/busy.h"
 #include "writer/sqlite/checkpoint_lock.h"
+#include "writer/sqlite/log_book.h"
 #include "writer/sqlite/presence.h"
 #include "writer/store.h"
 
@@ -35,8 +37,7 @@ struct ps_file {
 	const struct ps_options *options;
 	struct ps_busy *busy;
 	uint64_t page_bytes;
-	uint64_t wal_frames;  /* after the last commit or checkpoint */
-	bool log_is_copied;   /* by the last checkpoint: the next commit may begin the log anew */
+	struct ps_log_book book;
 	int folder_fd;        /* until it is synced; -1: it need not be */
 	int write_out_fd;     /* the log, -1 until it is first needed */
 	bool no_write_out;    /* it is not to be had */
@@ -45,6 +46,7 @@ struct ps_file {
 	struct ps_presence presence;
 	struct ps_checkpoint_lock lock;
 	bool admitted; /* somebody else's checkpoint */
+	bool passed;   /* what the last pass copied is known, and the lock was not let go of since */
 };
 
 /*
@@ -94,5 +96,9 @@ int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, enum ps_copied *co
  */
 bool ps_file_admit_checkpoint(struct ps_file *file);
 void ps_file_release_checkpoint(struct ps_file *file);
+
+/* As ps_store_begin_pass and ps_store_end_pass. */
+enum ps_log_pass_due ps_file_begin_pass(struct ps_file *file);
+enum ps_gone ps_file_end_pass(struct ps_file *file, const struct ps_log_pass *pass, struct ps_log_pass_end *end);
 
 #endif

@@ -171,3 +171,25 @@ enum ps_harm ps_harm_of(struct ps_harm_watch *watch, int extended_code, bool our
 		return PS_NO_ROOM;
 	return PS_HARMFUL;
 }
+
+static bool is_read_error(int extended_code)
+{
+	return extended_code == SQLITE_IOERR_READ || extended_code == SQLITE_IOERR_SHORT_READ ||
+	       extended_code == SQLITE_IOERR_CORRUPTFS;
+}
+
+bool ps_harm_breaks_checkpoint(struct ps_harm_watch *watch, int extended_code)
+{
+	/* No room (or no memory) leaves the log as it is; it is tried again later. */
+	if (!ps_harm_is_io_error(extended_code))
+		return false;
+	switch (ps_harm_of(watch, extended_code, true)) {
+	case PS_HARMFUL:
+		return true;
+	case PS_HARMLESS:
+		/* A lock, or what was committed cannot be read any more. */
+		return is_read_error(extended_code);
+	default:
+		return false;
+	}
+}

@@ -69,6 +69,9 @@ bool ps_harm_is_ours(const struct ps_harm_watch *watch);
 /* An I/O error was met: before the next commit the files are to be asked anew. */
 void ps_harm_note(struct ps_harm_watch *watch, int extended_code);
 
+/* Whether an error of a checkpoint since ps_harm_begin is one that the engine must not survive. */
+bool ps_harm_breaks_checkpoint(struct ps_harm_watch *watch, int extended_code);
+
 /* Whether it is an I/O error; without memory SQLite may say IOERR_NOMEM where it did no I/O. */
 bool ps_harm_is_io_error(int extended_code);
 

@@ -70,6 +70,7 @@ struct ps_store {
 		bool deferred_keys;
 		bool full_text; /* or another kind of virtual table that may keep writes until later */
 	} schema;
+	bool passing; /* the checkpoint thread makes a pass */
 	int error_code;
 	char error_message[256];
 };

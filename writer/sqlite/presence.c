@@ -225,13 +225,28 @@ static bool is_missing(const char *name)
 	return stat(name, &found) != 0 && errno == ENOENT;
 }
 
+static bool is_unchanged(const struct stat *noted, const struct stat *found)
+{
+	return is_same_file(noted, found) && noted->st_size == found->st_size &&
+	       noted->st_mtim.tv_sec == found->st_mtim.tv_sec && noted->st_mtim.tv_nsec == found->st_mtim.tv_nsec;
+}
+
 static bool is_database_untouched(const struct ps_presence *presence)
 {
-	const struct stat *noted = &presence->database;
 	struct stat found;
 
-	return stat(database_name(presence), &found) == 0 && is_same_file(noted, &found) && noted->st_size == found.st_size &&
-	       noted->st_mtim.tv_sec == found.st_mtim.tv_sec && noted->st_mtim.tv_nsec == found.st_mtim.tv_nsec;
+	return stat(database_name(presence), &found) == 0 && is_unchanged(&presence->database, &found);
+}
+
+void ps_presence_expect_change(struct ps_presence *presence)
+{
+	presence->expected = presence->database;
+}
+
+void ps_presence_note_change(struct ps_presence *presence, const struct stat *before, const struct stat *after)
+{
+	if (is_unchanged(&presence->expected, before) && is_same_file(before, after))
+		presence->database = *after;
 }
 
 enum ps_saving ps_presence_saving_of_log(const struct ps_presence *presence)

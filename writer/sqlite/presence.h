@@ -47,6 +47,7 @@ struct ps_presence {
 	uint64_t frames; /* in the log, as of the last look that found it whole */
 	struct stat wal, shm;
 	struct stat database; /* as of the last look that found everything */
+	struct stat expected; /* the same, before the change under way */
 	char shm_name[PATH_MAX];
 };
 
@@ -54,6 +55,10 @@ struct ps_presence {
 void ps_presence_init(struct ps_presence *presence, sqlite3 *connection);
 /* The first of the files that is gone. Four stats and one or two short reads: 4 us. */
 enum ps_gone ps_presence_look(struct ps_presence *presence);
+/* Behind a look that found everything, and before another thread of the engine's changes the database. */
+void ps_presence_expect_change(struct ps_presence *presence);
+/* It has: so it is known as that has left it, if nobody else had changed it before. */
+void ps_presence_note_change(struct ps_presence *presence, const struct stat *before, const struct stat *after);
 /* "", "-wal" or "-shm" */
 const char *ps_presence_suffix(enum ps_gone gone);
 /*

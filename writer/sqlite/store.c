@@ -280,12 +280,6 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 
 /* ---- errors ---- */
 
-static bool is_read_error(int extended_code)
-{
-	return extended_code == SQLITE_IOERR_READ || extended_code == SQLITE_IOERR_SHORT_READ ||
-	       extended_code == SQLITE_IOERR_CORRUPTFS;
-}
-
 void ps_inside_note_error(struct ps_store *store)
 {
 	store->error_code = sqlite3_extended_errcode(store->connection);
@@ -673,7 +667,7 @@ uint64_t ps_store_wal_bytes(const struct ps_store *store)
 
 bool ps_store_made_room(const struct ps_store *store)
 {
-	return store->file.log_is_copied;
+	return store->file.book.whole;
 }
 
 void ps_store_expect_checkpoint(struct ps_store *store, bool expected)
@@ -692,16 +686,26 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 	if (rc == SQLITE_READONLY_DBMOVED)
 		return look(store, true);
 	ps_inside_note_error(store);
-	/* No room (or no memory) leaves the WAL as it is; it is tried again later. */
-	if (!ps_harm_is_io_error(store->error_code))
-		return PS_DONE;
-	switch (ps_harm_of(&store->harm, store->error_code, true)) {
-	case PS_HARMFUL:
+	return ps_harm_breaks_checkpoint(&store->harm, store->error_code) ? PS_BROKEN : PS_DONE;
+}
+
+enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
+{
+	enum ps_log_pass_due due = ps_file_begin_pass(&store->file);
+
+	store->passing = due == PS_LOG_PASS_DUE;
+	return due;
+}
+
+enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pass *pass, struct ps_log_pass_end *end)
+{
+	enum ps_gone gone = ps_file_end_pass(&store->file, pass, end);
+
+	store->passing = false;
+	if (pass->broken) {
+		store->error_code = pass->code;
+		snprintf(store->error_message, sizeof store->error_message, "%s", pass->message);
 		return PS_BROKEN;
-	case PS_HARMLESS:
-		/* A lock, or what was committed cannot be read any more. */
-		return is_read_error(store->error_code) ? PS_BROKEN : PS_DONE;
-	default:
-		return PS_DONE;
 	}
+	return gone == PS_GONE_NOTHING ? PS_DONE : look(store, true);
 }

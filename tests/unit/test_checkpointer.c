@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The checkpoint thread: when it is there and when it is not, what it leaves to the writer, and that the log stays short.
+ *
+ * What the engine does with its reports under every interleaving is for tests/schedule, and what a crash leaves for tests/crash.
+ */
+#include "tests/kit.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+static _Atomic int events[16];
+
+static void note_event(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
+{
+	(void)arg;
+	(void)level;
+	(void)message;
+	events[event]++;
+}
+
+static penstock_config config_with(int64_t wal_bytes_max)
+{
+	penstock_config config = kit_config();
+
+	config.wal_bytes_max = wal_bytes_max;
+	config.checkpoint_thread = 1;
+	config.log = note_event;
+	memset((void *)events, 0, sizeof events);
+	return config;
+}
+
+static void write_some(penstock *db)
+{
+	for (int i = 0; i < 10; i++)
+		expect(kit_submit(db, "INSERT INTO t VALUES(zeroblob(3000))", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void until_pass(penstock *db)
+{
+	uint64_t before = kit_counters(db).checkpoints_beside;
+
+	while (kit_counters(db).checkpoints_beside == before)
+		write_some(db);
+}
+
+static pid_t thread_of(penstock *db)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "pc%u:test.db", (unsigned)db->number);
+	return kit_find_thread(name);
+}
+
+/* ---- there and not there ----------------------------------------------------------------------------------------- */
+
+Test(checkpointer, it_is_there_from_the_first_pass_until_the_connection_closes)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+	char mask[64];
+
+	cr_assert_eq(thread_of(db), 0);
+	for (int i = 0; i < 3; i++) {
+		until_pass(db);
+		check(thread_of(db) != 0);
+		kit_thread_status(thread_of(db), "SigBlk", mask, sizeof mask);
+		check((strtoull(mask, NULL, 16) >> (SIGUSR1 - 1) & 1) == 1, "%s", mask);
+		if (i == 1)
+			expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		else
+			expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		await(thread_of(db) == 0); /* joined, yet the kernel may list it for a moment */
+		cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+		if (i == 1)
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		else
+			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	until_pass(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+	cr_assert_eq(events[PENSTOCK_EVENT_NO_CHECKPOINT_THREAD], 0);
+}
+
+Test(checkpointer, a_key_leaves_it_all_to_the_writer)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db;
+
+	config.checkpoint_thread = 0;
+	db = kit_open_table(&config);
+	while (kit_counters(db).checkpoints < 3)
+		write_some(db);
+	cr_assert_eq(thread_of(db), 0);
+	cr_assert_eq(kit_counters(db).checkpoints_beside, 0);
+	cr_assert_eq(kit_counters(db).checkpoint_wait_nsec, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static uint64_t switches_of(pid_t thread)
+{
+	char count[64];
+
+	kit_thread_status(thread, "voluntary_ctxt_switches", count, sizeof count);
+	return strtoull(count, NULL, 10);
+}
+
+/* Nobody has anything to do: neither thread is ever woken. */
+Test(checkpointer, idle_it_sleeps)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+	uint64_t switches, writers;
+	pid_t writer = kit_find_writer();
+
+	until_pass(db);
+	/* A statement alone waits for any pass; behind it nothing is due. */
+	expect(kit_execute(db, "PRAGMA wal_checkpoint"), PENSTOCK_OK);
+	await(kit_thread_sleeps(thread_of(db)) && kit_thread_sleeps(writer));
+	kit_sleep_usec(SHORT);
+	await(kit_thread_sleeps(thread_of(db)) && kit_thread_sleeps(writer));
+	switches = switches_of(thread_of(db));
+	writers = switches_of(writer);
+	kit_sleep_usec(10 * SHORT);
+	cr_assert_eq(switches_of(thread_of(db)), switches);
+	cr_assert_eq(switches_of(writer), writers);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- the log ----------------------------------------------------------------------------------------------------- */
+
+/* A writer that never rests must not keep the log from beginning anew. */
+Test(checkpointer, a_log_that_is_written_to_without_end_stays_short)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+	uint64_t wal_file;
+	struct stat info;
+
+	for (int i = 0; i < 10000; i++)
+		expect(kit_submit(db, "INSERT INTO t VALUES(zeroblob(1000))", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_counters(db).checkpoints_beside > 0);
+	check(stat(harness_path("test.db-wal"), &info) == 0);
+	wal_file = (uint64_t)info.st_size;
+	/* 10 MB went through it; a batch may be of 1.3 MB. */
+	check(wal_file < 5 << 20, "%" PRIu64, wal_file);
+	check(kit_counters(db).wal_bytes_peak < 5 << 20, "%" PRIu64, kit_counters(db).wal_bytes_peak);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 10000);
+}
+
+/* What a burst has left is copied, though what comes behind it would not make a checkpoint due by itself. */
+Test(checkpointer, a_burst_is_copied_whole_behind_it)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+
+	for (int round = 0; round < 5; round++) {
+		until_pass(db);
+		for (int i = 0; kit_counters(db).wal_bytes >= 1 << 18; i++) {
+			check(i < 1000, "%" PRIu64, kit_counters(db).wal_bytes);
+			expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		}
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void hold_snapshot(penstock *db, sqlite3 **reader)
+{
+	expect(penstock_reader_open(db, reader), PENSTOCK_OK);
+	check(sqlite3_exec(*reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL) == SQLITE_OK);
+}
+
+Test(checkpointer, a_reader_in_its_way_is_told_of_and_waited_for_by_the_writer)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	hold_snapshot(db, &reader);
+	while (kit_counters(db).checkpoints_blocked == 0 || events[PENSTOCK_EVENT_WAL_HELD] == 0)
+		write_some(db);
+	check(kit_counters(db).wal_bytes >= 1 << 20);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	while (kit_counters(db).wal_bytes >= 1 << 20)
+		write_some(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- beside it --------------------------------------------------------------------------------------------------- */
+
+/* A submitted checkpoint answers as on a connection that nobody else uses: not busy, and all of the log is copied. */
+Test(checkpointer, a_submitted_checkpoint_never_meets_it)
+{
+	penstock_config config = config_with(1 << 18);
+	penstock *db = kit_open_table(&config);
+
+	for (int i = 0; i < 100; i++) {
+		penstock_handle *handle;
+		const penstock_result *result;
+
+		write_some(db);
+		write_some(db);
+		for (int k = 0; k < 20; k++)
+			expect(kit_submit(db, "INSERT INTO t VALUES(zeroblob(4000))", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		expect(kit_submit(db, "PRAGMA wal_checkpoint(TRUNCATE)", PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+		expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+		result = penstock_handle_result(handle);
+		cr_assert_eq(result->row_count, 1);
+		cr_assert_eq(result->cells[0].as.integer, 0);
+		penstock_handle_release(handle);
+	}
+	check(kit_counters(db).checkpoints_beside > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static bool refuses;
+
+/* The thread's connection calls no hook: the program's functions stay on the writer and its readers. */
+static int count_hook(sqlite3 *connection, void *arg)
+{
+	(void)connection;
+	(void)arg;
+	hook_calls++;
+	return refuses ? SQLITE_ERROR : SQLITE_OK;
+}
+
+Test(checkpointer, its_connection_is_not_the_programs_affair)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db;
+
+	config.connect_hook = count_hook;
+	db = kit_open(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	refuses = true;
+	until_pass(db);
+	cr_assert_eq(hook_calls, 1);
+	cr_assert_eq(events[PENSTOCK_EVENT_NO_CHECKPOINT_THREAD], 0);
+	refuses = false;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static int lowest_fd;
+
+/* Its connection needs a descriptor. */
+static void take_descriptors(bool take)
+{
+	struct rlimit limit;
+
+	check(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	if (take)
+		lowest_fd = (int)limit.rlim_cur;
+	limit.rlim_cur = take ? (rlim_t)dup(0) : (rlim_t)lowest_fd;
+	check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	if (take)
+		close((int)limit.rlim_cur);
+}
+
+/* A connection that cannot be had: the writer goes on as without the thread, and says so once until it connects anew. */
+Test(checkpointer, without_it_the_writer_checkpoints)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+
+	for (int round = 1; round <= 2; round++) {
+		uint64_t before = kit_counters(db).checkpoints;
+
+		take_descriptors(true);
+		while (kit_counters(db).checkpoints < before + 3)
+			write_some(db);
+		take_descriptors(false);
+		cr_assert_eq(kit_counters(db).checkpoints_beside, 0);
+		cr_assert_eq(events[PENSTOCK_EVENT_NO_CHECKPOINT_THREAD], round);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------- */
+
+static penstock *busy_db;
+static _Atomic bool busy_over;
+static _Atomic int64_t accepted;
+
+static void *keep_busy(void *arg)
+{
+	(void)arg;
+	while (!busy_over) {
+		int status = kit_submit(busy_db, "INSERT INTO t VALUES(zeroblob(2000))", PENSTOCK_FOREVER, NULL);
+
+		accepted += status == PENSTOCK_OK;
+		check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED || status == PENSTOCK_STOPPED);
+	}
+	return NULL;
+}
+
+/* With the log left and without, a pass may be under way at any verb. */
+static void verbs_meet_passes(int64_t leave_wal)
+{
+	penstock_config config = config_with(1 << 18);
+	penstock *db;
+	pthread_t thread;
+
+	config.leave_wal = leave_wal;
+	config.ring_slots = 64; /* a verb waits for what is queued */
+	db = kit_open_table(&config);
+	busy_db = db;
+	busy_over = false;
+	accepted = 0;
+	check(pthread_create(&thread, NULL, keep_busy, NULL) == 0);
+	for (int i = 0; i < 40; i++) {
+		uint64_t before = kit_counters(db).batches;
+
+		await(kit_counters(db).batches > before + 3);
+		if (i % 4 == 3) {
+			expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		} else {
+			expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+			cr_assert_eq(kit_open_files(harness_path("test.db")), 0);
+			check(kit_ask(harness_path("test.db"), "PRAGMA quick_check(1)") == 0);
+			expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		}
+	}
+	busy_over = true;
+	pthread_join(thread, NULL);
+	check(kit_counters(db).checkpoints_beside > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == accepted);
+}
+
+Test(checkpointer, verbs_meet_passes)
+{
+	verbs_meet_passes(0);
+}
+
+Test(checkpointer, verbs_that_leave_the_log_meet_passes)
+{
+	verbs_meet_passes(1);
+}
+
+/* ---- two engines ------------------------------------------------------------------------------------------------- */
+
+static void *write_to(void *arg)
+{
+	for (int i = 0; i < 1500; i++)
+		expect(kit_submit(arg, "INSERT INTO t VALUES(zeroblob(2000))", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	expect(penstock_flush(arg, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return NULL;
+}
+
+/* Each begins the other's log anew, and copies what the other has written: one at a time (checkpoint_lock.h). */
+Test(checkpointer, two_engines_with_threads_lose_nothing)
+{
+	penstock_config config = config_with(1 << 18);
+	penstock *one, *other;
+	pthread_t threads[2];
+
+	config.ring_slots = 64;
+	config.busy_limit_ms = 0;
+	one = kit_open_table(&config);
+	other = kit_open(&config);
+	check(pthread_create(&threads[0], NULL, write_to, one) == 0 && pthread_create(&threads[1], NULL, write_to, other) == 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	check(kit_counters(one).checkpoints_beside + kit_counters(other).checkpoints_beside > 0);
+	cr_assert_eq(kit_counters(one).failed + kit_counters(other).failed, 0);
+	expect(penstock_close(one, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 3000);
+	check(kit_ask(harness_path("test.db"), "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1);
+}
