@@ -525,6 +525,8 @@ static void open_engine(void)
 	config.pragma_count = 2;
 	if (run.scenario->small_wal)
 		config.wal_bytes_max = 65536;
+	config.checkpoint_thread = run.scenario->fault != NULL || crash_below(&run.random, 4) != 0;
+	config.leave_wal = crash_below(&run.random, 3) == 0;
 	if (crash_chance(&run.random, 25))
 		config.batch_max = 3;
 	must(penstock_open(run.path, &config, &run.db), "opening");

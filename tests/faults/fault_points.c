@@ -788,6 +788,7 @@ static void live(void)
 	config.log = on_log;
 	config.ring_slots = 8; /* what is held, while a start fails, fits */
 	config.wal_bytes_max = 65536;
+	config.checkpoint_thread = 1;
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;

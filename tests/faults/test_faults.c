@@ -1956,6 +1956,7 @@ Test(fault, a_failed_checkpoint_loses_nothing)
 
 			new_file_with_table();
 			forget_works();
+			config.checkpoint_thread = n / 2 % 2;
 			db = open_engine(&config);
 			fail_call(operations[o], MAIN, n, n % 2 == 0);
 			for (i = 0; i < 30; i++) {

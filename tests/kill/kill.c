@@ -90,6 +90,8 @@
 	X(TAKEN, 12, "they are taken, and not noted")                                     \
 	X(CHECKPOINTING, 12, "a page is about to be written to the database")             \
 	X(CHECKPOINTED, 3, "the database was synced")                                     \
+	X(PASSING, 12, "the checkpoint thread is about to write a page to the database")  \
+	X(PASSED, 3, "it has synced the database")                                        \
 	X(WAL_BEGUN, 3, "the WAL's header is about to be written")                        \
 	X(DISCONNECTING, 3, "the database file is about to be closed")                    \
 	X(PAUSED, 3, "paused")                                                            \
@@ -193,11 +195,18 @@ static void at(enum point point)
 /* On the writer thread, between the frame header that commits and its page. */
 static __thread bool commit_frame_out;
 
+static bool is_checkpoint_thread(void)
+{
+	char name[16];
+
+	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
+}
+
 static void at_write(const struct shim_event *event)
 {
 	if (event->file == SHIM_MAIN) {
 		if (!event->after)
-			at(AT_CHECKPOINTING);
+			at(is_checkpoint_thread() ? AT_PASSING : AT_CHECKPOINTING);
 		return;
 	}
 	if (event->file != SHIM_WAL)
@@ -241,7 +250,7 @@ static int on_call(const struct shim_event *event)
 		if (event->file == SHIM_WAL)
 			at(event->after ? AT_SYNCED : AT_SYNC);
 		else if (event->file == SHIM_MAIN && event->after)
-			at(AT_CHECKPOINTED);
+			at(is_checkpoint_thread() ? AT_PASSED : AT_CHECKPOINTED);
 		/* Whatever is written survives the process. */
 		return event->after ? SQLITE_OK : SHIM_SKIP;
 	case SHIM_SHM_LOCK:
@@ -647,6 +656,8 @@ static void live(uint64_t random)
 	config.ring_slots = slots[draw(&random, COUNT_OF(slots))];
 	config.batch_max = draw(&random, 2) ? 1000 : 1 + draw(&random, 20);
 	config.wal_bytes_max = 65536 << draw(&random, 4);
+	config.checkpoint_thread = draw(&random, 3) != 0;
+	config.leave_wal = draw(&random, 2);
 	config.when_paused = draw(&random, 2);
 	config.when_stopped = draw(&random, 2);
 	config.linger_usec = draw(&random, 4) == 0 ? 200 : 0;

@@ -319,7 +319,7 @@ static void observer(void *arg)
 
 /* ---- the first thread ---- */
 
-enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16 };
+enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16, CHECKPOINTS = 32 };
 
 static void configure(penstock_config *config, unsigned what)
 {
@@ -336,6 +336,12 @@ static void configure(penstock_config *config, unsigned what)
 	config->when_stopped = schedule_random(2) == 0 ? PENSTOCK_HOLD : PENSTOCK_REFUSE;
 	config->autostart = schedule_random(4) != 0;
 	config->on_error = on_error;
+	if ((what & CHECKPOINTS) != 0) {
+		config->wal_bytes_max = 65536;
+		config->checkpoint_thread = schedule_random(8) != 0;
+		config->leave_wal = schedule_random(2);
+		config->batch_max = 1 + schedule_random(2);
+	}
 	holds_when_paused = config->when_paused == PENSTOCK_HOLD;
 	holds = holds_when_paused || config->when_stopped == PENSTOCK_HOLD || !config->autostart;
 	excludes = (what & STOPS) == 0;
@@ -346,7 +352,10 @@ static void prepare_store(unsigned what)
 	memset(&store_world, 0, sizeof store_world);
 	store_world.busy = schedule_random(4) == 0 ? 1 + schedule_random(schedule_random(4) == 0 ? 40 : 3) : 0;
 	store_world.durable = schedule_random(2) == 0;
-	if ((what & BREAKS) != 0) {
+	store_world.log.unfit = (what & CHECKPOINTS) != 0 && schedule_random(16) == 0;
+	if ((what & CHECKPOINTS) != 0 && (what & BREAKS) != 0) {
+		store_world.log.pass_breaks_in = 1 + schedule_random(3);
+	} else if ((what & BREAKS) != 0) {
 		store_world.breaks_in = 1 + schedule_random(5);
 		store_world.breaks_at_commit = schedule_random(2) == 0;
 	}
@@ -508,6 +517,49 @@ static void run_verbs(void)
 static void run_failure(void)
 {
 	run_engine((schedule_random(2) == 0 ? PAUSES : 0) | STOPS | BREAKS);
+}
+
+static void run_checkpoints(void)
+{
+	run_engine(CHECKPOINTS | (schedule_random(3) == 0 ? PAUSES : 0) | (schedule_random(3) == 0 ? STOPS : 0));
+}
+
+static void run_failed_checkpoints(void)
+{
+	run_engine(CHECKPOINTS | BREAKS | STOPS | (schedule_random(2) == 0 ? PAUSES : 0));
+}
+
+/* Nothing but the report of a pass that failed wakes the writer, so that the engine is FAILED. */
+static void run_broken_pass(void)
+{
+	penstock_value values[2];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql_bytes = -1,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+	};
+	penstock_config config;
+	unsigned i, rows = 2 + schedule_random(3);
+
+	memset(submissions, 0, sizeof submissions);
+	configure(&config, CHECKPOINTS);
+	config.checkpoint_thread = 1;
+	config.autostart = 1;
+	memset(&store_world, 0, sizeof store_world);
+	store_world.log.pass_breaks_in = 1;
+	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	for (i = 0; i < rows; i++) {
+		store_values(values, i, false);
+		submission.arg = &submissions[i];
+		if (penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK)
+			break;
+	}
+	while (penstock_phase_of(db) != PENSTOCK_PHASE_FAILED)
+		ps_stall();
+	schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	schedule_check(!store_world.connected && !store_world.log.opened, "the store is left open");
 }
 
 static void run_reopen(void)
@@ -898,6 +950,9 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "stop", "and one that stops and starts", run_stop },
 	{ "verbs", "and both", run_verbs },
 	{ "failure", "and an I/O error", run_failure },
+	{ "checkpoints", "and a log that is to be copied", run_checkpoints },
+	{ "failed-checkpoints", "and an I/O error in that", run_failed_checkpoints },
+	{ "broken-pass", "an I/O error in a pass, behind which nothing comes", run_broken_pass },
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
 	{ "looks", "and one that tunes, opens readers and looks", run_looks },
 	{ "completions", "event loops, and one or the other verb", run_completions },

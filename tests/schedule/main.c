@@ -47,11 +47,17 @@ static const struct schedule_control controls[] = {
 	{ "a request for room is not counted (E3)", "completions", "ps_eventcount_ask", "add", "&event->waiters", 0 },
 	{ "the flag is not lowered", "completions", "lower_flag", "store", "&queue->flag", 0 },
 	{ "no fence behind it (Q3)", "completions", "lower_flag", "fence", "", 0 },
+	{ "no second look at the report (P4)", "broken-pass", "ps_ring_park", "load", "&ring->report", 2 },
+	{ "a report does not kick", "broken-pass", "checkpointer_main", "store", "&checkpointer->ring->report", 0 },
+	{ "a report that is ready wakes nobody", "checkpoints", "checkpointer_main", "wake", "&checkpointer->word", 0 },
+	{ "a pass that is asked for wakes nobody", "checkpoints", "tell", "wake", "&checkpointer->word", 0 },
 	{ "the descriptor is not raised", "completions", "raise_event", "raise", "&queue->event", 0 },
 #ifdef PENSTOCK_FAULTS
 	{ "the flag is lowered before the drain", "completions", "lower_early", "fault", "", 0 },
 	{ "the flag is lowered behind the list", "completions", "lower_late", "fault", "", 0 },
 	{ "the writer lets go of a queue before it raises", "completions", "let_go_early", "fault", "", 0 },
+	{ "a pass begins though all is copied", "checkpoints", "pass_anyway", "fault", "", 0 },
+	{ "the log is whole though a commit came", "checkpoints", "whole_early", "fault", "", 0 },
 #endif
 	{ "the writer does not say that it has ended", "stop", "writer_main", "broadcast", "&control->changed", 2 },
 };

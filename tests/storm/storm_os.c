@@ -800,6 +800,8 @@ static void open_engine(uint64_t *random)
 	config.ring_slots = slots[random_below(random, COUNT_OF(slots))];
 	config.on_error = on_outcome;
 	config.busy_limit_ms = 0;
+	config.checkpoint_thread = random_below(random, 4) != 0;
+	config.leave_wal = random_below(random, 2);
 	must(penstock_open(path, &config, &db), "open");
 	must(penstock_completions_open(db, QUEUE_PLACES, &queue), "a completion queue");
 	execute("CREATE TABLE t(p, n NOT NULL, pad)");

@@ -606,6 +606,8 @@ static void storm_round(uint64_t seed, int64_t slots, bool may_refuse, unsigned 
 	unsigned hand_count = 0;
 
 	seed_of_round = seed;
+	config.checkpoint_thread = random_below(&random, 4) != 0;
+	config.leave_wal = random_below(&random, 2);
 	signal(SIGABRT, tell_seed);
 	signal(SIGALRM, tell_seed);
 	kit_begin();
