@@ -127,7 +127,7 @@ static const struct word synchronous_words[] = {
 	  "longest that the writer once waits for readers, when they keep the WAL from beginning anew; 0: never")                   \
 	X(trusted_schema, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                                 \
 	  "the schema may call functions that are not innocuous; no is safer with a file from strangers")                           \
-	X(turns, yes, ONE_OF(boolean, "yes or no"), FIXED, "engines of several processes take turns at the file") \
+	X(turns, yes, ONE_OF(boolean, "yes or no"), FIXED, "engines of several processes take turns at the file")                   \
 	X(leave_wal, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                       \
 	  "pause, stop and close leave the WAL to whoever opens the database next, instead of bringing it into the database")       \
 	X(checkpoint_thread, no, ONE_OF(boolean, "yes or no"), FIXED,                                                               \
