@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Takes the two pictures that the project's README shows, and where and how they were made, out of a report into
+# Takes the two pictures that README.md and docs/tuning.md show, and where and how they were made, out of a report into
 # bench/pictures:
 #
 #   build/bench/penstock-bench --report DIR && bench/pictures.sh DIR

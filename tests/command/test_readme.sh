@@ -118,6 +118,20 @@ sed -nE 's/^\| ([A-Z]+) \| (yes|no) \| .*/\1 \2/p' "$docs/embedding.md" >"$folde
 [ "$(wc -l <"$folder/header")" -ge 15 ] && diff "$folder/header" "$folder/page" >"$folder/out"
 say $? "docs/embedding.md tells the header's statuses, and which are accepted: $(tr '\n' ' ' <"$folder/out")"
 
+# Where the archive can be linked by a plain compiler; CLUSTER_LIBRARIES is what docs/licences.md says to add.
+if [ -n "$ARCHIVE_FOLDER" ]; then
+	mkdir "$folder/static"
+	blocks c "$TREE/README.md" >"$folder/static/example.c"
+	command=$(sed -n 's/^    \(cc example.c .*\)/\1/p' "$docs/licences.md")
+	grep -qF -- "\`-lcurl -lyajl\`" "$docs/licences.md" &&
+		(cd "$folder/static" && CPATH=$TREE/core LIBRARY_PATH=$ARCHIVE_FOLDER && export CPATH LIBRARY_PATH &&
+			eval "$command $CLUSTER_LIBRARIES" >out 2>&1 && [ "$(env -u LD_LIBRARY_PATH ./a.out)" = "row 1" ])
+	say $? "the program links with the archive as docs/licences.md says, and runs"
+else
+	number=$((number + 1))
+	echo "ok $number - the program links with the archive # SKIP the archive of this build wants its sanitizer"
+fi
+
 # Commands that cannot be run here, and who runs them: as they stand, up to a remark, and the file that has a part of it.
 # shellcheck disable=SC2016
 elsewhere='./demo|tests/systems/try|./demo
@@ -125,10 +139,11 @@ elsewhere='./demo|tests/systems/try|./demo
 ./setup build|tests/systems/install|./setup build
 meson setup build --libdir=lib && meson install -C build && ldconfig|tests/systems/install|meson setup build
 cc example.c $(pkg-config --cflags --libs penstock sqlite3)|tests/systems/install|cc example.c
-meson setup build/b -Dbench=true && ninja -C build/b && build/b/bench/penstock-bench --report DIR|tests/command/test_report.sh|--report'
+meson setup build/b -Dbench=true && ninja -C build/b && build/b/bench/penstock-bench --report DIR|tests/command/test_report.sh|--report
+cc example.c -Wl,-Bstatic -lpenstock -Wl,-Bdynamic -lsqlite3 -lck -linih -lurcu-bp -lm -pthread|tests/command/test_readme.sh|licences.md'
 wrong=
 pages=("$TREE/README.md")
-for name in comparison embedding guarantees guide internals processes security trust tuning; do pages+=("$docs/$name.md"); done
+for name in comparison embedding guarantees guide internals licences processes security trust tuning; do pages+=("$docs/$name.md"); done
 while read -r command; do
 	IFS='|' read -r _ file part < <(grep -F "$command|" <<<"$elsewhere")
 	{ [ -n "$file" ] && grep -qF -e "$part" "$TREE/$file"; } || wrong+=" ($command)"
