@@ -102,6 +102,18 @@ static bool is_name(const struct batch *batch, struct field field, const char *n
 	return strlen(name) == field.bytes && sqlite3_strnicmp(batch->bytes + field.offset, name, (int)field.bytes) == 0;
 }
 
+/* The first field of the header from this one on that has the name; their number: none has. */
+static size_t find_name(const struct batch *first, const char *name, size_t number)
+{
+	size_t count = first->records[0].fields;
+
+	if (name == NULL)
+		return count;
+	while (number < count && !is_name(first, field_at(first, &first->records[0], number), name))
+		number++;
+	return number;
+}
+
 bool columns_init(struct columns *columns, const struct target *target, const struct batch *first, const char *file)
 {
 	const struct record *header = header_of(first);
@@ -120,12 +132,14 @@ bool columns_init(struct columns *columns, const struct target *target, const st
 	for (i = 0; i < target->count; i++) {
 		const char *name = target->names[i];
 
-		for (number = 0; name != NULL && number < header->fields; number++)
-			if (is_name(first, field_at(first, header, number), name))
-				break;
-		if (name == NULL || number == header->fields) {
+		number = find_name(first, name, 0);
+		if (number == header->fields) {
 			report_say("'%s': its header has no column '%s'; %s", file, name != NULL ? name : "?",
 			           report_nothing());
+			return false;
+		}
+		if (find_name(first, name, number + 1) < header->fields) {
+			report_say("'%s': its header has the column '%s' twice; %s", file, name, report_nothing());
 			return false;
 		}
 		fields[i] = number;

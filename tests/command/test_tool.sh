@@ -523,6 +523,17 @@ wrong unknown_output "--output quack" run --output quack t.db table.sql
 wrong no_errors "not a number above 0" run --max-errors 0 t.db table.sql
 wrong output_without_outcomes "need outcomes" run --output csv --ack none t.db table.sql
 
+# Which of two columns of one name is meant, nobody knows; where none of them is asked for, it does not matter.
+printf 'a,b,A\n1,2,3\n' >twice.csv
+for what in "--table t" "--sql INSERT/**/INTO/**/t/**/VALUES(:b,:a)" "--sql INSERT/**/INTO/**/t(b)VALUES(:b)"; do
+	fresh 'CREATE TABLE t(a, b)'
+	# shellcheck disable=SC2086
+	penstock run --csv twice.csv --header $what t.db
+	case $what in
+	*:a*|*table*) ok "header/twice_${what// /_}" '[ $rc -eq 2 ]' 'said "the column '\''a'\'' twice; nothing was run"' 'holds "SELECT count(*) FROM t" 0' ;;
+	*) ok "header/twice_${what// /_}" '[ $rc -eq 0 ]' 'holds "SELECT b FROM t" 2' ;;
+	esac
+done
 # Lines end as elsewhere: in a line feed, a carriage return or both.
 for end in '\n' '\r' '\r\n'; do
 	fresh
