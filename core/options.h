@@ -3,7 +3,7 @@
  * options.h - the keys of an engine, resolved
  *
  * One X-macro names every key: its type, default, range, whether it can change while running, and a line of help. The
- * public struct, the configuration file, `penstock config` and the README's table all follow from it.
+ * public struct, the configuration file, `penstock config` and the table in docs/tuning.md all follow from it.
  */
 #ifndef PENSTOCK_OPTIONS_H
 #define PENSTOCK_OPTIONS_H

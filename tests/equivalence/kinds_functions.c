@@ -4,7 +4,7 @@
  *
  * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
  * that fails afterwards; and it may fail with any code that SQLite knows. Left out are the extended codes of
- * I/O, which the README tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
+ * I/O, which docs/guarantees.md tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
  */
 #include "tests/equivalence/kinds.h"
 

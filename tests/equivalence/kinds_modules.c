@@ -3,7 +3,7 @@
  * kinds_modules.c - virtual tables: full-text search and R*Tree
  *
  * They keep tables of their own, and write to them when they like: FTS holds its index back to the end of the transaction. How its
- * pages lie and what total_changes() counts may therefore differ (the README says so); what is found may not.
+ * pages lie and what total_changes() counts may therefore differ (docs/guarantees.md says so); what is found may not.
  *
  * Triggers may use them where the schema is trusted.
  */

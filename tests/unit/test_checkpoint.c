@@ -74,6 +74,23 @@ static sem_t met, over;
 static bool stranger_waits; /* with a transaction that it commits in the checkpoint */
 static _Atomic bool full;   /* the log cannot grow */
 static int stop_by;         /* a signal for whoever begins a checkpoint, or 0 */
+static _Atomic int lose_in; /* so many calls of the writer's until the log is removed; 0: it is, or is not to be */
+static bool lose_index;     /* its index too */
+
+static void remove_beside(const char *suffix)
+{
+	char name[4200];
+
+	snprintf(name, sizeof name, "%s%s", path, suffix);
+	check(unlink(name) == 0, "%s: %s", name, strerror(errno));
+}
+
+static void lose_log(void)
+{
+	remove_beside("-wal");
+	if (lose_index)
+		remove_beside("-shm");
+}
 
 static int note_writer(sqlite3 *connection, void *arg)
 {
@@ -88,6 +105,8 @@ static int at_call(const struct shim_event *event)
 {
 	if (event->after || !pthread_equal(writer, pthread_self()))
 		return SQLITE_OK;
+	if (atomic_load(&lose_in) > 0 && atomic_fetch_sub(&lose_in, 1) == 1)
+		lose_log();
 	if (event->call == SHIM_WRITE && event->file == SHIM_WAL && atomic_load(&full))
 		return SQLITE_FULL;
 	if (event->call != SHIM_SHM_LOCK || event->offset != CHECKPOINT_LOCK || (event->flags & SQLITE_SHM_EXCLUSIVE) == 0)
@@ -308,6 +327,116 @@ static void meet_another(void)
 Test(checkpoint, another_engine_checkpoints_and_another_commits)
 {
 	meet_another();
+}
+
+/* ---- the log is removed in the midst ---- */
+
+static void insert_if_running(penstock *db, const char *sql)
+{
+	int status = kit_execute(db, sql);
+
+	check(status == PENSTOCK_OK || status == PENSTOCK_UNKNOWN || status == PENSTOCK_FAILED || status == PENSTOCK_SHUTDOWN,
+	      "%s", penstock_status_name(status));
+	rows += status == PENSTOCK_OK;
+}
+
+/* Larger than all before: nobody has expected a checkpoint behind it, and the lock was not taken before. */
+static void lose_by_growth(penstock *db)
+{
+	insert_if_running(db, "INSERT INTO t VALUES(zeroblob(30000))");
+}
+
+/* The one behind it expects the next. */
+static void lose_by_more_growth(penstock *db)
+{
+	for (int i = 0; i < 3; i++)
+		lose_by_growth(db);
+}
+
+static void lose_by_pragma(penstock *db)
+{
+	kit_execute(db, "PRAGMA wal_checkpoint");
+}
+
+static void lose_by_pragma_truncate(penstock *db)
+{
+	kit_execute(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+static void lose_by_pause(penstock *db)
+{
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	if (penstock_phase_of(db) == PENSTOCK_PHASE_PAUSED)
+		expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static const struct losing {
+	const char *name;
+	void (*make)(penstock *db);
+	bool beside_reader; /* which keeps a part of the log from being copied, and leaves before the engine does */
+} losings[] = {
+	{ "growth", lose_by_growth, false },
+	{ "growth beside a reader", lose_by_growth, true },
+	{ "more growth", lose_by_more_growth, false },
+	{ "more growth beside a reader", lose_by_more_growth, true },
+	{ "pragma", lose_by_pragma, false },
+	{ "pragma beside a reader", lose_by_pragma, true },
+	{ "pragma truncate", lose_by_pragma_truncate, false },
+	{ "pause", lose_by_pause, false },
+};
+
+/* Whether there were so many calls. The log has been copied, and begun anew, so that not every page is in it. */
+static bool lose_at(const struct losing *losing, int call)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+	bool lost;
+
+	choose_path();
+	rows = 0;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_FULL;
+	db = open_watched(&config);
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint(TRUNCATE)"), PENSTOCK_OK);
+	insert_if_running(db, "INSERT INTO t VALUES(1)");
+	open_stranger();
+	if (losing->beside_reader)
+		check(sqlite3_exec(stranger, "BEGIN; SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK);
+	insert_if_running(db, "INSERT INTO t VALUES(2)");
+	atomic_store(&lose_in, call);
+	losing->make(db);
+	insert_if_running(db, "INSERT INTO t VALUES(3)");
+	lost = atomic_exchange(&lose_in, 0) == 0;
+	check(sqlite3_close(stranger) == SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(kit_ask(path, "SELECT count(*) FROM t") >= atomic_load(&rows), "%s, call %d: not all of %" PRId64 " rows",
+	      losing->name, call, atomic_load(&rows));
+	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "%s, call %d", losing->name,
+	      call);
+	return lost;
+}
+
+/* What is durable is there, at whichever call it happens. */
+static void lose_everywhere(bool index)
+{
+	lose_index = index;
+	for (size_t i = 0; i < COUNT_OF(losings); i++) {
+		int call = 1;
+
+		while (lose_at(&losings[i], call))
+			call++;
+		check(call > 10, "%s", losings[i].name);
+	}
+}
+
+Test(checkpoint, the_log_is_removed_at_any_call)
+{
+	lose_everywhere(false);
+}
+
+Test(checkpoint, the_log_and_its_index_are_removed_at_any_call)
+{
+	lose_everywhere(true);
 }
 
 /* ---- the lock ---- */

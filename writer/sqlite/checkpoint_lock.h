@@ -12,7 +12,7 @@
  * checkpoints, and nobody else. It is tried, never waited for. Under it there are two ways:
  *
  *     take -> a commit of one's own that wrote frames, begun after that -> one checkpoint in any mode -> drop
- *     take -> SQLite's write lock, by a second connection (write_lock.h) -> one PASSIVE checkpoint -> drop
+ *     take -> SQLite's write lock (write_lock.h) -> one PASSIVE checkpoint -> drop
  *
  * The first is for whoever commits anyhow: the lock is taken before the batch behind which a checkpoint will be due. Other processes
  * may commit beside the copying. The second is for the rest (a pause of an idle engine, a full disk): it writes nothing, and others

@@ -161,13 +161,12 @@ static int copy_log(struct ps_file *file, int mode, enum ps_copied *copied)
 /* Nobody commits meanwhile. PS_COPIED_NOT: the lock is not to be had, or something is wrong that the next commit will meet. */
 static int copy_under_write_lock(struct ps_file *file, int wait_ms, enum ps_copied *copied)
 {
-	sqlite3 *holder;
 	int rc;
 
-	if (ps_write_lock_take(file->path, file->options, wait_ms, &holder) != SQLITE_OK)
+	if (ps_write_lock_take(file->connection, wait_ms) != SQLITE_OK)
 		return SQLITE_OK;
 	rc = copy_log(file, SQLITE_CHECKPOINT_PASSIVE, copied);
-	ps_write_lock_drop(holder);
+	ps_write_lock_drop(file->connection);
 	return rc;
 }
 
@@ -192,6 +191,16 @@ static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enu
 	return rc;
 }
 
+/* So that the database is known as this checkpoint has left it, also one in whose midst the log has lost its name. */
+static enum ps_gone look_behind_checkpoint(struct ps_file *file)
+{
+	enum ps_gone gone = ps_file_look(file, true);
+
+	if (gone == PS_GONE_WAL)
+		ps_presence_note_database(&file->presence);
+	return gone;
+}
+
 int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, enum ps_copied *copied)
 {
 	int rc;
@@ -202,23 +211,26 @@ int ps_file_checkpoint(struct ps_file *file, int64_t wait_ms, enum ps_copied *co
 	file->busy->readers_ms = wait_ms;
 	rc = copy_as_allowed(file, wait_ms >= 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, 0, copied);
 	file->busy->readers_ms = -1;
-	/* Also so that the database is known as this checkpoint has left it. */
-	return ps_file_look(file, true) == PS_GONE_NOTHING ? rc : SQLITE_READONLY_DBMOVED;
+	return look_behind_checkpoint(file) == PS_GONE_NOTHING ? rc : SQLITE_READONLY_DBMOVED;
 }
 
-/* A commit under the lock, by another connection: this one's state is the statements'. */
+/*
+ * A commit under the lock, by another connection: this one's state is the statements'. It opens the files by their names, and writes
+ * only if they are there behind that.
+ */
 static bool commit_something(struct ps_file *file)
 {
 	sqlite3 *holder;
-	int rc;
+	bool committed;
 
-	if (ps_write_lock_take(file->path, file->options, CLOSE_WAIT_MS, &holder) != SQLITE_OK)
+	if (ps_file_look(file, true) != PS_GONE_NOTHING ||
+	    ps_write_lock_begin(file->path, file->options, CLOSE_WAIT_MS, &holder) != SQLITE_OK)
 		return false;
-	rc = ps_write_lock_commit(holder);
-	ps_write_lock_drop(holder);
-	if (rc == SQLITE_OK)
+	committed = ps_file_look(file, true) == PS_GONE_NOTHING && ps_write_lock_commit(holder) == SQLITE_OK;
+	ps_write_lock_end(holder);
+	if (committed)
 		ps_checkpoint_lock_hear(&file->lock);
-	return rc == SQLITE_OK;
+	return committed;
 }
 
 bool ps_file_admit_checkpoint(struct ps_file *file)
@@ -239,8 +251,10 @@ bool ps_file_admit_checkpoint(struct ps_file *file)
 
 void ps_file_release_checkpoint(struct ps_file *file)
 {
-	if (file->admitted)
-		drop_lock(file);
+	if (!file->admitted)
+		return;
+	look_behind_checkpoint(file);
+	drop_lock(file);
 	file->admitted = false;
 }
 

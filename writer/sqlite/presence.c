@@ -231,6 +231,19 @@ static bool is_unchanged(const struct stat *noted, const struct stat *found)
 	       noted->st_mtim.tv_sec == found->st_mtim.tv_sec && noted->st_mtim.tv_nsec == found->st_mtim.tv_nsec;
 }
 
+/*
+ * Whether nobody has put another log in the place of one that has lost its name. Who only opens the database leaves an empty one: as
+ * long as the index is this log's, nobody has committed to that.
+ */
+static bool is_log_unreplaced(const struct ps_presence *presence)
+{
+	struct stat found;
+
+	if (stat(wal_name(presence), &found) != 0)
+		return errno == ENOENT;
+	return !is_same_file(&presence->wal, &found) && S_ISREG(found.st_mode) && found.st_size == 0;
+}
+
 static bool is_database_untouched(const struct ps_presence *presence)
 {
 	struct stat found;
@@ -249,11 +262,19 @@ void ps_presence_note_change(struct ps_presence *presence, const struct stat *be
 		presence->database = *after;
 }
 
-enum ps_saving ps_presence_saving_of_log(const struct ps_presence *presence)
+void ps_presence_note_database(struct ps_presence *presence)
 {
 	struct stat found;
 
-	if (!presence->database_known || !presence->wal_known || !is_missing(wal_name(presence)) ||
+	if (is_database_there(presence, &found) && presence->database_known)
+		presence->database = found;
+}
+
+enum ps_saving ps_presence_saving_of_log(struct ps_presence *presence)
+{
+	struct stat found;
+
+	if (!presence->database_known || !presence->wal_known || !is_log_unreplaced(presence) || !is_log_whole(presence) ||
 	    !is_database_untouched(presence))
 		return PS_SAVING_NOT;
 	if (is_missing(presence->shm_name))

@@ -46,7 +46,7 @@ struct ps_presence {
 	bool database_known, wal_known, shm_known;
 	uint64_t frames; /* in the log, as of the last look that found it whole */
 	struct stat wal, shm;
-	struct stat database; /* as of the last look that found everything */
+	struct stat database; /* as of the last look that found everything, or of ps_presence_note_database */
 	struct stat expected; /* the same, before the change under way */
 	char shm_name[PATH_MAX];
 };
@@ -62,14 +62,19 @@ void ps_presence_note_change(struct ps_presence *presence, const struct stat *be
 /* "", "-wal" or "-shm" */
 const char *ps_presence_suffix(enum ps_gone gone);
 /*
- * Whether what a log that has lost its name holds may still be brought into the database: nobody has put another log in its
- * place, or written to the database since the last look that found everything.
+ * Behind a checkpoint of one's own, in whose midst the log has lost its name: who wrote to the database is oneself. Others who have the
+ * same index are kept out meanwhile, and those who have another one have left it, and a log, by their names.
+ */
+void ps_presence_note_database(struct ps_presence *presence);
+/*
+ * Whether what a log that has lost its name holds may still be brought into the database: nobody has put another log in its place that
+ * holds anything, or written to the database since it was last known.
  */
 enum ps_saving {
 	PS_SAVING_NOT,
 	PS_SAVING_SHARED, /* the index is there: it keeps out whoever opens the database meanwhile */
 	PS_SAVING_LOCKED  /* it is not: only while nobody else has the database open */
 };
-enum ps_saving ps_presence_saving_of_log(const struct ps_presence *presence);
+enum ps_saving ps_presence_saving_of_log(struct ps_presence *presence);
 
 #endif
