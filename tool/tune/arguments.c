@@ -15,6 +15,8 @@
 #define BUDGET_MAX 86400.0
 #define BOUND_MIN 1e-6
 #define BOUND_MAX 3600.0
+/* What the path of a cluster begins with. */
+#define CLUSTER "rqlite://"
 
 static const char usage[] = "Usage: penstock tune [OPTION]... --out FILE DIR\n"
 			    "       penstock tune [OPTION]... --workload FILE... --out FILE DIR\n"
@@ -23,6 +25,8 @@ static const char usage[] = "Usage: penstock tune [OPTION]... --out FILE DIR\n"
 			    "Finds a configuration for the disk of the folder DIR and a workload: it measures many\n"
 			    "in a scratch database there, which is removed, and writes the best to FILE, which\n"
 			    "`penstock run --config` and the library read. The durability stays as it is.\n"
+			    "DIR may be a cluster, rqlite://HOST:PORT,.../: rows are measured there, in the table\n"
+			    "penstock_tune, which is dropped.\n"
 			    "\n"
 			    "  --out FILE          where the configuration goes\n"
 			    "  --workload FILE     SQL statements; may be repeated, each FILE is one producer.\n"
@@ -150,6 +154,21 @@ static enum options_parsed check_workload(struct tune_arguments *arguments)
 	return OPTIONS_GOOD;
 }
 
+/* A trial of statements wants a database of its own, which a cluster does not have to spare. */
+static enum options_parsed check_cluster(struct tune_arguments *arguments)
+{
+	const struct workload_files *files = &arguments->files;
+
+	arguments->cluster = strncmp(arguments->folder, CLUSTER, strlen(CLUSTER)) == 0;
+	arguments->files.cluster = arguments->cluster;
+	if (!arguments->cluster || (files->csv == NULL && files->sql_file_count == 0 && files->setup == NULL))
+		return OPTIONS_GOOD;
+	return options_wrong(&arguments->common,
+	                     "%s: for a cluster there is no --workload, --csv or --setup, which would run on "
+	                     "your tables: rows in a table of its own are measured there",
+	                     arguments->folder);
+}
+
 static enum options_parsed check_operands(struct tune_arguments *arguments, int count, char **operands)
 {
 	const struct options *common = &arguments->common;
@@ -168,6 +187,8 @@ static enum options_parsed check_operands(struct tune_arguments *arguments, int 
 	if (is_standard(arguments->out))
 		return options_wrong(common, "--out -: standard output is for the figures; name a file, this one as ./-");
 	arguments->folder = operands[0];
+	if (check_cluster(arguments) != OPTIONS_GOOD)
+		return OPTIONS_WRONG;
 	return check_workload(arguments);
 }
 

@@ -18,7 +18,8 @@
 
 struct tune_arguments {
 	struct options common;
-	const char *folder;
+	const char *folder; /* or a cluster's path */
+	bool cluster;
 	const char *out;
 	struct workload_files files; /* its sql_files are ours */
 	const char **workloads;

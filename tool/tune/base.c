@@ -51,6 +51,9 @@ static int add(struct tune_base *base, bool pragma, const char *name, const char
 
 static int on_setting(void *user, const char *section, const char *name, const char *value)
 {
+	/* A password is the library's to read, and not to be copied. */
+	if (strcmp(section, "cluster") == 0)
+		return 1;
 	return add(user, strcmp(section, "pragmas") == 0, name, value);
 }
 
@@ -182,11 +185,15 @@ static bool ask_engine(struct tune_base *base, const struct options *options, st
 
 	if (db == NULL)
 		return false;
-	good = penstock_reader_open(db, &connection) == PENSTOCK_OK;
-	if (!good)
-		report_say("%s", penstock_error_message());
-	good = good && ask(connection, base->values);
-	sqlite3_close(connection);
+	if (tune_files_are_cluster()) {
+		good = tune_bench_make_table(db);
+	} else {
+		good = penstock_reader_open(db, &connection) == PENSTOCK_OK;
+		if (!good)
+			report_say("%s", penstock_error_message());
+		good = good && ask(connection, base->values);
+		sqlite3_close(connection);
+	}
 	tune_bench_close(bench, db);
 	tune_files_clear();
 	return good;
@@ -220,6 +227,9 @@ bool tune_base_read(struct tune_base *base, const struct options *options, struc
 	}
 	if (!apply_settings(base))
 		return false;
+	/* What is set by itself wins over it: the password alone comes from there. */
+	if (tune_files_are_cluster())
+		base->config.config_file = path;
 	for (key = 0; key < SPACE_KEYS; key++) {
 		if (space_is_pragma(key))
 			continue;

@@ -22,6 +22,7 @@ static const char *out;
 static char *out_new; /* while it has not become out */
 static int out_descriptor = -1;
 static char *scratch;
+static const char *cluster;
 static char *database; /* with ENDING_BYTES to spare */
 
 /* Whoever may not read the old file may not read the new one. */
@@ -98,17 +99,29 @@ bool tune_files_begin_scratch(const char *folder)
 	return false;
 }
 
+void tune_files_begin_cluster(const char *path)
+{
+	cluster = path;
+}
+
+bool tune_files_are_cluster(void)
+{
+	return cluster != NULL;
+}
+
 const char *tune_files_database(void)
 {
-	return database;
+	return cluster != NULL ? cluster : database;
 }
 
 void tune_files_clear(void)
 {
 	static const char *const endings[] = { "-penstock", "-journal", "-wal", "-shm", "" };
-	size_t length = strlen(database);
-	size_t i;
+	size_t length, i;
 
+	if (cluster != NULL)
+		return;
+	length = strlen(database);
 	for (i = 0; i < sizeof endings / sizeof *endings; i++) {
 		strcpy(database + length, endings[i]);
 		unlink(database);
@@ -119,7 +132,8 @@ bool tune_files_disk_full(void)
 {
 	struct statvfs facts;
 
-	return statvfs(scratch, &facts) == 0 && (unsigned long long)facts.f_bavail * facts.f_frsize < DISK_LEFT;
+	return cluster == NULL && statvfs(scratch, &facts) == 0 &&
+	       (unsigned long long)facts.f_bavail * facts.f_frsize < DISK_LEFT;
 }
 
 static bool write_all(const char *text, size_t bytes)

@@ -6,6 +6,8 @@
  * the one that --out names, which takes that name only when it is whole. Whoever ends the process early calls
  * tune_files_remove, from wherever that is: it only unlinks, so it does not mind an engine that is still at work.
  *
+ * A cluster has no scratch folder: its path stands for the database, and what tuning makes there is for the caller to drop.
+ *
  *   1. An existing --out is either as it was or the new one, never a part of it.
  *   2. Whether both places can be written is known before anything is measured.
  *
@@ -20,6 +22,10 @@
 /* Both say what is wrong. Once per process. */
 bool tune_files_begin_out(const char *out);
 bool tune_files_begin_scratch(const char *folder);
+/* Instead of it; the string stays the caller's. */
+void tune_files_begin_cluster(const char *path);
+/* Whether the database is a cluster. */
+bool tune_files_are_cluster(void);
 
 /* The scratch database; there is none yet, or again after tune_files_clear. */
 const char *tune_files_database(void);

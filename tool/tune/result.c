@@ -237,7 +237,8 @@ static void print_point(const struct tune_result *result, const struct space_poi
 
 	printf("{");
 	for (key = 0; key < SPACE_KEYS; key++)
-		printf("%s\"%s\": %" PRId64, key > 0 ? ", " : "", space_name(key), space_at(space, point, key));
+		if (space_has(space, key))
+			printf("%s\"%s\": %" PRId64, key > 0 ? ", " : "", space_name(key), space_at(space, point, key));
 	printf("}");
 }
 
@@ -369,8 +370,9 @@ static void write_head(FILE *file, const struct tune_result *result)
 
 	if (localtime_r(&now, &parts) != NULL)
 		strftime(date, sizeof date, "%Y-%m-%d", &parts);
-	comment(file, "Found by `penstock tune` on %s for the disk of %s (Penstock %s, SQLite %s).", date,
-	        result->arguments->folder, penstock_version(), sqlite3_libversion());
+	comment(file, "Found by `penstock tune` on %s for the %s %s (Penstock %s, SQLite %s).", date,
+	        result->arguments->cluster ? "cluster" : "disk of", result->arguments->folder, penstock_version(),
+	        sqlite3_libversion());
 	comment(file, "`penstock run --config` reads it, and penstock_open as config_file.");
 	fprintf(file, "#\n");
 	say_workload(result, text);
@@ -431,7 +433,7 @@ static void write_keys(FILE *file, const struct tune_result *result, bool pragma
 	size_t key;
 
 	for (key = 0; key < SPACE_KEYS; key++)
-		if (space_is_pragma(key) == pragmas) {
+		if (space_is_pragma(key) == pragmas && space_has(search->space, key)) {
 			space_text(key, space_at(search->space, &search->candidates[search->chosen].point, key), text);
 			fprintf(file, "\n");
 			comment(file, "%s", space_help(key));
@@ -468,9 +470,11 @@ char *tune_result_file(const struct tune_result *result, size_t *bytes)
 	fprintf(file, "\n[penstock]\n");
 	write_keys(file, result, false);
 	write_settings(file, result->base, false);
-	fprintf(file, "\n[pragmas]\n");
-	write_keys(file, result, true);
-	write_settings(file, result->base, true);
+	if (!result->arguments->cluster) {
+		fprintf(file, "\n[pragmas]\n");
+		write_keys(file, result, true);
+		write_settings(file, result->base, true);
+	}
 	if (fclose(file) != 0) {
 		free(text);
 		return NULL;

@@ -17,6 +17,7 @@ static const struct key {
 	const char *help;
 	size_t in_config; /* offset of its int64_t in penstock_config */
 	bool pragma;
+	bool of_file; /* means nothing in a cluster */
 	bool in_bytes;
 	int64_t levels[SPACE_LEVELS_MAX - 1]; /* up to a 0 behind the first */
 } keys[SPACE_KEYS] = {
@@ -30,20 +31,22 @@ static const struct key {
 	                       .help = "a transaction ends after this many microseconds" },
 	[SPACE_LINGER_USEC] = { KEY(linger_usec, 0, 50, 200, 1000),
 	                        .help = "microseconds that an unfilled batch waits for more" },
-	[SPACE_WAL_BYTES_MAX] = { KEY(wal_bytes_max, 4 MiB, 16 MiB, 64 MiB), .in_bytes = true,
+	[SPACE_WAL_BYTES_MAX] = { KEY(wal_bytes_max, 4 MiB, 16 MiB, 64 MiB), .of_file = true, .in_bytes = true,
 	                          .help = "the WAL is kept below this; a larger one is checkpointed less often" },
 	[SPACE_WRITER_CPU] = { KEY(writer_cpu, -1), .help = "processor that the writer is pinned to, on this machine" },
 	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 100, 400),
 	                      .help = "microseconds of looking for work before a sleep; costs processor time" },
-	[SPACE_FUSE_ROWS] = { KEY(fuse_rows, 1, 8, 32, 128),
+	[SPACE_FUSE_ROWS] = { KEY(fuse_rows, 1, 8, 32, 128), .of_file = true,
 	                      .help = "most rows of one plain INSERT, each submitted by itself and waited for by nobody, "
 	                              "that run as one" },
 	[SPACE_PAGE_SIZE] = { .name = "page_size",
 	                      .pragma = true,
+	                      .of_file = true,
 	                      .levels = { 4096, 8192, 16384 },
 	                      .help = "bytes of a page; only matters for a new database, an existing one keeps its own" },
 	[SPACE_CACHE_SIZE] = { .name = "cache_size",
 	                       .pragma = true,
+	                       .of_file = true,
 	                       .levels = { -64000, -16000, -2000 },
 	                       .help = "SQLite's page cache, of every connection; KiB when negative, else pages" },
 #undef KEY
@@ -132,14 +135,20 @@ static void add_processors(struct space_levels *levels)
 	add_level(levels, last);
 }
 
-void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses)
+bool space_has(const struct space *space, enum space_key key)
+{
+	return !space->cluster || !keys[key].of_file;
+}
+
+void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses, bool cluster)
 {
 	size_t key, i;
 
 	memset(space, 0, sizeof *space);
+	space->cluster = cluster;
 	for (key = 0; key < SPACE_KEYS; key++) {
 		struct space_levels *levels = &space->keys[key];
-		bool varies = key != SPACE_FUSE_ROWS || fuses;
+		bool varies = (key != SPACE_FUSE_ROWS || fuses) && space_has(space, key);
 
 		for (i = 0; varies && i < SPACE_LEVELS_MAX - 1 && (i == 0 || keys[key].levels[i] != 0); i++)
 			add_level(levels, keys[key].levels[i]);
@@ -265,6 +274,8 @@ void space_config_set(struct space_config *made, const struct space *space, cons
 	for (key = 0; key < SPACE_KEYS; key++) {
 		int64_t value = space_at(space, point, key);
 
+		if (!space_has(space, key))
+			continue;
 		if (keys[key].pragma) {
 			space_text(key, value, made->texts[key]);
 			made->pragmas[pragma++] = (penstock_pragma)PENSTOCK_PRAGMA(keys[key].name, made->texts[key]);
@@ -272,6 +283,8 @@ void space_config_set(struct space_config *made, const struct space *space, cons
 			*field(key, &made->config) = value;
 		}
 	}
+	if (space->cluster)
+		made->config.pragma_count = 0;
 }
 
 void space_config_free(struct space_config *made)

@@ -11,6 +11,7 @@
  *   3. No point sets anything but the tuned keys: synchronous is none of them.
  *   4. A key that nothing could come of has only the base's level: fuse_rows where the workload is SQL text, since only a
  *      registered INSERT is run with others.
+ *   5. In a cluster there are no pragmas, no WAL and no fused rows: no point sets these.
  *
  * A point differs from the base in one to SPACE_CHANGES_MAX keys: where the base is good, points far away from it
  * rarely are better, and they are harder to explain.
@@ -50,6 +51,7 @@ struct space {
 		size_t count;
 		size_t base;
 	} keys[SPACE_KEYS];
+	bool cluster;
 };
 
 struct space_point {
@@ -75,7 +77,9 @@ int64_t space_value(enum space_key key, const penstock_config *config);
 int64_t space_default(enum space_key key);
 
 /* values: those of the base. fuses: whether fuse_rows matters. */
-void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses);
+void space_init(struct space *space, const int64_t values[SPACE_KEYS], bool fuses, bool cluster);
+/* Whether the key means anything there. */
+bool space_has(const struct space *space, enum space_key key);
 /* Whether the key has more than one level. */
 bool space_varies(const struct space *space, enum space_key key);
 struct space_point space_base(const struct space *space);

@@ -45,6 +45,9 @@ static atomic_bool stopping;
 static atomic_uint failures;
 static atomic_bool disk_failed;
 
+/* Whether the cluster's scratch table is ours. */
+static bool has_table;
+
 double tune_seconds_since(const struct timespec *began)
 {
 	struct timespec now;
@@ -283,7 +286,8 @@ static void say_disk(const char *reason)
 			"the disk of the scratch database '%s' is full: %s; free some space, or name a folder on another disk",
 			tune_files_database(), reason);
 	else
-		report_say("the scratch database '%s' cannot be used: %s", tune_files_database(), reason);
+		report_say("the %s '%s' cannot be used: %s", tune_files_are_cluster() ? "cluster" : "scratch database",
+		           tune_files_database(), reason);
 }
 
 penstock *tune_bench_open(const penstock_config *config)
@@ -305,6 +309,31 @@ penstock *tune_bench_open(const penstock_config *config)
 		say_disk(penstock_error_message());
 	tune_files_clear();
 	return NULL;
+}
+
+bool tune_bench_make_table(penstock *db)
+{
+	penstock_submission create = { .struct_size = sizeof create, .sql = WORKLOAD_TABLE_MAKE, .sql_bytes = -1 };
+
+	has_table = penstock_execute(db, &create, PENSTOCK_FOREVER, NULL) == PENSTOCK_OK;
+	if (!has_table)
+		report_say("the table " WORKLOAD_TABLE
+		           " cannot be made: %s; it is dropped at the end, so if it is there, another "
+		           "tuning is under way or was killed: then drop it",
+		           penstock_error_message());
+	return has_table;
+}
+
+void tune_bench_drop_table(struct tune_bench *bench, const penstock_config *config)
+{
+	penstock_submission drop = { .struct_size = sizeof drop, .sql = WORKLOAD_TABLE_DROP, .sql_bytes = -1 };
+	penstock *db = has_table ? tune_bench_open(config) : NULL;
+
+	if (db == NULL)
+		return;
+	if (penstock_execute(db, &drop, PENSTOCK_FOREVER, NULL) != PENSTOCK_OK)
+		report_say("the table " WORKLOAD_TABLE " is left in the cluster: %s", penstock_error_message());
+	tune_bench_close(bench, db);
 }
 
 void tune_bench_close(struct tune_bench *bench, penstock *db)

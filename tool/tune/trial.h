@@ -60,6 +60,12 @@ enum tune_end {
 bool tune_bench_init(struct tune_bench *bench);
 /* Opens an engine on the scratch database; NULL after saying why not. */
 penstock *tune_bench_open(const penstock_config *config);
+/*
+ * A cluster's scratch table, before the first trial: false after saying why there is none of ours. And its end, when it is ours; says
+ * when that goes wrong.
+ */
+bool tune_bench_make_table(penstock *db);
+void tune_bench_drop_table(struct tune_bench *bench, const penstock_config *config);
 void tune_bench_close(struct tune_bench *bench, penstock *db);
 enum tune_end tune_trial(struct tune_bench *bench, const penstock_config *config, double seconds, struct tune_measure *measure);
 

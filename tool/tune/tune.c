@@ -67,7 +67,7 @@ static enum tune_end search(struct tune *tune)
 {
 	struct tune_search *search = &tune->search;
 
-	space_init(&tune->space, tune->base.values, tune->workload.statement != NULL);
+	space_init(&tune->space, tune->base.values, tune->workload.statement != NULL, tune->arguments.cluster);
 	search->bench = &tune->bench;
 	search->space = &tune->space;
 	search->base = &tune->base.config;
@@ -115,13 +115,17 @@ static enum tool_exit publish(const struct tune *tune)
 
 static enum tool_exit tune_all(struct tune *tune)
 {
-	if (!read_workload(tune) || !take_signals(tune))
+	bool good;
+
+	if (!read_workload(tune) || !take_signals(tune) || !tune_files_begin_out(tune->arguments.out))
 		return TOOL_CANNOT;
-	if (!tune_files_begin_out(tune->arguments.out) || !tune_files_begin_scratch(tune->arguments.folder))
+	if (tune->arguments.cluster)
+		tune_files_begin_cluster(tune->arguments.folder);
+	else if (!tune_files_begin_scratch(tune->arguments.folder))
 		return TOOL_CANNOT;
-	if (!tune_base_read(&tune->base, &tune->arguments.common, &tune->bench) || search(tune) == TUNE_FAILED)
-		return TOOL_CANNOT;
-	return publish(tune);
+	good = tune_base_read(&tune->base, &tune->arguments.common, &tune->bench) && search(tune) != TUNE_FAILED;
+	tune_bench_drop_table(&tune->bench, &tune->arguments.common.config);
+	return good ? publish(tune) : TOOL_CANNOT;
 }
 
 int tool_tune(int argc, char **argv)

@@ -14,8 +14,8 @@
 #define ALIGNMENT sizeof(penstock_value)
 
 /* A setup may have made it, with an index or a trigger. */
-static const char rows_setup[] = "CREATE TABLE IF NOT EXISTS penstock_tune(number INTEGER, text TEXT)";
-static const char rows_statement[] = "INSERT INTO penstock_tune VALUES(?,?)";
+static const char rows_setup[] = "CREATE TABLE IF NOT EXISTS " WORKLOAD_TABLE "(number INTEGER, text TEXT)";
+static const char rows_statement[] = "INSERT INTO " WORKLOAD_TABLE " VALUES(?,?)";
 
 struct workload_chunk {
 	struct workload_chunk *next;
@@ -167,6 +167,8 @@ static bool read_setup(struct workload *workload, const struct workload_files *f
 	if (!workload->endless)
 		return true;
 	workload->sources[WORKLOAD_ROWS_INPUT].name = workload->name;
+	if (files->cluster)
+		add_statement(&reading, 0, WORKLOAD_TABLE_DROP, strlen(WORKLOAD_TABLE_DROP));
 	add_statement(&reading, 0, rows_setup, strlen(rows_setup));
 	if (reading.no_memory)
 		report_say("out of memory");

@@ -21,6 +21,11 @@
 
 #define WORKLOAD_BYTES_MAX ((size_t)256 << 20)
 
+/* Of the rows made up. */
+#define WORKLOAD_TABLE "penstock_tune"
+#define WORKLOAD_TABLE_MAKE "CREATE TABLE " WORKLOAD_TABLE "(number INTEGER, text TEXT)"
+#define WORKLOAD_TABLE_DROP "DROP TABLE IF EXISTS " WORKLOAD_TABLE
+
 struct workload_item {
 	const void *data; /* SQL text, or penstock_value[count] for the workload's statement */
 	size_t count;     /* bytes of the text, or values */
@@ -60,6 +65,7 @@ struct workload_files {
 	const char *statement;
 	const char *setup; /* or NULL */
 	size_t threads;    /* of CSV and of the rows made up */
+	bool cluster;      /* where a trial does not begin with a new database */
 };
 
 /* False after saying why: a file cannot be read, holds faults or nothing. Free in any case. */
