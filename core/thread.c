@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "core/fork.h"
 #include "core/outcome.h"
 #include "core/rcu.h"
 
@@ -19,10 +20,12 @@ static void before_fork(void)
 #ifndef PENSTOCK_RCU_MEMB
 	urcu_bp_before_fork();
 #endif
+	ps_fork_lock_sqlite();
 }
 
 static void after_fork_in_parent(void)
 {
+	ps_fork_unlock_sqlite();
 #ifndef PENSTOCK_RCU_MEMB
 	urcu_bp_after_fork_parent();
 #endif
@@ -30,6 +33,7 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+	ps_fork_unlock_sqlite();
 #ifndef PENSTOCK_RCU_MEMB
 	urcu_bp_after_fork_child();
 #endif

@@ -1915,6 +1915,37 @@ static void forked_child(penstock *db, penstock_handle *waiting, penstock_handle
 	penstock_handle_release(waiting);
 }
 
+static atomic_bool allocating;
+
+static void *allocate(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&allocating))
+		sqlite3_free(sqlite3_malloc(100));
+	return NULL;
+}
+
+/* A mutex of SQLite's that another thread has at the fork would stay locked in the child. */
+Test(contract, a_forked_child_may_use_sqlite_for_what_is_its_own)
+{
+	penstock_config config = kit_config();
+	penstock *db = kit_open_table(&config);
+	pthread_t threads[2];
+
+#ifdef __SANITIZE_THREAD__
+	cr_skip_test("TSan does not follow a fork of a program with threads");
+#endif
+	atomic_store(&allocating, true);
+	for (int i = 0; i < 2; i++)
+		check(pthread_create(&threads[i], NULL, allocate, NULL) == 0);
+	for (int i = 0; i < 200; i++)
+		CHILD(sqlite3_free(sqlite3_malloc(100)));
+	atomic_store(&allocating, false);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(contract, forked_child_is_refused_and_leaves_the_file_alone)
 {
 	penstock_config config = kit_config();

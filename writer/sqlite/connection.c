@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/fork.h"
 #include "core/fault.h"
 #include "core/hooks.h"
 #include "core/thread.h"
@@ -466,6 +467,7 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	status = create ? check_threads(path) : PENSTOCK_OK;
 	if (status != PENSTOCK_OK)
 		return status;
+	ps_fork_holds_sqlite();
 	status = open_file(path, options, role, connection);
 	if (status == PENSTOCK_OK) {
 		status = configure(*connection, path, options, role, busy, peers);
