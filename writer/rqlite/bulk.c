@@ -351,7 +351,7 @@ bool ps_bulk_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_
 {
 	const struct ps_record *record = ps_ring_at(batch->ring, *next);
 	uint64_t first = *next;
-	bool found;
+	bool found = false;
 
 	if ((record->asks & PS_ASKS_TOLD) == 0) {
 		if (limit - first > (uint64_t)batch->keys.batch_max)
