@@ -9,6 +9,7 @@
 struct setting_up {
 	penstock *db;
 	size_t number;
+	uint64_t faults; /* before it */
 	bool failed;
 };
 
@@ -34,6 +35,9 @@ static bool execute_next(void *arg, uint64_t line, const char *text, size_t byte
 {
 	struct setting_up *setting_up = arg;
 
+	/* What is no statement has been reported in its place. */
+	if (report_faults() != setting_up->faults)
+		return false;
 	if (input_is_bracket(text, bytes))
 		return true;
 	setting_up->failed = !execute(setting_up->db, text, (int64_t)bytes, place_pack(setting_up->number, line));
@@ -46,7 +50,7 @@ bool setup_run_files(penstock *db, struct source *sources, size_t count, size_t 
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		struct setting_up setting_up = { .db = db, .number = first + i };
+		struct setting_up setting_up = { .db = db, .number = first + i, .faults = faults };
 
 		input_read_sql(&sources[i], first + i, execute_next, &setting_up);
 		if (setting_up.failed || report_faults() != faults) {

@@ -579,6 +579,10 @@ fresh
 penstock run --setup fault.sql t.db table.sql
 ok setup/that_fails_ends_the_run '[ $rc -eq 2 ]' 'said "fault.sql:1: SQLITE_ERROR"' 'said "nothing else was run"' 'holds "SELECT count(*) FROM sqlite_schema" 0'
 fresh
+printf 'CREATE TABLE t(a);\n.mode csv\nCREATE TABLE u(a);\n' >dot_setup.sql
+penstock run --setup dot_setup.sql t.db table.sql
+ok setup/ends_at_what_is_no_statement '[ $rc -eq 2 ]' 'said dot_setup.sql:2:' 'reports 1' 'holds "SELECT group_concat(name) FROM sqlite_schema" t'
+fresh
 printf 'PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a, b);\nCOMMIT;\n' >dump.sql
 printf 'a,b\n1,2\n' >ab.csv
 penstock run --setup dump.sql --csv ab.csv --header --table t t.db
