@@ -36,8 +36,8 @@
  *     of it (NO_CHECKPOINT_THREAD).
  *   - An I/O error in a pass: the engine is FAILED once the writer has the report, as if the checkpoint had been its own. What was
  *     committed meanwhile is in the log, which nobody begins anew any more.
- *   - A -wal that somebody removes while the thread opens its connection: that may make a new one, and what the removed one held is
- *     then not brought in as the engine fails (presence.h).
+ *   - A -wal that somebody removes while the thread opens its connection: that may make a new one, which is empty. The pass cannot read
+ *     it, and the engine fails as with any -wal that is gone (presence.h).
  *   - The checkpoint lock is not to be had, or no commit was begun under it: the writer does what it may by itself.
  *   - A pass that takes longer than the writer to fill the log up to wal_bytes_max: the writer waits for it.
  *

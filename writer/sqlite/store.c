@@ -702,7 +702,8 @@ enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pa
 	enum ps_gone gone = ps_file_end_pass(&store->file, pass, end);
 
 	store->passing = false;
-	if (pass->broken) {
+	/* A log that is not the index's any more cannot be read either: that is nothing of the disk's. */
+	if (pass->broken && (gone == PS_GONE_NOTHING || pass->code != SQLITE_IOERR_SHORT_READ)) {
 		store->error_code = pass->code;
 		snprintf(store->error_message, sizeof store->error_message, "%s", pass->message);
 		return PS_BROKEN;
