@@ -8,8 +8,9 @@
  * a fork and lets go of them on both sides.
  *
  * Invariants
- *   1. They are taken in the order in which SQLite takes one within another: the one of its set-up, those of its VFSs, those of the page
- *      cache, the allocator's, and that of its random numbers, within which it takes none.
+ *   1. They are taken in the order in which SQLite takes one within another: those of its VFSs (names of temporary files are random),
+ *      that of its random numbers (a VFS gives the seed), that of the list of VFSs and the set-up, those of the page cache, and the
+ *      allocator's, within which it takes none. ThreadSanitizer finds an order that is wrong.
  *   2. They are taken last of all that Penstock locks for a fork: whoever holds one of SQLite's waits for nothing of Penstock's.
  *
  * Failure modes: the mutexes of connections and open files are not among these. They belong to what the child must not use.
