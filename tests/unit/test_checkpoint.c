@@ -35,12 +35,15 @@ static void choose_path(void)
 /* ---- the others ---- */
 
 /* A plain connection that commits and never checkpoints, past the shim. */
-static sqlite3 *stranger;
+static sqlite3 *_Atomic stranger;
 static _Atomic int64_t rows; /* that were said to be there */
 
 static void open_stranger(void)
 {
-	check(sqlite3_open_v2(path, &stranger, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, "unix") == SQLITE_OK);
+	sqlite3 *opened;
+
+	check(sqlite3_open_v2(path, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, "unix") == SQLITE_OK);
+	atomic_store(&stranger, opened);
 	sqlite3_wal_autocheckpoint(stranger, 0);
 	sqlite3_db_config(stranger, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_exec(stranger, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
@@ -87,10 +90,10 @@ static void remove_beside(const char *suffix)
 	check(unlink(name) == 0 || errno == ENOENT, "%s: %s", name, strerror(errno));
 }
 
+/* Whoever is first: the thread that removes the log, or the test's own. */
 static void stranger_leaves(void)
 {
-	check(sqlite3_close(stranger) == SQLITE_OK);
-	stranger = NULL;
+	check(sqlite3_close(atomic_exchange(&stranger, NULL)) == SQLITE_OK);
 }
 
 static void lose_log(void)
