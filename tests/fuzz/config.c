@@ -205,11 +205,13 @@ static void check_bad(struct text text)
 #define LINE_MAX_BYTES 198
 #define SETTINGS_MAX 600
 
+enum section { SECTION_KEYS, SECTION_PRAGMAS, SECTION_CLUSTER };
+
 struct reader {
-	bool pragmas; /* the section */
+	enum section section;
 	size_t count;
 	struct {
-		bool pragma;
+		enum section section;
 		char name[LINE_MAX_BYTES + 1];
 	} settings[SETTINGS_MAX];
 };
@@ -275,16 +277,18 @@ static bool is_good_setting(struct reader *reader, const char *name, const char 
 	penstock_config config;
 
 	for (size_t i = 0; i < reader->count; i++) {
-		if (reader->settings[i].pragma == reader->pragmas &&
-		    (reader->pragmas ? sqlite3_stricmp(reader->settings[i].name, name)
-		                     : strcmp(reader->settings[i].name, name)) == 0)
+		if (reader->settings[i].section == reader->section &&
+		    (reader->section == SECTION_PRAGMAS ? sqlite3_stricmp(reader->settings[i].name, name)
+		                                        : strcmp(reader->settings[i].name, name)) == 0)
 			return false;
 	}
 	must(reader->count < SETTINGS_MAX);
-	reader->settings[reader->count].pragma = reader->pragmas;
+	reader->settings[reader->count].section = reader->section;
 	strcpy(reader->settings[reader->count++].name, name);
-	if (reader->pragmas)
+	if (reader->section == SECTION_PRAGMAS)
 		return is_good_pragma(name, value);
+	if (reader->section == SECTION_CLUSTER)
+		return strcmp(name, "password") == 0;
 	penstock_config_init(&config);
 	return penstock_config_set(&config, name, value) == PENSTOCK_OK;
 }
@@ -332,11 +336,14 @@ static bool is_good_line(struct reader *reader, const char *line, size_t size)
 	if (size == 0 || *line == ';' || *line == '#')
 		return true;
 	if (*line == '[') {
-		size_t length = size >= 9 && memcmp(line, "[pragmas]", 9) == 0      ? 9
-		                : size >= 10 && memcmp(line, "[penstock]", 10) == 0 ? 10
-		                                                                    : 0;
+		static const char *const names[] = { "[penstock]", "[pragmas]", "[cluster]" };
+		size_t length = 0;
 
-		reader->pragmas = length == 9;
+		for (size_t i = 0; i < COUNT_OF(names); i++)
+			if (size >= strlen(names[i]) && memcmp(line, names[i], strlen(names[i])) == 0) {
+				length = strlen(names[i]);
+				reader->section = (enum section)i;
+			}
 		copy_trimmed(name, line + length, size - length);
 		return length > 0 && (*name == '\0' || *name == ';' || *name == '#');
 	}
