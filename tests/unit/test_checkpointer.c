@@ -7,6 +7,7 @@
 #include "tests/kit.h"
 
 #include <stdlib.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 static _Atomic int events[16];
@@ -54,6 +55,23 @@ static pid_t thread_of(penstock *db)
 }
 
 /* ---- there and not there ----------------------------------------------------------------------------------------- */
+
+/* Where the writer is pinned to a processor. */
+Test(checkpointer, it_runs_wherever_the_process_may)
+{
+	penstock_config config = config_with(1 << 18);
+	cpu_set_t whole, its;
+	penstock *db;
+
+	check(sched_getaffinity(getpid(), sizeof whole, &whole) == 0);
+	for (config.writer_cpu = 0; !CPU_ISSET((size_t)config.writer_cpu, &whole);)
+		config.writer_cpu++;
+	db = kit_open_table(&config);
+	until_pass(db);
+	check(sched_getaffinity(thread_of(db), sizeof its, &its) == 0);
+	check(CPU_EQUAL(&whole, &its));
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
 
 Test(checkpointer, it_is_there_from_the_first_pass_until_the_connection_closes)
 {
