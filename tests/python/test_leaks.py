@@ -59,7 +59,8 @@ class Leaks(Case):
                 db.post('UPDATE t SET b = ?', ('y',))
                 db.submit('SELECT 1')
                 db.post("INSERT INTO t VALUES(1, 'x')")
-            db.flush()
+            # Also until the thread that delivers has told all before it.
+            db.submit('SELECT 1').result()
 
         for share, once in (
             (1, lambda: db.execute('UPDATE t SET b = ? RETURNING a, b', (b'abc',)).rows), (4, refused), (200, many), (60, forget),
