@@ -37,16 +37,6 @@ void tally_failed(size_t input)
 		atomic_fetch_add(&tallies[input].failures, 1);
 }
 
-uint64_t tally_failures(void)
-{
-	uint64_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		sum += atomic_load(&tallies[i].failures);
-	return sum;
-}
-
 uint64_t tally_transactions(void)
 {
 	uint64_t sum = 0;

@@ -27,7 +27,6 @@ struct tally *tally_at(size_t input);
 void tally_read(size_t input);
 void tally_failed(size_t input);
 /* Of all inputs. */
-uint64_t tally_failures(void);
 uint64_t tally_transactions(void);
 
 #endif
