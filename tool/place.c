@@ -26,7 +26,7 @@ void *place_keep(size_t number, uint64_t line, const char *text, size_t bytes)
 	struct kept *kept = malloc(sizeof *kept + bytes + 1);
 
 	if (kept == NULL)
-		return NULL;
+		return place_pack(number, line);
 	kept->place = (uintptr_t)place_pack(number, line);
 	kept->bytes = bytes;
 	memcpy(kept->text, text, bytes);
@@ -68,9 +68,9 @@ void *place_copy(const void *arg)
 {
 	size_t bytes;
 	const char *text = place_text(arg, &bytes);
-	void *copy = text != NULL ? place_keep(place_input(arg), place_line(arg), text, bytes) : NULL;
 
-	return copy != NULL ? copy : place_pack(place_input(arg), place_line(arg));
+	return text != NULL ? place_keep(place_input(arg), place_line(arg), text, bytes)
+	                    : place_pack(place_input(arg), place_line(arg));
 }
 
 void place_free(void *arg)

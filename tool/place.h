@@ -17,7 +17,7 @@
 
 /* number: the input's, from 0. */
 void *place_pack(size_t number, uint64_t line);
-/* The same with a copy of the text. NULL: no memory. */
+/* The same with a copy of the text, or without where there is no memory for it. */
 void *place_keep(size_t number, uint64_t line, const char *text, size_t bytes);
 
 size_t place_input(const void *arg);

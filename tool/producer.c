@@ -77,10 +77,7 @@ static void submit(const struct producer *producer, penstock_submission *submiss
 
 	submission->struct_size = sizeof *submission;
 	submission->ack = producer->ack;
-	submission->arg = producer->keeps ? place_keep(producer->input, line, text, bytes) : NULL;
-	/* Without memory for the copy it is only reported. */
-	if (submission->arg == NULL)
-		submission->arg = place_pack(producer->input, line);
+	submission->arg = producer->keeps ? place_keep(producer->input, line, text, bytes) : place_pack(producer->input, line);
 	if (producer->waits) {
 		submit_and_wait(producer, submission);
 		return;
@@ -133,11 +130,10 @@ static bool submit_record(void *arg, uint64_t line, const penstock_value *values
 		text = rejects_record(&producer->records[producer->input].options, values, count, &bytes);
 	fault = columns_place(columns, values, count, producer->placed, &extra);
 	if (fault != NULL) {
-		void *place = text != NULL ? place_keep(producer->input, line, text, bytes) : NULL;
+		void *place = text != NULL ? place_keep(producer->input, line, text, bytes) : place_pack(producer->input, line);
 
-		report_fault(place != NULL ? place : place_pack(producer->input, line), fault);
-		if (place != NULL)
-			place_free(place);
+		report_fault(place, fault);
+		place_free(place);
 	} else {
 		if (extra && !atomic_exchange(&columns->told, true))
 			report_say(
