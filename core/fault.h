@@ -31,7 +31,8 @@
 	X(SKIP_BEGIN, skip_begin)       /* a submission begins, be it cancelled or too late */                           \
 	X(PASS_ANYWAY, pass_anyway)     /* a pass begins, be there anything to copy or not */                            \
 	X(WHOLE_EARLY, whole_early)     /* the log is taken for copied whole, though a commit came */                    \
-	X(SKIP_CHECKPOINT_SYNC, skip_checkpoint_sync) /* the checkpoint thread does not sync what it has copied */
+	X(SKIP_CHECKPOINT_SYNC, skip_checkpoint_sync) /* the checkpoint thread does not sync what it has copied */       \
+	X(LONG_TERM, long_term)                       /* a turn has no term */
 
 enum ps_fault_point {
 #define PS_FAULT_ENUM(identifier, name) PS_FAULT_##identifier,

@@ -985,12 +985,12 @@ typedef struct penstock_counters {
 	uint64_t expired;                 /* outcomes EXPIRED */
 	uint64_t cancelled;               /* outcomes CANCELLED */
 	uint64_t checkpoints_not_allowed; /* that were due, while another engine had the checkpoint lock or SQLite's */
-	uint64_t turns;                   /* transactions begun at the engine's turn among those of other processes */
-	uint64_t turns_waited;            /* turns that were waited for */
-	uint64_t turns_wait_nsec;         /* summed */
-	uint64_t turns_skipped;           /* others' turns that this engine ended since nothing had moved for 20 ms */
-	uint64_t turns_succeeded;      /* others' turns that it ended since their process was dead, or they had been given up */
-	uint64_t turns_missed;         /* transactions without one: given up, or there was no side file to take turns by */
+	uint64_t turns;           /* taken: the engine's among those of other processes; each for one transaction or several */
+	uint64_t turns_waited;    /* turns that were waited for */
+	uint64_t turns_wait_nsec; /* summed */
+	uint64_t turns_skipped;   /* others' turns that this engine ended since nothing had moved for 20 ms */
+	uint64_t turns_succeeded; /* others' turns that it ended since their process was dead, or they had been given up */
+	uint64_t turns_missed;    /* transactions without one: given up, or there was no side file to take turns by */
 	uint64_t checkpoints_beside;   /* of the checkpoints, those that the checkpoint thread made beside the writer */
 	uint64_t checkpoint_wait_nsec; /* time that the writer waited for those, summed */
 } penstock_counters;

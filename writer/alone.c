@@ -323,6 +323,6 @@ enum ps_attempt ps_alone_run(struct ps_batch *batch, uint64_t ticket)
 {
 	enum ps_attempt result = run_at_turn(batch, ticket);
 
-	ps_store_end_turn(batch->store);
+	ps_attempt_end_turn(batch, ticket, ticket + 1);
 	return result;
 }

@@ -62,6 +62,14 @@ bool ps_attempt_take_turn(struct ps_batch *batch, const struct ps_record *first)
 	return true;
 }
 
+void ps_attempt_end_turn(struct ps_batch *batch, uint64_t first, uint64_t end)
+{
+	/* A sync takes longer than it takes another process to begin, and that one can have the processor meanwhile. */
+	if (ps_store_commit_is_durable(batch->store) || ps_store_is_turn_over(batch->store) ||
+	    !ps_entries_only_wake(&batch->entries, first, end))
+		ps_store_end_turn(batch->store);
+}
+
 enum ps_attempt ps_attempt_begin(struct ps_batch *batch, enum ps_verdict (*store_begin)(struct ps_store *),
                                  const struct ps_record *first)
 {

@@ -31,6 +31,11 @@ enum ps_attempt {
 
 /* The turn among other processes, if there is one to have. False: `first` has come to nothing meanwhile. */
 bool ps_attempt_take_turn(struct ps_batch *batch, const struct ps_record *first);
+/*
+ * Behind the transactions of [first, end), before their outcomes are delivered: ends the turn, unless it goes on for the next one. What is
+ * delivered may take its time, or be waited for by the very engine whose turn is next.
+ */
+void ps_attempt_end_turn(struct ps_batch *batch, uint64_t first, uint64_t end);
 /* Takes the turn, which the caller ends. `first` may come to nothing while the lock is waited for; NULL: it has begun before. */
 enum ps_attempt ps_attempt_begin(struct ps_batch *batch, enum ps_verdict (*store_begin)(struct ps_store *),
                                  const struct ps_record *first);

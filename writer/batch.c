@@ -280,8 +280,7 @@ static enum ps_attempt attempt(struct ps_batch *batch, uint64_t first, uint64_t 
 {
 	enum ps_attempt result = attempt_at_turn(batch, first, end, filling, next);
 
-	/* Before the delivery, which may take its time, or wait for the very engine whose turn is next. */
-	ps_store_end_turn(batch->store);
+	ps_attempt_end_turn(batch, first, *next);
 	return result;
 }
 

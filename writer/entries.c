@@ -321,6 +321,23 @@ bool ps_entries_any_durable(const struct ps_entries *entries, uint64_t first, ui
 	return (notes & NOTE_DURABLE) != 0;
 }
 
+bool ps_entries_only_wake(const struct ps_entries *entries, uint64_t first, uint64_t end)
+{
+	uint64_t i;
+
+	for (i = first; i < end; i++) {
+		unsigned note = entries->notes[i - entries->base];
+
+		if ((note & NOTE_DURABLE) != 0)
+			return false;
+		/* One that nobody listens to and that failed is told to on_error. */
+		if ((note & (NOTE_LISTENER | NOTE_FAILED)) != 0 &&
+		    ps_ring_at(entries->ring, i)->listener_kind != PS_LISTENER_HANDLE)
+			return false;
+	}
+	return true;
+}
+
 static void tally(struct ps_counters *counters, penstock_status status)
 {
 	switch (status) {

@@ -94,6 +94,8 @@ const penstock_result *ps_entries_result(const struct ps_entries *entries, uint6
  * durable and then over those that did. */
 enum ps_pass { PS_PASS_ALL, PS_PASS_NOT_DURABLE, PS_PASS_DURABLE };
 bool ps_entries_any_durable(const struct ps_entries *entries, uint64_t first, uint64_t end);
+/* Whether to deliver them is no more than to wake threads: no function of the program's is called, and nothing is synced. */
+bool ps_entries_only_wake(const struct ps_entries *entries, uint64_t first, uint64_t end);
 bool ps_entries_is_durable(const struct ps_entries *entries, uint64_t ticket);
 /* Counts the entries of [first, end), tells whoever wants to know, and retires their records. */
 void ps_entries_deliver(struct ps_entries *entries, uint64_t first, uint64_t end, enum ps_pass pass);

@@ -27,6 +27,7 @@ static const struct ps_store_peers by_side_file = {
 	.enter = ps_store_enter,
 	.leave = ps_store_leave,
 	.is_inside = ps_store_is_inside,
+	.end_turn = ps_store_end_turn,
 	.pause_all = ps_store_pause_all,
 	.pause_step = ps_store_pause_step,
 	.pause_end = ps_store_pause_end,

@@ -157,6 +157,7 @@ static void wait_for_pass(struct ps_batch *batch)
 
 	if (ps_checkpointer_is_done(&batch->checkpointer))
 		return;
+	ps_store_end_turn(batch->store);
 	started = ps_clock_nsec();
 	ps_checkpointer_wait(&batch->checkpointer);
 	ps_count(batch->counters, &batch->counters->writer.checkpoint_wait_nsec, ps_clock_nsec() - started);
@@ -350,6 +351,7 @@ static bool checkpoint_here(struct ps_batch *batch, uint64_t bytes)
 	enum ps_copied copied;
 	bool whole;
 
+	ps_store_end_turn(batch->store);
 	whole = bytes < (uint64_t)batch->keys.wal_bytes_max ? checkpoint(batch, -1, &copied) : restart(batch, bytes, &copied);
 	if (copied == PS_COPIED_NOT)
 		tell_not_allowed(batch, bytes);

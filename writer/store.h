@@ -23,6 +23,9 @@
 #include "queue/record.h"
 #include "writer/patience.h"
 
+/* A turn goes on while the writer looks for work without a sleep, if that is for no longer than so. */
+#define PS_TURN_SPIN_USEC 200
+
 /* The bound of the key fuse_rows. */
 #define PS_FUSE_ROWS_MAX 256
 
@@ -54,6 +57,7 @@ struct ps_store_peers {
 	bool (*enter)(struct ps_store *store);
 	void (*leave)(struct ps_store *store);
 	bool (*is_inside)(const struct ps_store *store);
+	void (*end_turn)(struct ps_store *store);
 	int (*pause_all)(const char *path, const struct ps_options *options, struct ps_store_pause **pause);
 	int (*pause_step)(struct ps_store_pause *pause, bool *paused);
 	void (*pause_end)(struct ps_store_pause *pause);
@@ -178,10 +182,14 @@ bool ps_store_enter(struct ps_store *store);
 void ps_store_leave(struct ps_store *store);
 bool ps_store_is_inside(const struct ps_store *store);
 /*
- * Waits for the engine's turn among those of other processes, which lasts until it is ended; it covers a transaction, and not what comes
- * behind. Having one it does nothing. False: there is none (somebody in the queue is to be told, for one); then go on without.
+ * Waits for the engine's turn among those of other processes, which lasts until it is ended; having one it does nothing. False: there
+ * is none (somebody in the queue is to be told, for one); then go on without.
+ *
+ * It covers a transaction; and further ones until its term is over, as long as in between there is nothing that takes its time: a
+ * sync, a checkpoint, a function of the program's, or a sleep for want of work.
  */
 bool ps_store_take_turn(struct ps_store *store);
+bool ps_store_is_turn_over(const struct ps_store *store);
 void ps_store_end_turn(struct ps_store *store);
 /* What has come of turns since the last call. */
 struct ps_turn_counts ps_store_take_turn_counts(struct ps_store *store);

@@ -175,14 +175,26 @@ static enum ps_park park_until(penstock *db, uint64_t deadline)
 	return park;
 }
 
+/* Before a wait that may be long. */
+static void end_turn(penstock *db)
+{
+	const struct ps_store_peers *peers = db->batch.kind->peers;
+
+	if (peers != NULL)
+		peers->end_turn(db->batch.store);
+}
+
 /* Nothing is published at `next`: sleeps until that may have changed. */
 static void wait_for_work(penstock *db, const struct ps_keys *keys)
 {
 	enum ps_park park;
 	uint64_t deadline;
 
+	if (keys->spin_usec > PS_TURN_SPIN_USEC)
+		end_turn(db);
 	if (spin(db, keys->spin_usec))
 		return;
+	end_turn(db);
 	deadline = is_inside(db) ? ps_deadline(IDLE_INSIDE_USEC) : PS_NEVER;
 	park = park_until(db, deadline);
 	if (deadline != PS_NEVER && park == PS_PARK_DEADLINE) {
@@ -210,6 +222,7 @@ static void linger(penstock *db, const struct ps_keys *keys)
 	uint64_t tail;
 	bool slept;
 
+	end_turn(db);
 	while ((tail = ps_ring_tail(&db->ring)) - db->next < (uint64_t)keys->batch_max && tail - db->next < db->ring.capacity) {
 		enum ps_park park = ps_ring_park(&db->ring, tail, deadline, &slept);
 

@@ -110,6 +110,23 @@ Test(turns, alone_nobody_waits)
 	check(shared->words.tail == shared->words.serving && shared->words.tail == 2000 - 6);
 }
 
+Test(turns, one_is_over_at_the_end_of_its_term)
+{
+	share();
+	struct ps_turns turns = engine(3);
+
+	check(ps_turns_is_over(&turns));
+	check(ps_turns_take(&turns, for_ever, NULL));
+	check(turns.until > ps_clock_nsec() - 100 * PS_TURNS_LONGEST && turns.until <= ps_clock_nsec() + PS_TURNS_TERM);
+	turns.until = ps_clock_nsec() + PS_TURNS_LONGEST;
+	check(!ps_turns_is_over(&turns));
+	turns.until = ps_clock_nsec();
+	check(ps_turns_is_over(&turns) && turns.held);
+	turns.until = PS_NEVER;
+	ps_turns_end(&turns);
+	check(ps_turns_is_over(&turns));
+}
+
 Test(turns, there_need_not_be_any)
 {
 	struct ps_turns turns = { .words = NULL };

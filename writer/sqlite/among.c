@@ -46,6 +46,11 @@ bool ps_store_take_turn(struct ps_store *store)
 	return store->busy.at_turn;
 }
 
+bool ps_store_is_turn_over(const struct ps_store *store)
+{
+	return ps_turns_is_over(&store->peers.turns);
+}
+
 void ps_store_end_turn(struct ps_store *store)
 {
 	store->busy.at_turn = false;

@@ -189,6 +189,7 @@ void ps_peers_leave(struct ps_peers *peers)
 {
 	if (!peers->inside)
 		return;
+	ps_turns_end(&peers->turns);
 	peers->inside = false;
 	ps_beside_unlock(&peers->beside, PS_BESIDE_PAUSE);
 }

@@ -259,6 +259,7 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	ps_statement_deadline_destroy(store->connection);
 	ps_call_destroy(&store->call);
 	finalize_own(store);
+	ps_store_end_turn(store);
 	/* While another process has paused all, the log stays as it is. */
 	if (end != PS_LOG_KEPT && !ps_peers_enter(&store->peers)) {
 		end = PS_LOG_KEPT;

@@ -2,6 +2,7 @@
 #include "writer/sqlite/turns.h"
 
 #include "core/atomic.h"
+#include "core/fault.h"
 #include "core/futex.h"
 
 /* Between two looks of the first who waits; the others look less often. */
@@ -179,7 +180,13 @@ bool ps_turns_take(struct ps_turns *turns, ps_turns_goes_on *goes_on, void *arg)
 	}
 	turns->counts.taken++;
 	turns->held = true;
+	turns->until = ps_clock_nsec() + PS_TURNS_TERM;
 	return true;
+}
+
+bool ps_turns_is_over(const struct ps_turns *turns)
+{
+	return !turns->held || (!ps_fault(PS_FAULT_LONG_TERM) && ps_clock_nsec() >= turns->until);
 }
 
 void ps_turns_end(struct ps_turns *turns)
