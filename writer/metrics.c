@@ -75,7 +75,7 @@ enum how { COUNT, SECONDS, BY_STATUS, SIZES, TIMES };
 	  "Syncs of the write-ahead log for durable outcomes under synchronous=NORMAL.")                                       \
 	X(schema_reprepares, "penstock_schema_reprepares_total", "counter", NULL, COUNT,                                       \
 	  "Statements that SQLite prepared again because the schema had changed.")                                             \
-	X(turns, "penstock_turns_total", "counter", NULL, COUNT, "Transactions begun at the engine's turn among processes.")   \
+	X(turns, "penstock_turns_total", "counter", NULL, COUNT, "Turns taken among the engines of processes.")                \
 	X(turns_waited, "penstock_turns_waited_total", "counter", NULL, COUNT, "Turns that were waited for.")                  \
 	X(turns_wait_nsec, "penstock_turns_wait_seconds_total", "counter", NULL, SECONDS, "Time spent waiting for turns.")     \
 	X(turns_skipped, "penstock_turns_skipped_total", "counter", NULL, COUNT, "Turns of others ended since nothing moved.") \
