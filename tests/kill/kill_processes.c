@@ -4,8 +4,9 @@
  *
  * A supervisor keeps WORKERS processes alive, each with an engine on the same file, two producers and a thread that pauses all engines.
  * Again and again one of them is to be killed, or stopped, at the n-th passing of a named point (POINT_LIST) or by the supervisor at any time;
- * a stopped one goes on after a while, or is killed. Meanwhile the supervisor writes with a plain connection now and then. Each producer counts in memory that
- * outlives it how many rows it has submitted and how many were acknowledged, in order. In the end:
+ * a stopped one goes on after a while, or is killed. Meanwhile the supervisor writes with a plain connection now and then, and so do
+ * the sqlite3 shell and a Python program (strangers.h), which are killed now and then, too. Each producer and each stranger
+ * counts in memory that outlives it how many rows it has submitted and how many were acknowledged, in order. In the end:
  *
  *   1. lost      each acknowledged row is there
  *   2. doubled   no row is there twice
@@ -37,6 +38,7 @@
 
 #include "core/penstock.h"
 #include "tests/harness.h"
+#include "tests/kill/strangers.h"
 #include "tests/random.h"
 #include "tests/shim.h"
 
@@ -94,7 +96,7 @@ static struct page {
 	_Atomic bool ending;
 	_Atomic uint64_t turns, waited, skipped, succeeded, missed; /* of those that ended by themselves */
 	struct worker workers[WORKERS];
-	struct life lives[];
+	struct life lives[]; /* of the strangers, too: they are as the first producer */
 } * page;
 
 /* ---- a worker ----------------------------------------------------------------------------------------------------- */
@@ -301,17 +303,33 @@ static void begin_life(unsigned worker)
 	work();
 }
 
-static void end_life(unsigned worker)
+static void end_process(pid_t pid, unsigned number)
 {
 	int status;
 
-	kill(pids[worker], SIGKILL);
-	while (waitpid(pids[worker], &status, 0) < 0 || WIFSTOPPED(status))
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 || WIFSTOPPED(status))
 		;
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-		fprintf(stderr, "kill: process %u ended by itself: status %#x\n", alive[worker], (unsigned)status);
+		fprintf(stderr, "kill: process %u ended by itself: status %#x\n", number, (unsigned)status);
 		exit(1);
 	}
+}
+
+static void end_life(unsigned worker)
+{
+	end_process(pids[worker], alive[worker]);
+}
+
+/* Which was told to end. */
+static void await_end(pid_t pid, unsigned number)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) == pid && status == 0)
+		return;
+	fprintf(stderr, "kill: process %u: status %#x\n", number, (unsigned)status);
+	exit(1);
 }
 
 static uint64_t acknowledged_but_by(unsigned worker)
@@ -404,6 +422,78 @@ static void write_as_a_stranger(void)
 	sqlite3_close(connection);
 }
 
+/* ---- programs that are strangers ---------------------------------------------------------------------------------- */
+
+static struct {
+	bool there;
+	pid_t pid;
+	unsigned life;
+	uint64_t rows; /* of lives that have ended */
+} strangers[STRANGERS];
+
+static uint64_t rows_of_stranger(unsigned i)
+{
+	return strangers[i].there ? strangers[i].rows + page->lives[strangers[i].life].acknowledged[0] : 0;
+}
+
+static void begin_stranger(unsigned i)
+{
+	struct stranger_task task = { .path = path, .life = lives++, .ending = &page->ending, .hang_seconds = HANG_SECONDS };
+
+	task.submitted = &page->lives[task.life].submitted[0];
+	task.acknowledged = &page->lives[task.life].acknowledged[0];
+	strangers[i].life = task.life;
+	strangers[i].pid = fork();
+	if (strangers[i].pid < 0) {
+		perror("fork");
+		exit(1);
+	}
+	if (strangers[i].pid == 0)
+		stranger_write((enum stranger)i, &task);
+}
+
+static void begin_strangers(void)
+{
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		strangers[i].there = stranger_is_there((enum stranger)i);
+		if (strangers[i].there)
+			begin_stranger(i);
+		else
+			printf("# SKIP kill/processes: no %s that writes as a stranger\n", stranger_name((enum stranger)i));
+	}
+}
+
+static void kill_stranger(uint64_t *random)
+{
+	unsigned i = random_below(random, STRANGERS);
+
+	if (!strangers[i].there)
+		return;
+	/* Somebody else has just committed: it is to come to its own transaction, too. */
+	usleep(random_below(random, 20000));
+	end_process(strangers[i].pid, strangers[i].life);
+	strangers[i].rows = rows_of_stranger(i);
+	begin_stranger(i);
+}
+
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* Each gets another row into the file. */
+static void await_strangers(void)
+{
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		uint64_t before = rows_of_stranger(i);
+
+		while (strangers[i].there && rows_of_stranger(i) == before && !has_ended(strangers[i].pid))
+			usleep(200);
+	}
+}
+
 /* ---- the check ---------------------------------------------------------------------------------------------------- */
 
 struct verdict {
@@ -485,13 +575,13 @@ int main(void)
 	unsigned kills = (unsigned)environment("PENSTOCK_KILLS", KILLS_DEFAULT), at_points[POINTS + 1] = { 0 }, named = 0,
 		 reached = 0;
 	uint64_t seed = environment("PENSTOCK_SEED", 1), random = random_mix(seed), acknowledged = 0;
-	unsigned stops = 0, strangers = 0, faults;
+	unsigned stops = 0, plain = 0, faults;
 	struct verdict verdict;
 	sqlite3 *connection;
 	bool seen;
 
 	path = harness_path("kill.db");
-	page = mmap(NULL, sizeof *page + (kills + 2 * WORKERS) * sizeof page->lives[0], PROT_READ | PROT_WRITE,
+	page = mmap(NULL, sizeof *page + (2 * kills + 2 * WORKERS + STRANGERS) * sizeof page->lives[0], PROT_READ | PROT_WRITE,
 	            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return 1;
@@ -500,6 +590,7 @@ int main(void)
 	sqlite3_close(connection);
 	for (unsigned i = 0; i < WORKERS; i++)
 		begin_life(i);
+	begin_strangers();
 	for (unsigned i = 0; i < kills; i++) {
 		unsigned worker = random_below(&random, WORKERS);
 		struct worker *it = &page->workers[worker];
@@ -523,17 +614,18 @@ int main(void)
 		await_progress(WORKERS);
 		if (random_below(&random, 10) == 0) {
 			write_as_a_stranger();
-			strangers++;
+			plain++;
 		}
+		if (random_below(&random, 5) == 0)
+			kill_stranger(&random);
 	}
+	await_strangers();
 	page->ending = true;
-	for (unsigned i = 0; i < WORKERS; i++) {
-		int status;
-
-		if (waitpid(pids[i], &status, 0) != pids[i] || status != 0) {
-			fprintf(stderr, "kill: process %u: status %#x\n", alive[i], (unsigned)status);
-			return 1;
-		}
+	for (unsigned i = 0; i < WORKERS; i++)
+		await_end(pids[i], alive[i]);
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		if (strangers[i].there)
+			await_end(strangers[i].pid, strangers[i].life);
 	}
 	connection = open_plain();
 	verdict = check_rows(connection);
@@ -545,12 +637,13 @@ int main(void)
 	}
 	faults = is_corrupt(connection);
 	printf("kill: %u kills and %u stops of %u processes (%u at %u named points), %" PRIu64 " rows, %" PRIu64
-	       " acknowledged, %u strangers; lost %" PRIu64 ", doubled %" PRIu64 ", ghosts %" PRIu64
-	       ", hung 0, corrupt %u; the last %u had %" PRIu64 " turns, waited for %" PRIu64 ", skipped %" PRIu64
-	       ", succeeded %" PRIu64 ", missed %" PRIu64 "; seed %" PRIu64 "\n",
-	       kills - stops, stops, WORKERS, named, reached, verdict.rows, acknowledged, strangers, verdict.lost,
-	       verdict.doubled, verdict.ghosts, faults, WORKERS, page->turns, page->waited, page->skipped, page->succeeded,
-	       page->missed, seed);
+	       " acknowledged; of strangers %u by a connection, %" PRIu64 " by sqlite3, %" PRIu64 " by Python; lost %" PRIu64
+	       ", doubled %" PRIu64 ", ghosts %" PRIu64 ", hung 0, corrupt %u; the last %u had %" PRIu64
+	       " turns, waited for %" PRIu64 ", skipped %" PRIu64 ", succeeded %" PRIu64 ", missed %" PRIu64 "; seed %" PRIu64
+	       "\n",
+	       kills - stops, stops, WORKERS, named, reached, verdict.rows, acknowledged, plain,
+	       rows_of_stranger(STRANGER_SHELL), rows_of_stranger(STRANGER_PYTHON), verdict.lost, verdict.doubled,
+	       verdict.ghosts, faults, WORKERS, page->turns, page->waited, page->skipped, page->succeeded, page->missed, seed);
 	seen = try_the_check(connection);
 	sqlite3_close(connection);
 	if (!seen)
