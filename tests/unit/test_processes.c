@@ -347,6 +347,102 @@ Test(processes, a_side_file_that_is_a_folder_is_left_alone)
 	expect_no_turns();
 }
 
+#define STRANGER 65534
+
+static void need_root(void)
+{
+	if (geteuid() != 0)
+		cr_skip_test("only root can be somebody else");
+}
+
+/* Each with another mode than the database's, which a file of ours would be given. */
+#define OTHER_MODE 0400
+
+static void put_a_pipe(void)
+{
+	check(mkfifo(harness_path(SIDE), OTHER_MODE) == 0);
+}
+
+static void put_a_socket(void)
+{
+	check(mknod(harness_path(SIDE), S_IFSOCK | OTHER_MODE, 0) == 0);
+}
+
+static void put_a_second_name(void)
+{
+	put_side_file("", 0);
+	unlink(harness_path("elsewhere"));
+	check(link(harness_path(SIDE), harness_path("elsewhere")) == 0 && chmod(harness_path(SIDE), OTHER_MODE) == 0);
+}
+
+static void put_a_strangers(void)
+{
+	put_side_file("", 0);
+	check(chown(harness_path(SIDE), STRANGER, STRANGER) == 0);
+}
+
+/* With what is there, of whatever kind it is. */
+static void expect_left_alone(void (*put)(void))
+{
+	struct stat before, after;
+
+	harness_make_folder();
+	put();
+	check(lstat(harness_path(SIDE), &before) == 0);
+	expect_no_turns();
+	check(lstat(harness_path(SIDE), &after) == 0);
+	check(before.st_ino == after.st_ino && before.st_mode == after.st_mode && before.st_uid == after.st_uid &&
+	      before.st_size == after.st_size);
+}
+
+/* Nobody reads it, and nobody waits until somebody does. */
+Test(processes, a_side_file_that_is_a_pipe_is_left_alone)
+{
+	expect_left_alone(put_a_pipe);
+}
+
+Test(processes, a_side_file_that_is_a_socket_is_left_alone)
+{
+	expect_left_alone(put_a_socket);
+}
+
+Test(processes, a_side_file_that_has_another_name_is_left_alone)
+{
+	expect_left_alone(put_a_second_name);
+}
+
+Test(processes, a_side_file_of_another_user_is_left_alone)
+{
+	need_root();
+	expect_left_alone(put_a_strangers);
+}
+
+/* root may do anything: it is a user who is not. */
+Test(processes, a_side_file_that_may_not_be_read_or_written_is_left_alone)
+{
+	static const struct {
+		uid_t owner;
+		mode_t mode;
+	} cases[] = { { STRANGER, 0 }, { STRANGER, 0200 }, { STRANGER, 0400 }, { STRANGER, 0066 },
+		      { 0, 0 },        { 0, 0602 },        { 0, 0604 } };
+
+	need_root();
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct stat info;
+
+		check(chown(harness_make_folder(), STRANGER, STRANGER) == 0);
+		put_side_file("", 0);
+		check(chmod(harness_path(SIDE), cases[i].mode) == 0 && chown(harness_path(SIDE), cases[i].owner, 0) == 0);
+		/* That of the last one. */
+		(void)unlink(harness_path("test.db"));
+		check(setegid(STRANGER) == 0 && seteuid(STRANGER) == 0);
+		expect_no_turns();
+		check(seteuid(0) == 0 && setegid(0) == 0);
+		check(stat(harness_path(SIDE), &info) == 0 && info.st_size == 0);
+		check((info.st_mode & 07777) == cases[i].mode && info.st_uid == cases[i].owner);
+	}
+}
+
 Test(processes, a_side_file_of_another_layout_is_not_written_to)
 {
 	char content[PS_BESIDE_PAGE_BYTES], found[sizeof content];
@@ -434,6 +530,17 @@ static void put_a_link_there(unsigned round)
 		(void)!symlink("/nowhere", harness_path(SIDE));
 }
 
+/* Each of them for a while, so that it is met, and nothing in between. */
+static void put_another_kind_there(unsigned round)
+{
+	void (*const put[])(void) = { put_a_pipe, put_a_socket, put_a_second_name, put_a_strangers };
+
+	if (round % 10 == 0)
+		remove(harness_path(SIDE));
+	if (round % 20 == 10)
+		put[round / 20 % (COUNT_OF(put) - (geteuid() != 0))]();
+}
+
 static void fill_with_garbage(unsigned round)
 {
 	static uint64_t random = 1;
@@ -459,6 +566,11 @@ Test(processes, the_side_file_is_removed_again_and_again)
 Test(processes, the_side_file_is_replaced_by_a_link_and_removed)
 {
 	tamper(put_a_link_there, 150);
+}
+
+Test(processes, the_side_file_is_replaced_by_things_of_other_kinds)
+{
+	tamper(put_another_kind_there, 160);
 }
 
 Test(processes, the_side_file_is_filled_with_garbage_while_it_is_used)
