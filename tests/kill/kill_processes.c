@@ -13,6 +13,9 @@
  *   3. ghosts    no row is there that nobody submitted, and none behind one that is missing
  *   4. hung      behind each kill, and beside each stop that holds no lock, the others went on (a hang ends the program by SIGALRM)
  *
+ * Then one process with CROWD threads and one with a single thread write to the file, each thread waiting for each of its rows, until each
+ * has had its part: no thread is left behind for ever, and the check is made of their rows, too.
+ *
  * Once per run the check itself is tried: on a file that was tampered with it must find each of the first three.
  *
  *     PENSTOCK_KILLS=5000   kills and stops (300 unless set)
@@ -47,6 +50,8 @@
 #define PRODUCERS 2
 #define WINDOW 6
 #define HANG_SECONDS 120
+#define CROWD 64
+#define CROWD_ROWS 100 /* of each thread */
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 /* X(name, largest n drawn, whether others go on beside one that is stopped there, what has just happened or is about to) */
@@ -95,6 +100,9 @@ struct worker {
 static struct page {
 	_Atomic bool ending;
 	_Atomic uint64_t turns, waited, skipped, succeeded, missed; /* of those that ended by themselves */
+	_Atomic bool crowd_ending;
+	_Atomic uint32_t crowd_rows[CROWD + 1]; /* by thread; the last one is alone in its process */
+	_Atomic uint64_t crowd_turns[2], crowd_waited[2];
 	struct worker workers[WORKERS];
 	struct life lives[]; /* of the strangers, too: they are as the first producer */
 } * page;
@@ -321,6 +329,13 @@ static void end_life(unsigned worker)
 	end_process(pids[worker], alive[worker]);
 }
 
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
 /* Which was told to end. */
 static void await_end(pid_t pid, unsigned number)
 {
@@ -422,6 +437,95 @@ static void write_as_a_stranger(void)
 	sqlite3_close(connection);
 }
 
+/* ---- many threads beside one -------------------------------------------------------------------------------------- */
+
+static void *write_and_wait(void *arg)
+{
+	_Atomic uint32_t *rows = arg;
+
+	while (!page->crowd_ending) {
+		penstock_value values[] = { penstock_int64(life_number),
+			                    penstock_int64(atomic_fetch_add(&life->submitted[0], 1)) };
+		penstock_submission insert = { .struct_size = sizeof insert,
+			                       .sql_bytes = -1,
+			                       .sql = "INSERT INTO t VALUES(?,0,?,0)",
+			                       .values = values,
+			                       .value_count = COUNT_OF(values) };
+
+		must(penstock_execute(db, &insert, PENSTOCK_FOREVER, NULL), "a row of the crowd");
+		life->acknowledged[0]++;
+		*rows += 1;
+	}
+	return NULL;
+}
+
+_Noreturn static void be_crowd(unsigned number, unsigned first, unsigned count)
+{
+	penstock_counters counters = { .struct_size = sizeof counters };
+	pthread_t threads[CROWD];
+	penstock_config config;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	penstock_config_init(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
+	must(penstock_open(path, &config, &db), "opening");
+	for (unsigned i = 0; i < count; i++) {
+		if (pthread_create(&threads[i], NULL, write_and_wait, &page->crowd_rows[first + i]) != 0)
+			abort();
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	penstock_counters_read(db, &counters);
+	page->crowd_turns[number] = counters.turns;
+	page->crowd_waited[number] = counters.turns_waited;
+	must(penstock_close(db, PENSTOCK_FOREVER), "closing");
+	_exit(0);
+}
+
+/* Until each thread has so many more. */
+static void await_crowd(uint32_t more, const pid_t processes[2])
+{
+	uint32_t before[CROWD + 1];
+
+	for (unsigned i = 0; i <= CROWD; i++)
+		before[i] = page->crowd_rows[i];
+	for (unsigned i = 0; i <= CROWD; i++) {
+		while (page->crowd_rows[i] - before[i] < more && !has_ended(processes[0]) && !has_ended(processes[1]))
+			usleep(1000);
+	}
+}
+
+static void write_as_a_crowd(void)
+{
+	unsigned first[] = { 0, CROWD, CROWD + 1 }, crowd_lives[2];
+	pid_t processes[2];
+
+	alarm(HANG_SECONDS);
+	for (unsigned i = 0; i < 2; i++) {
+		crowd_lives[i] = lives++;
+		processes[i] = fork();
+		if (processes[i] < 0) {
+			perror("fork");
+			exit(1);
+		}
+		if (processes[i] == 0) {
+			life_number = crowd_lives[i];
+			life = &page->lives[life_number];
+			be_crowd(i, first[i], first[i + 1] - first[i]);
+		}
+	}
+	/* First both are at work. */
+	await_crowd(1, processes);
+	await_crowd(CROWD_ROWS, processes);
+	page->crowd_ending = true;
+	for (unsigned i = 0; i < 2; i++)
+		await_end(processes[i], crowd_lives[i]);
+	printf("kill: %u threads of one process beside a single one, each waits: %" PRIu32 " rows and %" PRIu32 ", in %" PRIu64
+	       " turns and %" PRIu64 ", of which %" PRIu64 " and %" PRIu64 " were waited for; left behind 0\n",
+	       CROWD, page->lives[crowd_lives[0]].acknowledged[0], page->lives[crowd_lives[1]].acknowledged[0],
+	       page->crowd_turns[0], page->crowd_turns[1], page->crowd_waited[0], page->crowd_waited[1]);
+}
+
 /* ---- programs that are strangers ---------------------------------------------------------------------------------- */
 
 static struct {
@@ -474,13 +578,6 @@ static void kill_stranger(uint64_t *random)
 	end_process(strangers[i].pid, strangers[i].life);
 	strangers[i].rows = rows_of_stranger(i);
 	begin_stranger(i);
-}
-
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = { .si_pid = 0 };
-
-	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
 /* Each gets another row into the file. */
@@ -570,55 +667,43 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
-int main(void)
+static unsigned kills, stops, plain; /* how many there were */
+static unsigned at_points[POINTS];   /* of kills and stops */
+
+static void kill_or_stop(uint64_t *random)
 {
-	unsigned kills = (unsigned)environment("PENSTOCK_KILLS", KILLS_DEFAULT), at_points[POINTS + 1] = { 0 }, named = 0,
-		 reached = 0;
-	uint64_t seed = environment("PENSTOCK_SEED", 1), random = random_mix(seed), acknowledged = 0;
-	unsigned stops = 0, plain = 0, faults;
-	struct verdict verdict;
-	sqlite3 *connection;
-	bool seen;
+	unsigned worker = random_below(random, WORKERS);
+	struct worker *it = &page->workers[worker];
+	enum point point = (enum point)random_below(random, POINTS);
+	bool stop = random_below(random, 3) == 0;
 
-	path = harness_path("kill.db");
-	page = mmap(NULL, sizeof *page + (2 * kills + 2 * WORKERS + STRANGERS) * sizeof page->lives[0], PROT_READ | PROT_WRITE,
-	            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return 1;
-	connection = open_plain();
-	run_plain(connection, "CREATE TABLE t(life,p,n,x); CREATE TABLE strangers(a)");
-	sqlite3_close(connection);
-	for (unsigned i = 0; i < WORKERS; i++)
-		begin_life(i);
-	begin_strangers();
-	for (unsigned i = 0; i < kills; i++) {
-		unsigned worker = random_below(&random, WORKERS);
-		struct worker *it = &page->workers[worker];
-		enum point point = (enum point)random_below(&random, POINTS);
-		bool stop = random_below(&random, 3) == 0;
-
-		alarm(HANG_SECONDS);
-		it->reached = POINTS;
-		it->signal = stop ? SIGSTOP : SIGKILL;
-		it->to_pass = 1 + random_below(&random, points[point].most);
-		it->wanted = point;
-		await_point(worker, &random, it->signal);
-		at_points[it->reached == POINTS ? AT_TIMER : it->reached]++;
-		if (stop) {
-			stop_and_go_on(worker, &random);
-			stops++;
-		} else {
-			end_life(worker);
-			begin_life(worker);
-		}
-		await_progress(WORKERS);
-		if (random_below(&random, 10) == 0) {
-			write_as_a_stranger();
-			plain++;
-		}
-		if (random_below(&random, 5) == 0)
-			kill_stranger(&random);
+	alarm(HANG_SECONDS);
+	it->reached = POINTS;
+	it->signal = stop ? SIGSTOP : SIGKILL;
+	it->to_pass = 1 + random_below(random, points[point].most);
+	it->wanted = point;
+	await_point(worker, random, it->signal);
+	at_points[it->reached == POINTS ? AT_TIMER : it->reached]++;
+	if (stop) {
+		stop_and_go_on(worker, random);
+		stops++;
+	} else {
+		end_life(worker);
+		begin_life(worker);
+		kills++;
 	}
+	await_progress(WORKERS);
+	if (random_below(random, 10) == 0) {
+		write_as_a_stranger();
+		plain++;
+	}
+	if (random_below(random, 5) == 0)
+		kill_stranger(random);
+}
+
+static void end_all(void)
+{
+	alarm(HANG_SECONDS);
 	await_strangers();
 	page->ending = true;
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -627,23 +712,55 @@ int main(void)
 		if (strangers[i].there)
 			await_end(strangers[i].pid, strangers[i].life);
 	}
-	connection = open_plain();
-	verdict = check_rows(connection);
+}
+
+static void report(const struct verdict *verdict, unsigned reached, unsigned corrupt, uint64_t seed)
+{
+	uint64_t acknowledged = 0;
+
 	for (unsigned i = 0; i < lives; i++)
 		acknowledged += (uint64_t)page->lives[i].acknowledged[0] + page->lives[i].acknowledged[1];
-	for (unsigned i = AT_TIMER + 1; i < POINTS; i++) {
-		named += at_points[i];
-		reached += at_points[i] != 0;
-	}
-	faults = is_corrupt(connection);
 	printf("kill: %u kills and %u stops of %u processes (%u at %u named points), %" PRIu64 " rows, %" PRIu64
 	       " acknowledged; of strangers %u by a connection, %" PRIu64 " by sqlite3, %" PRIu64 " by Python; lost %" PRIu64
 	       ", doubled %" PRIu64 ", ghosts %" PRIu64 ", hung 0, corrupt %u; the last %u had %" PRIu64
 	       " turns, waited for %" PRIu64 ", skipped %" PRIu64 ", succeeded %" PRIu64 ", missed %" PRIu64 "; seed %" PRIu64
 	       "\n",
-	       kills - stops, stops, WORKERS, named, reached, verdict.rows, acknowledged, plain,
-	       rows_of_stranger(STRANGER_SHELL), rows_of_stranger(STRANGER_PYTHON), verdict.lost, verdict.doubled,
-	       verdict.ghosts, faults, WORKERS, page->turns, page->waited, page->skipped, page->succeeded, page->missed, seed);
+	       kills, stops, WORKERS, kills + stops - at_points[AT_TIMER], reached, verdict->rows, acknowledged, plain,
+	       rows_of_stranger(STRANGER_SHELL), rows_of_stranger(STRANGER_PYTHON), verdict->lost, verdict->doubled,
+	       verdict->ghosts, corrupt, WORKERS, page->turns, page->waited, page->skipped, page->succeeded, page->missed,
+	       seed);
+}
+
+int main(void)
+{
+	unsigned wanted = (unsigned)environment("PENSTOCK_KILLS", KILLS_DEFAULT), reached = 0, faults;
+	uint64_t seed = environment("PENSTOCK_SEED", 1), random = random_mix(seed);
+	struct verdict verdict;
+	sqlite3 *connection;
+	bool seen;
+
+	path = harness_path("kill.db");
+	page = mmap(NULL, sizeof *page + (2 * wanted + 2 * WORKERS + STRANGERS + 2) * sizeof page->lives[0],
+	            PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return 1;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	connection = open_plain();
+	run_plain(connection, "CREATE TABLE t(life,p,n,x); CREATE TABLE strangers(a)");
+	sqlite3_close(connection);
+	for (unsigned i = 0; i < WORKERS; i++)
+		begin_life(i);
+	begin_strangers();
+	while (kills + stops < wanted)
+		kill_or_stop(&random);
+	end_all();
+	write_as_a_crowd();
+	connection = open_plain();
+	verdict = check_rows(connection);
+	for (unsigned i = AT_TIMER + 1; i < POINTS; i++)
+		reached += at_points[i] != 0;
+	faults = is_corrupt(connection);
+	report(&verdict, reached, faults, seed);
 	seen = try_the_check(connection);
 	sqlite3_close(connection);
 	if (!seen)
