@@ -41,8 +41,8 @@ FOLDERS = ('core', 'queue', 'writer')
 
 # In the order in which a mutant meets them, unless its file has others first.
 TESTS = ('config', 'ring', 'handle', 'counters', 'metrics', 'syntax', 'security', 'states', 'contract', 'cancel', 'completions',
-         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'checkpoint', 'turns', 'processes',
-         'schedule', 'storm', 'faults')
+         'fused', 'group', 'call', 'equivalence', 'wal_repair', 'memory', 'disk', 'checkpoint', 'checkpointer', 'turns',
+         'processes', 'schedule', 'storm', 'faults')
 FIRST = {
     'core/config_file.c': ('config',),
     'core/counters.c': ('counters',),
@@ -65,10 +65,13 @@ FIRST = {
     'writer/alone.c': ('equivalence', 'contract', 'call'),
     'writer/attempt.c': ('equivalence', 'contract', 'faults'),
     'writer/batch.c': ('fused', 'equivalence', 'contract'),
-    'writer/room.c': ('counters', 'faults'),
+    'writer/checkpointer.c': ('checkpointer', 'schedule'),
+    'writer/room.c': ('checkpointer', 'counters', 'faults'),
     'writer/sqlite/among.c': ('processes', 'turns'),
     'writer/sqlite/beside.c': ('checkpoint', 'security'),
     'writer/sqlite/checkpoint_lock.c': ('checkpoint',),
+    'writer/sqlite/log_book.c': ('checkpointer', 'checkpoint', 'schedule'),
+    'writer/sqlite/log_pass.c': ('checkpointer', 'checkpoint'),
     'writer/sqlite/peers.c': ('processes', 'turns'),
     'writer/sqlite/turns.c': ('turns', 'processes'),
     'writer/sqlite/write_lock.c': ('checkpoint',),
@@ -125,7 +128,7 @@ RUN_BY = {
     'plain': TESTS,
     'asan': ('config', 'syntax', 'security', 'ring', 'handle', 'counters', 'metrics', 'contract', 'cancel', 'completions',
              'group', 'call', 'equivalence'),
-    'tsan': ('ring', 'handle', 'counters', 'metrics', 'completions', 'cancel', 'states'),
+    'tsan': ('ring', 'handle', 'counters', 'metrics', 'completions', 'checkpointer', 'cancel', 'states'),
 }
 
 
