@@ -627,6 +627,69 @@ Test(counters, a_log_that_is_held_up_is_not_checkpointed_behind_every_batch)
 	}
 }
 
+/*
+ * Two batches that a reader keeps from being copied. The small one first: of the large one it is known beforehand that a checkpoint is
+ * due behind it. The large one first: it makes one due, and the small one none, but for a wait.
+ */
+static penstock *fill_log(const char *name, const penstock_config *config, bool small_first, sqlite3 **reader)
+{
+	static const char small[] = "INSERT INTO t VALUES(zeroblob(30000))", large[] = "INSERT INTO t VALUES(zeroblob(200000))";
+	penstock *db = kit_open_path(harness_path(name), config);
+
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(penstock_reader_open(db, reader), PENSTOCK_OK);
+	begin_reading(*reader);
+	expect(kit_execute(db, small_first ? small : large), PENSTOCK_OK);
+	expect(kit_execute(db, small_first ? large : small), PENSTOCK_OK);
+	/* What a checkpoint has come to is counted when the batch behind it has its outcome. */
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	return db;
+}
+
+/* Where the bound is the log's length, or a byte more: the writer waits for the reader at the bound already. */
+static void fill_up_to(int64_t wal_bytes, int64_t short_of, bool small_first, int64_t thread)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	char name[32];
+	penstock *db;
+
+	told_of_held_logs = 0;
+	config.wal_bytes_max = wal_bytes + short_of;
+	config.checkpoint_wait_ms = 1;
+	config.checkpoint_thread = thread;
+	config.log = count_held_logs;
+	snprintf(name, sizeof name, "bound%d%d%d.db", (int)thread, (int)short_of, small_first);
+	db = fill_log(name, &config, small_first, &reader);
+	check(kit_counters(db).wal_bytes == (uint64_t)wal_bytes, "%" PRIu64, kit_counters(db).wal_bytes);
+	check(told_of_held_logs == (short_of == 0), "%s", name);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* The checkpoint thread is not asked at the bound. */
+	check((kit_counters(db).checkpoints_beside > 0) == (thread != 0 && short_of != 0 && small_first), "%s", name);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(counters, the_writer_waits_for_readers_from_the_bound_of_the_log_on)
+{
+	penstock_config config = kit_config();
+	sqlite3 *reader;
+	penstock *db;
+	int64_t bytes;
+
+	db = fill_log("measured.db", &config, true, &reader);
+	bytes = (int64_t)kit_counters(db).wal_bytes;
+	cr_assert_eq(kit_counters(db).checkpoints, 0);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (int64_t thread = 0; thread <= 1; thread++) {
+		for (int64_t short_of = 0; short_of <= 1; short_of++) {
+			fill_up_to(bytes, short_of, true, thread);
+			fill_up_to(bytes, short_of, false, thread);
+		}
+	}
+}
+
 /* A sum cannot be more than the time that has passed, since there is one writer, and one who waits for room. */
 Test(counters, no_time_is_longer_than_what_has_passed)
 {
