@@ -31,12 +31,29 @@ static void run(struct ps_checkpointer *checkpointer)
 		ps_log_pass_run(store, &checkpointer->pass);
 }
 
+/*
+ * As SCHED_BATCH it takes no processor from a thread that runs when it wakes; else the writer, or a producer, would wait for a whole slice
+ * of copying. A nice value does not do it, and SCHED_IDLE starves the pass, which the writer waits for in the end. A policy that the
+ * program has chosen stays, as that of a real-time writer, which everybody would be ahead of here. A failure is of no consequence:
+ * outcomes may then be later.
+ */
+static void give_way(void)
+{
+	struct sched_param none = { .sched_priority = 0 };
+	struct sched_param inherited;
+	int policy;
+
+	if (pthread_getschedparam(pthread_self(), &policy, &inherited) == 0 && policy == SCHED_OTHER)
+		pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+}
+
 static void *checkpointer_main(void *arg)
 {
 	struct ps_checkpointer *checkpointer = arg;
 	uint32_t word;
 
 	pthread_setname_np(pthread_self(), checkpointer->name);
+	give_way();
 	/* X2: with the word comes what is asked for; pairs with X1 in ps_checkpointer_ask. */
 	while ((word = ps_load_acquire_u32(&checkpointer->word)) != LEAVE) {
 		if (word != ASKED) {

@@ -73,6 +73,44 @@ Test(checkpointer, it_runs_wherever_the_process_may)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Else it takes a processor from the writer, or from a producer, for a whole slice at a time. */
+Test(checkpointer, it_gives_way_to_whoever_runs)
+{
+	penstock_config config = config_with(1 << 18);
+	penstock *db;
+
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		cr_skip_test("the test itself runs with another policy");
+	db = kit_open_table(&config);
+	until_pass(db);
+	cr_assert_eq(sched_getscheduler(kit_find_writer()), SCHED_OTHER);
+	cr_assert_eq(sched_getscheduler(thread_of(db)), SCHED_BATCH);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *open_in_real_time(void *arg)
+{
+	struct sched_param least = { .sched_priority = sched_get_priority_min(SCHED_RR) };
+
+	return pthread_setschedparam(pthread_self(), SCHED_RR, &least) == 0 ? kit_open_table(arg) : NULL;
+}
+
+/* The writer waits for it, so it must not be behind those that the writer is ahead of. */
+Test(checkpointer, a_policy_that_the_program_has_chosen_is_its_own_too)
+{
+	penstock_config config = config_with(1 << 18);
+	pthread_t opener;
+	void *db;
+
+	check(pthread_create(&opener, NULL, open_in_real_time, &config) == 0 && pthread_join(opener, &db) == 0);
+	if (db == NULL)
+		cr_skip_test("this user may not choose a real-time policy");
+	until_pass(db);
+	cr_assert_eq(sched_getscheduler(kit_find_writer()), SCHED_RR);
+	cr_assert_eq(sched_getscheduler(thread_of(db)), SCHED_RR);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(checkpointer, it_is_there_from_the_first_pass_until_the_connection_closes)
 {
 	penstock_config config = config_with(1 << 20);
