@@ -61,6 +61,7 @@
 	X(ASKING, 20, true, "it is its turn, and it is about to ask for the lock")    \
 	X(WRITING, 20, false, "a statement runs, at its turn, in a transaction")      \
 	X(COMMITTED, 20, false, "the write lock is about to be let go, at its turn")  \
+	X(LET_GO, 20, true, "the write lock is let go, and its turn may go on")       \
 	X(PASSING, 10, true, "its turn has ended, and the next is about to be woken") \
 	X(WAITING, 10, true, "it has a ticket, and is about to sleep")                \
 	X(DELIVERING, 20, true, "in a completion callback, behind its turn")          \
@@ -144,8 +145,8 @@ static int on_call(const struct shim_event *event)
 			at(AT_ASKING);
 		break;
 	case SHIM_SHM_UNLOCK:
-		if (write_lock && !event->after && running)
-			at(AT_COMMITTED);
+		if (write_lock && running)
+			at(event->after ? AT_LET_GO : AT_COMMITTED);
 		break;
 	case SHIM_CLOSE:
 		if (event->file == SHIM_MAIN)
@@ -211,29 +212,43 @@ static void on_complete(void *arg, const penstock_result *result)
 	*acknowledged += 1;
 }
 
-/* One after the other, or a window of them. By handles or by callbacks. */
+/* The next row of a producer: by a callback, or (hears) it is waited for. */
+static void submit_row(unsigned producer, bool hears)
+{
+	_Atomic uint32_t *submitted = &life->submitted[producer], *acknowledged = &life->acknowledged[producer];
+	penstock_value values[] = { penstock_int64(life_number), penstock_int64(producer), penstock_int64(*submitted) };
+	penstock_submission insert = { .struct_size = sizeof insert,
+		                       .sql_bytes = -1,
+		                       .sql = "INSERT INTO t VALUES(?,?,?,mark())",
+		                       .values = values,
+		                       .value_count = COUNT_OF(values) };
+
+	*submitted += 1;
+	if (hears) {
+		must(penstock_execute(db, &insert, PENSTOCK_FOREVER, NULL), "a row");
+		*acknowledged += 1;
+		return;
+	}
+	insert.on_complete = on_complete;
+	insert.arg = acknowledged;
+	must(penstock_submit(db, &insert, PENSTOCK_FOREVER, NULL), "submitting");
+}
+
+/* The first one waits for each, so that a turn goes on; the second has a window of them, in whose callbacks there is none. */
 static void *produce(void *arg)
 {
 	unsigned producer = (unsigned)(uintptr_t)arg;
-	_Atomic uint32_t *submitted = &life->submitted[producer], *acknowledged = &life->acknowledged[producer];
 	uint64_t random = random_mix(life_number * PRODUCERS + producer);
 
 	while (!page->ending) {
-		unsigned window = producer == 0 ? 1 : 1 + random_below(&random, WINDOW);
+		unsigned window = 1 + random_below(&random, WINDOW);
 
-		while (*submitted - *acknowledged < window) {
-			penstock_value values[] = { penstock_int64(life_number), penstock_int64(producer),
-				                    penstock_int64(*submitted) };
-			penstock_submission insert = { .struct_size = sizeof insert,
-				                       .sql_bytes = -1,
-				                       .sql = "INSERT INTO t VALUES(?,?,?,mark())",
-				                       .values = values,
-				                       .value_count = COUNT_OF(values),
-				                       .on_complete = on_complete,
-				                       .arg = acknowledged };
-
-			*submitted += 1;
-			must(penstock_submit(db, &insert, PENSTOCK_FOREVER, NULL), "submitting");
+		if (producer == 0) {
+			for (; window > 0; window--)
+				submit_row(producer, true);
+		} else {
+			while (life->submitted[producer] - life->acknowledged[producer] < window)
+				submit_row(producer, false);
 		}
 		usleep(random_below(&random, 400));
 	}
