@@ -297,8 +297,10 @@ static enum ps_attempt run_at_turn(struct ps_batch *batch, uint64_t ticket)
 
 	batch->fused = 0;
 	ps_store_enter_alone(batch->store, record);
-	/* What only reads needs no turn. */
-	if (ps_store_needs_lock(batch->store, record) && !ps_attempt_take_turn(batch, record)) {
+	/* What only reads needs no turn, and may take its time. */
+	if (!ps_store_needs_lock(batch->store, record)) {
+		ps_store_end_turn(batch->store);
+	} else if (!ps_attempt_take_turn(batch, record)) {
 		ps_store_defer_again(batch->store);
 		ps_attempt_wait_on(batch, ticket + 1);
 		return PS_ATTEMPT_COMMITTED;

@@ -299,6 +299,39 @@ Test(processes, a_writer_that_looks_for_work_for_long_has_no_turn)
 	expect_turn_is_left(1000000);
 }
 
+static void look_from_inside(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	look_at_turn(NULL, NULL);
+	sqlite3_result_null(context);
+}
+
+static int add_look(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "look", 0, SQLITE_UTF8, NULL, look_from_inside, NULL, NULL);
+}
+
+Test(processes, what_reads_alone_runs_outside_of_a_turn)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	config.batch_max = 1;
+	config.connect_hook = add_look;
+	db = kit_open_table(&config);
+	(void)ps_fault_arm("long_term", 0, UINT64_MAX);
+	for (int64_t i = 0; i < 100; i++) {
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		expect(kit_submit(db, "SELECT look()", PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	check(called == 100 && called_at_turn == 0, "%u of %u", called_at_turn, called);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, turns_can_be_switched_off)
 {
 	penstock_config config = kit_config();
