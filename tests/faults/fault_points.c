@@ -19,6 +19,12 @@
  *   5. what the engine knows of its log is true, or else it would let that grow for ever
  *   6. nothing hangs: every step is for ever, and a watchdog ends the program
  *
+ * Where calls for the locks of the side file fail in each way that there is (LOCK_KIND_LIST), another process has an engine on the
+ * file all the while, which writes and checkpoints, and besides:
+ *
+ *   7. this engine begins no checkpoint without the checkpoint lock
+ *   8. each row that the other has acknowledged is there, once, and the file is whole
+ *
  * Not tried: a futex wake that fails (the kernel has no such failure for a live address), nanosleep, clock_gettime,
  * pthread_setspecific and pthread_atfork (once per process), unlocking and closing a file (SQLite looks at neither).
  *
@@ -38,7 +44,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +65,19 @@
 #endif
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+/* What a lock of an open file may fail with, to be set and to be looked at (lock_kinds), with another engine on the file. */
+#define LOCK_KIND_LIST(X)                   \
+	X(set_lock_einval, 4, false, false) \
+	X(set_lock_enolck, 4, false, false) \
+	X(set_lock_enomem, 4, false, false) \
+	X(set_lock_eintr, 4, false, false)  \
+	X(set_lock_eio, 4, false, false)    \
+	X(get_lock_einval, 4, false, false) \
+	X(get_lock_enolck, 4, false, false) \
+	X(get_lock_enomem, 4, false, false) \
+	X(get_lock_eintr, 4, false, false)  \
+	X(get_lock_eio, 4, false, false)
 
 /* X(name, every so many unless told otherwise, of the disk, sleeping) */
 #define KIND_LIST(X)                       \
@@ -86,7 +108,8 @@
 	X(event_read, 1, false, false)     \
 	X(event_write, 1, false, false)    \
 	X(beside_open, 1, false, false)    \
-	X(beside_lock, 1, false, false)
+	X(beside_lock, 1, false, false)    \
+	LOCK_KIND_LIST(X)
 
 enum kind {
 #define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
@@ -105,6 +128,21 @@ static const struct {
 	KIND_LIST(KIND_ROW)
 #undef KIND_ROW
 };
+
+static const struct {
+	int command, error;
+} lock_kinds[KINDS] = {
+	[KIND_set_lock_einval] = { F_OFD_SETLK, EINVAL }, [KIND_set_lock_enolck] = { F_OFD_SETLK, ENOLCK },
+	[KIND_set_lock_enomem] = { F_OFD_SETLK, ENOMEM }, [KIND_set_lock_eintr] = { F_OFD_SETLK, EINTR },
+	[KIND_set_lock_eio] = { F_OFD_SETLK, EIO },       [KIND_get_lock_einval] = { F_OFD_GETLK, EINVAL },
+	[KIND_get_lock_enolck] = { F_OFD_GETLK, ENOLCK }, [KIND_get_lock_enomem] = { F_OFD_GETLK, ENOMEM },
+	[KIND_get_lock_eintr] = { F_OFD_GETLK, EINTR },   [KIND_get_lock_eio] = { F_OFD_GETLK, EIO },
+};
+
+static bool has_company(int kind)
+{
+	return kind >= 0 && lock_kinds[kind].command != 0;
+}
 
 /* ---- the fault ---------------------------------------------------------------------------------------------------- */
 
@@ -172,6 +210,19 @@ static unsigned ours(const struct shim_event *event)
 	return event->file;
 }
 
+/* sqlite.org/walformat.html */
+#define CHECKPOINT_LOCK 1
+
+static _Atomic bool licensed; /* this process has the checkpoint lock */
+static _Atomic unsigned unlicensed;
+
+static void note_checkpoint(const struct shim_event *event)
+{
+	if (has_company(fault.kind) && event->call == SHIM_SHM_LOCK && event->offset == CHECKPOINT_LOCK &&
+	    (event->flags & SQLITE_SHM_EXCLUSIVE) != 0 && !licensed)
+		unlicensed++;
+}
+
 static int on_call(const struct shim_event *event)
 {
 	static const int kind_of[SHIM_CALLS] = {
@@ -184,6 +235,7 @@ static int on_call(const struct shim_event *event)
 		[SHIM_ACCESS] = KIND_access,     [SHIM_CLOSE] = -1,
 	};
 
+	note_checkpoint(event);
 	if (event->after || kind_of[event->call] < 0)
 		return SQLITE_OK;
 	if (fails((enum kind)kind_of[event->call], ours(event)))
@@ -360,6 +412,7 @@ int __wrap_fcntl64(int descriptor, int command, ...)
 {
 	long argument;
 	va_list list;
+	int result;
 
 	va_start(list, command);
 	argument = va_arg(list, long);
@@ -368,10 +421,18 @@ int __wrap_fcntl64(int descriptor, int command, ...)
 		errno = ENOLCK;
 		return -1;
 	}
-	if (command != F_DUPFD_CLOEXEC || !fails(KIND_event_dup, 0))
-		return __real_fcntl64(descriptor, command, argument);
-	errno = EMFILE;
-	return -1;
+	if (has_company(fault.kind) && lock_kinds[fault.kind].command == command && fails((enum kind)fault.kind, 0)) {
+		errno = lock_kinds[fault.kind].error;
+		return -1;
+	}
+	if (command == F_DUPFD_CLOEXEC && fails(KIND_event_dup, 0)) {
+		errno = EMFILE;
+		return -1;
+	}
+	result = __real_fcntl64(descriptor, command, argument);
+	if (command == F_OFD_SETLK && result == 0 && ((const struct flock *)argument)->l_start == PS_BESIDE_CHECKPOINT)
+		licensed = ((const struct flock *)argument)->l_type != F_UNLCK;
+	return result;
 }
 
 static bool is_beside(const char *path)
@@ -790,7 +851,7 @@ static void live(void)
 	config.wal_bytes_max = 65536;
 	config.checkpoint_thread = 1;
 	config.busy_timeout_ms = 0;
-	config.busy_limit_ms = 5;
+	config.busy_limit_ms = has_company(fault.kind) ? 100 : 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 	config.when_stopped = PENSTOCK_HOLD;
 	registered = NULL;
@@ -850,6 +911,86 @@ static void *live_main(void *arg)
 		sched_yield();
 	live();
 	return arg;
+}
+
+/* ---- an engine of another process -------------------------------------------------------------------------------- */
+
+static struct {
+	_Atomic bool ending;
+	_Atomic uint32_t rows; /* that it has acknowledged */
+} * other;
+
+static void other_must(int status)
+{
+	if (status == PENSTOCK_OK)
+		return;
+	fprintf(stderr, "faults: the other engine: %s\n", penstock_error_message());
+	_exit(1);
+}
+
+_Noreturn static void be_other(void)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
+	penstock_config config;
+	penstock *db;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	penstock_config_init(&config);
+	config.wal_bytes_max = 65536;
+	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	other_must(penstock_open(harness_path("faults.db"), &config, &db));
+	submission.sql = "CREATE TABLE other(a, b)";
+	other_must(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL));
+	submission.sql = "INSERT INTO other VALUES(1, zeroblob(3000))";
+	while (!other->ending) {
+		other_must(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL));
+		other->rows++;
+	}
+	other_must(penstock_close(db, PENSTOCK_FOREVER));
+	_exit(0);
+}
+
+/* It has the file open, and has written to it. */
+static pid_t begin_other(void)
+{
+	pid_t process;
+
+	other->ending = false;
+	other->rows = 0;
+	process = fork();
+	if (process < 0)
+		abort();
+	if (process == 0)
+		be_other();
+	while (other->rows == 0 && waitid(P_PID, (id_t)process, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
+		usleep(100);
+	return process;
+}
+
+static int64_t ask(sqlite3 *connection, const char *sql)
+{
+	sqlite3_stmt *statement;
+	int64_t answer;
+
+	must(sqlite3_prepare_v2(connection, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW,
+	     sql);
+	answer = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return answer;
+}
+
+static void end_other(pid_t process)
+{
+	sqlite3 *connection;
+	int status;
+
+	other->ending = true;
+	must(waitpid(process, &status, 0) == process && status == 0, "the other engine went on");
+	must(sqlite3_open_v2(harness_path("faults.db"), &connection, SQLITE_OPEN_READWRITE, "unix") == SQLITE_OK,
+	     "the file opens");
+	must(ask(connection, "SELECT count(*) FROM other") == other->rows, "the other's rows are there once");
+	must(ask(connection, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "the file is whole");
+	sqlite3_close(connection);
 }
 
 /* ---- afterwards --------------------------------------------------------------------------------------------------- */
@@ -1037,10 +1178,13 @@ static void new_file(void)
 /* Returns how many calls failed. */
 static unsigned run_a_life(int kind, unsigned n, bool for_ever)
 {
+	pid_t process = 0;
 	pthread_t thread;
 	unsigned failed;
 
 	new_file();
+	if (has_company(kind))
+		process = begin_other();
 	life = (struct life){ .count = 0 };
 	armed = false;
 	/* A thread of its own: what the library keeps for a thread goes with it. */
@@ -1051,6 +1195,8 @@ static unsigned run_a_life(int kind, unsigned n, bool for_ever)
 	pthread_join(thread, NULL);
 	failed = fault.failed;
 	fault.kind = -1;
+	if (process != 0)
+		end_other(process);
 	return failed;
 }
 
@@ -1115,7 +1261,8 @@ static unsigned fail_each(enum kind kind, bool for_ever, unsigned step, bool tel
 		failed = run_a_life((int)kind, n, for_ever);
 		unknown = check_works();
 		check_places(kind, for_ever, unknown);
-		if (kinds[kind].sleeping || failed == 0)
+		must(unlicensed == 0, "no checkpoint without its lock");
+		if (kinds[kind].sleeping || (failed == 0 && !has_company((int)kind)))
 			must(same_life(&life, &clean), "as without the fault");
 		leaked += leaks(kind, n, for_ever);
 		if (failed == 0)
@@ -1154,6 +1301,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGALRM, hung);
 	set_up_sqlite();
+	other = mmap(NULL, sizeof *other, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(other != MAP_FAILED, "memory that processes share");
 	/* What is made once per process, and what a life without a fault comes to. */
 	for (int i = 0; i < 3; i++)
 		run_a_life(-1, 0, false);

@@ -211,3 +211,11 @@ bool ps_beside_is_locked(struct ps_beside *beside, off_t byte)
 
 	return beside->fd >= 0 && fcntl(beside->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
+
+bool ps_beside_is_in_use(struct ps_beside *beside)
+{
+	/* From there to whatever end. */
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PS_BESIDE_CHECKPOINT };
+
+	return beside->fd >= 0 && fcntl(beside->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}

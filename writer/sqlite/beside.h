@@ -78,5 +78,7 @@ enum ps_beside_lock ps_beside_share(struct ps_beside *beside, off_t byte);
 void ps_beside_unlock(struct ps_beside *beside, off_t byte);
 /* Whether another description has a lock on the byte. */
 bool ps_beside_is_locked(struct ps_beside *beside, off_t byte);
+/* Where this process has no such locks: whether somebody has one of them. They can be seen as POSIX locks can. */
+bool ps_beside_is_in_use(struct ps_beside *beside);
 
 #endif

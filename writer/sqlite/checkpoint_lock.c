@@ -45,6 +45,8 @@ static enum ps_beside_lock lock_named(struct ps_checkpoint_lock *lock)
 	if (lock->error != 0)
 		return PS_BESIDE_NO_LOCKS;
 	result = ps_beside_lock(&lock->beside, PS_BESIDE_CHECKPOINT);
+	if (result == PS_BESIDE_NO_LOCKS && ps_beside_is_in_use(&lock->beside))
+		return PS_BESIDE_BUSY;
 	if (result != PS_BESIDE_LOCKED || ps_beside_is_current(&lock->beside))
 		return result;
 	/* It lost its name meanwhile. */

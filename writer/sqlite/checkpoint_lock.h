@@ -32,6 +32,7 @@
  *   - Another engine has it: PS_CHECKPOINT_NOT, another time.
  *   - A file system without such locks, or a database that is no file of the system's: every engine on it is in the same case and
  *     goes the second way, which by itself is safe beside others that go it too.
+ *   - Such locks fail in this process alone: those of the others can be seen. PS_CHECKPOINT_NOT, as long as there are any.
  *   - A side file that cannot be created or opened, or is foreign: others may have the lock. PS_CHECKPOINT_NOT, but where the linked
  *     SQLite does not have the bug. The log grows until the last connection closes. It is tried again each time.
  *   - The side file is removed while somebody holds the lock: whoever comes then has a lock of his own. It is looked for its name
