@@ -10,6 +10,11 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include "writer/sqlite/log_book.h"
+
+TestSuite(checkpointer, .init = kit_begin, .fini = harness_end);
+TestSuite(log_book, .init = kit_begin, .fini = harness_end);
+
 static _Atomic int events[16];
 
 static void note_event(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
@@ -183,6 +188,107 @@ Test(checkpointer, idle_it_sleeps)
 	cr_assert_eq(switches_of(thread_of(db)), switches);
 	cr_assert_eq(switches_of(writer), writers);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* ---- what the writer knows of the log (sqlite/log_book.h) --------------------------------------------------------- */
+
+static struct ps_log_pass_end end_pass(struct ps_log_book *book, uint64_t frames, uint64_t copied, int code)
+{
+	const struct ps_log_pass pass = { .is_known = true, .frames = frames, .copied = copied, .code = code };
+	struct ps_log_pass_end end;
+
+	ps_log_book_end_pass(book, &pass, &end);
+	return end;
+}
+
+Test(log_book, a_pass_is_stuck_that_copies_no_more_than_the_one_before)
+{
+	struct ps_log_book book = { 0 };
+	struct ps_log_pass_end end;
+
+	check(!ps_log_book_is_pass_due(&book));
+	ps_log_book_commit(&book, 10);
+	check(ps_log_book_is_pass_due(&book));
+	ps_log_book_begin_pass(&book);
+	end = end_pass(&book, 10, 4, SQLITE_OK);
+	check(end.alone && !end.whole && !end.stuck && end.rest == 6 && !book.whole);
+	/* Behind what it copied there is more. */
+	check(ps_log_book_is_pass_due(&book));
+	ps_log_book_begin_pass(&book);
+	end = end_pass(&book, 10, 4, SQLITE_OK);
+	check(end.alone && !end.whole && end.stuck && end.rest == 6);
+	ps_log_book_begin_pass(&book);
+	ps_log_book_commit(&book, 12);
+	end = end_pass(&book, 10, 10, SQLITE_OK);
+	check(!end.alone && !end.whole && !end.stuck && end.rest == 2 && !book.whole && book.frames == 12);
+	check(ps_log_book_is_pass_due(&book));
+	ps_log_book_begin_pass(&book);
+	end = end_pass(&book, 12, 12, SQLITE_OK);
+	check(end.alone && end.whole && end.rest == 0 && book.whole && book.frames == 0);
+	check(!ps_log_book_is_pass_due(&book));
+}
+
+/* It may have begun the log anew, and have been copied. */
+Test(log_book, a_commit_that_came_during_a_pass_makes_none_due)
+{
+	struct ps_log_book book = { 0 };
+	struct ps_log_pass_end end;
+
+	ps_log_book_commit(&book, 10);
+	ps_log_book_begin_pass(&book);
+	ps_log_book_commit(&book, 3);
+	end = end_pass(&book, 10, 10, SQLITE_OK);
+	check(!end.alone && !end.whole && end.rest == 3 && book.frames == 3);
+	check(!ps_log_book_is_pass_due(&book));
+	ps_log_book_commit(&book, 4);
+	check(ps_log_book_is_pass_due(&book));
+	/* As long as the one before. */
+	ps_log_book_begin_pass(&book);
+	ps_log_book_commit(&book, 10);
+	end = end_pass(&book, 10, 10, SQLITE_OK);
+	check(!end.whole && end.rest == 10 && !ps_log_book_is_pass_due(&book));
+}
+
+Test(log_book, a_pass_that_failed_tells_of_no_whole_log)
+{
+	const struct ps_log_pass unknown = { .code = SQLITE_IOERR };
+	struct ps_log_book book = { 0 };
+	struct ps_log_pass_end end;
+
+	ps_log_book_commit(&book, 10);
+	ps_log_book_begin_pass(&book);
+	end = end_pass(&book, 10, 10, SQLITE_IOERR);
+	check(end.alone && !end.whole && !book.whole && book.frames == 10);
+	ps_log_book_commit(&book, 12);
+	ps_log_book_begin_pass(&book);
+	ps_log_book_end_pass(&book, &unknown, &end);
+	check(!end.whole && end.stuck && end.rest == 2 && book.frames == 12);
+	/* Of nothing. */
+	end = end_pass(&book, 0, 0, SQLITE_OK);
+	check(!end.whole && !book.whole);
+}
+
+Test(log_book, checkpoints_of_the_writer)
+{
+	static const struct {
+		int frames, copied;
+		bool blocked, well;
+		uint64_t frames_then, copied_then;
+		bool whole;
+	} ways[] = { { 10, 4, true, true, 10, 4, false },    { 10, 10, true, true, 10, 10, true },
+		     { 10, 10, false, true, 0, 0, true },    { 10, 10, false, false, 0, 0, false },
+		     { -1, -1, false, false, 10, 0, false }, { 0, 0, false, true, 0, 0, false },
+		     { 10, 0, true, true, 10, 0, false },    { -1, -1, true, false, 10, 0, false } };
+
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		struct ps_log_book book = { 0 };
+
+		ps_log_book_commit(&book, 10);
+		ps_log_book_checkpoint(&book, ways[i].frames, ways[i].copied, ways[i].blocked, ways[i].well);
+		check(book.frames == ways[i].frames_then && book.copied == ways[i].copied_then && book.whole == ways[i].whole,
+		      "way %zu: %" PRIu64 " %" PRIu64, i, book.frames, book.copied);
+		check(ps_log_book_is_pass_due(&book) == (book.frames > book.copied), "way %zu", i);
+	}
 }
 
 /* ---- the log ----------------------------------------------------------------------------------------------------- */
