@@ -2662,7 +2662,13 @@ Test(fault, a_batch_waits_for_a_lock_once)
 	}
 }
 
-/* The pragma is for the next statement, and not for its first attempt: the trigger puts back what RESTRICT would not let go at once. */
+/* The trigger puts back what RESTRICT would not let go at once. */
+#define RESTRICTED                                                                                     \
+	"CREATE TABLE parent(id INTEGER PRIMARY KEY); INSERT INTO parent VALUES(1);"                   \
+	"CREATE TABLE child(p REFERENCES parent(id) ON DELETE RESTRICT); INSERT INTO child VALUES(1);" \
+	"CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END"
+
+/* The pragma is for the next statement, and not for its first attempt. */
 Test(fault, defer_foreign_keys_outlasts_a_wait_for_a_lock)
 {
 	static const char *const deletes[] = { "DELETE FROM parent", "DELETE FROM parent RETURNING id" };
@@ -2677,9 +2683,7 @@ Test(fault, defer_foreign_keys_outlasts_a_wait_for_a_lock)
 	new_file_with_table();
 	forget_works();
 	holder = open_outside();
-	run_on(holder, "CREATE TABLE parent(id INTEGER PRIMARY KEY); INSERT INTO parent VALUES(1);"
-	               "CREATE TABLE child(p REFERENCES parent(id) ON DELETE RESTRICT); INSERT INTO child VALUES(1);"
-	               "CREATE TRIGGER back AFTER DELETE ON parent BEGIN INSERT INTO parent VALUES(old.id); END");
+	run_on(holder, RESTRICTED);
 	db = open_engine(&config);
 	submit(db, "PRAGMA foreign_keys=ON");
 	flush(db);
@@ -2906,6 +2910,86 @@ Test(fault, an_open_without_memory_never_blames_the_configuration)
 	everybodys_memory = false;
 	cr_assert(n > 10, "only %u allocations", n);
 #endif
+}
+
+/* What RESTRICT would not let go at once: without the pragma, and with it where the n-th allocation fails. Whether that was met. */
+static bool defer_without_memory(penstock *db, unsigned n, unsigned *done)
+{
+	const struct work *plain = &works[1], *pragma = &works[3], *first = &works[4], *second = &works[5];
+	bool failed;
+
+	forget_works();
+	/* Ends what the round before has left. */
+	submit(db, "DELETE FROM t");
+	flush(db);
+	submit(db, "DELETE FROM parent");
+	flush(db);
+	shut_gate(db);
+	submit(db, "PRAGMA defer_foreign_keys=ON");
+	submit(db, "DELETE FROM parent");
+	submit(db, "DELETE FROM parent");
+	fail_memory(n);
+	open_gate();
+	flush(db);
+	failed = memory.failed;
+	fail_memory(0);
+	cr_assert(plain->code == SQLITE_CONSTRAINT_TRIGGER, "allocation %u: %d", n, plain->code);
+	*done += first->status == PENSTOCK_OK;
+	if (pragma->status != PENSTOCK_OK)
+		return failed;
+	cr_assert(first->status == PENSTOCK_OK || first->code == SQLITE_NOMEM, "allocation %u: %d", n, first->code);
+	/* It is for one only. */
+	cr_assert(first->status != PENSTOCK_OK || second->status != PENSTOCK_OK, "allocation %u", n);
+	return failed;
+}
+
+/* A deferring that is lost for want of memory would fail a statement that is right. */
+Test(fault, defer_foreign_keys_is_not_lost_where_memory_is)
+{
+	penstock_config config;
+	unsigned n, done = 0;
+	penstock *db;
+
+	init_config(&config);
+	config.synchronous = PENSTOCK_SYNCHRONOUS_OFF;
+	config.trusted_schema = 0; /* the schema is looked at before each statement, and that ends the deferring */
+	new_file_with_table();
+	forget_works();
+	outside(RESTRICTED);
+	db = open_engine(&config);
+	submit(db, "PRAGMA foreign_keys=ON");
+	flush(db);
+	for (n = 1; defer_without_memory(db, n, &done); n++)
+		continue;
+	cr_assert(n > 10 && done > 1, "%u allocations, %u times done", n, done);
+	close_engine(db);
+}
+
+/* A pragma acts as it is prepared, also where there is no memory behind that: what it set is known all the same, and off is refused. */
+Test(fault, synchronous_is_not_off_behind_a_pragma_without_memory)
+{
+	bool failed = true;
+	unsigned n;
+	penstock *db;
+
+	new_file_with_table();
+	forget_works();
+	db = open_engine(NULL);
+	for (n = 1; failed; n++) {
+		forget_works();
+		fail_memory(n);
+		submit(db, "PRAGMA synchronous=OFF");
+		flush(db);
+		failed = memory.failed;
+		fail_memory(0);
+		/* An overflow, if it is 0. */
+		submit(db, "SELECT abs(synchronous - (synchronous = 0) + (-9223372036854775807)) FROM pragma_synchronous");
+		flush(db);
+		cr_assert(works[0].status == PENSTOCK_ERROR && works[1].status == PENSTOCK_OK, "allocation %u: %d, %d", n,
+		          works[0].code, works[1].code);
+	}
+	cr_assert(n > 10, "%u allocations", n);
+	close_engine(db);
 }
 
 Test(fault, any_allocation_may_fail)

@@ -45,10 +45,13 @@ struct ps_store {
 	int synchronous;             /* as it is now; a submitted PRAGMA may change it */
 	bool weak_sectors;           /* see raise_synchronous */
 	char synchronous_before[32]; /* the pragma that sets it back */
+	bool owes_synchronous;       /* it is to be set back, for which there was no memory */
 	bool attached;               /* a database beside main and temp */
 	bool exclusive;              /* PRAGMA locking_mode */
 	bool one_by_one;             /* transactions would show: see ps_inside_read_settings */
 	bool deferring;              /* PRAGMA defer_foreign_keys is on, until the next commit */
+	bool owes_deferring;         /* it has ended for want of memory */
+	bool unasked;                /* there was no memory to ask whether it is on */
 	bool deferred_alone;         /* it was when the statement that is alone came */
 	bool together;               /* what ran last were several statements together */
 	bool foreign_keys;           /* as of the last begin */
@@ -87,10 +90,16 @@ bool ps_inside_is_stuck(struct ps_store *store);
 void ps_inside_forget_statements(struct ps_store *store);
 /* What an I/O error may have broken; through_hook: it committed through the commit hook. */
 enum ps_harm ps_inside_judge_harm(struct ps_store *store, int extended_code, bool through_hook);
+/* Where it is not trusted (trust.h). False: defer_foreign_keys is to be on, and without memory is not. */
+bool ps_inside_read_schema(struct ps_store *store);
 /* What a statement that ran alone may have changed. */
 void ps_inside_read_settings(struct ps_store *store);
 /* Only where it may have been set: for the answer SQLite must have the schema, which it else would read when a statement needs it. */
 void ps_inside_read_synchronous(struct ps_store *store);
+/* Right behind the question: there was no memory for it. An authorizer of the program's may refuse it, too. */
+bool ps_inside_lacks_answer(const struct ps_store *store, int64_t answer);
+/* Behind a pragma that is refused. Without memory it is tried once more before anything else runs. */
+void ps_inside_restore_synchronous(struct ps_store *store);
 
 /* Of a failure inside a transaction: whether that may be its cause, or the lack of a temporary file that only it needs (run.c). */
 bool ps_inside_may_be_the_batch(int extended_code);

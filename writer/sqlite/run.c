@@ -327,13 +327,19 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 }
 
 /* A submitted PRAGMA may lower synchronous, but not to where durable submissions could not be kept; there are too many ways
- * to write it (no, 0, 7, 256 ...) to refuse them beforehand. */
+ * to write it (no, 0, 7, 256 ...) to refuse them beforehand. What there is no memory to ask for may be that. */
 static void refuse_synchronous_off(struct ps_store *store, struct ps_outcome *outcome)
 {
-	if (store->synchronous != PENSTOCK_SYNCHRONOUS_OFF || store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
+	bool unasked = ps_inside_lacks_answer(store, store->synchronous);
+
+	if ((store->synchronous != PENSTOCK_SYNCHRONOUS_OFF && !unasked) ||
+	    store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF)
 		return;
-	sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
-	ps_inside_read_synchronous(store);
+	ps_inside_restore_synchronous(store);
+	if (unasked) {
+		fail_from_sqlite(store, outcome, SQLITE_NOMEM, sqlite3_errstr(SQLITE_NOMEM));
+		return;
+	}
 	ps_outcome_fail(
 		outcome, PENSTOCK_ERROR, SQLITE_AUTH,
 		"PRAGMA synchronous=OFF is refused: use the key synchronous, so that durable submissions are refused too");
@@ -438,6 +444,37 @@ static void admit_checkpoint(struct ps_store *store, struct ps_prepared *prepare
 	prepared->statement = statement;
 }
 
+/* Behind what may have set something: at once, or behind the group. */
+static void note_settings(struct ps_store *store)
+{
+	if (store->group != NULL)
+		store->group->sets = true;
+	else
+		ps_inside_read_settings(store);
+}
+
+static void note_synchronous(struct ps_store *store, struct ps_outcome *outcome)
+{
+	ps_inside_read_synchronous(store);
+	refuse_synchronous_off(store, outcome);
+}
+
+/* A pragma acts as it is prepared, also one that lacks memory behind that. */
+static void note_settings_of_unprepared(struct ps_store *store, const struct ps_record *record, int code,
+                                        struct ps_outcome *outcome)
+{
+	note_settings(store);
+	if (store->group == NULL && (code & 0xff) == SQLITE_NOMEM && ps_statements_act_early(record))
+		note_synchronous(store, outcome);
+}
+
+static enum ps_verdict fail_unrun(struct ps_store *store, struct ps_outcome *outcome, int code, const char *message,
+                                  bool batched)
+{
+	fail_from_sqlite(store, outcome, code, message);
+	return judge_failure(store, code, batched, false);
+}
+
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
                              uint64_t result_bytes_max, struct ps_outcome *outcome)
 {
@@ -456,8 +493,8 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	}
 	if (is_lost(store, batched))
 		return PS_TAKE_OUT;
-	if (!batched)
-		ps_trust_read_schema(store->connection);
+	if (!batched && !ps_inside_read_schema(store))
+		return fail_unrun(store, outcome, SQLITE_NOMEM, sqlite3_errstr(SQLITE_NOMEM), batched);
 	if (may_set) {
 		snprintf(store->synchronous_before, sizeof store->synchronous_before, "PRAGMA synchronous=%d",
 		         store->synchronous);
@@ -466,8 +503,10 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	}
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
-		fail_from_sqlite(store, outcome, code, message);
-		return judge_failure(store, code, batched, false);
+		verdict = fail_unrun(store, outcome, code, message, batched);
+		if (may_set)
+			note_settings_of_unprepared(store, record, code, outcome);
+		return verdict;
 	}
 	renames = prepared->renames;
 	synchronizes = prepared->synchronizes;
@@ -490,15 +529,13 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		store->group->renamed |= renames;
 		store->group->lasting |= ps_statements_act_early(record) || (meddled & PS_SET) != 0;
 		store->group->meddled |= (meddled & PS_MEDDLED) != 0;
-		store->group->sets |= may_set || (meddled & PS_SET) != 0;
-		return verdict;
 	}
 	if (may_set || (meddled & PS_SET) != 0)
-		ps_inside_read_settings(store);
-	if (synchronizes) {
-		ps_inside_read_synchronous(store);
-		refuse_synchronous_off(store, outcome);
-	}
+		note_settings(store);
+	if (store->group != NULL)
+		return verdict;
+	if (synchronizes)
+		note_synchronous(store, outcome);
 	return verdict;
 }
 

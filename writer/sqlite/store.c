@@ -43,6 +43,11 @@ static int64_t read_pragma(struct ps_store *store, const char *sql)
 	return value;
 }
 
+bool ps_inside_lacks_answer(const struct ps_store *store, int64_t answer)
+{
+	return answer < 0 && sqlite3_errcode(store->connection) == SQLITE_NOMEM;
+}
+
 /*
  * Where a write may harm bytes beside it, SQLite fills the last sector of a commit up before it syncs, so that the next commit
  * does not touch it; but only where it syncs every commit. Under NORMAL a durable one, synced by ps_store_sync, could be
@@ -61,6 +66,14 @@ void ps_inside_read_synchronous(struct ps_store *store)
 	raise_synchronous(store);
 }
 
+void ps_inside_restore_synchronous(struct ps_store *store)
+{
+	int rc = sqlite3_exec(store->connection, store->synchronous_before, NULL, NULL, NULL);
+
+	ps_inside_read_synchronous(store);
+	store->owes_synchronous = rc == SQLITE_NOMEM || ps_inside_lacks_answer(store, store->synchronous);
+}
+
 /* In a transaction, since it may read the schema. Anew, for it is of use only as long as SQLite need not do that itself. */
 static void prepare_any_write(struct ps_store *store)
 {
@@ -71,6 +84,15 @@ static void prepare_any_write(struct ps_store *store)
 	store->any_write_stale = false;
 }
 
+bool ps_inside_read_schema(struct ps_store *store)
+{
+	if (!ps_trust_read_schema(store->connection))
+		store->owes_deferring = true;
+	if (store->owes_deferring && ps_trust_defer_again(store->connection))
+		store->owes_deferring = false;
+	return !store->owes_deferring;
+}
+
 /*
  * What a statement that ran alone may have changed. With a second database attached, BEGIN IMMEDIATE would lock that too
  * (and, were it the same file, wait for itself), and defer_foreign_keys lasts until a commit, which must then be the next
@@ -78,14 +100,17 @@ static void prepare_any_write(struct ps_store *store)
  */
 void ps_inside_read_settings(struct ps_store *store)
 {
+	int64_t asked;
 	bool deferring;
 
 	/* The hook, or PRAGMA busy_timeout. */
 	ps_busy_install(&store->busy, store->connection);
 
 	/* Without it SQLite answers no pragma. */
-	ps_trust_read_schema(store->connection);
-	deferring = read_pragma(store, "PRAGMA defer_foreign_keys") == 1;
+	asked = ps_inside_read_schema(store) ? read_pragma(store, "PRAGMA defer_foreign_keys") : 1;
+	/* Without memory for an answer it may be; the next statement asks again. */
+	store->unasked = ps_inside_lacks_answer(store, asked);
+	deferring = asked == 1 || store->unasked;
 	/* SQLite compiles the flag into a statement, and does not notice when a commit ends it. */
 	if (store->deferring && !deferring)
 		ps_statements_forget_all(&store->statements);
@@ -339,15 +364,18 @@ void ps_inside_end_transaction(struct ps_store *store)
 	store->stuck = ps_store_in_transaction(store);
 }
 
-/* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */
+/* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. Or it would not be synced. */
 bool ps_inside_is_stuck(struct ps_store *store)
 {
 	if (store->stuck)
 		ps_inside_end_transaction(store);
-	if (!store->stuck)
+	if (store->owes_synchronous)
+		ps_inside_restore_synchronous(store);
+	if (!store->stuck && !store->owes_synchronous)
 		return false;
 	store->error_code = SQLITE_NOMEM;
-	snprintf(store->error_message, sizeof store->error_message, "out of memory for a ROLLBACK");
+	snprintf(store->error_message, sizeof store->error_message, "out of memory for a %s",
+	         store->stuck ? "ROLLBACK" : "PRAGMA synchronous");
 	return true;
 }
 
@@ -402,7 +430,7 @@ static enum ps_verdict begin(struct ps_store *store, sqlite3_stmt *statement)
 	}
 	sqlite3_db_config(store->connection, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &on);
 	store->foreign_keys = on != 0;
-	ps_trust_read_schema(store->connection);
+	ps_inside_read_schema(store);
 	look_for_schema_change(store);
 	if (store->any_write_stale && !store->deferring)
 		prepare_any_write(store);
@@ -518,6 +546,8 @@ void ps_store_enter_alone(struct ps_store *store, const struct ps_record *record
 	bool sets = ps_statements_act_early(record), together = store->together;
 
 	store->together = false;
+	if (store->unasked)
+		ps_inside_read_settings(store);
 	/* For what comes behind a pragma: only the rollback of several statements has forgotten the schema. */
 	if (sets && together && !has_schema(store->connection))
 		read_schema(store->connection);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/sqlite/trust.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 static int read_schema(sqlite3 *connection)
@@ -9,17 +8,20 @@ static int read_schema(sqlite3 *connection)
 	return sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
 }
 
-static bool is_deferring(sqlite3 *connection)
+/* False: there was no memory to ask. */
+static bool ask_deferring(sqlite3 *connection, bool *on)
 {
 	sqlite3_stmt *query;
-	bool on;
 
+	*on = false;
+	if (!sqlite3_get_autocommit(connection))
+		return true;
 	/* This needs no schema, and ends nothing. */
-	if (sqlite3_prepare_v2(connection, "PRAGMA defer_foreign_keys", -1, &query, NULL) != SQLITE_OK)
-		return false;
-	on = sqlite3_step(query) == SQLITE_ROW && sqlite3_column_int(query, 0) != 0;
+	if (sqlite3_prepare_v2(connection, "PRAGMA defer_foreign_keys", -1, &query, NULL) == SQLITE_OK &&
+	    sqlite3_step(query) == SQLITE_ROW)
+		*on = sqlite3_column_int(query, 0) != 0;
 	sqlite3_finalize(query);
-	return on;
+	return sqlite3_errcode(connection) != SQLITE_NOMEM;
 }
 
 static void set_trust(sqlite3 *connection, int trusted)
@@ -35,21 +37,24 @@ static bool is_trusted(sqlite3 *connection)
 	return trusted != 0;
 }
 
-void ps_trust_read_schema(sqlite3 *connection)
+bool ps_trust_defer_again(sqlite3 *connection)
+{
+	return sqlite3_exec(connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL) != SQLITE_NOMEM;
+}
+
+bool ps_trust_read_schema(sqlite3 *connection)
 {
 	bool deferring;
 
-	if (is_trusted(connection))
-		return;
-	deferring = sqlite3_get_autocommit(connection) && is_deferring(connection);
+	if (is_trusted(connection) || !ask_deferring(connection, &deferring))
+		return true;
 	/* Every statement would be prepared again when it is changed: only if need be. */
 	if ((read_schema(connection) & 0xff) == SQLITE_CORRUPT) {
 		set_trust(connection, 1);
 		read_schema(connection);
 		set_trust(connection, 0);
 	}
-	if (deferring)
-		sqlite3_exec(connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL);
+	return !deferring || ps_trust_defer_again(connection);
 }
 
 int ps_trust_note_functions(sqlite3 *connection)

@@ -15,15 +15,23 @@
  *
  * In autocommit, reading ends PRAGMA defer_foreign_keys, as any statement does that reads; it is set again for the program's next one.
  *
- * Failure modes: a reader's connection is the caller's, and SQLite reads its schema again by itself.
+ * Failure modes
+ *   - A reader's connection is the caller's, and SQLite reads its schema again by itself.
+ *   - Without memory to ask for defer_foreign_keys the schema is left as it is. Without memory to set it again, the program's next statement
+ *     fails, and has not run: the deferring is owed to the one behind it.
  */
 #ifndef PENSTOCK_TRUST_H
 #define PENSTOCK_TRUST_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
-/* Sees to it that the connection has the schema, where that is not trusted. Else it does nothing. */
-void ps_trust_read_schema(sqlite3 *connection);
+/*
+ * Sees to it that the connection has the schema, where that is not trusted. Else it does nothing. False: defer_foreign_keys was on, and
+ * there was no memory to set it again.
+ */
+bool ps_trust_read_schema(sqlite3 *connection);
+bool ps_trust_defer_again(sqlite3 *connection);
 /* The same where functions may have been added. SQLite's code. */
 int ps_trust_note_functions(sqlite3 *connection);
 
