@@ -240,7 +240,7 @@ static int shim_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page)
 	return real_of(file)->pMethods->xUnfetch(real_of(file), offset, page);
 }
 
-static const sqlite3_io_methods methods = {
+static sqlite3_io_methods methods = {
 	.iVersion = 3,
 	.xClose = shim_close,
 	.xRead = shim_read,
@@ -261,6 +261,11 @@ static const sqlite3_io_methods methods = {
 	.xFetch = shim_fetch,
 	.xUnfetch = shim_unfetch,
 };
+
+void shim_say_version(int version)
+{
+	methods.iVersion = version;
+}
 
 static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {

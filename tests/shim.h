@@ -61,6 +61,8 @@ void shim_install(shim_watcher *watcher);
 extern _Atomic int shim_errno; /* EIO unless told otherwise; -1: none is kept */
 /* Set: files are not said to be safe beside the bytes that are written. */
 extern bool shim_weak_sectors;
+/* What files say of their methods: from 2 on they share an index of the log. */
+void shim_say_version(int version);
 /*
  * Called, unless NULL, in a checkpoint that has just read a header of the log's index that is new to its connection, before it looks how
  * much of that log is copied. (There SQLite lets go of what it has mapped; without a mapping it does so nowhere else.)

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "tests/shim.h"
+#include "writer/sqlite/write_lock.h"
 
 #define CHECKPOINT_LOCK 1 /* of SQLite's, in the log's index */
 
@@ -488,6 +489,32 @@ int __wrap_fcntl64(int fd, int command, ...)
 int __wrap_sqlite3_libversion_number(void)
 {
 	return version != 0 ? version : __real_sqlite3_libversion_number();
+}
+
+/* By any VFS whose files share an index. */
+Test(checkpoint, sqlites_write_lock_keeps_others_from_committing)
+{
+	sqlite3 *holder;
+
+	choose_path();
+	check(sqlite3_open(path, &holder) == SQLITE_OK);
+	check(sqlite3_exec(holder, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)", NULL, NULL, NULL) == SQLITE_OK);
+	open_stranger();
+	for (int files = 3; files >= 2; files--) {
+		shim_say_version(files);
+		check(ps_write_lock_take(holder, 0) == SQLITE_OK, "version %d", files);
+		check(!stranger_inserts(1));
+		ps_write_lock_drop(holder);
+		check(stranger_inserts(1));
+	}
+	check(sqlite3_exec(stranger, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	check(ps_write_lock_take(holder, 0) == SQLITE_BUSY && ps_write_lock_take(holder, 2) == SQLITE_BUSY);
+	check(sqlite3_exec(stranger, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	shim_say_version(1);
+	check(ps_write_lock_take(holder, 0) == SQLITE_CANTOPEN);
+	shim_say_version(3);
+	check(stranger_inserts(1));
+	check(sqlite3_close(stranger) == SQLITE_OK && sqlite3_close(holder) == SQLITE_OK);
 }
 
 /* Then everybody checkpoints under SQLite's write lock. */
