@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include "core/clock.h"
 #include "writer/sqlite/log_book.h"
 
 TestSuite(checkpointer, .init = kit_begin, .fini = harness_end);
@@ -350,6 +351,26 @@ Test(checkpointer, a_reader_in_its_way_is_told_of_and_waited_for_by_the_writer)
 	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
 	while (kit_counters(db).wal_bytes >= 1 << 20)
 		write_some(db);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* One thread waits, and one checkpoints at a time. */
+Test(checkpointer, its_passes_and_the_waits_for_them_are_no_longer_than_what_has_passed)
+{
+	uint64_t began = ps_clock_nsec(), passed;
+	penstock_config config = config_with(1 << 18);
+	penstock *db = kit_open_table(&config);
+	penstock_counters counters;
+
+	do {
+		write_some(db);
+		counters = kit_counters(db);
+		passed = ps_clock_nsec() - began;
+		check(counters.checkpoint_wait_nsec <= passed, "%" PRIu64 " of %" PRIu64, counters.checkpoint_wait_nsec,
+		      passed);
+		check(counters.checkpoint_nsec <= passed, "%" PRIu64 " of %" PRIu64, counters.checkpoint_nsec, passed);
+	} while (counters.checkpoint_wait_nsec == 0);
+	check(counters.checkpoint_nsec > 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
