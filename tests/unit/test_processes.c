@@ -6,6 +6,7 @@
 #include "tests/kit.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -329,6 +330,80 @@ Test(processes, what_reads_alone_runs_outside_of_a_turn)
 	}
 	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	check(called == 100 && called_at_turn == 0, "%u of %u", called_at_turn, called);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* A turn that stands, of one who is said to live. */
+static struct {
+	pid_t writer; /* whose look is met, or 0 */
+	unsigned looks;
+	struct ps_turns_words *words;
+	penstock_handle *cancelled;
+} standing;
+
+int __wrap_fcntl64(int fd, int command, ...);
+int __real_fcntl64(int fd, int command, void *arg);
+
+/* At the first look a statement comes to nothing, so that the wait is interrupted; at the next one the turn ends. */
+int __wrap_fcntl64(int fd, int command, ...)
+{
+	va_list arguments;
+	void *arg;
+
+	va_start(arguments, command);
+	arg = va_arg(arguments, void *);
+	va_end(arguments);
+	if (command != F_OFD_GETLK || standing.writer == 0 || gettid() != standing.writer)
+		return __real_fcntl64(fd, command, arg);
+	if (standing.looks++ == 0)
+		expect(penstock_handle_cancel(standing.cancelled), PENSTOCK_OK);
+	else
+		ps_add_u32(&standing.words->serving, 1);
+	((struct flock *)arg)->l_type = F_RDLCK;
+	return 0;
+}
+
+static void let_a_turn_stand(void)
+{
+	int fd = open(harness_path(SIDE), O_RDWR);
+	void *page = mmap(NULL, 128 + sizeof *standing.words, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint32_t ticket, own;
+
+	check(fd >= 0 && page != MAP_FAILED);
+	close(fd);
+	standing.words = (void *)((char *)page + 128);
+	ticket = standing.words->tail++;
+	check(standing.words->serving == ticket);
+	own = standing.words->holders[(ticket - 1) % PS_TURNS_HOLDERS] & ((1 << PS_TURNS_PLACE_BITS) - 1);
+	standing.words->holders[ticket % PS_TURNS_HOLDERS] = ticket << PS_TURNS_PLACE_BITS | (own ^ 1);
+}
+
+/* One that runs alone, as each does beside an attached database: there nobody would run it once more. */
+Test(processes, who_waits_for_a_turn_waits_on_when_another_comes_to_nothing)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)",
+		                           .flags = PENSTOCK_CANCELLABLE };
+	penstock_config config = kit_config();
+	penstock_handle *alone;
+	penstock *db;
+
+	harness_make_folder();
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "ATTACH ':memory:' AS other"), PENSTOCK_OK);
+	kit_block(db);
+	expect(kit_submit(db, "CREATE TABLE u(a)", PENSTOCK_FOREVER, &alone), PENSTOCK_OK);
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &standing.cancelled), PENSTOCK_OK);
+	let_a_turn_stand();
+	standing.writer = kit_find_writer();
+	kit_unblock();
+	expect(penstock_handle_wait(alone, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(standing.cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM sqlite_schema WHERE name = 'u'") == 1);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 0);
+	penstock_handle_release(alone);
+	penstock_handle_release(standing.cancelled);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
