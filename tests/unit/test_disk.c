@@ -1142,6 +1142,7 @@ int __wrap_sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
 
 	check(flags == SYNC_FILE_RANGE_WRITE, "it would wait");
 	check(fstat(fd, &file) == 0 && from + bytes <= file.st_size, "behind the end of the log");
+	check(from >= 0 && bytes > 0, "%lld bytes from %lld on", (long long)bytes, (long long)from);
 	check(told.count < TOLD_MAX);
 	told.ranges[told.count].from = from;
 	told.ranges[told.count++].bytes = bytes;
