@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "tests/shim.h"
+#include "writer/sqlite/beside.h"
 #include "writer/sqlite/write_lock.h"
 
 #define CHECKPOINT_LOCK 1 /* of SQLite's, in the log's index */
@@ -463,8 +464,8 @@ Test(checkpoint, the_log_and_its_index_are_removed_at_any_call)
 
 /* ---- the lock ---- */
 
-static bool no_locks; /* the file system has no OFD locks */
-static int version;   /* that SQLite says to have; 0: its own */
+static int no_locks; /* why the file system has no OFD locks, or 0 */
+static int version;  /* that SQLite says to have; 0: its own */
 
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fcntl64(int fd, int command, void *arg);
@@ -479,8 +480,8 @@ int __wrap_fcntl64(int fd, int command, ...)
 	va_start(arguments, command);
 	arg = va_arg(arguments, void *);
 	va_end(arguments);
-	if (no_locks && (command == F_OFD_SETLK || command == F_OFD_GETLK)) {
-		errno = EINVAL;
+	if (no_locks != 0 && (command == F_OFD_SETLK || command == F_OFD_GETLK)) {
+		errno = no_locks;
 		return -1;
 	}
 	return __real_fcntl64(fd, command, arg);
@@ -520,10 +521,33 @@ Test(checkpoint, sqlites_write_lock_keeps_others_from_committing)
 /* Then everybody checkpoints under SQLite's write lock. */
 Test(checkpoint, a_file_system_without_the_locks_is_safe_too)
 {
-	no_locks = true;
+	no_locks = EINVAL;
 	meet_another();
 	for (size_t i = 0; i < COUNT_OF(checkpoints); i++)
 		try_one(&checkpoints[i], true, false);
+}
+
+/* What else a lock fails with may be so for one process alone. */
+Test(checkpoint, that_there_are_no_locks_is_told_from_a_lock_that_is_not_to_be_had)
+{
+	static const struct {
+		int error;
+		enum ps_beside_lock lock;
+	} ways[] = { { 0, PS_BESIDE_LOCKED },        { EINVAL, PS_BESIDE_NO_LOCKS }, { EOPNOTSUPP, PS_BESIDE_NO_LOCKS },
+		     { ENOSYS, PS_BESIDE_NO_LOCKS }, { EAGAIN, PS_BESIDE_BUSY },     { EACCES, PS_BESIDE_BUSY },
+		     { ENOLCK, PS_BESIDE_BUSY } };
+	struct ps_beside side;
+
+	choose_path();
+	kit_change(path, "CREATE TABLE t(a)");
+	check(ps_beside_open(&side, path) == 0);
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		no_locks = ways[i].error;
+		check(ps_beside_lock(&side, PS_BESIDE_CHECKPOINT) == ways[i].lock, "%s", strerror(ways[i].error));
+	}
+	no_locks = 0;
+	ps_beside_close(&side);
+	check(ps_beside_lock(&side, PS_BESIDE_CHECKPOINT) == PS_BESIDE_NO_LOCKS);
 }
 
 static char beside[4200];
