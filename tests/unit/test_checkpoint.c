@@ -552,6 +552,54 @@ Test(checkpoint, that_there_are_no_locks_is_told_from_a_lock_that_is_not_to_be_h
 
 static char beside[4200];
 static _Atomic unsigned told; /* of checkpoints that are not allowed */
+/* So often another process makes the side file behind a look for it, and has removed it by the next. */
+static int to_meet_others;
+
+int __wrap_open64(const char *name, int flags, ...);
+int __real_open64(const char *name, int flags, ...);
+
+int __wrap_open64(const char *name, int flags, ...)
+{
+	va_list arguments;
+	int mode, fd;
+
+	va_start(arguments, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
+	va_end(arguments);
+	if (to_meet_others == 0 || strcmp(name, beside) != 0)
+		return __real_open64(name, flags, mode);
+	if ((flags & O_CREAT) == 0) {
+		unlink(name);
+		errno = ENOENT;
+	} else {
+		fd = __real_open64(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		check(fd >= 0);
+		close(fd);
+		to_meet_others--;
+		errno = EEXIST;
+	}
+	return -1;
+}
+
+Test(checkpoint, a_side_file_that_another_makes_at_the_same_moment_is_opened)
+{
+	struct ps_beside side;
+
+	choose_path();
+	snprintf(beside, sizeof beside, "%s-penstock", path);
+	kit_change(path, "CREATE TABLE t(a)");
+	for (int others = 1; others <= 3; others++) {
+		to_meet_others = others;
+		check(ps_beside_open(&side, path) == 0, "%d", others);
+		check(ps_beside_is_current(&side) && to_meet_others == 0);
+		ps_beside_close(&side);
+	}
+	/* Not for ever. */
+	to_meet_others = 1000;
+	check(ps_beside_open(&side, path) == EEXIST);
+	ps_beside_close(&side);
+	to_meet_others = 0;
+}
 
 static void count_told(void *arg, enum penstock_log_level level, enum penstock_event event, const char *message)
 {
