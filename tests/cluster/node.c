@@ -41,13 +41,14 @@ static bool send_all(int connection, const char *text, size_t bytes)
 	return true;
 }
 
-static bool send_answer(struct node *node, int connection, int status, const char *body, size_t cut_at)
+static bool send_answer(struct node *node, int connection, const struct node_answer *answer, size_t cut_at)
 {
 	char text[65536];
 	const char *version = node->version != NULL ? node->version : "8";
 	size_t bytes = (size_t)snprintf(text, sizeof text,
-	                                "HTTP/1.1 %d Whatever\r\nX-Rqlite-Version: %s\r\nContent-Length: %zu\r\n\r\n%s", status,
-	                                version, strlen(body), body);
+	                                "HTTP/1.1 %d Whatever\r\nX-Rqlite-Version: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+	                                answer->status != 0 ? answer->status : 200, version,
+	                                answer->fields != NULL ? answer->fields : "", strlen(answer->body), answer->body);
 
 	must(bytes < sizeof text, "an answer is too long");
 	node->answer_bytes = bytes;
@@ -123,21 +124,76 @@ static bool read_request(struct node *node, int connection)
 	return true;
 }
 
+/* Until the client has had enough. */
+static bool say_nothing(int connection)
+{
+	char c;
+
+	while (recv(connection, &c, 1, 0) > 0)
+		;
+	return false;
+}
+
+static bool answer_who_leads(struct node *node, int connection)
+{
+	char nodes[128];
+
+	pthread_mutex_lock(&node->mutex);
+	node->asked++;
+	pthread_mutex_unlock(&node->mutex);
+	if (node->nodes_silent)
+		return say_nothing(connection);
+	snprintf(nodes, sizeof nodes, "{\"1\":{\"api_addr\":\"http://127.0.0.1:%d\",\"leader\":true}}", node->port);
+	return send_answer(
+		node, connection,
+		&(struct node_answer){ .status = node->nodes_status, .body = node->nodes != NULL ? node->nodes : nodes },
+		NODE_NEVER);
+}
+
+static bool answer_question(struct node *node, int connection)
+{
+	if (node->question_silent)
+		return say_nothing(connection);
+	return send_answer(
+		node, connection,
+		&(struct node_answer){
+			.status = node->question_status,
+			.body = "{\"results\":[{\"columns\":[\"v\"],\"types\":[\"text\"],\"values\":[[\"3.45.1\"]]}]}" },
+		NODE_NEVER);
+}
+
+/* Every statement of the request goes well. */
+static bool apply(struct node *node, int connection)
+{
+	char body[16384] = "{\"results\":[";
+	const char *at = node->body;
+
+	pthread_mutex_lock(&node->mutex);
+	node->whole++;
+	while ((at = strstr(at, "[\"")) != NULL && (at = strchr(at, '(')) != NULL) {
+		unsigned number = (unsigned)atoi(at + 1);
+
+		must(number < NODE_NUMBERS, "a statement has no number");
+		node->applied[number]++;
+		snprintf(body + strlen(body), sizeof body - strlen(body), "%s{\"last_insert_id\":%u,\"rows_affected\":1}",
+		         body[strlen(body) - 1] == '[' ? "" : ",", number);
+	}
+	pthread_mutex_unlock(&node->mutex);
+	strcat(body, "]}");
+	return send_answer(node, connection, &(struct node_answer){ .body = body }, NODE_NEVER);
+}
+
 /* False: the connection is over. */
 static bool answer(struct node *node, int connection)
 {
 	struct node_answer next;
-	char nodes[128];
 
-	if (is(node, "GET /nodes")) {
-		snprintf(nodes, sizeof nodes, "{\"1\":{\"api_addr\":\"http://127.0.0.1:%d\",\"leader\":true}}", node->port);
-		return send_answer(node, connection, node->nodes_status != 0 ? node->nodes_status : 200,
-		                   node->nodes != NULL ? node->nodes : nodes, NODE_NEVER);
-	}
+	if (is(node, "GET /nodes"))
+		return answer_who_leads(node, connection);
 	if (strstr(node->body, "sqlite_version") != NULL)
-		return send_answer(node, connection, node->question_status != 0 ? node->question_status : 200,
-		                   "{\"results\":[{\"columns\":[\"v\"],\"types\":[\"text\"],\"values\":[[\"3.45.1\"]]}]}",
-		                   NODE_NEVER);
+		return answer_question(node, connection);
+	if (node->applies)
+		return apply(node, connection);
 	pthread_mutex_lock(&node->mutex);
 	node->whole++;
 	next = node->answers[0];
@@ -146,15 +202,7 @@ static bool answer(struct node *node, int connection)
 		node->answer_count--;
 	}
 	pthread_mutex_unlock(&node->mutex);
-	if (next.silent) {
-		char c;
-
-		/* Until the client has had enough. */
-		while (recv(connection, &c, 1, 0) > 0)
-			;
-		return false;
-	}
-	return send_answer(node, connection, next.status != 0 ? next.status : 200, next.body, node->cut_answer);
+	return next.silent ? say_nothing(connection) : send_answer(node, connection, &next, node->cut_answer);
 }
 
 static void *serve(void *arg)

@@ -4,7 +4,8 @@
  *
  * It speaks enough HTTP for one client, one connection at a time. Who leads, and the question that is asked at open, it answers by itself.
  * Each request besides is kept, and gets the next of the answers, or the last one again. A connection can be cut behind any byte of a request
- * or of an answer; a request that has come whole is counted, so that one which comes twice is seen.
+ * or of an answer; a request that has come whole is counted, so that one which comes twice is seen. Or it takes every statement for an INSERT
+ * of the number that stands in it.
  */
 #ifndef PENSTOCK_NODE_H
 #define PENSTOCK_NODE_H
@@ -14,11 +15,13 @@
 #include <stddef.h>
 
 #define NODE_NEVER ((size_t)-1)
+#define NODE_NUMBERS 64
 
 struct node_answer {
 	int status; /* 0: 200 */
 	const char *body;
-	bool silent; /* never comes */
+	const char *fields; /* of the head, each with its end of line */
+	bool silent;        /* never comes */
 };
 
 struct node {
@@ -34,15 +37,20 @@ struct node {
 	size_t answer_count;
 	const char *nodes; /* of GET /nodes; NULL: this one leads */
 	int nodes_status;
-	const char *version;        /* NULL: "8" */
-	int question_status;        /* of the question at open */
+	bool nodes_silent;
+	const char *version; /* NULL: "8" */
+	int question_status; /* of the question at open */
+	bool question_silent;
+	bool applies;               /* it answers by itself: see `applied` */
 	_Atomic size_t cut_request; /* once */
 	_Atomic size_t cut_answer;
 	/* What it has seen. */
-	unsigned whole;       /* requests that came whole, but for those it answers by itself */
-	_Atomic unsigned cut; /* connections that were cut */
-	unsigned connections; /* there have been */
-	size_t request_bytes; /* of the last one that came whole, with its head */
+	unsigned whole;                 /* requests that came whole, but for those it answers by itself */
+	_Atomic unsigned cut;           /* connections that were cut */
+	unsigned connections;           /* there have been */
+	unsigned asked;                 /* who leads */
+	unsigned applied[NODE_NUMBERS]; /* how often a statement with the number in parentheses came: "...(7)" */
+	size_t request_bytes;           /* of the last one that came whole, with its head */
 	size_t answer_bytes;
 	char head[4096];
 	char body[2 << 20];

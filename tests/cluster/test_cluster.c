@@ -195,6 +195,61 @@ Test(cluster, a_configuration_file_has_one_password_and_no_other_key)
 	}
 }
 
+/* A write would be done at a place that nobody has named. */
+Test(cluster, no_redirect_is_followed_and_no_proxy_asked)
+{
+	static struct node other;
+	char location[128], proxy[64];
+	penstock *db;
+
+	node_begin(&other);
+	node_answer(&other, &(struct node_answer){ .body = GOOD }, 1);
+	snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", other.port);
+	setenv("http_proxy", proxy, 1);
+	setenv("ALL_PROXY", proxy, 1);
+	snprintf(location, sizeof location, "Location: http://127.0.0.1:%d/db/request\r\n", other.port);
+	db = open_node();
+	for (int status = 301; status <= 308; status++) {
+		ANSWERS({ .status = status, .body = "", .fields = location });
+		run(db, "INSERT INTO t VALUES(1)", PENSTOCK_UNKNOWN);
+	}
+	cr_assert_eq(node_whole(&node), 8);
+	close_node(db);
+	cr_assert_eq(other.connections, 0);
+	node_end(&other);
+}
+
+Test(cluster, the_connection_and_the_leader_are_kept)
+{
+	penstock *db = open_node();
+	unsigned connections, asked;
+
+	ANSWERS({ .body = GOOD });
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
+	connections = node.connections;
+	asked = node.asked;
+	for (int i = 0; i < 10; i++)
+		run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
+	check(node.connections == connections && node.asked == asked, "%u connections, asked %u times", node.connections,
+	      node.asked);
+	close_node(db);
+}
+
+Test(cluster, a_leader_outside_the_path_is_reached_through_the_node_that_told)
+{
+	penstock_config config;
+	penstock *db;
+
+	node_begin(&node);
+	node.nodes = "{\"1\":{\"api_addr\":\"http://127.0.0.1:1\",\"leader\":true}}";
+	config = plain_config();
+	db = kit_open_path(node.path, &config);
+	ANSWERS({ .body = GOOD });
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
+	cr_assert_eq(node_whole(&node), 1);
+	close_node(db);
+}
+
 /* ---- outcomes ---- */
 
 Test(cluster, what_was_not_applied_is_sent_again_until_it_is)
@@ -235,6 +290,8 @@ Test(cluster, what_may_be_applied_is_unknown_and_the_engine_goes_on)
 		{ .body = "{\"error\":\"write protobuf bytes: write tcp: broken pipe\"}" },
 		{ .status = 500, .body = "json: unsupported value: +Inf" },
 		{ .status = 503, .body = "something else" },
+		{ .status = 503, .body = "leader not found, or so" },
+		{ .status = 503, .body = "" },
 		{ .status = 301, .body = "" },
 		{ .status = 417, .body = "" },
 		{ .body = "" },
@@ -258,6 +315,39 @@ Test(cluster, what_may_be_applied_is_unknown_and_the_engine_goes_on)
 	}
 	cr_assert_eq(kit_counters(db).unknown, COUNT_OF(answers));
 	cr_assert_eq(penstock_phase_of(db), PENSTOCK_PHASE_RUNNING);
+	close_node(db);
+}
+
+Test(cluster, a_number_beyond_int64_is_a_real)
+{
+	penstock_submission submission = { .struct_size = sizeof submission, .sql = "SELECT a, b FROM t", .sql_bytes = -1 };
+	penstock *db = open_node();
+	const penstock_result *result;
+	penstock_handle *handle;
+
+	ANSWERS({ .body = "{\"results\":[{\"columns\":[\"a\",\"b\"],\"types\":[\"integer\",\"integer\"],"
+	                  "\"values\":[[12345678901234567890,9223372036854775807]]}]}" });
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	result = penstock_handle_result(handle);
+	check(result->cells[0].type == PENSTOCK_FLOAT && result->cells[0].as.real == 12345678901234567890.0);
+	check(result->cells[1].type == PENSTOCK_INTEGER && result->cells[1].as.integer == INT64_MAX);
+	penstock_handle_release(handle);
+	close_node(db);
+}
+
+/* The cluster's log is synced before its answer. */
+Test(cluster, a_durable_outcome_is_an_outcome)
+{
+	penstock_submission submission = {
+		.struct_size = sizeof submission, .sql = "INSERT INTO t VALUES(1)", .sql_bytes = -1, .ack = PENSTOCK_ACK_DURABLE
+	};
+	penstock *db = open_node();
+
+	ANSWERS({ .body = GOOD });
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	ANSWERS({ .body = "" });
+	expect(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_UNKNOWN);
+	cr_assert_eq(node_whole(&node), 2);
 	close_node(db);
 }
 

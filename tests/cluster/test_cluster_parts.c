@@ -2,13 +2,21 @@
 /*
  * test_cluster_parts.c - the parts of the cluster's store by themselves: the path, the statement before it is sent, the request, the answer
  */
+#include "tests/equivalence/locales.h"
 #include "tests/kit.h"
+#include "tests/random.h"
 
 #include "core/error.h"
 #include "queue/record.h"
+#include "writer/kind.h"
 #include "writer/rqlite/address.h"
 #include "writer/rqlite/answer.h"
 #include "writer/rqlite/request.h"
+
+/* What a library has that was built without clusters. */
+#define ps_store_rqlite absent_store
+#include "writer/rqlite/absent.c"
+#undef ps_store_rqlite
 
 TestSuite(cluster_parts, .init = kit_begin, .fini = harness_end);
 
@@ -229,6 +237,30 @@ Test(cluster_parts, what_json_cannot_carry_is_refused)
 	check(code == SQLITE_RANGE);
 }
 
+static struct ps_outcome take(enum ps_effect effect, const char *result, uint64_t bytes_max);
+
+/* Whatever stands for the point in the program's locale. */
+Test(cluster_parts, reals_go_out_and_come_in_alike_in_any_locale)
+{
+	static const char *const locales[] = { "C", "de_DE.UTF-8", "ps_AF.UTF-8" };
+	struct ps_outcome outcome;
+	int code;
+
+	for (size_t i = 0; i < COUNT_OF(locales); i++) {
+		if (!locale_enter(locales[i])) {
+			printf("# SKIP cluster_parts/locale %s: it cannot be compiled\n", locales[i]);
+			continue;
+		}
+		cr_assert_str_eq(request_of("SELECT ?,?", VALUES(penstock_double(0.5), penstock_double(-1.25e-7)), &code),
+		                 "[[\"SELECT ?,?\",0.5,-1.2499999999999999e-07]]");
+		outcome = take(PS_EFFECT_READ, "{\"columns\":[\"a\"],\"types\":[\"real\"],\"values\":[[-1.25e-07]]}", 4096);
+		expect(outcome.result.status, PENSTOCK_OK);
+		check(outcome.result.cells[0].as.real == -1.25e-7);
+		ps_outcome_reset(&outcome);
+		locale_leave();
+	}
+}
+
 /* ---- answers (rules 4, 5, 6, 9) ---- */
 
 static enum ps_answer_kind kind_of(const char *text, size_t expected, bool grouped)
@@ -420,6 +452,78 @@ Test(cluster_parts, a_result_that_cannot_be_read_is_none)
 	ps_outcome_reset(&outcome);
 }
 
+static size_t garble(char *text, size_t bytes, size_t room, uint64_t *random)
+{
+	static const char signs[] = "{}[],:\"\\0123456789.-+eEnulltruefalse \x01\x7f\x80\xc3\xff";
+	uint64_t changes = 1 + random_below(random, 4);
+
+	for (; changes > 0 && bytes > 0; changes--) {
+		size_t at = random_below(random, bytes), length = 1 + random_below(random, bytes - at);
+
+		switch (random_below(random, 4)) {
+		case 0:
+			text[at] = signs[random_below(random, sizeof signs)];
+			break;
+		case 1: /* a part is lost */
+			memmove(text + at, text + at + length, bytes - at - length);
+			bytes -= length;
+			break;
+		case 2: /* or comes twice */
+			length = length < room - bytes ? length : room - bytes;
+			memmove(text + at + length, text + at, bytes - at);
+			bytes += length;
+			break;
+		default:
+			bytes = at;
+			break;
+		}
+	}
+	return bytes;
+}
+
+/* Garbage is refused, or read as what it says; of a write that is never an ERROR unless it says so. */
+Test(cluster_parts, garbage_is_no_answer)
+{
+	static const char *const answers[] = {
+		"{\"results\":[{\"last_insert_id\":7,\"rows_affected\":1},{\"error\":\"UNIQUE constraint failed: t.a\"}],\"time\":0.1}",
+		"{\"results\":[{\"columns\":[\"a\",\"b\"],\"types\":[\"integer\",\"blob\"],\"values\":[[1,[0,255]],[-2.5e3,null]]},{}]}",
+		"{\"results\":[{\"columns\":[\"\\u00e9\\n\"],\"types\":[\"text\"],\"values\":[[\"\\ud83d\\ude00 \\\\x\"]]},{\"rows_affected\":2}]}",
+		"{\"results\":[],\"error\":\"not leader\"}",
+	};
+	struct ps_answer answer = { .locale = newlocale(LC_ALL_MASK, "C", (locale_t)0) };
+	uint64_t random = 1;
+	unsigned whole = 0;
+
+	for (unsigned i = 0; i < 40000; i++) {
+		const char *from = answers[i % COUNT_OF(answers)];
+		struct ps_statement statement = { .effect = i % 2 == 0 ? PS_EFFECT_CHANGE : PS_EFFECT_READ };
+		size_t bytes;
+		char room[512], *text;
+
+		strcpy(room, from);
+		bytes = garble(room, strlen(from), sizeof room, &random);
+		/* So that a byte beyond is seen. */
+		text = malloc(bytes > 0 ? bytes : 1);
+		memcpy(text, room, bytes);
+		if (ps_answer_read(&answer, text, bytes, 2, false) == PS_ANSWER_RESULTS) {
+			for (unsigned of = 0; of < 2; of++) {
+				bool says = ps_json_member(&answer.json, answer.result, "error") != NULL;
+				struct ps_outcome outcome = { .result.message = "" };
+
+				ps_answer_take(&answer, &statement, true, 4096, &outcome);
+				check(statement.effect == PS_EFFECT_READ || says || outcome.result.status != PENSTOCK_ERROR,
+				      "%.*s", (int)bytes, text);
+				ps_outcome_reset(&outcome);
+			}
+			whole++;
+		}
+		ps_answer_free(&answer);
+		free(text);
+	}
+	check(whole > 100 && whole < 20000, "%u were whole", whole);
+	freelocale(answer.locale);
+}
+
 Test(cluster_parts, changes_and_rowid_are_the_statements_own)
 {
 	static const struct {
@@ -458,6 +562,16 @@ Test(cluster_parts, errors_have_the_codes_of_sqlite)
 }
 
 /* ---- the path ---- */
+
+Test(cluster_parts, a_library_without_clusters_says_so)
+{
+	struct ps_options options = { .log = NULL };
+
+	expect((absent_store.check)("rqlite://h", &options), PENSTOCK_CANTOPEN);
+	expect_message("built without clusters");
+	check(ps_store_kind_of("rqlite://h") == &ps_store_rqlite);
+	check(ps_store_kind_of("rqlite:/h") == &ps_store_sqlite && ps_store_kind_of("./rqlite://h") == &ps_store_sqlite);
+}
 
 Test(cluster_parts, a_path_names_nodes_user_and_tls)
 {
