@@ -737,6 +737,37 @@ Test(cluster, without_a_leader_nothing_begins)
 	close_node(db);
 }
 
+/*
+ * A node that still takes another for the leader sends a batch to where it comes to UNKNOWN, over and over. A question goes the same way, and
+ * harms nobody.
+ */
+Test(cluster, behind_a_failure_nothing_is_sent_before_a_leader_has_answered)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(1)",
+		                           .sql_bytes = -1,
+		                           .flags = PENSTOCK_CANCELLABLE };
+	penstock *db = open_node();
+	penstock_handle *handle;
+	unsigned asked;
+
+	ANSWERS({ .body = "{\"error\":\"node failed to process Request on remote node at h:2: not leader\"}" });
+	node.question_status = 500;
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_UNKNOWN);
+	asked = node.asked;
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	await(node.asked > asked + 2);
+	cr_assert_eq(node_whole(&node), 1);
+	expect(penstock_handle_cancel(handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	penstock_handle_release(handle);
+	ANSWERS({ .body = GOOD });
+	node.question_status = 0;
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
+	cr_assert_eq(node_whole(&node), 2);
+	close_node(db);
+}
+
 Test(cluster, a_deadline_passes_while_nobody_takes_what_was_sent)
 {
 	penstock *db = open_node();

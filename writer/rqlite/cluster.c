@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "core/penstock.h"
-#include "writer/rqlite/json.h"
+#include "writer/rqlite/answer.h"
 
 /* How long a node may look whether the others are there before it answers. */
 #define NODES "/nodes?timeout=1s"
+
+/* Goes to the leader, as a write does. */
+#define READ "/db/request?level=linearizable"
+#define QUESTION "[\"SELECT sqlite_version()\"]"
 
 int ps_cluster_init(struct ps_cluster *cluster, const char *path, const char *password)
 {
@@ -81,6 +85,7 @@ static bool ask_who_leads(struct ps_cluster *cluster, size_t asked)
 	enum ps_http_verdict verdict = ps_http_ask(&cluster->http, host, NODES, NULL, 0);
 	const struct ps_json_node *leader;
 	struct ps_json json;
+	bool found;
 
 	if (verdict != PS_HTTP_ANSWERED) {
 		cluster->refused |= verdict == PS_HTTP_REFUSED;
@@ -92,24 +97,13 @@ static bool ask_who_leads(struct ps_cluster *cluster, size_t asked)
 		return false;
 	}
 	leader = leader_of(&json);
-	if (leader != NULL) {
+	found = leader != NULL;
+	if (found)
 		cluster->host = host_of(cluster, ps_json_member(&json, leader, "api_addr"), asked);
-		cluster->led = true;
-	} else {
+	else
 		snprintf(cluster->reason, sizeof cluster->reason, "%s: no node leads", host);
-	}
 	ps_json_free(&json);
-	return cluster->led;
-}
-
-bool ps_cluster_find(struct ps_cluster *cluster)
-{
-	size_t count = cluster->address.host_count, i;
-
-	cluster->refused = false;
-	for (i = 0; i < count && !cluster->led; i++)
-		ask_who_leads(cluster, (cluster->host + i) % count);
-	return cluster->led;
+	return found;
 }
 
 /* ---- asking ---- */
@@ -123,4 +117,33 @@ enum ps_http_verdict ps_cluster_ask(struct ps_cluster *cluster, const char *targ
 	if (verdict == PS_HTTP_NOT_SENT || verdict == PS_HTTP_UNKNOWN)
 		ps_cluster_lose(cluster, NULL);
 	return verdict;
+}
+
+/* ---- finding ---- */
+
+/* Whether it answers as a leader does; the user may read there too. */
+static bool ask_question(struct ps_cluster *cluster)
+{
+	enum ps_http_verdict verdict = ps_cluster_ask(cluster, READ, QUESTION, strlen(QUESTION));
+	struct ps_answer answer;
+	enum ps_answer_kind kind;
+
+	cluster->refused |= verdict == PS_HTTP_REFUSED;
+	if (verdict != PS_HTTP_ANSWERED)
+		return false;
+	kind = ps_answer_read(&answer, cluster->http.body, cluster->http.bytes, 1, false);
+	ps_answer_free(&answer);
+	if (kind != PS_ANSWER_RESULTS)
+		note(cluster, answer.reason);
+	return kind == PS_ANSWER_RESULTS;
+}
+
+bool ps_cluster_find(struct ps_cluster *cluster)
+{
+	size_t count = cluster->address.host_count, first = cluster->host, i;
+
+	cluster->refused = false;
+	for (i = 0; i < count && !cluster->led; i++)
+		cluster->led = ask_who_leads(cluster, (first + i) % count) && ask_question(cluster);
+	return cluster->led;
 }

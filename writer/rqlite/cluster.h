@@ -6,8 +6,12 @@
  * who leads (GET /nodes), and requests go there until one of them fails; then the nodes are asked again. A leader that goes by a name
  * which is not in the path is reached through the node that told.
  *
+ * While another leader is elected a node may tell of one that leads no more, or hangs. What is sent there comes to UNKNOWN. So a leader is
+ * asked a question first, which does no harm wherever it ends.
+ *
  * Invariants
  *   1. Nothing is sent twice here: each request is asked once, of one node, and its verdict handed on.
+ *   2. Who is to be asked has answered: the question, or everything since.
  *
  * Failure modes: no node answers, or none knows a leader: `reason` has what the last one said.
  */
@@ -20,7 +24,7 @@ struct ps_cluster {
 	struct ps_address address;
 	struct ps_http http;
 	size_t host;  /* to ask */
-	bool led;     /* it leads, or knows who does */
+	bool led;     /* it leads, or knows who does, and has answered */
 	bool refused; /* a node answered, and will not have this user */
 	char reason[256];
 };

@@ -17,7 +17,6 @@
 
 /* What the rules about answers were found with. */
 #define VERSION "8"
-#define QUESTION "[\"SELECT sqlite_version()\"]"
 
 /* Between two attempts to open. */
 #define PAUSE_NSEC (20 * PS_NSEC_PER_MSEC)
@@ -48,12 +47,9 @@ static bool is_version(const char *version)
 	       (version[strlen(VERSION)] == '\0' || version[strlen(VERSION)] == '.');
 }
 
-/* Whether the user may read and write there. OK, or CANTOPEN; *locked: it may go well later. */
-static int try_cluster(struct ps_bulk *bulk, bool *locked)
+/* OK, or CANTOPEN; *locked: it may go well later. */
+static int try_cluster(struct ps_cluster *cluster, bool *locked)
 {
-	struct ps_cluster *cluster = &bulk->cluster;
-	enum ps_answer_kind kind;
-
 	*locked = false;
 	if (!ps_cluster_find(cluster)) {
 		*locked = !cluster->refused;
@@ -62,22 +58,7 @@ static int try_cluster(struct ps_bulk *bulk, bool *locked)
 	if (!is_version(cluster->http.version))
 		return ps_error(PENSTOCK_CANTOPEN, "%s: rqlite " VERSION " is wanted, not \"%s\"", cluster->http.host,
 		                cluster->http.version);
-	switch (ps_cluster_ask(cluster, "/db/request?level=linearizable", QUESTION, strlen(QUESTION))) {
-	case PS_HTTP_ANSWERED:
-		kind = ps_answer_read(&bulk->answer, cluster->http.body, cluster->http.bytes, 1, false);
-		ps_answer_free(&bulk->answer);
-		if (kind == PS_ANSWER_RESULTS)
-			return PENSTOCK_OK;
-		ps_cluster_lose(cluster, bulk->answer.reason);
-		*locked = true;
-		break;
-	case PS_HTTP_REFUSED:
-		break;
-	default:
-		*locked = true;
-		break;
-	}
-	return ps_error(PENSTOCK_CANTOPEN, "the cluster cannot be used: %s", cluster->reason);
+	return PENSTOCK_OK;
 }
 
 static void free_bulk(struct ps_bulk *bulk)
@@ -110,7 +91,7 @@ static int open_bulk(struct ps_store **store, const char *path, const struct ps_
 		return status;
 	}
 	bulk->answer.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	status = bulk->answer.locale != (locale_t)0 ? try_cluster(bulk, locked) : ps_refuse(PENSTOCK_NOMEM);
+	status = bulk->answer.locale != (locale_t)0 ? try_cluster(&bulk->cluster, locked) : ps_refuse(PENSTOCK_NOMEM);
 	if (status != PENSTOCK_OK) {
 		free_bulk(bulk);
 		if (*locked)
