@@ -786,6 +786,98 @@ Test(cluster, a_deadline_passes_while_nobody_takes_what_was_sent)
 	close_node(db);
 }
 
+/* ---- a node that hangs ---- */
+
+/* With a limit that no test waits for. */
+static penstock *open_hanging(bool autostart)
+{
+	penstock_config config = plain_config();
+	char path[128];
+
+	node_begin(&node);
+	config.autostart = autostart;
+	snprintf(path, sizeof path, "%s?timeout_ms=3600000", node.path);
+	return kit_open_path(path, &config);
+}
+
+/* What may come to nothing does so behind a node that hangs, and whoever waits waits no longer than he said. */
+static void expect_no_hold_up(penstock *db, penstock_handle *waiting)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql = "INSERT INTO t VALUES(2)",
+		                           .sql_bytes = -1,
+		                           .flags = PENSTOCK_CANCELLABLE };
+	penstock_handle *late, *cancelled;
+
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &cancelled), PENSTOCK_OK);
+	submission.deadline_usec = penstock_deadline(SHORT);
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &late), PENSTOCK_OK);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	expect(penstock_handle_wait(late, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(late);
+	expect(penstock_handle_wait(waiting, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_flush(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_pause(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_stop(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_close(db, SHORT), PENSTOCK_TIMEOUT);
+}
+
+Test(cluster, a_node_that_hangs_holds_up_what_was_sent_and_nobody_else)
+{
+	penstock *db = open_hanging(true);
+	penstock_handle *sent, *behind;
+
+	ANSWERS({ .silent = true });
+	expect(kit_submit(db, "INSERT INTO t VALUES(1)", PENSTOCK_FOREVER, &sent), PENSTOCK_OK);
+	await(node_whole(&node) == 1);
+	expect(kit_submit(db, "INSERT INTO t VALUES(3)", PENSTOCK_FOREVER, &behind), PENSTOCK_OK);
+	expect_no_hold_up(db, sent);
+	expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+	expect(penstock_handle_wait(sent, 0), PENSTOCK_UNKNOWN);
+	expect_message("gave it up");
+	expect(penstock_handle_wait(behind, 0), PENSTOCK_SHUTDOWN);
+	penstock_handle_release(sent);
+	penstock_handle_release(behind);
+	cr_assert_eq(node_whole(&node), 1);
+	node_end(&node);
+}
+
+Test(cluster, a_node_that_does_not_say_who_leads_holds_up_nobody)
+{
+	penstock *db = open_hanging(true);
+	penstock_handle *waiting;
+	unsigned asked;
+
+	ANSWERS({ .body = "" });
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_UNKNOWN);
+	asked = node.asked;
+	node.nodes_silent = true;
+	expect(kit_submit(db, "INSERT INTO t VALUES(3)", PENSTOCK_FOREVER, &waiting), PENSTOCK_OK);
+	await(node.asked > asked);
+	expect_no_hold_up(db, waiting);
+	expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+	expect(penstock_handle_wait(waiting, 0), PENSTOCK_SHUTDOWN);
+	penstock_handle_release(waiting);
+	cr_assert_eq(node_whole(&node), 1);
+	node_end(&node);
+}
+
+Test(cluster, a_start_on_a_node_that_hangs_can_be_given_up)
+{
+	penstock *db = open_hanging(false);
+
+	node.question_silent = true;
+	expect(penstock_start(db, SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_stop_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
+	node.question_silent = false;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	ANSWERS({ .body = GOOD });
+	run(db, "INSERT INTO t VALUES(1)", PENSTOCK_OK);
+	close_node(db);
+}
+
 Test(cluster, pause_and_stop_leave_the_cluster_alone)
 {
 	penstock *db = open_node();

@@ -278,6 +278,15 @@ static bool take_answer(struct ps_batch *batch, bool group, uint64_t started)
 
 /* ---- sending ---- */
 
+/* While a node is waited for: those behind the batch that are cancelled or too late hear of it. */
+static bool goes_on(void *arg)
+{
+	struct ps_batch *batch = arg;
+
+	ps_reaper_reap(&batch->reaper);
+	return !ps_patience_gives_up(&batch->patience);
+}
+
 /* A moment in which those that are cancelled or too late hear of it. False: no other round. */
 static bool rest_a_round(struct ps_batch *batch)
 {
@@ -353,6 +362,8 @@ bool ps_bulk_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, uint64_
 	uint64_t first = *next;
 	bool found = false;
 
+	bulk_of(batch)->cluster.http.goes_on = goes_on;
+	bulk_of(batch)->cluster.http.arg = batch;
 	if ((record->asks & PS_ASKS_TOLD) == 0) {
 		if (limit - first > (uint64_t)batch->keys.batch_max)
 			limit = first + (uint64_t)batch->keys.batch_max;

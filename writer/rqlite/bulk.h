@@ -17,7 +17,8 @@
  *   2. A batch has had its answer, or been given up, before the next one is sent: OK rows of one thread are in its order. What is UNKNOWN may
  *      still be applied behind later ones.
  *   3. What may come to nothing before it begins is looked at when there is a leader to send it to. While a batch is sent again, its
- *      deadlines hold on.
+ *      deadlines hold on. While a node is waited for, all that is queued behind the batch is looked at, as behind another process's lock.
+ *   4. A stop that gives up ends any wait for a node.
  *
  * Failure modes: none breaks the engine: a cluster that is away comes back.
  *

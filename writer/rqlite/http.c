@@ -12,6 +12,8 @@
 #define CONNECT_MS 2000
 /* And to answer a question that it need not ask the others about. */
 #define QUESTION_MS 3000
+/* Between two looks at whether to go on. */
+#define LOOK_MS 5
 /* No answer is longer. */
 #define BODY_BYTES_MAX 1000000000
 #define VERSION_HEADER "X-Rqlite-Version:"
@@ -107,9 +109,11 @@ int ps_http_init(struct ps_http *http, const struct ps_address *address, const c
 
 	pthread_once(&once, set_up_libcurl);
 	easy = curl_easy_init();
-	*http = (struct ps_http){ .easy = easy, .address = address };
-	if (easy == NULL)
+	*http = (struct ps_http){ .easy = easy, .multi = curl_multi_init(), .address = address };
+	if (easy == NULL || http->multi == NULL) {
+		ps_http_destroy(http);
 		return ps_refuse(PENSTOCK_NOMEM);
+	}
 	http->headers = curl_slist_append(NULL, "Content-Type: application/json");
 	if (http->headers == NULL || curl_slist_append(http->headers, "Expect:") == NULL ||
 	    !set_address(easy, address, password)) {
@@ -136,6 +140,7 @@ int ps_http_init(struct ps_http *http, const struct ps_address *address, const c
 void ps_http_destroy(struct ps_http *http)
 {
 	curl_easy_cleanup(http->easy);
+	curl_multi_cleanup(http->multi);
 	curl_slist_free_all(http->headers);
 	free(http->body);
 	*http = (struct ps_http){ .easy = NULL };
@@ -187,6 +192,42 @@ static enum ps_http_verdict judge_status(struct ps_http *http)
 	}
 }
 
+/* What came of the request; not before it has ended. */
+static CURLcode result_of(const struct ps_http *http)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+		if (message->msg == CURLMSG_DONE && message->easy_handle == http->easy)
+			return message->data.result;
+	}
+	return CURLE_OUT_OF_MEMORY;
+}
+
+/* As curl_easy_perform, unless the owner has had enough. */
+static CURLcode perform(struct ps_http *http)
+{
+	CURLcode code = CURLE_OK;
+	int running = 1;
+
+	if (curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
+		return CURLE_OUT_OF_MEMORY;
+	while (code == CURLE_OK && running != 0) {
+		if (curl_multi_perform(http->multi, &running) != CURLM_OK)
+			code = CURLE_OUT_OF_MEMORY;
+		else if (running == 0)
+			code = result_of(http);
+		else if (http->goes_on != NULL && !http->goes_on(http->arg))
+			code = CURLE_ABORTED_BY_CALLBACK;
+		else if (curl_multi_poll(http->multi, NULL, 0, LOOK_MS, NULL) != CURLM_OK)
+			code = CURLE_OUT_OF_MEMORY;
+	}
+	/* A request that has not ended takes its connection with it. */
+	curl_multi_remove_handle(http->multi, http->easy);
+	return code;
+}
+
 enum ps_http_verdict ps_http_ask(struct ps_http *http, const char *host, const char *target, const char *text, size_t bytes)
 {
 	char *url;
@@ -211,7 +252,9 @@ enum ps_http_verdict ps_http_ask(struct ps_http *http, const char *host, const c
 	code = curl_easy_setopt(http->easy, CURLOPT_URL, url);
 	free(url);
 	if (code == CURLE_OK)
-		code = curl_easy_perform(http->easy);
+		code = perform(http);
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return say(http, http->handed ? PS_HTTP_UNKNOWN : PS_HTTP_NOT_SENT, "a stop gave it up before it had answered");
 	if (code != CURLE_OK)
 		return say(http, http->handed ? PS_HTTP_UNKNOWN : PS_HTTP_NOT_SENT, curl_easy_strerror(code));
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &http->status);

@@ -6,10 +6,14 @@
  * proxy, no Expect. Above all no second try: on a connection that was kept it sends a request again when nothing came back, a POST too,
  * and a batch would be applied twice. So the body can be read once, and not be rewound.
  *
+ * A node that hangs lets a connection in and says no more. While an answer is waited for, the owner is asked every few milliseconds whether
+ * to go on, and may do what cannot wait.
+ *
  * Invariants
  *   1. A request's body is handed out once, whatever happens.
  *   2. NOT_SENT: no byte of the body was handed out. A node that lacks a byte of it does nothing.
  *   3. The password is in no message.
+ *   4. libcurl is not on the stack while the owner is asked.
  *
  * Failure modes: whatever is not known to be harmless is UNKNOWN.
  */
@@ -29,8 +33,11 @@ enum ps_http_verdict {
 
 struct ps_http {
 	CURL *easy;
+	CURLM *multi; /* with easy alone; keeps the connections */
 	struct curl_slist *headers;
 	const struct ps_address *address;
+	bool (*goes_on)(void *arg); /* NULL: it does */
+	void *arg;
 	const char *host; /* of the request under way */
 	const char *text;
 	size_t left;

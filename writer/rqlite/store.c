@@ -72,6 +72,11 @@ static void free_bulk(struct ps_bulk *bulk)
 	free(bulk);
 }
 
+static bool goes_on(void *patience)
+{
+	return !ps_patience_gives_up(patience);
+}
+
 static int open_bulk(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
                      struct ps_patience *patience, bool *locked)
 {
@@ -80,7 +85,6 @@ static int open_bulk(struct ps_store **store, const char *path, const struct ps_
 	int status;
 
 	(void)role;
-	(void)patience;
 	*store = NULL;
 	*locked = false;
 	if (bulk == NULL)
@@ -89,6 +93,10 @@ static int open_bulk(struct ps_store **store, const char *path, const struct ps_
 	if (status != PENSTOCK_OK) {
 		free(bulk);
 		return status;
+	}
+	if (patience != NULL) {
+		bulk->cluster.http.goes_on = goes_on;
+		bulk->cluster.http.arg = patience;
 	}
 	bulk->answer.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	status = bulk->answer.locale != (locale_t)0 ? try_cluster(&bulk->cluster, locked) : ps_refuse(PENSTOCK_NOMEM);
