@@ -34,6 +34,16 @@ static struct ps_outcome no_memory = {
 	},
 };
 
+/* The same for one that nobody listens to, and that may be there all the same. */
+static struct ps_outcome no_memory_unknown = {
+	.result = {
+		.status = PENSTOCK_UNKNOWN,
+		.code = SQLITE_NOMEM,
+		.extended_code = SQLITE_NOMEM,
+		.message = "out of memory",
+	},
+};
+
 bool ps_entries_init(struct ps_entries *entries, struct ps_ring *ring, struct ps_counters *counters,
                      const struct ps_options *options)
 {
@@ -86,7 +96,7 @@ static struct ps_outcome *take_outcome(struct ps_entries *entries)
 
 static void give_outcome(struct ps_entries *entries, struct ps_outcome *outcome)
 {
-	if (outcome == &no_memory)
+	if (outcome == &no_memory || outcome == &no_memory_unknown)
 		return;
 	ps_outcome_reset(outcome);
 	if (entries->spare_count == SPARE_OUTCOMES) {
@@ -172,14 +182,19 @@ struct ps_outcome *ps_entries_begin_run(struct ps_entries *entries, uint64_t tic
 	return outcome;
 }
 
-/* The entry's own outcome; one is found for a failing fire-and-forget statement too. */
-static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticket)
+/*
+ * The entry's own outcome, for this status; one is found for a failing fire-and-forget statement too. NULL: there is no memory for it, and
+ * another stands in. Who listens has had none from the first, and did not run.
+ */
+static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticket, penstock_status status)
 {
 	size_t i = (size_t)(ticket - entries->base);
 
 	if (entries->outcomes[i] == NULL)
 		entries->outcomes[i] = take_outcome(entries);
-	return entries->outcomes[i];
+	if (entries->outcomes[i] == &no_memory && status == PENSTOCK_UNKNOWN && (entries->notes[i] & NOTE_LISTENER) == 0)
+		entries->outcomes[i] = &no_memory_unknown;
+	return entries->outcomes[i] == &no_memory || entries->outcomes[i] == &no_memory_unknown ? NULL : entries->outcomes[i];
 }
 
 void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome)
@@ -192,8 +207,8 @@ void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_o
 	entries->notes[i] |= NOTE_FAILED;
 	if (entries->outcomes[i] == outcome)
 		return;
-	own = own_outcome(entries, ticket);
-	if (own == &no_memory)
+	own = own_outcome(entries, ticket, outcome->result.status);
+	if (own == NULL)
 		ps_outcome_drop_rows(outcome);
 	else
 		*own = *outcome;
@@ -211,10 +226,10 @@ void ps_entries_note_row(struct ps_entries *entries, uint64_t ticket, int64_t ro
 
 static void set_failed(struct ps_entries *entries, uint64_t ticket, penstock_status status, int code, const char *message)
 {
-	struct ps_outcome *outcome = own_outcome(entries, ticket);
+	struct ps_outcome *outcome = own_outcome(entries, ticket, status);
 
 	entries->notes[ticket - entries->base] |= NOTE_FAILED;
-	if (outcome == &no_memory)
+	if (outcome == NULL)
 		return;
 	/* The rowid stays: SQLite's last_insert_rowid() survives a rollback too. */
 	outcome->result.changes = 0;
@@ -278,7 +293,10 @@ penstock_status ps_entries_begin_in_run(struct ps_entries *entries, uint64_t tic
 
 void ps_entries_end_in_nothing(struct ps_entries *entries, uint64_t ticket, penstock_status status)
 {
-	ps_outcome_reset(own_outcome(entries, ticket));
+	struct ps_outcome *outcome = own_outcome(entries, ticket, status);
+
+	if (outcome != NULL)
+		ps_outcome_reset(outcome);
 	come_to_nothing(entries, ticket, status);
 }
 
