@@ -99,7 +99,7 @@ enum ps_answer_kind ps_answer_read(struct ps_answer *answer, const char *text, s
 	answer->result = NULL;
 	answer->failing = 0;
 	if (!ps_json_read(&answer->json, text, bytes))
-		return say(answer, PS_ANSWER_UNKNOWN, UNREADABLE);
+		return say(answer, PS_ANSWER_UNKNOWN, answer->json.lacks_memory ? "out of memory for the answer" : UNREADABLE);
 	whole = &answer->json.nodes[0];
 	error = ps_json_member(&answer->json, whole, "error");
 	results = ps_json_member(&answer->json, whole, "results");

@@ -93,7 +93,8 @@ static bool ask_who_leads(struct ps_cluster *cluster, size_t asked)
 		return false;
 	}
 	if (!ps_json_read(&json, cluster->http.body, cluster->http.bytes)) {
-		snprintf(cluster->reason, sizeof cluster->reason, "%s: no node of a cluster answers there", host);
+		snprintf(cluster->reason, sizeof cluster->reason, "%s: %s", host,
+		         json.lacks_memory ? "out of memory for the answer" : "no node of a cluster answers there");
 		return false;
 	}
 	leader = leader_of(&json);

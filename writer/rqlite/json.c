@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/rqlite/json.h"
 
+#include <setjmp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <urcu/list.h>
 #include <yajl/yajl_parse.h>
 
 #define NONE UINT32_MAX
@@ -20,8 +23,10 @@ static struct ps_json_node *add(struct ps_json *json, enum ps_json_type type)
 		uint32_t capacity = json->capacity == 0 ? 64 : json->capacity * 2;
 		struct ps_json_node *nodes = capacity > at ? reallocarray(json->nodes, capacity, sizeof *nodes) : NULL;
 
-		if (nodes == NULL)
+		if (nodes == NULL) {
+			json->lacks_memory = true;
 			return NULL;
+		}
 		json->nodes = nodes;
 		json->capacity = capacity;
 	}
@@ -117,9 +122,66 @@ static int on_end(void *context)
 	return 1;
 }
 
+/* ---- yajl's memory ---- */
+
+struct memory {
+	jmp_buf none_left;
+	struct cds_list_head blocks;
+};
+
+struct block {
+	struct cds_list_head place;
+	max_align_t bytes[];
+};
+
+static struct block *block_of(void *bytes)
+{
+	return caa_container_of(bytes, struct block, bytes);
+}
+
+static void *change(void *context, void *bytes, size_t size)
+{
+	struct memory *memory = context;
+	struct block *block = bytes != NULL ? block_of(bytes) : NULL, *changed;
+
+	if (block != NULL)
+		cds_list_del(&block->place);
+	changed = __builtin_add_overflow(size, sizeof *block, &size) ? NULL : realloc(block, size);
+	if (changed != NULL)
+		cds_list_add(&changed->place, &memory->blocks);
+	else if (block != NULL)
+		cds_list_add(&block->place, &memory->blocks);
+	if (changed == NULL)
+		longjmp(memory->none_left, 1);
+	return changed->bytes;
+}
+
+static void *allocate(void *context, size_t size)
+{
+	return change(context, NULL, size);
+}
+
+static void give_back(void *context, void *bytes)
+{
+	(void)context;
+	if (bytes == NULL)
+		return;
+	cds_list_del(&block_of(bytes)->place);
+	free(block_of(bytes));
+}
+
+static void give_all_back(struct memory *memory)
+{
+	struct block *block, *next;
+
+	cds_list_for_each_entry_safe (block, next, &memory->blocks, place)
+		free(block);
+}
+
 /* ---- reading ---- */
 
-bool ps_json_read(struct ps_json *json, const char *text, size_t bytes)
+/* Leaves yajl's memory in the list; may leave it by a long jump. */
+static bool parse(struct ps_json *json, const char *text, size_t bytes, struct memory *memory)
 {
 	static const yajl_callbacks callbacks = {
 		.yajl_null = on_null,
@@ -132,20 +194,37 @@ bool ps_json_read(struct ps_json *json, const char *text, size_t bytes)
 		.yajl_start_array = on_array,
 		.yajl_end_array = on_end,
 	};
-	yajl_handle handle;
-	bool whole;
+	yajl_alloc_funcs functions = { .malloc = allocate, .realloc = change, .free = give_back, .ctx = memory };
+	yajl_handle handle = yajl_alloc(&callbacks, &functions, json);
 
-	*json = (struct ps_json){ .open = NONE };
+	return handle != NULL && yajl_parse(handle, (const unsigned char *)text, bytes) == yajl_status_ok &&
+	       yajl_complete_parse(handle) == yajl_status_ok && json->count > 0;
+}
+
+static bool parse_or_leave(struct ps_json *json, const char *text, size_t bytes, struct memory *memory)
+{
+	if (setjmp(memory->none_left) == 0)
+		return parse(json, text, bytes, memory);
+	json->lacks_memory = true;
+	return false;
+}
+
+bool ps_json_read(struct ps_json *json, const char *text, size_t bytes)
+{
+	struct memory memory = { .blocks = CDS_LIST_HEAD_INIT(memory.blocks) };
+	bool whole, lacks_memory;
+
 	/* One more than what is read: a lone number has no sign behind it. */
-	json->texts = malloc(bytes + 1);
-	handle = json->texts != NULL ? yajl_alloc(&callbacks, NULL, json) : NULL;
-	whole = handle != NULL && yajl_parse(handle, (const unsigned char *)text, bytes) == yajl_status_ok &&
-	        yajl_complete_parse(handle) == yajl_status_ok && json->count > 0;
-	if (handle != NULL)
-		yajl_free(handle);
-	if (!whole)
-		ps_json_free(json);
-	return whole;
+	*json = (struct ps_json){ .open = NONE, .texts = malloc(bytes + 1) };
+	json->lacks_memory = json->texts == NULL;
+	whole = !json->lacks_memory && parse_or_leave(json, text, bytes, &memory);
+	give_all_back(&memory);
+	if (whole)
+		return true;
+	lacks_memory = json->lacks_memory;
+	ps_json_free(json);
+	json->lacks_memory = lacks_memory;
+	return false;
 }
 
 void ps_json_free(struct ps_json *json)

@@ -6,9 +6,13 @@
  * stands. yajl reads the text and checks its UTF-8; here its events become nodes of one array. A string has its length, for it may hold
  * NUL bytes.
  *
+ * yajl does not look at what its allocations come to. So they are made here, and one that fails leaves yajl behind by a long jump, with
+ * all that it had.
+ *
  * Invariants
  *   1. Node 0 is the whole text. A node's children are behind it, chained by `next`; 0 ends a chain.
  *   2. All texts lie in one block as long as the input: no decoded text is longer than what it was written as.
+ *   3. yajl never sees an allocation fail, and has no memory when the reading is over.
  *
  * Failure modes: what is no JSON, or more than one value, and no memory: no tree.
  */
@@ -38,8 +42,9 @@ struct ps_json {
 	uint32_t count, capacity;
 	char *texts;
 	size_t used;
-	uint32_t open;    /* the array or object that is being read; UINT32_MAX: none */
-	const char *name; /* of the member that comes next */
+	uint32_t open;     /* the array or object that is being read; UINT32_MAX: none */
+	const char *name;  /* of the member that comes next */
+	bool lacks_memory; /* why it was not read */
 };
 
 /* False: there is nothing to free. */
