@@ -162,18 +162,24 @@ static bool answer_question(struct node *node, int connection)
 		NODE_NEVER);
 }
 
-/* Of rows, where it has some; yajl needs memory for a text with escapes. */
-static const char *result_of(const char *statement)
+/* Puts the result of a statement behind `body`. Rows have a text with escapes, for which yajl needs memory, and then more of it. */
+static void add_result(char *body, const char *statement)
 {
-	if (strncmp(statement, "SELECT", 6) == 0 || strstr(statement, "RETURNING") != NULL)
-		return "{\"columns\":[\"a\",\"\\u00e9\"],\"types\":[\"text\",\"blob\"],\"values\":[[\"\\n \\ud83d\\ude00 \",[0,255]]]}";
-	return "{\"last_insert_id\":1,\"rows_affected\":1}";
+	char *end = body + strlen(body);
+
+	end += sprintf(end, "%s", end[-1] == '[' ? "" : ",");
+	if (strncmp(statement, "SELECT", 6) == 0 || memmem(statement, strcspn(statement, "]"), "RETURNING", 9) != NULL)
+		sprintf(end,
+		        "{\"columns\":[\"a\",\"\\u00e9\"],\"types\":[\"text\",\"blob\"],\"values\":[[\"\\n \\ud83d\\ude00 %05000d\",[0,255]]]}",
+		        0);
+	else
+		strcpy(end, "{\"last_insert_id\":1,\"rows_affected\":1}");
 }
 
 /* Every statement of the request goes well. */
 static bool apply(struct node *node, int connection)
 {
-	char body[16384] = "{\"results\":[";
+	char body[60000] = "{\"results\":[";
 	const char *at = node->body;
 
 	pthread_mutex_lock(&node->mutex);
@@ -184,8 +190,7 @@ static bool apply(struct node *node, int connection)
 		must(number < NODE_NUMBERS, "a statement has no number");
 		node->applied[number]++;
 		at += 2;
-		snprintf(body + strlen(body), sizeof body - strlen(body), "%s%s", body[strlen(body) - 1] == '[' ? "" : ",",
-		         result_of(at));
+		add_result(body, at);
 	}
 	pthread_mutex_unlock(&node->mutex);
 	strcat(body, "]}");
