@@ -69,6 +69,20 @@ static void dealloc(PyObject *object)
 	Py_DECREF(type);
 }
 
+/* Of a group's: which member failed. False with an exception. */
+static bool set_failed(PyObject *exception, const penstock_result *view)
+{
+	PyObject *number;
+	int status;
+
+	if (view->member_count == 0 || view->failed_member == view->member_count)
+		return true;
+	number = PyLong_FromSize_t(view->failed_member);
+	status = number != NULL ? PyObject_SetAttrString(exception, "failed_member", number) : -1;
+	Py_XDECREF(number);
+	return status == 0;
+}
+
 int result_error(PyObject *object, PyObject **exception)
 {
 	result *self = (result *)object;
@@ -83,6 +97,8 @@ int result_error(PyObject *object, PyObject **exception)
 		return 1;
 	}
 	*exception = py_exception((int)view->status, view->message, view->code, view->extended_code);
+	if (*exception != NULL && !set_failed(*exception, view))
+		Py_CLEAR(*exception);
 	return *exception != NULL ? 1 : -1;
 }
 

@@ -274,7 +274,8 @@ class Database:
         """One statement for each row of an iterable: how many rows changed.
 
         atomic: they happen together or not at all, at most 65536 of them. Otherwise each is a submission of its own, and the first error
-        is raised when all have their outcome; its `failed_member` is the row. wait=False: fire and forget; it gives how many were accepted.
+        is raised when all have their outcome. An error's `failed_member` is the row. wait=False: fire and forget; it gives how many were
+        accepted.
         """
         engine = self._engine or self._open()
         usec = self._timeout if timeout is None else _usec(timeout, FOREVER)
@@ -320,7 +321,6 @@ class Database:
         error = handle.error()
         if error is None:
             return handle
-        error.failed_member = handle.failed_member  # type: ignore[attr-defined]
         raise error
 
     def call(

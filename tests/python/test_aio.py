@@ -77,6 +77,9 @@ class Asyncio(Case):
             with self.assertRaises(penstock.IntegrityError) as caught:
                 await db.executemany('INSERT INTO t(b) VALUES(?)', [(300,), (7,)])
             self.assertEqual(caught.exception.failed_member, 1)
+            with self.assertRaises(penstock.IntegrityError) as caught:
+                await db.executemany('INSERT INTO t(b) VALUES(?)', [(310,), (311,), (7,)], atomic=True)
+            self.assertEqual(caught.exception.failed_member, 2)
             group = await db.group([('INSERT INTO t(b) VALUES(?)', (400,)), 'SELECT count(*) FROM t'])
             self.assertEqual(group.members[1].rows, [(104,)])
             self.assertEqual(await db.call(lambda connection: connection.execute('SELECT 9')), [(9,)])

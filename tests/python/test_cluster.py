@@ -152,9 +152,9 @@ class Node(unittest.TestCase):
         with self.assertRaises(penstock.IntegrityError) as caught:
             self.db.executemany('INSERT INTO t(a, b) VALUES(?, ?)', rows)
         self.assertEqual((caught.exception.failed_member, len(self.rows())), (90, 90))
-        with self.assertRaises(penstock.IntegrityError):
+        with self.assertRaises(penstock.IntegrityError) as caught:
             self.db.executemany('INSERT INTO t(a, b) VALUES(?, ?)', [(100, 'x'), (101, 'x')], atomic=True)
-        self.assertEqual(len(self.rows()), 90)
+        self.assertEqual((caught.exception.failed_member, len(self.rows())), (1, 90))
         self.assertEqual(self.db.executemany('INSERT INTO t(a) VALUES(?)', [(100,), (101,)], wait=False), 2)
         self.db.flush()
         self.assertEqual(len(self.rows()), 92)

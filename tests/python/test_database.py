@@ -146,8 +146,9 @@ class Writing(Case):
         self.assertEqual(self.rows('SELECT b FROM t WHERE a = 4000'), [(4000,)])
 
     def test_executemany_atomic(self):
-        with self.assertRaises(penstock.IntegrityError):
+        with self.assertRaises(penstock.IntegrityError) as caught:
             self.db.executemany('INSERT INTO t VALUES(?, ?)', [(1, 1), (2, 1)], atomic=True)
+        self.assertEqual(caught.exception.failed_member, 1)
         self.assertEqual(self.rows('SELECT count(*) FROM t'), [(0,)])
         self.assertEqual(self.db.executemany('INSERT INTO t VALUES(?, ?)', [(1, 1), (2, 2)], atomic=True), 2)
         self.assertEqual(self.db.executemany('INSERT INTO t VALUES(?, ?)', [], atomic=True), 0)
@@ -170,6 +171,11 @@ class Writing(Case):
             self.db.group([('INSERT INTO t VALUES(?, ?)', (2, 2)), ('INSERT INTO t VALUES(?, ?)', (3, 1))])
         self.assertEqual(caught.exception.failed_member, 1)
         self.assertEqual(self.rows('SELECT a FROM t'), [(1,)])
+        failed = self.db.group([('INSERT INTO t VALUES(?, ?)', (2, 2)), ('INSERT INTO t VALUES(?, ?)', (3, 1))], wait=False)
+        self.assertEqual(failed.exception(60).failed_member, 1)
+        with self.assertRaises(penstock.Error) as caught:
+            self.db.execute('INSERT INTO t VALUES(3, 1)')
+        self.assertIsNone(caught.exception.failed_member)
         member = self.db.group(['SELECT 5'], wait=False).result(60).members[0]
         gc.collect()
         self.assertEqual(member.rows, [(5,)])  # it holds on to its group
