@@ -80,6 +80,7 @@ FIRST = {
     'writer/sqlite/connection.c': ('states', 'contract', 'security'),
     'writer/control.c': ('states',),
     'writer/sqlite/copies.c': ('states', 'disk'),
+    'writer/kind.c': ('cluster_parts', 'contract', 'states'),
     'writer/metrics.c': ('metrics',),
     'writer/patience.c': ('counters', 'disk'),
     'writer/registry.c': ('contract',),
@@ -112,6 +113,9 @@ FIRST = {
     'writer/sqlite/deadline.h': ('security',),
     'writer/writer.c': ('states', 'contract', 'faults'),
 }
+# The store of a cluster is not in the others' way: what changes it meets its own tests alone, which need no node.
+CLUSTER = ('cluster_parts', 'cluster', 'cluster_faults')
+CLUSTER_ASAN = ('cluster_parts', 'cluster')
 # Quicker than in ./check.
 ENVIRONMENT = {'PENSTOCK_EQUIVALENCE': '1500', 'PENSTOCK_SCHEDULES': '5000', 'PENSTOCK_STORM': '5', 'PENSTOCK_HANG': '60',
                'UBSAN_OPTIONS': 'halt_on_error=1', 'TSAN_OPTIONS': 'halt_on_error=1'}
@@ -132,6 +136,14 @@ RUN_BY = {
 }
 
 
+def tests_of(name, path):
+    """Those of the build that a mutant of the file meets, in order."""
+    if path.startswith('writer/rqlite/'):
+        return CLUSTER_ASAN if name == 'asan' else CLUSTER if name == 'plain' else ()
+    first = FIRST.get(path, ()) if name == 'plain' else ()
+    return (*first, *(test for test in RUN_BY[name] if test not in first))
+
+
 def command_of(name, test):
     # The plain runner, which ThreadSanitizer's build has, takes every argument for the name of a test.
     options = () if name == 'tsan' else ('--verbose=0', '--fail-fast')
@@ -141,6 +153,19 @@ def command_of(name, test):
 def weakens_an_order(mutant):
     """Most processors keep the order all the same; ThreadSanitizer misses it."""
     return mutant['new'].lower().count('relaxed') > mutant['old'].lower().count('relaxed')
+
+
+def builds_of(mutant):
+    return ('tsan', 'plain', 'asan') if weakens_an_order(mutant) else ('plain', 'asan')
+
+
+def wanted_by(mutants):
+    """What they may meet: for each build its tests."""
+    wanted = {}
+    for mutant in mutants:
+        for name in builds_of(mutant):
+            wanted.setdefault(name, {}).update(dict.fromkeys(tests_of(name, mutant['file'])))
+    return wanted
 
 
 def source_files():
@@ -272,7 +297,7 @@ class Scratch:
         self.log = open(os.path.join(folder, 'log'), 'ab')
         self.baseline = os.path.join(folder, 'baseline.json')
 
-    def prepare(self):
+    def prepare(self, wanted):
         for name in (*FOLDERS, 'bench', 'docs', 'tests', 'meson.build', 'meson_options.txt', 'LICENSE', 'README.md'):
             target = os.path.join(self.folder, name)
             source = os.path.join(ROOT, name)
@@ -285,9 +310,9 @@ class Scratch:
             else:
                 self.copy(source, target)
         os.makedirs(os.path.join(self.folder, 'tmp'), exist_ok=True)
-        for name, arguments in BUILDS.items():
+        for name in wanted:
             if not os.path.exists(os.path.join(self.folder, name, 'build.ninja')):
-                command = ['meson', 'setup', name, '-Dtests=true', '-Dtool=false', *arguments]
+                command = ['meson', 'setup', name, '-Dtests=true', '-Dtool=false', *BUILDS[name]]
                 if run(command, 600, self.folder, self.log) != 0:
                     sys.exit(f'mutate: meson failed; see {self.log.name}')
 
@@ -308,19 +333,19 @@ class Scratch:
         program, *arguments = command_of(name, test)
         return run([f'{name}/{program}', *arguments], limit, self.folder, self.log)
 
-    def build_all(self):
-        for name in BUILDS:
-            if not self.build(name, RUN_BY[name]):
+    def build_all(self, wanted):
+        for name, tests in wanted.items():
+            if not self.build(name, tests):
                 sys.exit(f'mutate: the unchanged tree does not build; see {self.log.name}')
 
-    def measure(self):
+    def measure(self, wanted):
         """How long each test takes unchanged; it must pass."""
         taken = {}
         if os.path.exists(self.baseline):
             with open(self.baseline, encoding='utf-8') as file:
                 taken = json.load(file)
-        for name in BUILDS:
-            for test in RUN_BY[name]:
+        for name, tests in wanted.items():
+            for test in tests:
                 if f'{name} {test}' not in taken:
                     begun = time.monotonic()
                     if self.test(name, test, 900) != 0:
@@ -344,11 +369,7 @@ class Scratch:
 
     def try_out(self, mutant, taken):
         """'stillborn', 'survived', or the test that noticed."""
-        first = FIRST.get(mutant['file'], ())
-        order = [('plain', test) for test in (*first, *(test for test in TESTS if test not in first))]
-        order += [('asan', test) for test in RUN_BY['asan']]
-        if weakens_an_order(mutant):
-            order = [('tsan', test) for test in RUN_BY['tsan']] + order
+        order = [(name, test) for name in builds_of(mutant) for test in tests_of(name, mutant['file'])]
         self.write(mutant, 'new')
         try:
             for name, test in order:
@@ -400,14 +421,16 @@ def main():
                 entry = json.loads(line)
                 results[key(entry)] = entry['verdict']
     equivalent = judged()
+    untried = [mutant for mutant in mutants if not is_judged(mutant, equivalent) and key(mutant) not in results]
+    wanted = wanted_by(untried)
     begun = time.monotonic()
     scratches = queue.SimpleQueue()
     for job in range(options.jobs):
         scratch = Scratch(options.scratch + (f'-{job}' if job > 0 else ''))
-        scratch.prepare()
-        scratch.build_all()
+        scratch.prepare(wanted)
+        scratch.build_all(wanted)
         if job == 0:
-            taken = scratch.measure()
+            taken = scratch.measure(wanted)
         scratches.put(scratch)
 
     def verdict_of(mutant):
@@ -421,7 +444,6 @@ def main():
             scratches.put(scratch)
 
     left = 0
-    untried = [mutant for mutant in mutants if not is_judged(mutant, equivalent) and key(mutant) not in results]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         tried = {pool.submit(verdict_of, mutant): mutant for mutant in untried}
         for future in concurrent.futures.as_completed(tried):
