@@ -172,10 +172,8 @@ static void give_back(void *context, void *bytes)
 
 static void give_all_back(struct memory *memory)
 {
-	struct block *block, *next;
-
-	cds_list_for_each_entry_safe (block, next, &memory->blocks, place)
-		free(block);
+	while (!cds_list_empty(&memory->blocks))
+		give_back(memory, cds_list_first_entry(&memory->blocks, struct block, place)->bytes);
 }
 
 /* ---- reading ---- */
