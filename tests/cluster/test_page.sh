@@ -16,8 +16,8 @@ ln -s "$bin" bin/penstock
 ln -s "$rqlited" bin/rqlited
 export PATH=$PWD/bin:$PATH
 
-base=$((20000 + $$ % 10000))
-sed -n '/^```sh$/,/^```$/p' "$tests/../docs/cluster.md" | grep -v '^```' | sed -E "s/127\.0\.0\.1:400/127.0.0.1:$((base / 10))/g" >commands
+base=$((200 + $$ % 100))
+sed -n '/^```sh$/,/^```$/p' "$tests/../docs/cluster.md" | grep -v '^```' | sed -E "s/127\.0\.0\.1:40/127.0.0.1:$base/g" >commands
 path=$(grep -o 'rqlite://[^ ]*' commands | head -n 1)
 
 sqlite3 app.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES(1, "file")' >/dev/null
