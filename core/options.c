@@ -130,7 +130,7 @@ static const struct word synchronous_words[] = {
 	X(turns, yes, ONE_OF(boolean, "yes or no"), FIXED, "engines of several processes take turns at the file")                   \
 	X(leave_wal, no, ONE_OF(boolean, "yes or no"), FIXED,                                                                       \
 	  "pause, stop and close leave the WAL to whoever opens the database next, instead of bringing it into the database")       \
-	X(checkpoint_thread, no, ONE_OF(boolean, "yes or no"), FIXED,                                                               \
+	X(checkpoint_thread, yes, ONE_OF(boolean, "yes or no"), FIXED,                                                              \
 	  "a thread of its own brings the WAL into the database beside the writer; no: the writer does it between batches")
 
 struct key {

@@ -495,8 +495,8 @@ typedef struct penstock_config {
 	int64_t leave_wal; /* 1: pause, stop and close leave the -wal to whoever opens the database next, through SQLite, which finds
 	                             * all of it, as after a crash; they are as short as that. The database without its -wal is then not
 	                             * whole. 0: the content of the -wal is brought into the database first */
-	int64_t checkpoint_thread; /* 1: a thread of its own brings the -wal into the database while the writer goes on; 0: the writer
-	                             * does it between two batches */
+	int64_t checkpoint_thread; /* 1 (the default): a thread of its own brings the -wal into the database while the writer goes on; 0:
+	                             * the writer does it between two batches */
 } penstock_config;
 
 /* Any thread. */

@@ -4,7 +4,7 @@
  *
  * The log is brought into the database when a part of wal_bytes_max is in it. A reader may hold that up: then it is tried again when the
  * log has grown by as much, or when a wait for readers is due (stall.h). The checkpoint thread does it beside the writer
- * (checkpointer.h), with checkpoint_thread=yes and up to wal_bytes_max; else, and beyond it, the writer itself.
+ * (checkpointer.h), up to wal_bytes_max; beyond it, and with checkpoint_thread=no, the writer itself.
  *
  * When the disk is full for a statement alone, the log may be what fills it: it is brought into the database, and the statement runs
  * once more. If a reader is in the way, that is tried before each of the next ones. Where the database has no room either, it is not

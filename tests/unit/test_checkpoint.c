@@ -79,6 +79,7 @@ static sem_t met, over;
 static bool stranger_waits; /* with a transaction that it commits in the checkpoint */
 static _Atomic bool full;   /* the log cannot grow */
 static int stop_by;         /* a signal for whoever begins a checkpoint, or 0 */
+static _Atomic bool stands; /* the checkpoint thread, until that signal ends it */
 static _Atomic int lose_in; /* so many calls of the engine's until the log is removed; 0: it is, or is not to be */
 static pthread_t tester;    /* whose calls are not */
 static bool lose_index;     /* its index too */
@@ -114,21 +115,39 @@ static int note_writer(sqlite3 *connection, void *arg)
 	return SQLITE_OK;
 }
 
+/* Of the engine that is looked at: no other one here has so much in its log. */
+static bool is_checkpoint_thread(void)
+{
+	char name[16];
+
+	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
+}
+
+static bool is_looked_at(void)
+{
+	return pthread_equal(writer, pthread_self()) || is_checkpoint_thread();
+}
+
 /* A checkpoint begins. What others do there they do on a thread of theirs. */
 static int at_call(const struct shim_event *event)
 {
 	if (!event->after && atomic_load(&lose_in) > 0 && !pthread_equal(tester, pthread_self()) &&
 	    atomic_fetch_sub(&lose_in, 1) == 1)
 		lose_log();
-	if (event->after || !pthread_equal(writer, pthread_self()))
+	if (event->after || !is_looked_at())
 		return SQLITE_OK;
 	if (event->call == SHIM_WRITE && event->file == SHIM_WAL && atomic_load(&full))
 		return SQLITE_FULL;
 	if (event->call != SHIM_SHM_LOCK || event->offset != CHECKPOINT_LOCK || (event->flags & SQLITE_SHM_EXCLUSIVE) == 0)
 		return SQLITE_OK;
 	atomic_store(&full, false);
-	if (stop_by != 0)
+	if (stop_by != 0 && is_checkpoint_thread()) {
+		atomic_store(&stands, true);
+		for (;;)
+			pause();
+	} else if (stop_by != 0) {
 		raise(stop_by);
+	}
 	if (atomic_exchange(&to_meet, false)) {
 		sem_post(&met);
 		while (sem_wait(&over) != 0)
@@ -140,7 +159,7 @@ static int at_call(const struct shim_event *event)
 /* The moment of the bug. */
 static void within(void)
 {
-	if (!pthread_equal(writer, pthread_self()) || !atomic_exchange(&to_meet_within, false))
+	if (!is_looked_at() || !atomic_exchange(&to_meet_within, false))
 		return;
 	if (stranger_waits)
 		check(sqlite3_exec(stranger, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(stranger));
@@ -199,6 +218,12 @@ static void by_growth(penstock *db)
 		insert_much(db);
 }
 
+static void by_growth_and_pause(penstock *db)
+{
+	by_growth(db);
+	by_pause(db);
+}
+
 static void by_full_disk(penstock *db)
 {
 	atomic_store(&full, true);
@@ -231,16 +256,20 @@ static const struct checkpoint {
 	const char *name;
 	void (*make)(penstock *db);
 	bool commits; /* SQLite's write lock must be free */
+	bool by_thread;
 } checkpoints[] = {
-	{ "pause", by_pause, false },
-	{ "stop", by_stop, false },
-	{ "close", by_close, false },
-	{ "growth", by_growth, true },
-	{ "full disk", by_full_disk, true },
-	{ "pragma", by_pragma, false },
-	{ "pragma full", by_pragma_full, false },
-	{ "pragma restart", by_pragma_restart, false },
-	{ "pragma truncate", by_pragma_truncate, false },
+	{ "pause", by_pause, false, false },
+	{ "stop", by_stop, false, false },
+	{ "close", by_close, false, false },
+	{ "growth", by_growth, true, false },
+	{ "growth by the thread", by_growth, true, true },
+	{ "growth by the thread, and pause", by_growth_and_pause, true, true },
+	{ "full disk", by_full_disk, true, false },
+	{ "full disk beside the thread", by_full_disk, true, true },
+	{ "pragma", by_pragma, false, false },
+	{ "pragma full", by_pragma_full, false, false },
+	{ "pragma restart", by_pragma_restart, false, false },
+	{ "pragma truncate", by_pragma_truncate, false, false },
 };
 
 static void begin(void)
@@ -285,6 +314,7 @@ static void try_one(const struct checkpoint *checkpoint, bool early, bool waits)
 	rows = 0;
 	sem_init(&met, 0, 0);
 	sem_init(&over, 0, 0);
+	config.checkpoint_thread = checkpoint->by_thread;
 	db = open_watched(&config);
 	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
 	second = kit_open_path(path, &config);
@@ -610,12 +640,24 @@ static void count_told(void *arg, enum penstock_log_level level, enum penstock_e
 	atomic_fetch_add(&told, 1);
 }
 
+static bool by_thread; /* who checkpoints, as far as it can */
+
+/* Each of the two ways. */
+static void both_ways(void (*run)(void))
+{
+	for (int way = 0; way < 2; way++) {
+		by_thread = way == 1;
+		run();
+	}
+}
+
 /* An engine on a new database, with something in its log. */
 static penstock *open_alone(void)
 {
 	penstock_config config = kit_config();
 	penstock *db;
 
+	config.checkpoint_thread = by_thread;
 	config.log = count_told;
 	db = open_watched(&config);
 	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
@@ -643,6 +685,23 @@ static uint64_t not_allowed(const penstock *db)
 	return kit_counters(db).checkpoints_not_allowed;
 }
 
+static bool has_thread(const penstock *db)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "pc%u:%s", (unsigned)db->number, strrchr(path, '/') + 1);
+	return kit_find_thread(name) != 0;
+}
+
+/* Between transactions: within one it would hold up everybody, as SQLite has it. */
+static void stop_in_a_pass(penstock *db)
+{
+	while (!has_thread(db))
+		insert_much(db);
+	await(atomic_load(&stands));
+	raise(stop_by);
+}
+
 /* A process that has an engine on the database and is stopped by `stop` as it begins a checkpoint under the lock. */
 static pid_t start_holder(int stop)
 {
@@ -660,7 +719,10 @@ static pid_t start_holder(int stop)
 		db = open_alone();
 
 		stop_by = stop;
-		by_growth(db);
+		if (by_thread)
+			stop_in_a_pass(db);
+		else
+			by_growth(db);
 		_exit(1);
 	}
 	check(waitpid(child, &status, WUNTRACED) == child);
@@ -675,7 +737,7 @@ static uint64_t checkpoints_of(penstock *db)
 	return kit_counters(db).checkpoints;
 }
 
-Test(checkpoint, a_holder_that_is_stopped_lets_the_log_grow_until_it_is_killed)
+static void stop_the_holder(void)
 {
 	sqlite3 *reader;
 	penstock *db;
@@ -703,7 +765,12 @@ Test(checkpoint, a_holder_that_is_stopped_lets_the_log_grow_until_it_is_killed)
 	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1);
 }
 
-Test(checkpoint, a_holder_that_dies_is_succeeded_at_once)
+Test(checkpoint, a_holder_that_is_stopped_lets_the_log_grow_until_it_is_killed)
+{
+	both_ways(stop_the_holder);
+}
+
+static void kill_holders(void)
 {
 	penstock *db;
 
@@ -718,8 +785,13 @@ Test(checkpoint, a_holder_that_dies_is_succeeded_at_once)
 	check(kit_ask(path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1);
 }
 
+Test(checkpoint, a_holder_that_dies_is_succeeded_at_once)
+{
+	both_ways(kill_holders);
+}
+
 /* What SQLite itself answers while another connection checkpoints. */
-Test(checkpoint, a_pragma_that_is_not_allowed_says_busy)
+static void ask_by_pragma(void)
 {
 	penstock_submission submission = { .struct_size = sizeof submission,
 		                           .sql_bytes = -1,
@@ -748,8 +820,13 @@ Test(checkpoint, a_pragma_that_is_not_allowed_says_busy)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(checkpoint, a_pragma_that_is_not_allowed_says_busy)
+{
+	both_ways(ask_by_pragma);
+}
+
 /* With an SQLite that does not have the bug the lock is taken all the same, for those that have one that does. */
-Test(checkpoint, the_lock_counts_without_the_bug_too)
+static void lock_without_the_bug(void)
 {
 	penstock *db;
 	pid_t holder;
@@ -766,6 +843,11 @@ Test(checkpoint, the_lock_counts_without_the_bug_too)
 	check(checkpoints_of(db) == 0 && not_allowed(db) > 0);
 	check(kill(holder, SIGKILL) == 0 && waitpid(holder, NULL, 0) == holder);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(checkpoint, the_lock_counts_without_the_bug_too)
+{
+	both_ways(lock_without_the_bug);
 }
 
 /* ---- the side file ---- */
@@ -806,7 +888,7 @@ static void make_strangers(void)
 	close(fd);
 }
 
-Test(checkpoint, a_foreign_side_file_is_left_alone_and_nothing_is_copied)
+static void leave_foreign_side_files(void)
 {
 	void (*const make[])(void) = { make_link, make_folder, make_pipe, make_second_name, make_strangers };
 
@@ -839,7 +921,12 @@ Test(checkpoint, a_foreign_side_file_is_left_alone_and_nothing_is_copied)
 	}
 }
 
-Test(checkpoint, a_side_file_that_is_removed_or_replaced_is_made_anew)
+Test(checkpoint, a_foreign_side_file_is_left_alone_and_nothing_is_copied)
+{
+	both_ways(leave_foreign_side_files);
+}
+
+static void make_side_file_anew(void)
 {
 	struct stat first, info;
 	penstock *db;
@@ -859,6 +946,11 @@ Test(checkpoint, a_side_file_that_is_removed_or_replaced_is_made_anew)
 	check(not_allowed(db) == 0 && fstat(fd, &info) == 0 && (info.st_mode & 0777) == 0640);
 	close(fd);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(checkpoint, a_side_file_that_is_removed_or_replaced_is_made_anew)
+{
+	both_ways(make_side_file_anew);
 }
 
 /* Of a database that is not root's: its own user is to have the lock, too. */
@@ -886,7 +978,7 @@ Test(checkpoint, a_side_file_that_root_makes_is_the_databases_owners)
 }
 
 /* Else it would keep the lock of an engine that has died. */
-Test(checkpoint, a_forked_child_has_no_side_file)
+static void fork_beside_side_file(void)
 {
 	penstock *db;
 	int status;
@@ -904,4 +996,9 @@ Test(checkpoint, a_forked_child_has_no_side_file)
 	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(kit_open_files(beside), 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(checkpoint, a_forked_child_has_no_side_file)
+{
+	both_ways(fork_beside_side_file);
 }

@@ -65,7 +65,7 @@ static const struct promise {
 	{ AT(trusted_schema), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(turns), 1, 0, 1, 0, "yes", "yes or no" },
 	{ AT(leave_wal), 0, 0, 1, 0, "no", "yes or no" },
-	{ AT(checkpoint_thread), 0, 0, 1, 0, "no", "yes or no" },
+	{ AT(checkpoint_thread), 1, 0, 1, 0, "yes", "yes or no" },
 #undef AT
 };
 
