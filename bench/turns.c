@@ -10,6 +10,7 @@
  *   off        the same with turns=no
  *   timeout    a connection for each thread, busy_timeout, BEGIN IMMEDIATE
  *   poll       the same with a busy handler that looks each millisecond, as Rails does
+ *   peewee     a queue of Peewee's in each process; only where they wait, and where it is installed (the context says so)
  *
  * rows/s, and by each of the others; the least of the processes' rows by the most; the longest that any thread waited for a row (or, where
  * it fires, for a submit or a transaction). A peer that fails (its busy timeout, a minute) fails the case.
@@ -27,6 +28,7 @@
 
 #include "bench/crew.h"
 #include "bench/database.h"
+#include "bench/peers/peewee.h"
 
 #define ROUNDS 3
 #define SECONDS 1.0
@@ -40,8 +42,8 @@ struct bench_company {
 	unsigned processes, threads;
 };
 
-enum bench_way { PENSTOCK, OFF, TIMEOUT, POLL, WAYS };
-static const char *const way_names[WAYS] = { "penstock", "off", "timeout", "poll" };
+enum bench_way { PENSTOCK, OFF, TIMEOUT, POLL, PEEWEE, WAYS };
+static const char *const way_names[WAYS] = { "penstock", "off", "timeout", "poll", "peewee" };
 
 /* What the processes share. */
 struct bench_member {
@@ -168,12 +170,40 @@ static void bench_open_engine(struct bench_self *self)
 	self->member->failed = true;
 }
 
+static void bench_be_a_queue_of_peewee(struct bench_self *self)
+{
+	struct bench_member *member = self->member;
+	uint64_t rows = 0, worst_nsec = 0;
+	struct bench_peewee peewee;
+
+	if (!bench_peewee_begin(&peewee, self->path, self->company->synchronous, self->company->threads)) {
+		snprintf(member->message, sizeof member->message, "peewee_turns.py did not begin");
+		member->failed = true;
+	}
+	member->ready = true;
+	if (member->failed)
+		_exit(1);
+	bench_await_go();
+	bench_peewee_go(&peewee);
+	while (!shared->over)
+		bench_sleep_nsec(1000000);
+	if (!bench_peewee_end(&peewee, &rows, &worst_nsec)) {
+		snprintf(member->message, sizeof member->message, "peewee_turns.py failed");
+		member->failed = true;
+	}
+	member->rows = rows;
+	member->worst_nsec = worst_nsec;
+	_exit(0);
+}
+
 static void bench_be_a_process(struct bench_self *self)
 {
 	bool engine = self->way == PENSTOCK || self->way == OFF;
 	penstock_counters before = { .struct_size = sizeof before }, after = { .struct_size = sizeof after };
 	pthread_t threads[BENCH_CREW_MAX];
 
+	if (self->way == PEEWEE)
+		bench_be_a_queue_of_peewee(self);
 	if (engine)
 		bench_open_engine(self);
 	if (!self->member->failed) {
@@ -271,6 +301,11 @@ static bool bench_company_round(struct bench_case *self, const struct bench_comp
 	return bench_judge_members(self, company, way, seconds, came);
 }
 
+static bool bench_takes_part(const struct bench_company *company, enum bench_way way)
+{
+	return way != PEEWEE || (company->waits && bench_peewee_left_out() == NULL);
+}
+
 static void bench_run_company(struct bench_case *self)
 {
 	const struct bench_company *company = self->what;
@@ -288,6 +323,8 @@ static void bench_run_company(struct bench_case *self)
 			unsigned way = (w + r) % WAYS;
 			struct bench_came came;
 
+			if (!bench_takes_part(company, (enum bench_way)way))
+				continue;
 			if (!bench_company_round(self, company, (enum bench_way)way, &came))
 				return;
 			rate[way][r] = came.rate;
@@ -295,10 +332,12 @@ static void bench_run_company(struct bench_case *self)
 			worst[way][r] = came.worst_ms;
 		}
 		for (unsigned w = OFF; w < WAYS; w++)
-			by[w][r] = rate[w][r] > 0 ? rate[PENSTOCK][r] / rate[w][r] : 0;
+			by[w][r] = bench_takes_part(company, w) && rate[w][r] > 0 ? rate[PENSTOCK][r] / rate[w][r] : 0;
 	}
 	bench_say_rate(self, bench_spread_of(rate[PENSTOCK], rounds));
 	for (unsigned w = 0; w < WAYS; w++) {
+		if (!bench_takes_part(company, w))
+			continue;
 		figure = bench_spread_of(least[w], rounds);
 		snprintf(name, sizeof name, "least_by_most_%s", way_names[w]);
 		bench_say(self, name, figure.median);

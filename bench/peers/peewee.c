@@ -2,12 +2,17 @@
 /*
  * peewee.c - a peer: Peewee's SqliteQueueDatabase, in a process of its own
  *
- * peewee_rows.py (a number of rows) and peewee_uses.py (a time) do the work and measure it, so that starting the interpreter is in no
- * time. Every statement is a transaction there; a batch limit means nothing to it. It runs under Debian's Python, for which Debian has the
+ * peewee_rows.py (a number of rows), peewee_uses.py (a time) and peewee_turns.py (from a word to another) do the work and measure it, so
+ * that starting the interpreter is in no time. Every statement is a transaction there; a batch limit means nothing to it. It runs under Debian's Python, for which Debian has the
  * package.
  */
-#include <stdio.h>
+#include "bench/peers/peewee.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/instead.h"
@@ -15,7 +20,7 @@
 
 #define PYTHON "/usr/bin/python3"
 
-static const char *bench_peewee_left_out(void)
+const char *bench_peewee_left_out(void)
 {
 	static int there = -1;
 
@@ -77,3 +82,49 @@ const struct bench_instead bench_peewee_instead = {
 	.left_out = bench_peewee_left_out,
 	.run = bench_peewee_run,
 };
+
+/* ---- among other processes ---- */
+
+static void bench_peewee_become(char *const arguments[], int in, int out)
+{
+	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+		execv(PYTHON, arguments);
+	_exit(127);
+}
+
+bool bench_peewee_begin(struct bench_peewee *peewee, const char *path, const char *synchronous, unsigned threads)
+{
+	char count[16], word[16] = "";
+	char *arguments[] = { PYTHON, BENCH_PEERS "/peewee_turns.py", (char *)path, (char *)synchronous, count, NULL };
+	int in[2], out[2];
+
+	snprintf(count, sizeof count, "%u", threads);
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+		return false;
+	peewee->pid = fork();
+	if (peewee->pid == 0)
+		bench_peewee_become(arguments, in[0], out[1]);
+	close(in[0]);
+	close(out[1]);
+	peewee->to = fdopen(in[1], "w");
+	peewee->from = fdopen(out[0], "r");
+	return peewee->pid > 0 && peewee->to != NULL && peewee->from != NULL &&
+	       fgets(word, sizeof word, peewee->from) != NULL && strcmp(word, "ready\n") == 0;
+}
+
+void bench_peewee_go(struct bench_peewee *peewee)
+{
+	fputs("go\n", peewee->to);
+	fflush(peewee->to);
+}
+
+bool bench_peewee_end(struct bench_peewee *peewee, uint64_t *rows, uint64_t *worst_nsec)
+{
+	bool whole;
+	int status;
+
+	fclose(peewee->to);
+	whole = fscanf(peewee->from, "%" SCNu64 " %" SCNu64, rows, worst_nsec) == 2;
+	fclose(peewee->from);
+	return waitpid(peewee->pid, &status, 0) == peewee->pid && status == 0 && whole;
+}
