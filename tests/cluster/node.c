@@ -162,18 +162,25 @@ static bool answer_question(struct node *node, int connection)
 		NODE_NEVER);
 }
 
-/* Puts the result of a statement behind `body`. Rows have a text with escapes, for which yajl needs memory, and then more of it. */
+/*
+ * Puts the result of a statement behind `body`. Where it has rows there is a text with escapes, for which yajl needs memory and then more of
+ * it, and so many bytes that the tree grows within them.
+ */
 static void add_result(char *body, const char *statement)
 {
 	char *end = body + strlen(body);
+	int i;
 
 	end += sprintf(end, "%s", end[-1] == '[' ? "" : ",");
-	if (strncmp(statement, "SELECT", 6) == 0 || memmem(statement, strcspn(statement, "]"), "RETURNING", 9) != NULL)
-		sprintf(end,
-		        "{\"columns\":[\"a\",\"\\u00e9\"],\"types\":[\"text\",\"blob\"],\"values\":[[\"\\n \\ud83d\\ude00 %05000d\",[0,255]]]}",
-		        0);
-	else
+	if (strncmp(statement, "SELECT", 6) != 0 && memmem(statement, strcspn(statement, "]"), "RETURNING", 9) == NULL) {
 		strcpy(end, "{\"last_insert_id\":1,\"rows_affected\":1}");
+		return;
+	}
+	end += sprintf(end, "{\"columns\":[\"a\",\"\\u00e9\"],\"types\":[\"text\",\"blob\"],\"values\":[[\"\\n%0*d\",[",
+	               NODE_TEXT - 1, 0);
+	for (i = 0; i < NODE_BLOB; i++)
+		end += sprintf(end, "%s%d", i == 0 ? "" : ",", i);
+	strcpy(end, "]]]}");
 }
 
 /* Every statement of the request goes well. */

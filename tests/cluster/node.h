@@ -16,6 +16,8 @@
 
 #define NODE_NEVER ((size_t)-1)
 #define NODE_NUMBERS 64
+#define NODE_TEXT 5000 /* bytes of the text that it answers a SELECT with, and of the blob: 0, 1, 2... */
+#define NODE_BLOB 200
 
 struct node_answer {
 	int status; /* 0: 200 */

@@ -7,7 +7,7 @@
  * has applied. After each:
  *
  *   1. every accepted submission has one outcome; OK is applied once, UNKNOWN at most once, everything else not at all
- *   2. no block of memory and no connection is left
+ *   2. rows that are OK are whole; no block of memory and no connection is left
  *   3. nothing hangs or crashes
  *
  * What fails behind an answer that has come is never ERROR for a write: that would mean that it had no effect.
@@ -16,6 +16,10 @@
  */
 #include "tests/cluster/node.h"
 #include "tests/kit.h"
+
+#include "queue/record.h"
+#include "writer/rqlite/http.h"
+#include "writer/rqlite/request.h"
 
 TestSuite(cluster_faults, .init = kit_begin, .fini = harness_end);
 
@@ -59,7 +63,12 @@ static void *counted(void *block)
 
 VISIBLE void *malloc(size_t bytes)
 {
-	return memory_fails() ? NULL : counted(__libc_malloc(bytes));
+	void *block = memory_fails() ? NULL : counted(__libc_malloc(bytes));
+
+	/* Nobody has zeros for nothing. */
+	if (block != NULL)
+		memset(block, 0xaa, bytes);
+	return block;
 }
 
 VISIBLE void *calloc(size_t count, size_t bytes)
@@ -139,11 +148,30 @@ static void submit_group(penstock *db)
 		penstock_submit_group(db, members, 2, NULL, PENSTOCK_FOREVER, &life.handles[GROUP]) == PENSTOCK_OK;
 }
 
+/* Rows that are there are all that the node has sent. */
+static void check_rows(unsigned number)
+{
+	const penstock_result *result = penstock_handle_result(life.handles[number]);
+	const penstock_value *cells = result->cells;
+	const unsigned char *text, *blob;
+
+	if (result->status != PENSTOCK_OK || (number != SELECT && number != RETURNING))
+		return;
+	check(result->row_count == 1 && result->column_count == 2 && cells[0].bytes == NODE_TEXT && cells[1].bytes == NODE_BLOB,
+	      "%s: the rows of %u are not whole", what, number);
+	text = cells[0].as.data;
+	blob = cells[1].as.data;
+	for (unsigned i = 0; i < NODE_BLOB; i++)
+		check(blob[i] == i, "%s: byte %u of %u", what, i, number);
+	check(blob[NODE_BLOB] == '\0' && text[NODE_TEXT] == '\0', "%s: no NUL behind the cells of %u", what, number);
+}
+
 static void wait_for(unsigned number)
 {
 	if (!life.accepted[number] || life.handles[number] == NULL)
 		return;
 	hear(number, penstock_handle_wait(life.handles[number], PENSTOCK_FOREVER));
+	check_rows(number);
 	penstock_handle_release(life.handles[number]);
 }
 
@@ -283,4 +311,74 @@ Test(cluster_faults, any_allocation_may_fail)
 	}
 	check(points > 100, "only %u points were met", points);
 	node_end(&node);
+}
+
+/* Half of what a request needs is none of it. Returns how many allocations failed. */
+static unsigned make_client(unsigned at)
+{
+	struct ps_address address = { .user = "me" };
+	struct ps_http http;
+	int status;
+
+	memory.seen = memory.failed = 0;
+	memory.at = at;
+	status = ps_http_init(&http, &address, "secret");
+	memory.at = 0;
+	check(status == (memory.failed > 0 ? PENSTOCK_NOMEM : PENSTOCK_OK), "allocation %u fails: %s", at,
+	      penstock_status_name(status));
+	if (status == PENSTOCK_OK)
+		ps_http_destroy(&http);
+	return memory.failed;
+}
+
+Test(cluster_faults, a_client_is_made_whole_or_not_at_all)
+{
+	unsigned at = 1;
+	long before;
+
+	if (KIT_SANITIZED)
+		cr_skip_test("the sanitizer's malloc");
+	/* What is made once is no leak. */
+	make_client(0);
+	do {
+		make_client(at);
+		before = memory.live;
+		make_client(at);
+		check(memory.live <= before, "allocation %u fails: %ld blocks leak", at, memory.live - before);
+	} while (make_client(at++) > 0);
+}
+
+static const char *add(struct ps_request *request, const char *sql, int *code)
+{
+	struct ps_statement statement = { .text = NULL };
+	struct ps_record record = { .value_count = 0 };
+	const char *refusal = ps_statement_read(&statement, sql, strlen(sql));
+
+	if (refusal == NULL)
+		refusal = ps_request_add(request, &statement, &record, code);
+	ps_statement_free(&statement);
+	return refusal;
+}
+
+/* The others in the batch have their room. */
+Test(cluster_faults, a_statement_without_memory_is_refused_alone)
+{
+	static char large[10000] = "SELECT ";
+	struct ps_request request = { .text = NULL };
+	int code = SQLITE_OK;
+
+	if (KIT_SANITIZED)
+		cr_skip_test("the sanitizer's malloc");
+	memset(large + 7, '1', sizeof large - 8);
+	ps_request_begin(&request);
+	check(add(&request, "SELECT 1", &code) == NULL);
+	memory.seen = 0;
+	memory.at = 1;
+	check(add(&request, large, &code) != NULL && code == SQLITE_NOMEM);
+	memory.at = 0;
+	check(add(&request, "SELECT 2", &code) == NULL);
+	check(ps_request_end(&request));
+	check(request.count == 2 && request.bytes == 27 && memcmp(request.text, "[[\"SELECT 1\"],[\"SELECT 2\"]]", 27) == 0,
+	      "%.*s", (int)request.bytes, request.text);
+	ps_request_free(&request);
 }

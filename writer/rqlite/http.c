@@ -86,9 +86,11 @@ static void set_up_libcurl(void)
 	curl_global_init(CURL_GLOBAL_ALL);
 }
 
+/* What libcurl keeps a copy of, for which there may be no memory. */
 static bool set_address(CURL *easy, const struct ps_address *address, const char *password)
 {
-	bool set = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, address->tls ? "https" : "http") == CURLE_OK;
+	bool set = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, address->tls ? "https" : "http") == CURLE_OK &&
+	           curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
 
 	if (address->ca != NULL)
 		set &= curl_easy_setopt(easy, CURLOPT_CAINFO, address->ca) == CURLE_OK;
@@ -123,7 +125,6 @@ int ps_http_init(struct ps_http *http, const struct ps_address *address, const c
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
