@@ -8,6 +8,8 @@
 #include "tests/cluster/node.h"
 #include "tests/kit.h"
 
+#include "core/clock.h"
+
 static struct node node;
 static _Atomic unsigned told_no_leader;
 
@@ -77,6 +79,7 @@ static penstock *open_held(void)
 
 Test(cluster, a_batch_is_one_request_as_the_rules_have_it)
 {
+	uint64_t begun = ps_clock_nsec();
 	penstock *db = open_held();
 	penstock_handle *handles[2];
 	const penstock_result *result;
@@ -102,6 +105,7 @@ Test(cluster, a_batch_is_one_request_as_the_rules_have_it)
 	      "%s", node.head);
 	cr_assert_eq(kit_counters(db).batches, 1);
 	cr_assert_eq(kit_counters(db).batch_size.max, 2);
+	check(kit_counters(db).commit_nsec.max <= ps_clock_nsec() - begun);
 	close_node(db);
 }
 

@@ -215,6 +215,25 @@ Test(cluster_parts, values_go_out_as_what_they_are)
 	                 "[[\"SELECT ?,?,x'',?,'?'\",\"b\",1,\"b\"]]");
 }
 
+/* More places than there is room for at first. */
+Test(cluster_parts, every_place_has_its_value)
+{
+	char sql[1024] = "SELECT ?", body[4096];
+	penstock_value values[300] = { penstock_blob("\x7f", 1) };
+	size_t bytes;
+	int code;
+
+	for (size_t i = 1; i < COUNT_OF(values); i++) {
+		values[i] = penstock_int64((int64_t)i);
+		strcat(sql, ",?");
+	}
+	bytes = (size_t)sprintf(body, "[[\"SELECT x'7f'%s\"", sql + strlen("SELECT ?"));
+	for (size_t i = 1; i < COUNT_OF(values); i++)
+		bytes += (size_t)sprintf(body + bytes, ",%zu", i);
+	strcpy(body + bytes, "]]");
+	cr_assert_str_eq(request_of(sql, values, COUNT_OF(values), &code), body);
+}
+
 Test(cluster_parts, what_json_cannot_carry_is_refused)
 {
 	static const char *const not_utf8[] = {
@@ -591,6 +610,12 @@ Test(cluster_parts, a_path_names_nodes_user_and_tls)
 	cr_assert_str_eq(address.cert, "c");
 	cr_assert_str_eq(address.key, "k");
 	ps_address_free(&address);
+	expect(ps_address_read(&address, "rqlite://h?timeout_ms=1"), PENSTOCK_OK);
+	cr_assert_eq(address.timeout_ms, 1);
+	ps_address_free(&address);
+	expect(ps_address_read(&address, "rqlite://h?timeout_ms=3600000"), PENSTOCK_OK);
+	cr_assert_eq(address.timeout_ms, 3600000);
+	ps_address_free(&address);
 	expect(ps_address_read(&address, "rqlite://h"), PENSTOCK_OK);
 	check(!address.tls && address.timeout_ms > 10000 && address.user == NULL);
 	ps_address_free(&address);
@@ -613,6 +638,8 @@ Test(cluster_parts, a_wrong_path_is_told_without_its_password)
 		                             "rqlite://a/?tls=yes&cert=x",
 		                             "rqlite://a/?timeout_ms=0",
 		                             "rqlite://a/?timeout_ms=1x",
+		                             "rqlite://a/?timeout_ms=",
+		                             "rqlite://a/?timeout_ms=3600001",
 		                             "rqlite://me:secret@a/",
 		                             "rqlite://me:secret@x@a/" };
 	struct ps_address address;
