@@ -23,6 +23,7 @@
 #include "core/penstock.h"
 #include "tests/harness.h"
 #include "tests/shim.h"
+#include "writer/entries.h"
 
 #define HANG_SECONDS 600
 
@@ -3079,5 +3080,33 @@ Test(fault, inserts_that_run_as_one_without_memory_for_an_outcome)
 		}
 	}
 	cr_assert(lacked > 0, "of %u allocations none was of an outcome", n);
+#endif
+}
+
+/* Nobody listens, and there is no memory to say what it came to: what stands in for that says it, and is as good for the next. */
+Test(fault, what_stands_in_for_an_outcome_stays_as_it_is)
+{
+#if SANITIZED
+	cr_skip_test("the sanitizer's malloc");
+#else
+	const struct ps_record record = { .kind = PS_KIND_STATEMENT };
+	struct ps_outcome *outcomes[3];
+	unsigned char notes[3];
+	struct ps_entries entries = { .capacity = 3, .notes = notes, .outcomes = outcomes };
+
+	for (uint64_t i = 0; i < 3; i++)
+		ps_entries_enter(&entries, i, &record);
+	everybodys_memory = true;
+	__atomic_store_n(&memory.next, 1000, __ATOMIC_RELAXED);
+	ps_entries_end_in_nothing(&entries, 0, PENSTOCK_EXPIRED);
+	ps_entries_fail(&entries, 1, PENSTOCK_UNKNOWN, SQLITE_IOERR, "it may be there");
+	ps_entries_fail(&entries, 2, PENSTOCK_ERROR, SQLITE_FULL, "it is not there");
+	__atomic_store_n(&memory.next, 0, __ATOMIC_RELAXED);
+	everybodys_memory = false;
+	for (uint64_t i = 0; i < 3; i++)
+		cr_assert(ps_entries_failed(&entries, i) && ps_entries_result(&entries, i)->code == SQLITE_NOMEM, "%d", (int)i);
+	cr_assert_eq(ps_entries_result(&entries, 0)->status, PENSTOCK_ERROR);
+	cr_assert_eq(ps_entries_result(&entries, 1)->status, PENSTOCK_UNKNOWN);
+	cr_assert_eq(ps_entries_result(&entries, 2)->status, PENSTOCK_ERROR);
 #endif
 }
