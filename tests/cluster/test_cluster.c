@@ -109,6 +109,31 @@ Test(cluster, a_batch_is_one_request_as_the_rules_have_it)
 	close_node(db);
 }
 
+Test(cluster, a_batch_is_no_larger_than_it_may_be)
+{
+	penstock_config config = plain_config();
+	char sql[64];
+	penstock *db;
+
+	node_begin(&node);
+	node.applies = true;
+	config.autostart = 0;
+	config.when_stopped = PENSTOCK_HOLD;
+	config.batch_max = 2;
+	db = kit_open_path(node.path, &config);
+	for (int i = 1; i <= 5; i++) {
+		snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%d)", i);
+		expect(kit_submit(db, sql, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(node_whole(&node), 3);
+	cr_assert_str_eq(node.body, "[[\"INSERT INTO t VALUES(5)\"]]");
+	cr_assert_eq(kit_counters(db).committed, 5);
+	cr_assert_eq(kit_counters(db).batch_size.max, 2);
+	close_node(db);
+}
+
 Test(cluster, groups_and_what_runs_alone_are_requests_of_their_own)
 {
 	penstock *db = open_held();

@@ -610,7 +610,8 @@ Test(cluster_parts, a_path_names_nodes_user_and_tls)
 	cr_assert_str_eq(address.cert, "c");
 	cr_assert_str_eq(address.key, "k");
 	ps_address_free(&address);
-	expect(ps_address_read(&address, "rqlite://h?timeout_ms=1"), PENSTOCK_OK);
+	expect(ps_address_read(&address, "rqlite://h?tls=no&timeout_ms=1"), PENSTOCK_OK);
+	check(!address.tls);
 	cr_assert_eq(address.timeout_ms, 1);
 	ps_address_free(&address);
 	expect(ps_address_read(&address, "rqlite://h?timeout_ms=3600000"), PENSTOCK_OK);
@@ -634,6 +635,8 @@ Test(cluster_parts, a_wrong_path_is_told_without_its_password)
 		                             "rqlite://a/?x=1",
 		                             "rqlite://a/?tls",
 		                             "rqlite://a/?tls=maybe",
+		                             "rqlite://a/?tls=nn",
+		                             "rqlite://a/?tls=np",
 		                             "rqlite://a/?ca=x",
 		                             "rqlite://a/?tls=yes&cert=x",
 		                             "rqlite://a/?timeout_ms=0",

@@ -12,7 +12,7 @@
  *
  * What fails behind an answer that has come is never ERROR for a write: that would mean that it had no effect.
  *
- *     PENSTOCK_FAULT_STEP=1   every N instead of every third
+ *     PENSTOCK_FAULT_STEP=3   every third N instead of every one
  */
 #include "tests/cluster/node.h"
 #include "tests/kit.h"
@@ -281,7 +281,7 @@ static bool leaks(unsigned at, bool for_ever, long before)
 Test(cluster_faults, any_allocation_may_fail)
 {
 	const char *text = getenv("PENSTOCK_FAULT_STEP");
-	unsigned step = text != NULL ? (unsigned)atoi(text) : 3, points = 0;
+	unsigned step = text != NULL ? (unsigned)atoi(text) : 1, points = 0;
 
 	if (KIT_SANITIZED)
 		cr_skip_test("the sanitizer's malloc");
