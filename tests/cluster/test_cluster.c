@@ -825,6 +825,7 @@ static penstock *open_hanging(bool autostart)
 
 	node_begin(&node);
 	config.autostart = autostart;
+	config.busy_limit_ms = 0;
 	snprintf(path, sizeof path, "%s?timeout_ms=3600000", node.path);
 	return kit_open_path(path, &config);
 }
