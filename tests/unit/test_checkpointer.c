@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "core/clock.h"
+#include "tests/shim.h"
 #include "writer/sqlite/log_book.h"
 
 TestSuite(checkpointer, .init = kit_begin, .fini = harness_end);
@@ -371,6 +372,60 @@ Test(checkpointer, its_passes_and_the_waits_for_them_are_no_longer_than_what_has
 		check(counters.checkpoint_nsec <= passed, "%" PRIu64 " of %" PRIu64, counters.checkpoint_nsec, passed);
 	} while (counters.checkpoint_wait_nsec == 0);
 	check(counters.checkpoint_nsec > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static struct gate pass_gate = GATE_INIT;
+
+/* A pass is held as it begins to copy. */
+static int hold_pass(const struct shim_event *event)
+{
+	char name[PS_THREAD_NAME_BYTES];
+
+	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after)
+		return SQLITE_OK;
+	kit_thread_name(gettid(), name, sizeof name);
+	if (strncmp(name, "pc", 2) == 0)
+		gate_pass(&pass_gate);
+	return SQLITE_OK;
+}
+
+/* The second makes a pass due, where the bound is what the log holds behind the third. */
+static penstock *fill_log(const char *path, const penstock_config *config)
+{
+	penstock *db = kit_open_path(path, config);
+
+	expect(kit_execute(db, "CREATE TABLE t(a)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(30000))"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(60000))"), PENSTOCK_OK);
+	if (config->checkpoint_thread != 0)
+		gate_await(&pass_gate);
+	expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(200000))"), PENSTOCK_OK);
+	return db;
+}
+
+/* At the bound the writer waits for the pass that is under way, and with it whoever comes. */
+Test(checkpointer, the_log_waits_at_its_bound_for_a_slow_pass)
+{
+	penstock_config config = config_with(16 << 20);
+	penstock_handle *handle;
+	penstock *db;
+
+	config.checkpoint_thread = 0;
+	db = fill_log(harness_path("measured.db"), &config);
+	expect(kit_execute(db, "SELECT 1"), PENSTOCK_OK);
+	config.wal_bytes_max = (int64_t)kit_counters(db).wal_bytes;
+	config.checkpoint_thread = 1;
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	shim_install(hold_pass);
+	gate_set(&pass_gate, true);
+	db = fill_log(harness_path("test.db"), &config);
+	expect(kit_submit(db, "INSERT INTO t VALUES(1)", PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	await(kit_thread_sleeps(kit_find_writer()));
+	expect(penstock_handle_wait(handle, 0), PENSTOCK_TIMEOUT);
+	gate_set(&pass_gate, false);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
