@@ -376,6 +376,7 @@ Test(checkpointer, its_passes_and_the_waits_for_them_are_no_longer_than_what_has
 }
 
 static struct gate pass_gate = GATE_INIT;
+static int pass_code; /* what it comes to */
 
 /* A pass is held as it begins to copy. */
 static int hold_pass(const struct shim_event *event)
@@ -385,9 +386,10 @@ static int hold_pass(const struct shim_event *event)
 	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after)
 		return SQLITE_OK;
 	kit_thread_name(gettid(), name, sizeof name);
-	if (strncmp(name, "pc", 2) == 0)
-		gate_pass(&pass_gate);
-	return SQLITE_OK;
+	if (strncmp(name, "pc", 2) != 0)
+		return SQLITE_OK;
+	gate_pass(&pass_gate);
+	return pass_code;
 }
 
 /* The second makes a pass due, where the bound is what the log holds behind the third. */
@@ -405,7 +407,7 @@ static penstock *fill_log(const char *path, const penstock_config *config)
 }
 
 /* At the bound the writer waits for the pass that is under way, and with it whoever comes. */
-Test(checkpointer, the_log_waits_at_its_bound_for_a_slow_pass)
+static void wait_for_pass(int code, int status)
 {
 	penstock_config config = config_with(16 << 20);
 	penstock_handle *handle;
@@ -423,10 +425,23 @@ Test(checkpointer, the_log_waits_at_its_bound_for_a_slow_pass)
 	expect(kit_submit(db, "INSERT INTO t VALUES(1)", PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
 	await(kit_thread_sleeps(kit_find_writer()));
 	expect(penstock_handle_wait(handle, 0), PENSTOCK_TIMEOUT);
+	pass_code = code;
 	gate_set(&pass_gate, false);
-	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), status);
 	penstock_handle_release(handle);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(checkpointer, the_log_waits_at_its_bound_for_a_slow_pass)
+{
+	wait_for_pass(SQLITE_OK, PENSTOCK_OK);
+}
+
+/* What came before is committed, and in the log. */
+Test(checkpointer, a_pass_that_is_waited_for_and_fails_fails_the_engine)
+{
+	wait_for_pass(SQLITE_IOERR_WRITE, PENSTOCK_SHUTDOWN);
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") == 3);
 }
 
 /* ---- beside it --------------------------------------------------------------------------------------------------- */
