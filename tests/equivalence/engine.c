@@ -149,7 +149,7 @@ static penstock *open_engine(const struct setup *setup, size_t count)
 	config.statement_cache = setup->statement_cache;
 	config.synchronous = setup->synchronous;
 	config.wal_bytes_max = 65536 * 4;
-	config.checkpoint_thread = 1;
+	config.checkpoint_thread = !setup->writer_checkpoints;
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 1000;
 	config.connect_hook = prepare_connection;

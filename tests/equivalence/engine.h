@@ -19,6 +19,7 @@ struct setup {
 	int64_t statement_cache;
 	int64_t synchronous;
 	int64_t result_bytes_max;           /* 0: the default */
+	bool writer_checkpoints;            /* no checkpoint thread */
 	unsigned groups;                    /* of so many statements one is a group; 0: none */
 	penstock_pragma pragmas[KINDS_MAX]; /* those of kinds, the encoding and the trust: fewer than KINDS_MAX */
 	size_t pragma_count;

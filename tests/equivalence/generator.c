@@ -624,4 +624,5 @@ void draw_round(uint64_t seed, enum way way, size_t count, struct setup *setup, 
 	}
 	for (i = 0; setup->kinds[i] != NULL; i++)
 		append_texts(list, setup->kinds[i]->questions, &source);
+	setup->writer_checkpoints = chance(&random, 4);
 }

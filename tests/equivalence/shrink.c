@@ -72,8 +72,8 @@ void fail_with_list(const struct setup *setup, struct list *list, char *found, u
 	FILE *out = open_memstream(&text, &bytes);
 	struct list few = { 0 };
 
-	fprintf(out, "seed %" PRIu64 ", %s, batch_max %" PRId64 ", %zu statements: %s", seed, way_names[setup->way],
-	        setup->batch_max, list->count, found);
+	fprintf(out, "seed %" PRIu64 ", %s, batch_max %" PRId64 ", checkpoints by the %s, %zu statements: %s", seed,
+	        way_names[setup->way], setup->batch_max, setup->writer_checkpoints ? "writer" : "thread", list->count, found);
 	queued.way = QUEUED;
 	again = difference(&queued, list, &counters);
 	if (again != NULL) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads, of sleeping and of a queue's descriptors
+ * fault_points.c - the N-th call fails, for every N: calls of the disk, of memory, of threads, of their policy, of sleeping and of a queue's descriptors
  *
  * One life of an engine (open, submissions of every kind, a completion queue, a hook that comes late, a reader, pause, stop, cancels, start,
  * close) runs again and again. Each
@@ -14,7 +14,7 @@
  *      pages are written all the same). FAILED only where such a file was to be written or
  *      synced outside of a statement's transaction, or could not be read in a checkpoint; and with every UNKNOWN, unless that is of
  *      the log's index or an attached file's. Without an I/O error, and for want of room, nothing is FAILED or UNKNOWN
- *   3. a sleep that ends early changes nothing at all
+ *   3. a sleep that ends early, or a policy that is not to be had, changes nothing at all
  *   4. threads, descriptors, SQLite's memory and (without sanitizers) everybody's are as before
  *   5. what the engine knows of its log is true, or else it would let that grow for ever
  *   6. nothing hangs: every step is for ever, and a watchdog ends the program
@@ -79,7 +79,7 @@
 	X(get_lock_eintr, 4, false, false)  \
 	X(get_lock_eio, 4, false, false)
 
-/* X(name, every so many unless told otherwise, of the disk, sleeping) */
+/* X(name, every so many unless told otherwise, of the disk, of no consequence) */
 #define KIND_LIST(X)                       \
 	X(open, 1, true, false)            \
 	X(read, 3, true, false)            \
@@ -99,6 +99,7 @@
 	X(sqlite_memory, 41, false, false) \
 	X(memory, 43, false, false)        \
 	X(thread_create, 1, false, false)  \
+	X(thread_policy, 1, false, true)   \
 	X(mutex_init, 1, false, false)     \
 	X(cond_init, 1, false, false)      \
 	X(cond_wait, 1, false, true)       \
@@ -112,7 +113,7 @@
 	LOCK_KIND_LIST(X)
 
 enum kind {
-#define KIND_ENUM(name, step, disk, sleeping) KIND_##name,
+#define KIND_ENUM(name, step, disk, harmless) KIND_##name,
 	KIND_LIST(KIND_ENUM)
 #undef KIND_ENUM
 		KINDS
@@ -122,9 +123,9 @@ static const struct {
 	const char *name;
 	unsigned step;
 	bool disk;
-	bool sleeping;
+	bool harmless;
 } kinds[] = {
-#define KIND_ROW(name, step, disk, sleeping) { #name, step, disk, sleeping },
+#define KIND_ROW(name, step, disk, harmless) { #name, step, disk, harmless },
 	KIND_LIST(KIND_ROW)
 #undef KIND_ROW
 };
@@ -320,6 +321,8 @@ long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __real_pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *param);
+int __wrap_pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *param);
 int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
 int __real_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
@@ -348,6 +351,11 @@ long __wrap_syscall(long number, ...)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
 	return fails(KIND_thread_create, 0) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
+}
+
+int __wrap_pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *param)
+{
+	return fails(KIND_thread_policy, 0) ? EPERM : __real_pthread_setschedparam(thread, policy, param);
 }
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
@@ -836,6 +844,8 @@ static void submit_all(penstock *db)
 	submit_registered(db, BY_CALLBACK);
 }
 
+static bool by_thread; /* who checkpoints */
+
 static void live(void)
 {
 	penstock_config config;
@@ -849,7 +859,7 @@ static void live(void)
 	config.log = on_log;
 	config.ring_slots = 8; /* what is held, while a start fails, fits */
 	config.wal_bytes_max = 65536;
-	config.checkpoint_thread = 1;
+	config.checkpoint_thread = by_thread;
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = has_company(fault.kind) ? 100 : 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
@@ -1262,7 +1272,7 @@ static unsigned fail_each(enum kind kind, bool for_ever, unsigned step, bool tel
 		unknown = check_works();
 		check_places(kind, for_ever, unknown);
 		must(unlicensed == 0, "no checkpoint without its lock");
-		if (kinds[kind].sleeping || (failed == 0 && !has_company((int)kind)))
+		if (kinds[kind].harmless || (failed == 0 && !has_company((int)kind)))
 			must(same_life(&life, &clean), "as without the fault");
 		leaked += leaks(kind, n, for_ever);
 		if (failed == 0)
@@ -1293,6 +1303,44 @@ static void set_up_sqlite(void)
 	shim_install(on_call);
 }
 
+/* As many steps again between two of them where the writer checkpoints: most of that life is the same. */
+static unsigned step_of(unsigned kind)
+{
+	return kinds[kind].step * (SANITIZED ? 3 : 1) * (by_thread ? 1 : 2);
+}
+
+static unsigned fail_each_kind(const char *only, unsigned step, unsigned *tried)
+{
+	unsigned points = 0;
+
+	/* What is made once per process, and what a life without a fault comes to. */
+	for (int i = 0; i < 3; i++)
+		run_a_life(-1, 0, false);
+	must(check_works() == 0, "nothing is UNKNOWN");
+	must(life.fused > 0, "inserts ran as one");
+	clean = life;
+	before = balance_now();
+	for (unsigned i = 0; i < KINDS; i++) {
+		unsigned each = step != 0 ? step : step_of(i), once, for_ever;
+
+		if (only != NULL && strcmp(only, kinds[i].name) != 0)
+			continue;
+		if (i == KIND_memory && SANITIZED) {
+			printf("# SKIP faults/memory: the sanitizer's malloc\n");
+			continue;
+		}
+		if (i == KIND_thread_policy && !by_thread)
+			continue;
+		once = fail_each(i, false, each, only != NULL);
+		for_ever = fail_each(i, true, each, only != NULL);
+		printf("# %s: %u once, %u for ever\n", kinds[i].name, once, for_ever);
+		must(once > 0 && for_ever > 0, "the kind was met");
+		points += once + for_ever;
+		*tried += by_thread;
+	}
+	return points;
+}
+
 int main(void)
 {
 	const char *only = getenv("PENSTOCK_FAULT_KIND"), *step_text = getenv("PENSTOCK_FAULT_STEP");
@@ -1303,28 +1351,12 @@ int main(void)
 	set_up_sqlite();
 	other = mmap(NULL, sizeof *other, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must(other != MAP_FAILED, "memory that processes share");
-	/* What is made once per process, and what a life without a fault comes to. */
-	for (int i = 0; i < 3; i++)
-		run_a_life(-1, 0, false);
-	must(check_works() == 0, "nothing is UNKNOWN");
-	must(life.fused > 0, "inserts ran as one");
-	clean = life;
-	before = balance_now();
-	for (unsigned i = 0; i < KINDS; i++) {
-		unsigned each = step != 0 ? step : kinds[i].step * (SANITIZED ? 3 : 1), once, for_ever;
+	for (int way = 0; way < 2; way++) {
+		unsigned before_it = points;
 
-		if (only != NULL && strcmp(only, kinds[i].name) != 0)
-			continue;
-		if (i == KIND_memory && SANITIZED) {
-			printf("# SKIP faults/memory: the sanitizer's malloc\n");
-			continue;
-		}
-		once = fail_each(i, false, each, only != NULL);
-		for_ever = fail_each(i, true, each, only != NULL);
-		printf("# %s: %u once, %u for ever\n", kinds[i].name, once, for_ever);
-		must(once > 0 && for_ever > 0, "the kind was met");
-		points += once + for_ever;
-		tried++;
+		by_thread = way == 0;
+		points += fail_each_kind(only, step, &tried);
+		printf("# %u with checkpoints by %s\n", points - before_it, by_thread ? "the thread" : "the writer");
 	}
 	printf("faults: %u fault points in %u kinds, once and for ever; outcomes missing %u, doubled %u, leaked %u; SQLite %s\n",
 	       points, tried, missing, doubled, leaked, sqlite3_libversion());

@@ -2219,12 +2219,13 @@ Test(fault, a_paused_engine_makes_no_call)
 	unsigned round;
 	int hold;
 
-	for (hold = 0; hold < 2; hold++) {
+	for (hold = 0; hold < 3; hold++) {
 		init_config(&config);
 		config.when_paused = PENSTOCK_HOLD;
 		config.when_stopped = PENSTOCK_REFUSE;
-		if (hold == 0)
+		if (hold < 2)
 			config.wal_bytes_max = 65536;
+		config.checkpoint_thread = hold != 1;
 		new_file_with_table();
 		forget_works();
 		producer.db = open_engine(&config);
@@ -2728,6 +2729,8 @@ Test(fault, reads_need_no_lock)
 
 /* ---- the N-th call ---- */
 
+static bool life_by_thread; /* who checkpoints */
+
 /* Everything an engine does, whatever each step says. */
 static void live_a_life(void)
 {
@@ -2744,6 +2747,7 @@ static void live_a_life(void)
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 	config.when_stopped = PENSTOCK_HOLD;
 	config.trusted_schema = 0; /* the schema is looked at before each transaction */
+	config.checkpoint_thread = life_by_thread;
 	status = penstock_open(harness_path("faults.db"), &config, &db);
 	if (status != PENSTOCK_OK) {
 		cr_assert(db == NULL && penstock_error_message()[0] != '\0', "an engine with an error");
@@ -2800,10 +2804,11 @@ static void check_life(const char *what, unsigned n)
 	}
 }
 
-static void fail_each_call(unsigned operations, bool for_ever, unsigned step)
+static void fail_each_call_of(bool by_thread, unsigned operations, bool for_ever, unsigned step)
 {
 	unsigned n, files;
 
+	life_by_thread = by_thread;
 	new_file();
 	forget_works();
 	live_a_life(); /* what is opened once */
@@ -2824,6 +2829,13 @@ static void fail_each_call(unsigned operations, bool for_ever, unsigned step)
 	cr_assert(n > 5, "only %u faults were met", n);
 }
 
+/* With checkpoints by the writer, and by the thread. */
+static void fail_each_call(unsigned operations, bool for_ever, unsigned step)
+{
+	fail_each_call_of(false, operations, for_ever, step);
+	fail_each_call_of(true, operations, for_ever, step);
+}
+
 Test(fault, any_call_may_fail_once)
 {
 	fail_each_call(MAY_FAIL, false, step_of(3));
@@ -2842,10 +2854,11 @@ Test(fault, any_write_or_sync_may_fail)
 
 /* ---- the N-th allocation ---- */
 
-static void fail_each_allocation(unsigned step)
+static void fail_each_allocation(bool by_thread, unsigned step)
 {
 	unsigned n, files;
 
+	life_by_thread = by_thread;
 	new_file();
 	forget_works();
 	live_a_life();
@@ -2869,7 +2882,8 @@ static void fail_each_allocation(unsigned step)
 
 Test(fault, any_allocation_of_sqlites_may_fail)
 {
-	fail_each_allocation(step_of(SANITIZED ? 29 : 7));
+	fail_each_allocation(false, step_of(SANITIZED ? 29 : 7));
+	fail_each_allocation(true, step_of(SANITIZED ? 29 : 7));
 }
 
 /* A pragma of which a part is missing would be another one. */
@@ -3001,7 +3015,7 @@ Test(fault, any_allocation_may_fail)
 	if (getenv("LD_PRELOAD") != NULL && strstr(getenv("LD_PRELOAD"), "vgpreload") != NULL)
 		cr_skip_test("valgrind's malloc");
 	everybodys_memory = true;
-	fail_each_allocation(step_of(11));
+	fail_each_allocation(true, step_of(11));
 	everybodys_memory = false;
 #endif
 }

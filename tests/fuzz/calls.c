@@ -1187,6 +1187,7 @@ static void open_engine(void)
 	config.batch_bytes = policies & 0x80 ? 1024 : PENSTOCK_UNSET;
 	config.statement_cache = policies & 0x20 ? 1 : PENSTOCK_UNSET;
 	config.wal_bytes_max = policies & 0x40 ? 65536 : PENSTOCK_UNSET;
+	config.checkpoint_thread = sizes & 0x10 ? PENSTOCK_UNSET : sizes >> 5 & 1;
 	config.on_error = heard;
 	m.hold_paused = config.when_paused;
 	m.hold_stopped = config.when_stopped;
