@@ -597,7 +597,7 @@ PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);
  * that time, a deadline does. One that opens or starts waits too, for busy_limit_ms. Connections that are no engine's writer, readers
  * among them, know nothing of it.
  *
- * As penstock_pause; besides, it waits until the others have done their transaction and its delivery. CANTOPEN: engines of other
+ * As penstock_pause; besides, it waits until the others have done their transaction, its delivery, and any checkpoint. CANTOPEN: engines of other
  * processes cannot be paused there, since the file DATABASE-penstock cannot be used, or the file system has no locks for it (Linux's OFD
  * locks). After an error the engine runs on. Who removes that file meanwhile ends the pause for the others. Any thread but in a
  * callback.

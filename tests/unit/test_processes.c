@@ -12,6 +12,7 @@
 
 #include "core/atomic.h"
 #include "core/fault.h"
+#include "tests/shim.h"
 #include "writer/sqlite/peers.h"
 
 TestSuite(processes, .init = kit_begin, .fini = harness_end);
@@ -912,6 +913,97 @@ Test(processes, a_pause_of_all_waits_for_a_transaction)
 	end_by_kill(child);
 	await(ps_peers_pause(&peers) == PS_PEERS_PAUSED);
 	ps_peers_close(&peers);
+}
+
+/* ---- a pause for all, and a pass of the checkpoint thread -------------------------------------------------------- */
+
+/* The checkpoint thread stands in its first write to the database, until it is told to go on. */
+static int hold_pass(const struct shim_event *event)
+{
+	static _Atomic bool held;
+	char name[16];
+
+	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after ||
+	    pthread_getname_np(pthread_self(), name, sizeof name) != 0 || strncmp(name, "pc", 2) != 0 ||
+	    atomic_exchange(&held, true))
+		return SQLITE_OK;
+	is_ready();
+	await_go();
+	return SQLITE_OK;
+}
+
+/* Writes until a pass is held; then number rows more, which nobody waits for. */
+static void be_held_in_a_pass(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	shim_install(hold_pass);
+	config.wal_bytes_max = 1 << 20;
+	config.checkpoint_thread = 1;
+	db = kit_open(&config);
+	/* Beyond wal_bytes_max the writer would wait for the pass. */
+	while (ps_load_acquire_u32(&shared->ready) == 0) {
+		if (kit_counters(db).wal_bytes < 1 << 19)
+			expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(4000))"), PENSTOCK_OK);
+		else
+			kit_sleep_usec(100);
+	}
+	is_ready();
+	await(ps_load_acquire_u32(&shared->done) != 0);
+	for (unsigned i = 0; i < number; i++)
+		expect(kit_insert(db, i, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	is_ready();
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(ps_load_acquire_u32(&shared->status) != 0);
+	check(kit_counters(db).failed == 0 && kit_counters(db).checkpoints_beside > 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/*
+ * A pass writes to the database: who pauses all has to wait for it, however idle or busy its engine is meanwhile. And that begins nothing
+ * more, or with a pass behind each of its transactions it would never leave.
+ */
+static void pause_in_a_pass(unsigned more)
+{
+	struct ps_peers peers;
+	int64_t before;
+	pid_t child;
+
+	share();
+	harness_make_folder();
+	make_table();
+	child = process(be_held_in_a_pass, more);
+	await(ps_load_acquire_u32(&shared->ready) == 2);
+	ps_peers_open(&peers, harness_path("test.db"), false);
+	check(ps_peers_pause(&peers) == PS_PEERS_WAITS);
+	before = rows();
+	ps_store_release_u32(&shared->done, 1);
+	await(ps_load_acquire_u32(&shared->ready) == 3);
+	/* Longer than an idle engine stays in. */
+	for (unsigned i = 0; i < 20; i++) {
+		kit_sleep_usec(SHORT / 4);
+		check(ps_peers_pause(&peers) == PS_PEERS_WAITS);
+	}
+	check(rows() == before);
+	go();
+	await(ps_peers_pause(&peers) == PS_PEERS_PAUSED);
+	kit_sleep_usec(SHORT);
+	check(rows() == before);
+	ps_peers_close(&peers);
+	ps_store_release_u32(&shared->status, 1);
+	end(child);
+	check(rows() == before + more);
+}
+
+Test(processes, a_pause_of_all_waits_for_a_pass_of_an_idle_engine)
+{
+	pause_in_a_pass(0);
+}
+
+Test(processes, a_pause_of_all_waits_for_a_pass_of_a_busy_engine)
+{
+	pause_in_a_pass(10);
 }
 
 /* Behind a pause of all: what it has queued expires at its deadline, is cancelled, and given up by a stop. */

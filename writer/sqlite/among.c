@@ -10,9 +10,9 @@
 
 bool ps_store_enter(struct ps_store *store)
 {
-	/* A pass of the checkpoint thread's is at work. */
+	/* A pass of the checkpoint thread's is at work, and cannot leave. Nothing more begins, or there might always be one. */
 	if (store->passing && store->peers.inside)
-		return true;
+		return !ps_peers_is_asked_to_leave(&store->peers);
 	return ps_peers_enter(&store->peers);
 }
 

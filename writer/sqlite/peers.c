@@ -132,7 +132,7 @@ static bool move_over(struct ps_peers *peers)
 
 /* ---- engines ---- */
 
-static bool somebody_pauses(struct ps_peers *peers)
+bool ps_peers_is_asked_to_leave(struct ps_peers *peers)
 {
 	if (peers->page == NULL)
 		return peers->beside.fd >= 0 && ps_beside_is_locked(&peers->beside, PS_BESIDE_PAUSING);
@@ -173,7 +173,7 @@ bool ps_peers_enter(struct ps_peers *peers)
 {
 	uint64_t now = ps_clock_nsec();
 
-	if (peers->inside && somebody_pauses(peers))
+	if (peers->inside && ps_peers_is_asked_to_leave(peers))
 		ps_peers_leave(peers);
 	if (peers->inside && now - peers->looked_nsec < LOOK_NSEC)
 		return true;

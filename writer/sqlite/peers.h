@@ -12,6 +12,7 @@
  * An engine comes in before it touches the database, and stays in from batch to batch: two system calls for each would be more than
  * the rest of a turn. It leaves when it has been idle for a while, when it is closed, and before a batch when the word is set. A
  * pauser sets the word again and again, so it does not matter who clears it, or what else is written there.
+ * While its checkpoint thread copies, an engine cannot leave, and begins no batch when the word is set (among.c).
  *
  * Invariants
  *   1. Whoever is in has the shared lock on the file that the name led to when it came in. So while the pauser has its locks, no engine
@@ -60,6 +61,8 @@ void ps_peers_close(struct ps_peers *peers);
 /* Before the database is touched. False: a pauser has it, or is about to; ask again. Cheap for one that is in. */
 bool ps_peers_enter(struct ps_peers *peers);
 void ps_peers_leave(struct ps_peers *peers);
+/* Whether somebody wants to pause all. */
+bool ps_peers_is_asked_to_leave(struct ps_peers *peers);
 /* Whether a pauser has kept it from coming in. */
 static inline bool ps_peers_is_out(const struct ps_peers *peers)
 {
