@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cases.c - the ring, the park, the event counts, the bell, cancels, the completion queues and the counters, with as few threads and steps as can go wrong
+ * cases.c - the ring, the park, the event counts, the bell, cancels, the completion queues, the counters and the checkpoint thread, with as few threads and steps as can go wrong
  *
  * What is called is the code that ships. Where the engine's own loop around it would bring the whole engine along, the loop
  * is written out here, and named.
@@ -16,6 +16,7 @@
 #include "core/thread.h"
 #include "queue/completions.h"
 #include "queue/ring.h"
+#include "writer/checkpointer.h"
 
 #define SLOTS 2
 
@@ -674,6 +675,113 @@ static void end_counters(void)
 {
 }
 
+/* ---- X1 to X6: the checkpoint thread -------------------------------------------------------------------------------- */
+
+struct litmus_created litmus_created;
+
+struct ps_log_pass_store {
+	int content;
+};
+
+static struct ps_checkpointer checkpointer;
+static struct ps_options options;
+static struct ps_log_pass_store log_store;
+static unsigned passes;
+
+void ps_log_pass_open(struct ps_log_pass_store **store, const char *path, const struct ps_options *given,
+                      struct ps_log_pass *pass)
+{
+	(void)path;
+	(void)given;
+	litmus_reads(pass);
+	litmus_writes(&log_store);
+	*store = &log_store;
+}
+
+void ps_log_pass_run(struct ps_log_pass_store *store, struct ps_log_pass *pass)
+{
+	litmus_reads(store);
+	litmus_writes(pass);
+	passes++;
+}
+
+void ps_log_pass_interrupt(struct ps_log_pass_store *store)
+{
+	litmus_reads(store);
+}
+
+void ps_log_pass_close(struct ps_log_pass_store *store)
+{
+	litmus_writes(store);
+}
+
+/* The thread is made, and asked for a first pass. */
+static void begin_asked(void)
+{
+	begin_ring();
+	memset(&checkpointer, 0, sizeof checkpointer);
+	options.keys.writer_cpu = -1;
+	checkpointer.ring = &ring;
+	checkpointer.options = &options;
+	passes = 0;
+	ps_checkpointer_ask(&checkpointer, false);
+}
+
+/* As if that were over, and its report not taken. */
+static void begin_done(void)
+{
+	begin_asked();
+	ring.report = 1;
+	for (checkpointer.word = 0; !ps_checkpointer_is_done(&checkpointer); checkpointer.word++)
+		continue;
+}
+
+static void run_checkpoint_thread(void)
+{
+	litmus_run_created();
+}
+
+static void take_report(void)
+{
+	litmus_reads(ps_checkpointer_take(&checkpointer));
+}
+
+/* writer.c: an idle writer sleeps on the ring until there is a report. */
+static void park_until_report(void)
+{
+	bool slept;
+
+	while (ps_ring_park(&ring, 0, PS_NEVER, &slept) != PS_PARK_ATTENTION)
+		continue;
+	while (!ps_checkpointer_is_done(&checkpointer))
+		litmus_await(); /* the mark is there, the word is on its way */
+	take_report();
+	ps_checkpointer_end(&checkpointer);
+}
+
+/* room.c: ps_room_hold. */
+static void take_and_ask_and_wait(void)
+{
+	take_report();
+	litmus_writes(&checkpointer.pass);
+	ps_checkpointer_ask(&checkpointer, true);
+	ps_checkpointer_wait(&checkpointer);
+	take_report();
+	ps_checkpointer_end(&checkpointer);
+}
+
+/* room.c: abandon, and end. */
+static void hurry_and_end(void)
+{
+	ps_checkpointer_hurry(&checkpointer);
+	ps_checkpointer_end(&checkpointer);
+}
+
+static void check_one_pass(void)
+{
+	litmus_check(passes == 1 && ring.report == 0, "a pass or its report is lost, or there twice");
+}
+
 const struct litmus_case litmus_cases[] = {
 	{ "one producer, around the ring", begin_ring, { submit_three, take_three }, check_order, end_ring },
 	{ "two producers", begin_one_submitted, { submit_one, submit_two, take_three }, check_all, end_ring },
@@ -724,6 +832,13 @@ const struct litmus_case litmus_cases[] = {
 	{ "room, and who asks for it", begin_full_and_asking, { submit_when_told, take_one }, check_asking, end_ring },
 	{ "room, and two who ask for it", begin_two_asking, { ask_twice, make_room }, check_two_asking, end_ring },
 	{ "a place, and who asks for it", begin_no_places, { place_when_told, give_place_back }, NULL, end_no_places },
+	{ "a pass, and a writer that sleeps",
+	  begin_asked,
+	  { park_until_report, run_checkpoint_thread },
+	  check_one_pass,
+	  end_ring },
+	{ "a pass behind another", begin_done, { take_and_ask_and_wait, run_checkpoint_thread }, check_one_pass, end_ring },
+	{ "a pass that is hurried", begin_asked, { hurry_and_end, run_checkpoint_thread }, check_one_pass, end_ring },
 	{ "counters", begin_counters, { count, read_counters }, NULL, end_counters },
 };
 const unsigned litmus_case_count = sizeof litmus_cases / sizeof *litmus_cases;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * main.c - the queue on a weak memory: each case as it is, and each ordering weakened on purpose
+ * main.c - the queue, and the checkpoint thread, on a weak memory: each case as it is, and each ordering weakened on purpose
  *
  * First the memory shows that it is one (shapes.c). As they are, all executions of all cases go well. Then the ordering of each operation is weakened, by one step and to none, and
  * the search must find an error in one of the cases. Where it finds none, the operation is in the list below, with the reason. So a
@@ -22,7 +22,7 @@
 /* The largest case has a million. */
 #define EXECUTIONS_MOST 20000000
 #define SITES_MOST 200
-#define CASES_MOST 30
+#define CASES_MOST 40
 
 /* How much of its ordering each of these operations can do without, as far as the cases go. */
 static const struct spare {

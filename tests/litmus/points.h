@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * points.h - the queue's own sources on the weak memory of machine.h
+ * points.h - the queue's own sources, and the checkpoint thread's, on the weak memory of machine.h
  *
  * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h, core/futex.h and
  * core/event.h, whose guards it defines; all else is compiled as it stands, so what is searched is the code that ships, with the orderings it
@@ -85,6 +85,34 @@ LITMUS_OPERATIONS(u64, uint64_t)
 #define malloc(bytes) litmus_malloc(bytes)
 #define aligned_alloc(alignment, bytes) ((void)(alignment), litmus_malloc_parts(bytes))
 #define free(memory) litmus_free(memory)
+
+/* One thread at a time, which a case begins with (litmus_run_created) and whose end is the end of the execution. */
+#include <pthread.h>
+#include <sched.h>
+
+struct litmus_created {
+	void *(*run)(void *);
+	void *arg;
+};
+
+extern struct litmus_created litmus_created;
+
+static inline int litmus_create(void *(*run)(void *), void *arg)
+{
+	litmus_created = (struct litmus_created){ run, arg };
+	return 0;
+}
+
+static inline void litmus_run_created(void)
+{
+	litmus_created.run(litmus_created.arg);
+}
+
+#define pthread_create(thread, attributes, run, arg) ((void)(thread), (void)(attributes), litmus_create(run, arg))
+#define pthread_join(thread, result) ((void)(thread), (void)(result))
+/* The process's only thread stays as it is. */
+#define pthread_setname_np(thread, name) ((void)(thread), (void)(name))
+#define pthread_setschedparam(thread, policy, param) ((void)(thread), (void)(policy), (void)(param))
 
 /* core/futex.h brings this. */
 #include "core/clock.h"
