@@ -138,22 +138,29 @@ static bool is_checkpoint_thread(void)
 	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
 }
 
+/* Whatever the writer is doing meanwhile: only where one that is stopped there may hold up others. */
+static void at_pass(const struct shim_event *event)
+{
+	if (event->call == SHIM_WRITE && event->file == SHIM_MAIN && !event->after)
+		at(AT_COPYING);
+	else if (event->call == SHIM_SYNC && event->file == SHIM_MAIN && event->after)
+		at(AT_COPIED);
+}
+
 static int on_call(const struct shim_event *event)
 {
 	bool write_lock = event->offset == 0 && (event->flags & SQLITE_SHM_EXCLUSIVE) != 0;
 
+	if (is_checkpoint_thread()) {
+		at_pass(event);
+		return event->call == SHIM_SYNC && !event->after ? SHIM_SKIP : SQLITE_OK;
+	}
 	switch (event->call) {
 	case SHIM_OPEN:
 		if (event->after && event->file == SHIM_MAIN)
 			at(AT_OPENING);
 		break;
-	case SHIM_WRITE:
-		if (event->file == SHIM_MAIN && !event->after && is_checkpoint_thread())
-			at(AT_COPYING);
-		break;
 	case SHIM_SYNC:
-		if (event->file == SHIM_MAIN && event->after && is_checkpoint_thread())
-			at(AT_COPIED);
 		return event->after ? SQLITE_OK : SHIM_SKIP;
 	case SHIM_SHM_LOCK:
 		if (write_lock && !event->after && running)
