@@ -21,6 +21,7 @@
 #define TURNS 2000
 #define HANG_SECONDS 300
 #define WORDS_AT 128 /* in the side file */
+#define SIDE "test.db" PS_BESIDE_SUFFIX
 
 static void must(bool holds, const char *what)
 {
@@ -103,7 +104,7 @@ static void judge(const char *folder)
 	char path[4096];
 	int fd;
 
-	path_in(path, folder, "test.db" PS_BESIDE_SUFFIX);
+	path_in(path, folder, SIDE);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	must(fd >= 0 && pread(fd, &words, sizeof words, WORDS_AT) == sizeof words, "the side file is there");
 	close(fd);
@@ -113,7 +114,7 @@ static void judge(const char *folder)
 
 static void remove_folder(const char *folder)
 {
-	static const char *const names[] = { "ready", "test.db", "test.db" PS_BESIDE_SUFFIX };
+	static const char *const names[] = { "ready", "test.db", SIDE };
 	char path[4096];
 
 	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
