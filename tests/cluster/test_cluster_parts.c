@@ -215,6 +215,18 @@ Test(cluster_parts, values_go_out_as_what_they_are)
 	                 "[[\"SELECT ?,?,x'',?,'?'\",\"b\",1,\"b\"]]");
 }
 
+/* As Tcl names them; a place ends where its name does. */
+Test(cluster_parts, names_of_places_are_whole)
+{
+	int code;
+
+	cr_assert_str_eq(request_of("SELECT $a::b,$a::b::c(d),$a,:a,@a FROM t",
+	                            VALUES(penstock_blob("\1", 1), penstock_blob("\2", 1), penstock_blob("\3", 1),
+	                                   penstock_int64(4), penstock_blob("\5", 1)),
+	                            &code),
+	                 "[[\"SELECT x'01',x'02',x'03',?,x'05' FROM t\",4]]");
+}
+
 /* More places than there is room for at first. */
 Test(cluster_parts, every_place_has_its_value)
 {

@@ -19,6 +19,7 @@
 
 #include "queue/record.h"
 #include "writer/rqlite/http.h"
+#include "writer/rqlite/json.h"
 #include "writer/rqlite/request.h"
 
 TestSuite(cluster_faults, .init = kit_begin, .fini = harness_end);
@@ -346,6 +347,31 @@ Test(cluster_faults, a_client_is_made_whole_or_not_at_all)
 		make_client(at);
 		check(memory.live <= before, "allocation %u fails: %ld blocks leak", at, memory.live - before);
 	} while (make_client(at++) > 0);
+}
+
+/* What lacks memory is not called garbage. */
+Test(cluster_faults, why_an_answer_was_not_read_is_known)
+{
+	static const char text[] = "{\"results\":[\"\\n\",1,true]}";
+	struct ps_json json;
+	unsigned failed, points = 0;
+
+	if (KIT_SANITIZED)
+		cr_skip_test("the sanitizer's malloc");
+	do {
+		bool whole;
+
+		memory.seen = memory.failed = 0;
+		memory.at = ++points;
+		whole = ps_json_read(&json, text, strlen(text));
+		memory.at = 0;
+		failed = memory.failed;
+		check(whole == (failed == 0) && json.lacks_memory == !whole, "allocation %u fails", points);
+		if (whole)
+			ps_json_free(&json);
+	} while (failed > 0);
+	check(points > 5, "%u", points);
+	check(!ps_json_read(&json, text, strlen(text) - 1) && !json.lacks_memory);
 }
 
 static const char *add(struct ps_request *request, const char *sql, int *code)
