@@ -6,6 +6,7 @@
 #include "tests/kit.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/atomic.h"
@@ -229,6 +230,45 @@ Test(turns, the_dead_are_succeeded)
 		ps_turns_end(&heir);
 		check(shared->words.serving == shared->words.tail);
 	}
+}
+
+/* Another process has seen to it. */
+static bool dies_and_is_succeeded(void *arg, unsigned place)
+{
+	(void)arg;
+	(void)place;
+	ps_add_u32(&shared->words.serving, 1);
+	return false;
+}
+
+Test(turns, one_whom_another_has_succeeded_is_not_counted)
+{
+	share();
+	struct ps_turns dead = engine(1), heir = engine(2);
+	check(ps_turns_take(&dead, for_ever, NULL));
+	heir.lives = dies_and_is_succeeded;
+	check(ps_turns_take(&heir, for_ever, NULL));
+	check(heir.counts.succeeded == 0 && heir.counts.skipped == 0 && heir.counts.waited == 1);
+	ps_turns_end(&heir);
+	check(shared->words.serving == shared->words.tail);
+}
+
+/* On a busy machine the time to sleep may be over before that has begun: once more, then. */
+Test(turns, who_waits_sleeps)
+{
+	struct rusage before, after;
+
+	share();
+	do {
+		struct ps_turns holder = engine(1), next = engine(2);
+
+		check(ps_turns_take(&holder, for_ever, NULL));
+		check(getrusage(RUSAGE_THREAD, &before) == 0);
+		check(ps_turns_take(&next, for_ever, NULL) && next.counts.waited == 1);
+		check(getrusage(RUSAGE_THREAD, &after) == 0);
+		ps_turns_end(&next);
+		ps_turns_end(&holder);
+	} while (after.ru_nvcsw == before.ru_nvcsw);
 }
 
 Test(turns, a_ticket_that_is_left_holds_nobody_up)
