@@ -26,6 +26,7 @@ import concurrent.futures
 import difflib
 import hashlib
 import json
+import math
 import os
 import queue
 import re
@@ -117,7 +118,7 @@ FIRST = {
 CLUSTER = ('cluster_parts', 'cluster', 'cluster_faults')
 CLUSTER_ASAN = ('cluster_parts', 'cluster')
 # Quicker than in ./check.
-ENVIRONMENT = {'PENSTOCK_EQUIVALENCE': '1500', 'PENSTOCK_SCHEDULES': '5000', 'PENSTOCK_STORM': '5', 'PENSTOCK_HANG': '60',
+ENVIRONMENT = {'PENSTOCK_EQUIVALENCE': '1500', 'PENSTOCK_SCHEDULES': '5000', 'PENSTOCK_STORM': '5',
                'UBSAN_OPTIONS': 'halt_on_error=1', 'TSAN_OPTIONS': 'halt_on_error=1'}
 # Not the controls: one whose place a mutant has removed would be missed, which says nothing.
 COMMANDS = {'schedule': ('tests/schedule/test_schedule', '--no-controls')}
@@ -273,9 +274,10 @@ def is_judged(mutant, equivalent):
 
 
 def run(command, limit, folder, log):
-    """The exit status, or None when it took too long: then the whole group is killed."""
+    """The exit status, or None when it took too long: then the whole group is killed. No test takes itself for hung before that."""
     process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True,
-                               env={**os.environ, **ENVIRONMENT, 'TMPDIR': os.path.join(folder, 'tmp')})
+                               env={**os.environ, **ENVIRONMENT, 'PENSTOCK_HANG': str(math.ceil(limit)),
+                                    'TMPDIR': os.path.join(folder, 'tmp')})
     try:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
