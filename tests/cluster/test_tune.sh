@@ -29,7 +29,7 @@ execute 'CREATE TABLE mine(a)'
 printf '[penstock]\nbatch_max = 77\n[cluster]\npassword = secret\n' >given.ini
 penstock tune --budget 1s --json --config given.ini --set wal_bytes_max=8MiB --out o.ini "$path"
 ok "rows are measured" '[ $rc = 0 ]' '[ "$(figure base.rate)" != "" ]' 'printed batch_max'
-ok "what means nothing in a cluster is left out" '! grep -E "wal_bytes_max|fuse_rows|page_size|cache_size|pragmas" out o.ini'
+ok "what means nothing in a cluster is left out" '! grep -E "wal_bytes_max|checkpoint_thread|fuse_rows|page_size|cache_size|pragmas" out o.ini'
 ok "the password is not copied" '! grep -r secret out err o.ini'
 ok "its table is gone" '[ "$(schema)" = values:mine ]'
 "$bin" run --quiet --config o.ini "$path" /dev/null

@@ -46,9 +46,9 @@ query() {
 }
 # value KEY: in o.ini, in JSON's form.
 value() {
-	sed -n "s/^$1 = //p" o.ini | sed 's/^any$/-1/' | awk '{ print $2 == "MiB" ? $1 * 1048576 : $1 }'
+	sed -n "s/^$1 = //p" o.ini | sed 's/^any$/-1/; s/^yes$/1/; s/^no$/0/' | awk '{ print $2 == "MiB" ? $1 * 1048576 : $1 }'
 }
-keys="ring_slots batch_max batch_bytes batch_usec linger_usec wal_bytes_max writer_cpu spin_usec fuse_rows page_size cache_size"
+keys="ring_slots batch_max batch_bytes batch_usec linger_usec wal_bytes_max checkpoint_thread writer_cpu spin_usec fuse_rows page_size cache_size"
 
 # ---- wrong command lines ----
 
@@ -220,10 +220,10 @@ ok found/a_figure_of_everything '[ "$(figure goal)" = throughput ]' '[ "$(figure
 	'(for f in noise budget seconds workload chosen.rate chosen.p99_usec base.rate ratio.rate ratio.p99 ratio.rounds why out; do [ -n "$(figure $f)" ] || { echo $f; exit 1; }; done)'
 ok found/file_has_each_key_with_its_default \
 	'(for k in $keys; do grep -B1 "^$k = " o.ini | grep -q "^# default " || { echo $k; exit 1; }; done)' \
-	'[ "$(grep -c "^[a-z_]* = " o.ini)" -eq 11 ]' '! grep -q "^synchronous" o.ini'
+	'[ "$(grep -c "^[a-z_]* = " o.ini)" -eq 12 ]' '! grep -q "^synchronous" o.ini'
 ok found/file_is_the_choice \
 	'(for k in $keys; do [ -n "$(value $k)" ] && [ "$(value $k)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = $(figure chosen.number)")" ] || { echo $k; exit 1; }; done)'
-"$bin" config | sed -n 's/^\([a-z_]*\) = /\1 /p' | sed 's/ any$/ -1/' | awk '{ print $1, $3 == "MiB" ? $2 * 1048576 : $2 }' >defaults
+"$bin" config | sed -n 's/^\([a-z_]*\) = /\1 /p' | sed 's/ any$/ -1/; s/ yes$/ 1/; s/ no$/ 0/' | awk '{ print $1, $3 == "MiB" ? $2 * 1048576 : $2 }' >defaults
 ok found/the_defaults_are_a_candidate \
 	'(for k in ${keys% page_size*}; do [ "$(sed -n "s/^$k //p" defaults)" = "$(query "SELECT config ->> '\''$k'\'' FROM c WHERE number = 0")" ] || { echo $k; exit 1; }; done)' \
 	'[ "$(query "SELECT seconds > 0 FROM c WHERE number = 0")" -eq 1 ]'

@@ -32,8 +32,8 @@
 
 /* Those that do the least come first, so that the few that do much are judged in a plain configuration. */
 static const enum space_key put_back_order[SPACE_KEYS] = {
-	SPACE_WRITER_CPU, SPACE_SPIN_USEC, SPACE_LINGER_USEC,   SPACE_BATCH_BYTES, SPACE_CACHE_SIZE, SPACE_FUSE_ROWS,
-	SPACE_BATCH_USEC, SPACE_PAGE_SIZE, SPACE_WAL_BYTES_MAX, SPACE_RING_SLOTS,  SPACE_BATCH_MAX,
+	SPACE_WRITER_CPU, SPACE_SPIN_USEC, SPACE_LINGER_USEC,       SPACE_BATCH_BYTES,   SPACE_CACHE_SIZE, SPACE_FUSE_ROWS,
+	SPACE_BATCH_USEC, SPACE_PAGE_SIZE, SPACE_CHECKPOINT_THREAD, SPACE_WAL_BYTES_MAX, SPACE_RING_SLOTS, SPACE_BATCH_MAX,
 };
 
 static double now(const struct tune_search *search)

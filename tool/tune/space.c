@@ -19,6 +19,7 @@ static const struct key {
 	bool pragma;
 	bool of_file; /* means nothing in a cluster */
 	bool in_bytes;
+	bool yes_or_no;
 	int64_t levels[SPACE_LEVELS_MAX - 1]; /* up to a 0 behind the first */
 } keys[SPACE_KEYS] = {
 #define KEY(name_, ...) .name = #name_, .in_config = offsetof(penstock_config, name_), .levels = { __VA_ARGS__ }
@@ -33,6 +34,8 @@ static const struct key {
 	                        .help = "microseconds that an unfilled batch waits for more" },
 	[SPACE_WAL_BYTES_MAX] = { KEY(wal_bytes_max, 4 MiB, 16 MiB, 64 MiB), .of_file = true, .in_bytes = true,
 	                          .help = "the WAL is kept below this; a larger one is checkpointed less often" },
+	[SPACE_CHECKPOINT_THREAD] = { KEY(checkpoint_thread, 0, 1), .of_file = true, .yes_or_no = true,
+	                              .help = "a thread of its own brings the WAL into the database beside the writer" },
 	[SPACE_WRITER_CPU] = { KEY(writer_cpu, -1), .help = "processor that the writer is pinned to, on this machine" },
 	[SPACE_SPIN_USEC] = { KEY(spin_usec, 0, 100, 400),
 	                      .help = "microseconds of looking for work before a sleep; costs processor time" },
@@ -71,6 +74,8 @@ void space_text(enum space_key key, int64_t value, char text[SPACE_TEXT])
 {
 	if (key == SPACE_WRITER_CPU && value == -1)
 		snprintf(text, SPACE_TEXT, "any");
+	else if (keys[key].yes_or_no)
+		snprintf(text, SPACE_TEXT, "%s", value != 0 ? "yes" : "no");
 	else if (keys[key].in_bytes && value % (1 MiB) == 0)
 		snprintf(text, SPACE_TEXT, "%" PRId64 " MiB", value / (1 MiB));
 	else
