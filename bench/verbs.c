@@ -19,7 +19,7 @@
  * their syncs. Three things tell that from the handshake. The process's calls of fsync and fdatasync are timed: `synced`,
  * what of them lies beyond, and beyond less synced of the same cycle is `handshake`. There is a third load, "small": as
  * full, with wal_bytes_max=64k, so that hardly anything is left to copy. A fourth, "leaving", is as waiting, with the key that leaves
- * the log to the next opener (where there is that key), under FULL, where the log is on the disk by then: nothing but the handshake is
+ * the log to the next opener, under FULL, where the log is on the disk by then: nothing but the handshake is
  * left of beyond. (Under NORMAL it is synced first.) And handshake/penstock/grace, which is the RCU
  * grace period alone: the state word of a running engine is swapped for a copy of itself while eight producers submit.
  * Build with -Drcu_flavour=memb to compare.
@@ -48,7 +48,6 @@
 #define GRACE_RUN_NSEC 500000
 #define BEYOND_MAX_USEC 1000.0
 #define HANDSHAKE_MAX_USEC 500.0
-#define LEAVE_KEY "leave_wal"
 
 enum bench_load { WAITING, FULL, SMALL, IDLE, LEAVING };
 
@@ -140,7 +139,7 @@ struct bench_busy {
 
 static bool bench_busy_begin(struct bench_case *self, struct bench_busy *busy, enum bench_load load, unsigned producers)
 {
-	const char *own = load == SMALL ? "wal_bytes_max=64k" : load == LEAVING ? LEAVE_KEY "=yes" : NULL;
+	const char *own = load == SMALL ? "wal_bytes_max=64k" : load == LEAVING ? "leave_wal=yes" : NULL;
 	const char *level = load == LEAVING ? "synchronous=full" : "synchronous=normal";
 	const char *keys[] = { level, "ring_slots=16384", own, NULL };
 	penstock_statement *insert;
@@ -317,15 +316,6 @@ static void bench_run_grace(struct bench_case *self)
 	bench_judge(&target);
 }
 
-/* Whether there is such a key in this version. */
-static bool bench_can_leave(void)
-{
-	penstock_config config;
-
-	penstock_config_init(&config);
-	return penstock_config_set(&config, LEAVE_KEY, "yes") == PENSTOCK_OK;
-}
-
 void bench_add_verbs(void)
 {
 	static const struct {
@@ -350,8 +340,6 @@ void bench_add_verbs(void)
 			                                     .back = penstock_start };
 		verbs[i].load = places[i % PLACES].load;
 		verbs[i].producers = places[i % PLACES].producers;
-		if (verbs[i].load == LEAVING && !bench_can_leave())
-			continue;
 		each.has_target = verbs[i].producers == PRODUCERS_JUDGED;
 		each.extra = verbs[i].load == SMALL && !each.has_target;
 		snprintf(each.name, sizeof each.name, "handshake/penstock/%s/%s/producers:%u", verbs[i].name,
