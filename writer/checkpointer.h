@@ -15,7 +15,8 @@
  *     writer    IDLE -> ASKED, wakes the thread               DONE -> IDLE, takes the report         -> LEAVE, joins
  *     thread                        ASKED -> a pass -> DONE; kicks the writer, should it sleep
  *
- * The thread is made when the first pass is asked for, and ends when the writer's connection does. Idle it sleeps on the word.
+ * The thread is made when the first pass is asked for, and ends when the writer's connection does, or has the database to itself (PRAGMA
+ * locking_mode=EXCLUSIVE). Idle it sleeps on the word.
  *
  * Invariants
  *   1. Who may change the word is said by the word: ASKED is the thread's, every other value the writer's. What belongs to a pass is

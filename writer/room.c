@@ -77,10 +77,17 @@ static void give_up_thread(struct ps_batch *batch)
 	ps_store_end_pass(batch->store, &none, &end);
 }
 
+/* Its connection would keep the writer's from having the database to itself. */
+static bool has_thread(const struct ps_batch *batch)
+{
+	return batch->options->keys.checkpoint_thread != 0 && !batch->checkpointer.unfit &&
+	       !ps_store_is_exclusive(batch->store);
+}
+
 /* False: there is nothing to ask for, or nobody to be asked. */
 static bool ask(struct ps_batch *batch, bool last)
 {
-	if (ps_store_begin_pass(batch->store) != PS_LOG_PASS_DUE)
+	if (!has_thread(batch) || ps_store_begin_pass(batch->store) != PS_LOG_PASS_DUE)
 		return false;
 	if (ps_checkpointer_ask(&batch->checkpointer, last))
 		return true;
@@ -88,11 +95,6 @@ static bool ask(struct ps_batch *batch, bool last)
 	ps_log(batch->options, PENSTOCK_EVENT_NO_CHECKPOINT_THREAD,
 	       "%s: the checkpoint thread cannot be created; the writer checkpoints by itself", batch->checkpointer.path);
 	return false;
-}
-
-static bool has_thread(const struct ps_batch *batch)
-{
-	return batch->options->keys.checkpoint_thread != 0 && !batch->checkpointer.unfit;
 }
 
 /* What comes behind a pass that has not copied all, though no reader stood in its way. */
@@ -173,15 +175,6 @@ bool ps_room_settle(struct ps_batch *batch)
 	return true;
 }
 
-bool ps_room_hold(struct ps_batch *batch)
-{
-	struct ps_checkpointer *checkpointer = &batch->checkpointer;
-
-	if (checkpointer->asked && checkpointer->last)
-		wait_for_pass(batch);
-	return look(batch);
-}
-
 static void ask_for_rest(struct ps_batch *batch)
 {
 	if (batch->checkpointer.round > 0 && !batch->checkpointer.asked && !ask(batch, true))
@@ -200,6 +193,17 @@ static bool end(struct ps_batch *batch)
 	batch->checkpointer.round = 0;
 	ps_checkpointer_end(&batch->checkpointer);
 	return whole;
+}
+
+bool ps_room_hold(struct ps_batch *batch)
+{
+	struct ps_checkpointer *checkpointer = &batch->checkpointer;
+
+	if (checkpointer->exists && !has_thread(batch))
+		return end(batch);
+	if (checkpointer->asked && checkpointer->last)
+		wait_for_pass(batch);
+	return look(batch);
 }
 
 static bool abandon(struct ps_batch *batch)

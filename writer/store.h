@@ -286,6 +286,8 @@ void ps_store_write_out(struct ps_store *store);
 uint64_t ps_store_wal_bytes(const struct ps_store *store);
 /* Whether the last checkpoint copied all of a WAL that held something, so that the next commit may begin it anew. */
 bool ps_store_made_room(const struct ps_store *store);
+/* Whether no other connection can have the database open while this one writes (PRAGMA locking_mode). */
+bool ps_store_is_exclusive(const struct ps_store *store);
 /*
  * Before a batch, or behind it: whether a checkpoint is likely to be due behind the next commit. One that was expected need not keep
  * others from writing.

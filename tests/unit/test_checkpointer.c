@@ -537,6 +537,77 @@ Test(checkpointer, without_it_the_writer_checkpoints)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static int have_it_alone(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_exec(connection, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
+}
+
+static void lock_by_statement(penstock *db)
+{
+	expect(kit_execute(db, "PRAGMA locking_mode=EXCLUSIVE"), PENSTOCK_OK);
+}
+
+static void lock_by_group(penstock *db)
+{
+	penstock_submission members[2] = { PENSTOCK_SUBMISSION_INIT, PENSTOCK_SUBMISSION_INIT };
+	penstock_handle *handle;
+
+	members[0].sql = "PRAGMA locking_mode=EXCLUSIVE";
+	members[1].sql = "INSERT INTO t VALUES(1)";
+	expect(penstock_submit_group(db, members, 2, NULL, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+}
+
+static void lock_by_hook(penstock *db)
+{
+	expect(penstock_on_connect(db, have_it_alone, NULL), PENSTOCK_OK);
+}
+
+/* Its connection must not keep the writer's from what no other connection may then have: as in autocommit, every write is OK. */
+static void writer_has_it_alone(void (*lock)(penstock *db))
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db;
+	uint64_t before;
+
+	config.busy_timeout_ms = 10;
+	config.busy_limit_ms = 10;
+	db = kit_open_table(&config);
+	for (int round = 0; round < 2; round++) {
+		until_pass(db);
+		lock(db);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+		cr_assert_eq(thread_of(db), 0);
+		before = kit_counters(db).checkpoints;
+		while (kit_counters(db).checkpoints < before + 3)
+			write_some(db);
+		cr_assert_eq(thread_of(db), 0);
+		expect(kit_execute(db, "PRAGMA locking_mode=NORMAL"), PENSTOCK_OK);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	}
+	until_pass(db);
+	cr_assert_eq(kit_counters(db).failed, 0);
+	cr_assert_eq(events[PENSTOCK_EVENT_NO_CHECKPOINT_THREAD], 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(checkpointer, it_is_not_there_while_the_writer_has_the_database_alone)
+{
+	writer_has_it_alone(lock_by_statement);
+}
+
+Test(checkpointer, a_group_that_locks_the_database_ends_it)
+{
+	writer_has_it_alone(lock_by_group);
+}
+
+Test(checkpointer, a_hook_that_locks_the_database_ends_it)
+{
+	writer_has_it_alone(lock_by_hook);
+}
+
 /* ---- verbs ------------------------------------------------------------------------------------------------------- */
 
 static penstock *busy_db;

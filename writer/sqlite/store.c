@@ -701,6 +701,11 @@ bool ps_store_made_room(const struct ps_store *store)
 	return store->file.book.whole;
 }
 
+bool ps_store_is_exclusive(const struct ps_store *store)
+{
+	return store->exclusive;
+}
+
 void ps_store_expect_checkpoint(struct ps_store *store, bool expected)
 {
 	ps_file_expect_checkpoint(&store->file, expected);
