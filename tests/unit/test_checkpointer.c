@@ -355,6 +355,45 @@ Test(checkpointer, a_reader_in_its_way_is_told_of_and_waited_for_by_the_writer)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static sqlite3 *overlapping;
+static _Atomic bool overlaps;
+
+/* Of a reader's mark, the first of which is never waited for. */
+#define FIRST_MARK_LOCK 4
+
+/* Whenever the writer looks whether the reader has left, that has, and the next one is there with the same lock. */
+static int hand_over(const struct shim_event *event)
+{
+	if (event->call == SHIM_SHM_LOCK && !event->after && (event->flags & SQLITE_SHM_EXCLUSIVE) != 0 &&
+	    event->offset >= FIRST_MARK_LOCK && overlaps)
+		sqlite3_exec(overlapping, "COMMIT; BEGIN; SELECT 1 FROM t LIMIT 1", NULL, NULL, NULL);
+	return SQLITE_OK;
+}
+
+/* Else the wait ends when a look happens to fall between two of them, or never. */
+Test(checkpointer, the_writer_does_not_wait_for_readers_that_came_since)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db;
+
+	shim_install(hand_over);
+	config.checkpoint_thread = 0;
+	config.checkpoint_wait_ms = 3600000;
+	db = kit_open_table(&config);
+	check(sqlite3_open_v2(harness_path("test.db"), &overlapping, SQLITE_OPEN_READWRITE, "unix") == SQLITE_OK);
+	check(sqlite3_exec(overlapping, "BEGIN; SELECT 1 FROM t LIMIT 1", NULL, NULL, NULL) == SQLITE_OK);
+	overlaps = true;
+	for (int round = 0; round < 3; round++) {
+		while (kit_counters(db).wal_bytes < 1 << 19)
+			write_some(db);
+		while (kit_counters(db).wal_bytes >= 1 << 19)
+			write_some(db);
+	}
+	overlaps = false;
+	cr_assert_eq(sqlite3_close(overlapping), SQLITE_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* One thread waits, and one checkpoints at a time. */
 Test(checkpointer, its_passes_and_the_waits_for_them_are_no_longer_than_what_has_passed)
 {

@@ -4,12 +4,16 @@
 #include <time.h>
 
 #include "core/clock.h"
+#include "writer/sqlite/presence.h"
 
 /*
  * Between two looks at a lock: a millisecond more each time, up to this. For readers always one: they leave for moments. At the engine's
  * turn, too: of the other engines nobody asks meanwhile.
  */
 #define PAUSE_MS_MAX 10
+
+/* How long one look of a checkpoint at the readers holds. */
+#define READERS_NSEC (2 * PS_NSEC_PER_MSEC)
 
 static bool waits_on(struct ps_busy *busy, int count)
 {
@@ -23,6 +27,10 @@ static bool waits_on(struct ps_busy *busy, int count)
 		busy->since = now;
 	if (now - busy->since >= limit)
 		return false;
+	if (for_readers && now - busy->since >= READERS_NSEC && !ps_presence_is_log_copied(busy->connection)) {
+		busy->anew = true;
+		return false;
+	}
 	if (for_readers ? !ps_patience_lasts_for_readers(busy->patience) : !ps_patience_lasts(busy->patience))
 		return false;
 	if (!for_readers && (busy->unbegun || sqlite3_txn_state(busy->connection, NULL) == SQLITE_TXN_NONE) &&

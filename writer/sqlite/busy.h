@@ -11,6 +11,10 @@
  * SQLite's own handler comes to sleep 100 ms between its looks, which is too seldom to meet the moment in which none of several
  * readers that overlap stands in the way, and cannot be told to stop.
  *
+ * A checkpoint waits for the lock that a reader of something older has, and goes on waiting for the same one when the next reader has it,
+ * who reads all that is there and is in nobody's way. So as long as something is to be copied it is begun anew every few milliseconds, and
+ * looks at who is there then.
+ *
  * Invariants
  *   1. It is the connection's, whatever the connect hook or a PRAGMA busy_timeout has put there: it is put back behind both.
  */
@@ -30,6 +34,7 @@ struct ps_busy {
 	int64_t timeout_ms;
 	int64_t readers_ms; /* how long a checkpoint waits for readers; -1: it is a lock that is waited for */
 	uint64_t since;     /* the wait under way */
+	bool anew;          /* a checkpoint that waited for readers was ended so that it is begun anew */
 	bool at_turn;       /* this engine's, among those of other processes */
 	bool met;           /* a lock, since whoever asks has set this to false */
 	bool unbegun;       /* though there may be a lock that was had, nothing has been done */

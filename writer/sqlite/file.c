@@ -170,6 +170,34 @@ static int copy_under_write_lock(struct ps_file *file, int wait_ms, enum ps_copi
 	return rc;
 }
 
+/*
+ * Whether one that waited for readers is to begin anew (busy.h). What it has not copied keeps everybody from beginning the log anew meanwhile,
+ * so it needs no other commit (log_book.h).
+ */
+static bool begins_anew(struct ps_file *file, uint64_t deadline)
+{
+	uint64_t now = ps_clock_nsec();
+	bool anew = file->busy->anew && now < deadline && file->book.frames > file->book.copied;
+
+	file->busy->anew = false;
+	if (anew)
+		file->busy->readers_ms = (int64_t)((deadline - now) / PS_NSEC_PER_MSEC);
+	return anew;
+}
+
+static int copy_waiting(struct ps_file *file, int mode, enum ps_copied *copied)
+{
+	int64_t wait_ms = file->busy->readers_ms > 0 ? file->busy->readers_ms : 0;
+	uint64_t deadline = ps_clock_nsec() + (uint64_t)wait_ms * PS_NSEC_PER_MSEC;
+	int rc;
+
+	file->busy->anew = false;
+	do
+		rc = copy_log(file, mode, copied);
+	while (begins_anew(file, deadline));
+	return rc;
+}
+
 /* lock_wait_ms: for SQLite's write lock, where it is needed. */
 static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enum ps_copied *copied)
 {
@@ -179,7 +207,7 @@ static int copy_as_allowed(struct ps_file *file, int mode, int lock_wait_ms, enu
 	file->book.whole = false;
 	switch (ps_checkpoint_lock_take(&file->lock)) {
 	case PS_CHECKPOINT_ANY:
-		rc = copy_log(file, mode, copied);
+		rc = copy_waiting(file, mode, copied);
 		break;
 	case PS_CHECKPOINT_LOCKED:
 		rc = copy_under_write_lock(file, lock_wait_ms, copied);

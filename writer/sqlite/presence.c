@@ -12,6 +12,7 @@
 /* sqlite.org/walformat.html; the index begins with two copies of its header */
 #define INDEX_VERSION 3007000
 #define INDEX_PIECE_BYTES 32768
+#define COPIED_AT 24 /* words: nBackfill, behind both copies */
 #define LOG_HEADER_BYTES 32
 #define FRAME_HEADER_BYTES 24
 #define SALT_AT 16
@@ -152,6 +153,18 @@ static bool is_log_whole(struct ps_presence *presence)
 		return true;
 	}
 	return !read_index(database, &after) || memcmp(&before, &after, sizeof before) != 0;
+}
+
+bool ps_presence_is_log_copied(sqlite3 *connection)
+{
+	void volatile *memory = NULL;
+	sqlite3_file *database = NULL;
+	struct index_header index;
+
+	sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &database);
+	return !read_index(database, &index) ||
+	       database->pMethods->xShmMap(database, 0, INDEX_PIECE_BYTES, 0, &memory) != SQLITE_OK || memory == NULL ||
+	       ps_load_relaxed_u32((const uint32_t *)(uintptr_t)memory + COPIED_AT) >= index.frames;
 }
 
 /* ---- looking ---- */

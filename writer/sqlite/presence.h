@@ -55,6 +55,8 @@ struct ps_presence {
 void ps_presence_init(struct ps_presence *presence, sqlite3 *connection);
 /* The first of the files that is gone. Four stats and one or two short reads: 4 us. */
 enum ps_gone ps_presence_look(struct ps_presence *presence);
+/* Whether a checkpoint has copied all that the index tells of; also when it cannot be told. */
+bool ps_presence_is_log_copied(sqlite3 *connection);
 /* Behind a look that found everything, and before another thread of the engine's changes the database. */
 void ps_presence_expect_change(struct ps_presence *presence);
 /* It has: so it is known as that has left it, if nobody else had changed it before. */
