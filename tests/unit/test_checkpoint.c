@@ -688,20 +688,15 @@ static uint64_t not_allowed(const penstock *db)
 	return kit_counters(db).checkpoints_not_allowed;
 }
 
-static bool has_thread(const penstock *db)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, "pc%u:%s", (unsigned)db->number, strrchr(path, '/') + 1);
-	return kit_find_thread(name) != 0;
-}
-
 /* Between transactions: within one it would hold up everybody, as SQLite has it. */
 static void stop_in_a_pass(penstock *db)
 {
-	while (!has_thread(db))
-		insert_much(db);
-	await(atomic_load(&stands));
+	/* Nobody waits for them: at the bound of the log the writer waits for the pass. */
+	while (!atomic_load(&stands)) {
+		kit_submit(db, "INSERT INTO t VALUES(zeroblob(9000))", 0, NULL);
+		kit_sleep_usec(1000);
+	}
+	await(kit_thread_sleeps(kit_find_writer()));
 	raise(stop_by);
 }
 
