@@ -2067,7 +2067,8 @@ Test(states, close_does_not_wait_longer_than_it_may_for_a_reader_that_is_opened)
 	/* It stands in its hook until this has come back. */
 	expect(penstock_close(db, SHORT), PENSTOCK_TIMEOUT);
 	expect(penstock_close(db, 0), PENSTOCK_TIMEOUT);
-	cr_assert_eq(phase(db), PENSTOCK_PHASE_STOPPED);
+	/* On a busy machine the writer may take longer than that, too. */
+	await(phase(db) == PENSTOCK_PHASE_STOPPED);
 	expect(kit_insert(db, 1, 0, NULL), PENSTOCK_STOPPED);
 	gate_set(&hook_gate, false);
 	kit_join(opener);
