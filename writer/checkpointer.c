@@ -33,34 +33,45 @@ static void run(struct ps_checkpointer *checkpointer)
 
 /*
  * As SCHED_BATCH it takes no processor from a thread that runs when it wakes; else the writer, or a producer, would wait for a whole slice
- * of copying. A nice value does not do it, and SCHED_IDLE starves the pass, which the writer waits for in the end. A policy that the
- * program has chosen stays, as that of a real-time writer, which everybody would be ahead of here. A failure is of no consequence:
- * outcomes may then be later.
+ * of copying. A nice value does not do it, and SCHED_IDLE starves the pass. The last pass is the writer's way, which waits for it, and gives
+ * way to nobody. A policy that the program has chosen stays, as that of a real-time writer, which everybody would be ahead of here. A
+ * failure is of no consequence: outcomes may then be later.
  */
-static void give_way(void)
+static bool may_give_way(void)
 {
-	struct sched_param none = { .sched_priority = 0 };
 	struct sched_param inherited;
 	int policy;
 
-	if (pthread_getschedparam(pthread_self(), &policy, &inherited) == 0 && policy == SCHED_OTHER)
-		pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+	return pthread_getschedparam(pthread_self(), &policy, &inherited) == 0 && policy == SCHED_OTHER;
+}
+
+static void set_policy(int policy)
+{
+	struct sched_param none = { .sched_priority = 0 };
+
+	pthread_setschedparam(pthread_self(), policy, &none);
 }
 
 static void *checkpointer_main(void *arg)
 {
 	struct ps_checkpointer *checkpointer = arg;
 	uint32_t word;
+	bool may, gives_way;
 
 	pthread_setname_np(pthread_self(), checkpointer->name);
-	give_way();
+	may = may_give_way();
 	/* X2: with the word comes what is asked for; pairs with X1 in ps_checkpointer_ask. */
 	while ((word = ps_load_acquire_u32(&checkpointer->word)) != LEAVE) {
 		if (word != ASKED) {
 			ps_futex_wait(&checkpointer->word, word, PS_FUTEX_ANY, PS_NEVER);
 			continue;
 		}
+		gives_way = may && !checkpointer->pass.last;
+		if (gives_way)
+			set_policy(SCHED_BATCH);
 		run(checkpointer);
+		if (gives_way)
+			set_policy(SCHED_OTHER);
 		ps_store_relaxed_u32(&checkpointer->ring->report, 1);
 		/* X3: the report, and its mark, before the word; pairs with X4 in ps_checkpointer_is_done. */
 		ps_store_release_u32(&checkpointer->word, DONE);

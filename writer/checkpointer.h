@@ -31,7 +31,7 @@
  *   5. The log is taken for empty only when the pass copied all of it, and no commit came since it was asked for.
  *   6. Nothing of the thread is left when the writer's connection closes: not while PAUSED, STOPPED or FAILED.
  *   7. It blocks every signal, as the writer does, and calls no function of the program's. It is not pinned where the writer is.
- *   8. It gives way to whoever runs (SCHED_BATCH), unless the program has chosen another policy, which it inherits.
+ *   8. Beside the writer it gives way to whoever runs (SCHED_BATCH), unless the program has chosen another policy, which it inherits.
  *
  * Failure modes
  *   - The thread or its connection cannot be had: the writer makes checkpoints itself until it connects anew, and the log callback hears

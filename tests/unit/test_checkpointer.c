@@ -80,6 +80,18 @@ Test(checkpointer, it_runs_wherever_the_process_may)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static _Atomic bool copied_as[SCHED_BATCH + 1]; /* by policy */
+
+static int note_policy(const struct shim_event *event)
+{
+	char name[32];
+
+	if (event->call == SHIM_WRITE && event->file == SHIM_MAIN && !event->after &&
+	    pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0)
+		atomic_store(&copied_as[sched_getscheduler(0)], true);
+	return SQLITE_OK;
+}
+
 /* Else it takes a processor from the writer, or from a producer, for a whole slice at a time. */
 Test(checkpointer, it_gives_way_to_whoever_runs)
 {
@@ -88,10 +100,12 @@ Test(checkpointer, it_gives_way_to_whoever_runs)
 
 	if (sched_getscheduler(0) != SCHED_OTHER)
 		cr_skip_test("the test itself runs with another policy");
+	shim_install(note_policy);
 	db = kit_open_table(&config);
-	until_pass(db);
+	/* The last pass of a job, which the writer waits for, does not. */
+	while (!atomic_load(&copied_as[SCHED_BATCH]) || !atomic_load(&copied_as[SCHED_OTHER]))
+		until_pass(db);
 	cr_assert_eq(sched_getscheduler(kit_find_writer()), SCHED_OTHER);
-	cr_assert_eq(sched_getscheduler(thread_of(db)), SCHED_BATCH);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
