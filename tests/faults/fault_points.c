@@ -1303,9 +1303,14 @@ static void set_up_sqlite(void)
 	shim_install(on_call);
 }
 
-/* As many steps again between two of them where the writer checkpoints: most of that life is the same. */
-static unsigned step_of(unsigned kind)
+/*
+ * As many steps again between two of them where the writer checkpoints: most of that life is the same. asked: of all kinds, or (0) none is;
+ * not for those lives, nor for those beside another process, which take long.
+ */
+static unsigned step_of(unsigned kind, unsigned asked)
 {
+	if (asked != 0 && by_thread && !has_company((int)kind))
+		return asked;
 	return kinds[kind].step * (SANITIZED ? 3 : 1) * (by_thread ? 1 : 2);
 }
 
@@ -1321,7 +1326,7 @@ static unsigned fail_each_kind(const char *only, unsigned step, unsigned *tried)
 	clean = life;
 	before = balance_now();
 	for (unsigned i = 0; i < KINDS; i++) {
-		unsigned each = step != 0 ? step : step_of(i), once, for_ever;
+		unsigned each = step != 0 && only != NULL ? step : step_of(i, step), once, for_ever;
 
 		if (only != NULL && strcmp(only, kinds[i].name) != 0)
 			continue;
