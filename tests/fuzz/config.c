@@ -265,8 +265,9 @@ static bool is_good_pragma(const char *name, const char *value)
 		return false;
 	if (sqlite3_stricmp(name, "locking_mode") == 0 && !is_bare_or_quoted(value, "normal"))
 		return false;
+	/* The one key that SQLite has a pragma of the same name for. */
 	for (size_t i = 0; penstock_config_key_at(i) != NULL; i++) {
-		if (strcmp(name, penstock_config_key_at(i)->name) == 0)
+		if (strcmp(name, penstock_config_key_at(i)->name) == 0 && strcmp(name, "trusted_schema") != 0)
 			return false;
 	}
 	return is_word(name) && !(*name >= '0' && *name <= '9') && is_pragma_value(value);
