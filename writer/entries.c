@@ -44,6 +44,11 @@ static struct ps_outcome no_memory_unknown = {
 	},
 };
 
+static bool stands_in(const struct ps_outcome *outcome)
+{
+	return outcome == &no_memory || outcome == &no_memory_unknown;
+}
+
 bool ps_entries_init(struct ps_entries *entries, struct ps_ring *ring, struct ps_counters *counters,
                      const struct ps_options *options)
 {
@@ -96,7 +101,7 @@ static struct ps_outcome *take_outcome(struct ps_entries *entries)
 
 static void give_outcome(struct ps_entries *entries, struct ps_outcome *outcome)
 {
-	if (outcome == &no_memory || outcome == &no_memory_unknown)
+	if (stands_in(outcome))
 		return;
 	ps_outcome_reset(outcome);
 	if (entries->spare_count == SPARE_OUTCOMES) {
@@ -194,7 +199,7 @@ static struct ps_outcome *own_outcome(struct ps_entries *entries, uint64_t ticke
 		entries->outcomes[i] = take_outcome(entries);
 	if (entries->outcomes[i] == &no_memory && status == PENSTOCK_UNKNOWN && (entries->notes[i] & NOTE_LISTENER) == 0)
 		entries->outcomes[i] = &no_memory_unknown;
-	return entries->outcomes[i] == &no_memory || entries->outcomes[i] == &no_memory_unknown ? NULL : entries->outcomes[i];
+	return stands_in(entries->outcomes[i]) ? NULL : entries->outcomes[i];
 }
 
 void ps_entries_end_run(struct ps_entries *entries, uint64_t ticket, struct ps_outcome *outcome)
