@@ -9,9 +9,9 @@
  * thousand rows over and over, so that the file does not grow. "over the ring" is the growth from before the open to
  * the end, less the slots of the ring; "flat" is the growth from the first tenth to the last.
  *
- * burst/penstock/idle: after so much work that there is a checkpoint thread, every thread of the process but the one that measures (it only sleeps) is looked
- * at in /proc twice, three seconds (in quick mode one) apart: context switches of either kind, and nanoseconds on a
- * processor.
+ * burst/penstock/idle: after so much work that there is a checkpoint thread, every thread of the process but the one that
+ * measures (it only sleeps) is looked at in /proc twice, three seconds (in quick mode one) apart: context switches of
+ * either kind, and nanoseconds on a processor.
  */
 #include <dirent.h>
 #include <stdio.h>
