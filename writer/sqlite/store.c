@@ -571,7 +571,7 @@ void ps_store_defer_again(struct ps_store *store)
 		return;
 	/* Before the run it would end the deferring again. */
 	ps_changes_put_right(store->changes);
-	sqlite3_exec(store->connection, "PRAGMA defer_foreign_keys=ON", NULL, NULL, NULL);
+	(void)ps_trust_defer_again(store->connection);
 	ps_inside_read_settings(store);
 }
 
