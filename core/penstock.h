@@ -598,8 +598,8 @@ PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);
  * among them, know nothing of it.
  *
  * As penstock_pause; besides, it waits until the others have done their transaction, its delivery, and any checkpoint. CANTOPEN: engines of other
- * processes cannot be paused there, since the file DATABASE-penstock cannot be used, or the file system has no locks for it (Linux's OFD
- * locks). After an error the engine runs on. Who removes that file meanwhile ends the pause for the others. Any thread but in a
+ * processes cannot be paused there, since the file DATABASE-penstock cannot be used, or none of its locks (Linux's OFD locks) is to be
+ * had. After an error the engine runs on. Who removes that file meanwhile ends the pause for the others. Any thread but in a
  * callback.
  */
 PENSTOCK_API int penstock_pause_all(penstock *db, int64_t timeout_usec);

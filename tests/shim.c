@@ -212,6 +212,7 @@ static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 	struct shim_event event = event_of((flags & SQLITE_SHM_LOCK) != 0 ? SHIM_SHM_LOCK : SHIM_SHM_UNLOCK, file);
 
 	event.offset = offset;
+	event.bytes = count;
 	event.flags = flags;
 	PASS(NULL, event, real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags));
 }

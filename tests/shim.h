@@ -49,7 +49,7 @@ struct shim_event {
 	const char *name; /* NULL: it has none */
 	bool after;
 	const void *data;     /* WRITE */
-	int bytes;            /* READ, WRITE */
+	int bytes;            /* READ, WRITE; of SHM_LOCK and SHM_UNLOCK how many locks */
 	sqlite3_int64 offset; /* READ, WRITE; of SHM_LOCK and SHM_UNLOCK the first lock */
 	int flags;            /* SHM_LOCK, SHM_UNLOCK; of SHM_MAP whether the index has to grow */
 };

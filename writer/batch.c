@@ -504,6 +504,24 @@ bool ps_batch_run(struct ps_batch *batch, uint64_t *next, uint64_t limit, const 
 	return false;
 }
 
+void ps_batch_wait_for_lock(struct ps_batch *batch, uint64_t *next, uint64_t limit)
+{
+	uint64_t first = *next, i;
+
+	batch->entries.base = first;
+	limit = ps_patience_begin(&batch->patience, first, limit);
+	if (ps_patience_retry(&batch->patience)) {
+		ps_patience_go_on(&batch->patience);
+		return;
+	}
+	*next = enter_all(batch, first, limit);
+	for (i = first; i < *next; i++) {
+		if (!ps_entries_is_gone(&batch->entries, i))
+			ps_attempt_fail_without_lock(batch, i);
+	}
+	deliver(batch, first, *next);
+}
+
 uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason)
 {
 	uint64_t i;

@@ -87,6 +87,11 @@ bool ps_batch_run_transactions(struct ps_batch *batch, uint64_t *next, uint64_t 
 /* Passes over those at *next that have been told before their turn, and gives their slots back. */
 void ps_batch_pass_told(struct ps_batch *batch, uint64_t *next, uint64_t limit);
 /*
+ * A lock that the store needs to be touched at all was not to be had: waits a moment. Whoever has waited too long hears of it, and is
+ * passed over.
+ */
+void ps_batch_wait_for_lock(struct ps_batch *batch, uint64_t *next, uint64_t limit);
+/*
  * Gives every published submission from `first` on, but none behind a hole and none from `limit` on, the outcome SHUTDOWN. Returns
  * the ticket behind the last of them. Any thread that owns the consumer's side.
  */

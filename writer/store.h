@@ -48,13 +48,20 @@ enum ps_copied { PS_COPIED_ALL, PS_COPIED_AS_READERS_LET, PS_COPIED_NOT };
 /* A writer repairs the log that was left behind. CREATING: a missing file is created. */
 enum ps_role { PS_READER, PS_WRITER, PS_CREATING_WRITER };
 
+/* Whether a store may be touched, among the engines of other processes. */
+enum ps_entry {
+	PS_ENTRY_IN,
+	PS_ENTRY_PAUSED, /* the engine of another process has paused all (ps_store_pause_all): for as long as it likes */
+	PS_ENTRY_NO_LOCK /* whether one has cannot be told: it is a lock that is not to be had */
+};
+
 struct ps_store;
 struct ps_batch;
 struct ps_store_pause;
 
 /* Of a store that engines of several processes share. Each is as the function of its name below. */
 struct ps_store_peers {
-	bool (*enter)(struct ps_store *store);
+	enum ps_entry (*enter)(struct ps_store *store);
 	void (*leave)(struct ps_store *store);
 	bool (*is_inside)(const struct ps_store *store);
 	void (*end_turn)(struct ps_store *store);
@@ -175,10 +182,10 @@ bool ps_store_needs_lock(struct ps_store *store, const struct ps_record *record)
 bool ps_store_lacked_room(const struct ps_store *store);
 
 /*
- * Before whatever touches the file; the store stays in until it is told to leave, which it is when there is nothing to do. False: the engine
- * of another process has paused all (ps_store_pause_all): nothing may be done. Cheap for one that is in.
+ * Before whatever touches the file; the store stays in until it is told to leave, which it is when there is nothing to do. While it is not
+ * in, nothing may be done. Cheap for one that is in.
  */
-bool ps_store_enter(struct ps_store *store);
+enum ps_entry ps_store_enter(struct ps_store *store);
 void ps_store_leave(struct ps_store *store);
 bool ps_store_is_inside(const struct ps_store *store);
 /*

@@ -150,12 +150,12 @@ static bool spin(penstock *db, int64_t spin_usec)
 	return found;
 }
 
-/* Whether the batch may run: false while somebody has paused all engines on the file. */
-static bool enter_store(penstock *db)
+/* Whether the batch may run. */
+static enum ps_entry enter_store(penstock *db)
 {
 	const struct ps_store_peers *peers = db->batch.kind->peers;
 
-	return peers == NULL || peers->enter(db->batch.store);
+	return peers == NULL ? PS_ENTRY_IN : peers->enter(db->batch.store);
 }
 
 static bool is_inside(const penstock *db)
@@ -205,11 +205,18 @@ static void wait_for_work(penstock *db, const struct ps_keys *keys)
 		wait_at_hole(&db->ring, db->next);
 }
 
-/* All engines on the file are paused: there is work, and nobody may touch it. Who is cancelled or too late is told meanwhile. */
-static void wait_outside(penstock *db)
+/*
+ * There is work, and the file may not be touched. A pause of all engines may last; who is cancelled or too late is told meanwhile. A lock
+ * that is not to be had is waited for as any other is.
+ */
+static void wait_outside(penstock *db, enum ps_entry entry, uint64_t limit)
 {
 	struct timespec moment = ps_timespec(OUTSIDE_NSEC);
 
+	if (entry == PS_ENTRY_NO_LOCK) {
+		ps_batch_wait_for_lock(&db->batch, &db->next, limit);
+		return;
+	}
 	db->batch.entries.base = db->next;
 	ps_reaper_reap(&db->batch.reaper);
 	nanosleep(&moment, NULL);
@@ -259,6 +266,7 @@ static bool work(penstock *db)
 	for (;;) {
 		struct ps_keys keys = ps_state_keys(&db->state);
 		uint64_t limit = UINT64_MAX, first;
+		enum ps_entry entry;
 		bool whole;
 
 		if (ps_load_relaxed_u32(&db->ring.report) != 0 && !beside(db, PS_AT_REPORT))
@@ -283,8 +291,9 @@ static bool work(penstock *db)
 				wait_for_work(db, &keys);
 			continue;
 		}
-		if (!enter_store(db)) {
-			wait_outside(db);
+		entry = enter_store(db);
+		if (entry != PS_ENTRY_IN) {
+			wait_outside(db, entry, limit);
 			continue;
 		}
 		if (keys.linger_usec != 0 && limit == UINT64_MAX)

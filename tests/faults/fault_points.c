@@ -20,7 +20,7 @@
  *   6. nothing hangs: every step is for ever, and a watchdog ends the program
  *
  * Where calls for the locks of the side file fail in each way that there is (LOCK_KIND_LIST), another process has an engine on the
- * file all the while, which writes and checkpoints, and besides:
+ * file all the while, which writes, checkpoints and pauses all, and besides:
  *
  *   7. this engine begins no checkpoint without the checkpoint lock
  *   8. each row that the other has acknowledged is there, once, and the file is whole
@@ -217,9 +217,10 @@ static unsigned ours(const struct shim_event *event)
 static _Atomic bool licensed; /* this process has the checkpoint lock */
 static _Atomic unsigned unlicensed;
 
+/* Who makes the index anew, since nobody has it, takes that lock with others. */
 static void note_checkpoint(const struct shim_event *event)
 {
-	if (has_company(fault.kind) && event->call == SHIM_SHM_LOCK && event->offset == CHECKPOINT_LOCK &&
+	if (has_company(fault.kind) && event->call == SHIM_SHM_LOCK && event->offset == CHECKPOINT_LOCK && event->bytes == 1 &&
 	    (event->flags & SQLITE_SHM_EXCLUSIVE) != 0 && !licensed)
 		unlicensed++;
 }
@@ -846,6 +847,9 @@ static void submit_all(penstock *db)
 
 static bool by_thread; /* who checkpoints */
 
+/* Longer than an idle engine stays in (writer.c). */
+#define IDLE_USEC 30000
+
 static void live(void)
 {
 	penstock_config config;
@@ -861,7 +865,7 @@ static void live(void)
 	config.wal_bytes_max = 65536;
 	config.checkpoint_thread = by_thread;
 	config.busy_timeout_ms = 0;
-	config.busy_limit_ms = has_company(fault.kind) ? 100 : 5;
+	config.busy_limit_ms = has_company(fault.kind) ? 50 : 5;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 	config.when_stopped = PENSTOCK_HOLD;
 	registered = NULL;
@@ -883,6 +887,9 @@ static void live(void)
 	life.paused = penstock_pause(db, PENSTOCK_FOREVER);
 	if (life.paused == PENSTOCK_OK)
 		life.unpaused = penstock_unpause(db, PENSTOCK_FOREVER);
+	/* As a rule it has left meanwhile, and must come in again. */
+	if (has_company(fault.kind) || fault.kind == KIND_beside_lock)
+		usleep(IDLE_USEC);
 	submit(db, INSERT, BY_CALLBACK, PENSTOCK_ACK_COMMITTED);
 	look(db);
 	life.stopped = penstock_stop(db, PENSTOCK_FOREVER);
@@ -938,7 +945,21 @@ static void other_must(int status)
 	_exit(1);
 }
 
-_Noreturn static void be_other(void)
+#define ROWS_BETWEEN_PAUSES 64
+#define PAUSE_USEC 5000
+
+/* One that cannot let go of its lock keeps a pauser waiting. */
+static void pause_now_and_then(penstock *db)
+{
+	int status = penstock_pause_all(db, PAUSE_USEC);
+
+	if (status == PENSTOCK_OK)
+		other_must(penstock_unpause(db, PENSTOCK_FOREVER));
+	else if (status != PENSTOCK_TIMEOUT)
+		other_must(status);
+}
+
+_Noreturn static void be_other(bool pauses)
 {
 	penstock_submission submission = { .struct_size = sizeof submission, .sql_bytes = -1 };
 	penstock_config config;
@@ -948,20 +969,25 @@ _Noreturn static void be_other(void)
 	penstock_config_init(&config);
 	config.wal_bytes_max = 65536;
 	config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
+	config.when_paused = PENSTOCK_HOLD; /* one that was withdrawn may last a moment longer */
 	other_must(penstock_open(harness_path("faults.db"), &config, &db));
 	submission.sql = "CREATE TABLE other(a, b)";
 	other_must(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL));
 	submission.sql = "INSERT INTO other VALUES(1, zeroblob(3000))";
 	while (!other->ending) {
 		other_must(penstock_execute(db, &submission, PENSTOCK_FOREVER, NULL));
-		other->rows++;
+		if (++other->rows % ROWS_BETWEEN_PAUSES == 0 && pauses)
+			pause_now_and_then(db);
 	}
 	other_must(penstock_close(db, PENSTOCK_FOREVER));
 	_exit(0);
 }
 
-/* It has the file open, and has written to it. */
-static pid_t begin_other(void)
+/*
+ * It has the file open, and has written to it. Beside one that seems to have no such locks it stays: as it comes back from a pause, it would
+ * not be seen.
+ */
+static pid_t begin_other(int kind)
 {
 	pid_t process;
 
@@ -971,10 +997,15 @@ static pid_t begin_other(void)
 	if (process < 0)
 		abort();
 	if (process == 0)
-		be_other();
-	while (other->rows == 0 && waitid(P_PID, (id_t)process, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
+		be_other(kind != KIND_set_lock_einval);
+	for (;;) {
+		siginfo_t ended = { 0 };
+
+		if (other->rows != 0 || waitid(P_PID, (id_t)process, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+		    ended.si_pid != 0)
+			return process;
 		usleep(100);
-	return process;
+	}
 }
 
 static int64_t ask(sqlite3 *connection, const char *sql)
@@ -1194,7 +1225,7 @@ static unsigned run_a_life(int kind, unsigned n, bool for_ever)
 
 	new_file();
 	if (has_company(kind))
-		process = begin_other();
+		process = begin_other(kind);
 	life = (struct life){ .count = 0 };
 	armed = false;
 	/* A thread of its own: what the library keeps for a thread goes with it. */

@@ -72,7 +72,7 @@ static int take_turns(const char *folder)
 	must(peers.turns.words != NULL && peers.turns.place != PS_TURNS_NO_PLACE, "it has the words, and shows that it lives");
 	await_both(folder);
 	for (unsigned i = 0; i < TURNS; i++) {
-		must(ps_peers_enter(&peers), "it comes in");
+		must(ps_peers_enter(&peers) == PS_ENTRY_IN, "it comes in");
 		if (!ps_turns_take(&peers.turns, goes_on, NULL))
 			continue;
 		/* For so long that the other one waits. */

@@ -564,10 +564,10 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 }
 
 /* No other process. */
-bool ps_store_enter(struct ps_store *store)
+enum ps_entry ps_store_enter(struct ps_store *store)
 {
 	(void)store;
-	return true;
+	return PS_ENTRY_IN;
 }
 
 void ps_store_leave(struct ps_store *store)

@@ -568,7 +568,7 @@ Test(checkpoint, that_there_are_no_locks_is_told_from_a_lock_that_is_not_to_be_h
 		enum ps_beside_lock lock;
 	} ways[] = { { 0, PS_BESIDE_LOCKED },        { EINVAL, PS_BESIDE_NO_LOCKS }, { EOPNOTSUPP, PS_BESIDE_NO_LOCKS },
 		     { ENOSYS, PS_BESIDE_NO_LOCKS }, { EAGAIN, PS_BESIDE_BUSY },     { EACCES, PS_BESIDE_BUSY },
-		     { ENOLCK, PS_BESIDE_BUSY } };
+		     { ENOLCK, PS_BESIDE_NOT_TOLD } };
 	struct ps_beside side;
 
 	choose_path();

@@ -347,6 +347,9 @@ static struct {
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fcntl64(int fd, int command, void *arg);
 
+/* An errno that each lock of the pause for all fails with, or 0. */
+static _Atomic int no_pause_lock;
+
 /* At the first look a statement comes to nothing, so that the wait is interrupted; at the next one the turn ends. */
 int __wrap_fcntl64(int fd, int command, ...)
 {
@@ -356,6 +359,11 @@ int __wrap_fcntl64(int fd, int command, ...)
 	va_start(arguments, command);
 	arg = va_arg(arguments, void *);
 	va_end(arguments);
+	if (no_pause_lock != 0 && command == F_OFD_SETLK && ((const struct flock *)arg)->l_start == PS_BESIDE_PAUSE &&
+	    ((const struct flock *)arg)->l_type != F_UNLCK) {
+		errno = no_pause_lock;
+		return -1;
+	}
 	if (command != F_OFD_GETLK || standing.writer == 0 || gettid() != standing.writer)
 		return __real_fcntl64(fd, command, arg);
 	if (standing.looks++ == 0)
@@ -1098,6 +1106,67 @@ Test(processes, two_engines_of_one_process_pause_each_other)
 	expect(execute_insert(other, 100), PENSTOCK_OK);
 	expect(penstock_close(one, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* It is out, and cannot tell whether it may come in. */
+static void lock_out(penstock *pauser, penstock *db, int error)
+{
+	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(kit_insert(db, 0, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	kit_sleep_usec(SHORT);
+	no_pause_lock = error;
+	expect(penstock_unpause(pauser, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+}
+
+Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_lock)
+{
+	static const int errors[] = { ENOLCK, ENOMEM, EINTR, EIO };
+	penstock_config config = kit_config();
+
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+		penstock_handle *left;
+		penstock *db, *pauser;
+
+		harness_make_folder();
+		config.busy_limit_ms = 1;
+		pauser = kit_open_table(&config);
+		db = kit_open(&config);
+		lock_out(pauser, db, errors[i]);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		check(kit_counters(db).failed == 1 && kit_counters(db).busy_retries > 0);
+		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_ERROR);
+		expect_message("database is locked");
+		expect(kit_execute(db, "SELECT 1"), PENSTOCK_ERROR);
+		/* A stop does not wait for it. */
+		expect(kit_insert(db, 2, PENSTOCK_FOREVER, &left), PENSTOCK_OK);
+		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_handle_wait(left, 0), PENSTOCK_ERROR);
+		penstock_handle_release(left);
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+		no_pause_lock = 0;
+		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(execute_insert(db, 3), PENSTOCK_OK);
+		check(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t") == 3);
+		expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_close(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+		harness_end();
+	}
+}
+
+Test(processes, a_pause_of_all_whose_lock_is_not_to_be_had_fails_and_the_engine_runs_on)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	db = kit_open_table(&config);
+	no_pause_lock = ENOLCK;
+	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	expect_message("F_OFD_SETLK");
+	no_pause_lock = 0;
+	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 Test(processes, a_pause_of_all_needs_the_side_file)

@@ -8,11 +8,11 @@
 
 #include "core/error.h"
 
-bool ps_store_enter(struct ps_store *store)
+enum ps_entry ps_store_enter(struct ps_store *store)
 {
 	/* A pass of the checkpoint thread's is at work, and cannot leave. Nothing more begins, or there might always be one. */
 	if (store->passing && store->peers.inside)
-		return !ps_peers_is_asked_to_leave(&store->peers);
+		return ps_peers_is_asked_to_leave(&store->peers) ? PS_ENTRY_PAUSED : PS_ENTRY_IN;
 	return ps_peers_enter(&store->peers);
 }
 
@@ -98,8 +98,8 @@ int ps_store_pause_step(struct ps_store_pause *pause, bool *paused)
 		return PENSTOCK_OK;
 	return ps_error(
 		PENSTOCK_CANTOPEN,
-		"the engines of other processes cannot be paused: there is no %s, it is foreign, or its file system has no locks "
-		"for open files (F_OFD_SETLK)",
+		"the engines of other processes cannot be paused: there is no %s, it is foreign, or no lock of it is to be had "
+		"(F_OFD_SETLK)",
 		pause->peers.beside.name != NULL ? pause->peers.beside.name : "side file");
 }
 

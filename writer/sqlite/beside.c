@@ -186,8 +186,10 @@ static enum ps_beside_lock set_lock(struct ps_beside *beside, off_t byte, short 
 		return PS_BESIDE_NO_LOCKS;
 	if (fcntl(beside->fd, F_OFD_SETLK, &lock) == 0)
 		return PS_BESIDE_LOCKED;
-	/* Anything else may be so for this process alone: others may have it. */
-	return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? PS_BESIDE_NO_LOCKS : PS_BESIDE_BUSY;
+	if (errno == EAGAIN || errno == EACCES)
+		return PS_BESIDE_BUSY;
+	/* Anything else may be so for this process alone. */
+	return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? PS_BESIDE_NO_LOCKS : PS_BESIDE_NOT_TOLD;
 }
 
 enum ps_beside_lock ps_beside_lock(struct ps_beside *beside, off_t byte)

@@ -55,8 +55,9 @@ struct ps_beside {
 
 enum ps_beside_lock {
 	PS_BESIDE_LOCKED,
-	PS_BESIDE_BUSY,    /* another description has it, or it cannot be told */
-	PS_BESIDE_NO_LOCKS /* the file system has no such locks, or the file is not open */
+	PS_BESIDE_BUSY,     /* another description has it */
+	PS_BESIDE_NOT_TOLD, /* the call failed otherwise: another one may have it */
+	PS_BESIDE_NO_LOCKS  /* the file system has no such locks, or the file is not open */
 };
 
 /*

@@ -68,6 +68,7 @@ enum ps_checkpoint_right ps_checkpoint_lock_take(struct ps_checkpoint_lock *lock
 		lock->taken = true;
 		return right_of(lock);
 	case PS_BESIDE_BUSY:
+	case PS_BESIDE_NOT_TOLD:
 		return PS_CHECKPOINT_NOT;
 	default:
 		/* What was committed may be copied already by one who has no lock either: it is never `taken`. */

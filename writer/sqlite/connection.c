@@ -309,11 +309,16 @@ static bool is_wanted(void *patience)
 static int set_up_among(struct ps_peers *peers, sqlite3 *connection, const char *path, const struct ps_options *options,
                         enum ps_role role, struct ps_busy *busy)
 {
+	enum ps_entry entry;
 	int status;
 
 	ps_peers_open(peers, sqlite3_db_filename(connection, "main"), options->keys.turns != 0);
-	if (!ps_peers_enter(peers))
-		return ps_error(PENSTOCK_CANTOPEN, "%s: another process has paused all engines (penstock_pause_all)", path);
+	entry = ps_peers_enter(peers);
+	if (entry != PS_ENTRY_IN)
+		return ps_error(PENSTOCK_CANTOPEN,
+		                entry == PS_ENTRY_PAUSED ? "%s: another process has paused all engines (penstock_pause_all)"
+		                                         : "%s: no lock of its side file is to be had",
+		                path);
 	if (peers->takes_turns && busy != NULL)
 		busy->at_turn = ps_turns_take(&peers->turns, is_wanted, busy->patience);
 	status = set_up_file(connection, path, options, role);

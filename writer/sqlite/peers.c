@@ -150,36 +150,36 @@ static enum ps_beside_lock share(struct ps_peers *peers)
 	return ps_beside_share(&peers->beside, PS_BESIDE_PAUSE);
 }
 
-static bool come_in(struct ps_peers *peers)
+static enum ps_entry come_in(struct ps_peers *peers)
 {
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
 		enum ps_beside_lock shared = share(peers);
 
 		/* Whatever the locks say, they are of no use by another file. */
 		if (ps_beside_is_current(&peers->beside)) {
-			peers->inside = shared != PS_BESIDE_BUSY;
-			return peers->inside;
+			peers->inside = shared == PS_BESIDE_LOCKED || shared == PS_BESIDE_NO_LOCKS;
+			return peers->inside ? PS_ENTRY_IN : shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
 		}
 		if (!move_over(peers)) {
 			/* Once more at the next look, and not in each batch. */
 			peers->inside = true;
-			return true;
+			return PS_ENTRY_IN;
 		}
 	}
-	return false;
+	return PS_ENTRY_PAUSED;
 }
 
-bool ps_peers_enter(struct ps_peers *peers)
+enum ps_entry ps_peers_enter(struct ps_peers *peers)
 {
 	uint64_t now = ps_clock_nsec();
 
 	if (peers->inside && ps_peers_is_asked_to_leave(peers))
 		ps_peers_leave(peers);
 	if (peers->inside && now - peers->looked_nsec < LOOK_NSEC)
-		return true;
+		return PS_ENTRY_IN;
 	if (peers->inside && ps_beside_is_current(&peers->beside)) {
 		peers->looked_nsec = now;
-		return true;
+		return PS_ENTRY_IN;
 	}
 	peers->looked_nsec = now;
 	return come_in(peers);
@@ -208,7 +208,7 @@ enum ps_peers_pause ps_peers_pause(struct ps_peers *peers)
 			ps_store_relaxed_u32(&peers->page->pausing, 1);
 		mine = ps_beside_lock(&peers->beside, PS_BESIDE_PAUSE);
 	}
-	if (mine == PS_BESIDE_NO_LOCKS)
+	if (mine == PS_BESIDE_NO_LOCKS || mine == PS_BESIDE_NOT_TOLD)
 		return PS_PEERS_NO_LOCKS;
 	return mine == PS_BESIDE_LOCKED && ps_beside_is_current(&peers->beside) ? PS_PEERS_PAUSED : PS_PEERS_WAITS;
 }

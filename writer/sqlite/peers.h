@@ -29,7 +29,8 @@
  *   - Removed or replaced: noticed within 20 ms of work, and the engine moves over. Whoever holds a pause by the old file
  *     holds it no more.
  *   - An engine that is stopped while it is in keeps a pauser waiting, and the pauser meanwhile everybody. Its timeout ends that.
- *   - When the system has no memory for a lock, an engine stays outside until it has.
+ *   - When the call for the lock itself fails (the system has no memory for it, say), nobody knows whether all are paused. An engine
+ *     stays outside, and tells its callers what they hear of any lock that is not to be had. A pauser hears that it cannot pause.
  *   - Other connections, readers among them, know nothing of all this.
  */
 #ifndef PENSTOCK_PEERS_H
@@ -40,6 +41,7 @@
 
 #include "writer/sqlite/beside.h"
 #include "writer/sqlite/turns.h"
+#include "writer/store.h"
 
 struct ps_peers_page;
 
@@ -58,12 +60,12 @@ void ps_peers_init(struct ps_peers *peers);
 void ps_peers_open(struct ps_peers *peers, const char *database, bool takes_turns);
 void ps_peers_close(struct ps_peers *peers);
 
-/* Before the database is touched. False: a pauser has it, or is about to; ask again. Cheap for one that is in. */
-bool ps_peers_enter(struct ps_peers *peers);
+/* Before the database is touched. Not in: ask again. Cheap for one that is in. */
+enum ps_entry ps_peers_enter(struct ps_peers *peers);
 void ps_peers_leave(struct ps_peers *peers);
 /* Whether somebody wants to pause all. */
 bool ps_peers_is_asked_to_leave(struct ps_peers *peers);
-/* Whether a pauser has kept it from coming in. */
+/* Whether it was kept from coming in. */
 static inline bool ps_peers_is_out(const struct ps_peers *peers)
 {
 	return peers->beside.fd >= 0 && !peers->inside;
@@ -73,7 +75,7 @@ static inline bool ps_peers_is_out(const struct ps_peers *peers)
 enum ps_peers_pause {
 	PS_PEERS_PAUSED,  /* nobody is in, until the peers are closed */
 	PS_PEERS_WAITS,   /* another step is needed */
-	PS_PEERS_NO_LOCKS /* there is no side file, or there are no locks to be had */
+	PS_PEERS_NO_LOCKS /* there is no side file, or no lock is to be had */
 };
 /* One step, of peers that have not come in. To be called each millisecond; to give it up, close them. */
 enum ps_peers_pause ps_peers_pause(struct ps_peers *peers);

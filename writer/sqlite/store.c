@@ -286,7 +286,7 @@ enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 	finalize_own(store);
 	ps_store_end_turn(store);
 	/* While another process has paused all, the log stays as it is. */
-	if (end != PS_LOG_KEPT && !ps_peers_enter(&store->peers)) {
+	if (end != PS_LOG_KEPT && ps_peers_enter(&store->peers) != PS_ENTRY_IN) {
 		end = PS_LOG_KEPT;
 		copied = PS_COPIED_NOT;
 	}
