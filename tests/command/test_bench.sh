@@ -4,7 +4,7 @@
 # test_bench.sh - every benchmark runs: penstock-bench --quick, whose figures decide nothing
 #
 # PENSTOCK_BENCH is the program, PENSTOCK_BENCH_FILTER says which cases (. is all of them; unless set, all but the queues and
-# writers with more than 2 producers, which are the same code once more). Prints TAP, a test for each family of cases.
+# writers with more than 2 producers, and the turns of more than 2 processes, which are the same code once more). Prints TAP, a test for each family of cases.
 set -u -o pipefail
 
 bench=${PENSTOCK_BENCH:?must name penstock-bench}
@@ -20,7 +20,7 @@ say() { # status, name
 	if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2"; fi
 }
 
-filter=${PENSTOCK_BENCH_FILTER:--^(ring|ring_think|write)/.*producers:(4|8|16|32|64)}
+filter=${PENSTOCK_BENCH_FILTER:--^(ring|ring_think|write)/.*producers:(4|8|16|32|64)|^turns/.*/[48]:}
 "$bench" --quick --benchmark_filter="$filter" >"$folder/out" 2>"$folder/err"
 status=$?
 for family in $("$bench" --benchmark_list_tests | cut -d / -f 1 | sort -u); do
