@@ -419,7 +419,8 @@ typedef struct penstock_pragma {
  *
  * On each connection the pragmas come before anything that reads the file, in their order, so `key` of an encrypted database and
  * page_size or auto_vacuum of a new one have effect where they stand before others (cache_size, synchronous and user_version
- * read the file). Only trusted_schema waits until the schema has been read.
+ * read the file). Only trusted_schema waits until the schema has been read. What a pragma writes to the database (user_version) is
+ * written when the writer connects, at start and at unpause; readers and the checkpoint thread leave that out.
  *
  * Before the pragmas each connection is DEFENSIVE (key defensive) and may load no extensions, neither by load_extension() nor by
  * sqlite3_load_extension. Pragmas and hook may lift either. With the key trusted_schema=0 a function in a trigger, view, index,

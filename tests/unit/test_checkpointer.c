@@ -553,6 +553,38 @@ Test(checkpointer, its_connection_is_not_the_programs_affair)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static int64_t user_version(penstock *db)
+{
+	sqlite3 *reader;
+	int64_t version;
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	version = kit_ask(sqlite3_db_filename(reader, "main"), "PRAGMA user_version");
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	return version;
+}
+
+/* Whatever connection comes later: a reader's, the thread's, or one that commits something so that the log may be copied. */
+Test(checkpointer, a_pragma_that_writes_is_run_by_the_writer_alone)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock_pragma writes[] = { PENSTOCK_PRAGMA("user_version", "1"), PENSTOCK_PRAGMA("cache_size", "-100") };
+	penstock *db;
+
+	config.pragmas = writes;
+	config.pragma_count = 2;
+	db = kit_open_table(&config);
+	cr_assert_eq(user_version(db), 1);
+	expect(kit_execute(db, "PRAGMA user_version=2"), PENSTOCK_OK);
+	cr_assert_eq(user_version(db), 2);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint"), PENSTOCK_OK);
+	cr_assert_eq(user_version(db), 2);
+	until_pass(db);
+	cr_assert_eq(user_version(db), 2);
+	cr_assert_eq(events[PENSTOCK_EVENT_NO_CHECKPOINT_THREAD], 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 static int lowest_fd;
 
 /* Its connection needs a descriptor. */

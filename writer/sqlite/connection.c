@@ -143,7 +143,8 @@ static int run_pragma(sqlite3 *connection, const struct ps_pragma *pragma)
 	return rc;
 }
 
-static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma)
+/* role: a reader leaves out what would write to the database (user_version), which would undo what was written since the start. */
+static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pragma *pragma, enum ps_role role)
 {
 	int rc = SQLITE_NOTFOUND;
 	bool listed;
@@ -155,6 +156,8 @@ static int set_pragma(sqlite3 *connection, const char *path, const struct ps_pra
 	/* SQLCipher has pragmas that it does not list. */
 	if (rc == SQLITE_NOTFOUND && (listed || sqlite3_compileoption_used("HAS_CODEC")))
 		rc = run_pragma(connection, pragma);
+	if (role == PS_READER && (rc & 0xff) == SQLITE_READONLY)
+		rc = SQLITE_OK;
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 		return PENSTOCK_OK;
@@ -251,17 +254,17 @@ static int configure_reader(sqlite3 *connection, const char *path)
 {
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_wal_autocheckpoint(connection, 0);
-	return run(connection, path, "PRAGMA query_only=ON; SELECT 1 FROM sqlite_schema LIMIT 1");
+	return run(connection, path, "SELECT 1 FROM sqlite_schema LIMIT 1");
 }
 
 /* late: those that must come behind the first reading of the schema. */
-static int set_pragmas(sqlite3 *connection, const char *path, const struct ps_options *options, bool late)
+static int set_pragmas(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role, bool late)
 {
 	int status = PENSTOCK_OK;
 
 	for (size_t i = 0; i < options->pragma_count && status == PENSTOCK_OK; i++) {
 		if (ps_options_is_late_pragma(options->pragmas[i].name) == late)
-			status = set_pragma(connection, path, &options->pragmas[i]);
+			status = set_pragma(connection, path, &options->pragmas[i], role);
 	}
 	return status;
 }
@@ -288,15 +291,18 @@ static int call_hook(sqlite3 *connection, const char *path, const struct ps_opti
 /* What reads the file, and writes it. */
 static int set_up_file(sqlite3 *connection, const char *path, const struct ps_options *options, enum ps_role role)
 {
-	int status = set_pragmas(connection, path, options, false);
+	/* It reads nothing of the file, so it may come before a key. */
+	int status = role == PS_READER ? run(connection, path, "PRAGMA query_only=ON") : PENSTOCK_OK;
 
+	if (status == PENSTOCK_OK)
+		status = set_pragmas(connection, path, options, role, false);
 	if (status == PENSTOCK_OK)
 		status = role == PS_READER ? configure_reader(connection, path)
 		                           : configure_writer(connection, path, options, role);
 	/* By now the schema has been read. */
 	sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, (int)options->keys.trusted_schema, NULL);
 	if (status == PENSTOCK_OK)
-		status = set_pragmas(connection, path, options, true);
+		status = set_pragmas(connection, path, options, role, true);
 	return status;
 }
 
