@@ -272,15 +272,16 @@ enum ps_attempt ps_room_make(struct ps_batch *batch)
 
 /*
  * Held up by a reader: not again for every batch, but when it has grown by a part of what it is, or a wait is due. That waits for a batch
- * which writes, since no other can make the log begin anew.
+ * which writes, since no other can make the log begin anew. A log that has begun anew since is held up no more.
  */
 static bool checkpoint_is_due(const struct ps_batch *batch, uint64_t bytes, bool grows)
 {
 	uint64_t most = (uint64_t)batch->keys.wal_bytes_max;
-	uint64_t step = (batch->blocked_at > most ? batch->blocked_at : most) / CHECKPOINT_PART;
+	uint64_t blocked_at = bytes < batch->blocked_at ? 0 : batch->blocked_at;
+	uint64_t step = (blocked_at > most ? blocked_at : most) / CHECKPOINT_PART;
 
-	return bytes >= batch->blocked_at + step || (grows && bytes >= most && batch->keys.checkpoint_wait_ms > 0 &&
-	                                             ps_stall_is_due(&batch->stall, ps_clock_nsec()));
+	return bytes >= blocked_at + step || (grows && bytes >= most && batch->keys.checkpoint_wait_ms > 0 &&
+	                                      ps_stall_is_due(&batch->stall, ps_clock_nsec()));
 }
 
 /* It is about to be closed, and copies the log then. */

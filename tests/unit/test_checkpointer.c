@@ -369,6 +369,35 @@ Test(checkpointer, a_reader_in_its_way_is_told_of_and_waited_for_by_the_writer)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void shorten_what_was_held_up(int64_t thread)
+{
+	penstock_config config = config_with(1 << 18);
+	penstock *db;
+	sqlite3 *reader;
+
+	config.checkpoint_thread = thread;
+	config.checkpoint_wait_ms = 0;
+	db = kit_open_table(&config);
+	hold_snapshot(db, &reader);
+	while (kit_counters(db).wal_bytes < 1 << 22)
+		write_some(db);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint(TRUNCATE)"), PENSTOCK_OK);
+	for (int i = 0; i < 100; i++) {
+		write_some(db);
+		check(kit_counters(db).wal_bytes < 1 << 20, "%" PRIu64, kit_counters(db).wal_bytes);
+	}
+	expect(kit_execute(db, "DROP TABLE t"), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* How long it was when a reader held it up means nothing for the log that has begun since. */
+Test(checkpointer, a_log_that_has_begun_anew_is_held_up_no_more)
+{
+	shorten_what_was_held_up(0);
+	shorten_what_was_held_up(1);
+}
+
 static sqlite3 *overlapping;
 static _Atomic bool overlaps;
 
