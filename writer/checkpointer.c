@@ -117,12 +117,13 @@ static void tell(struct ps_checkpointer *checkpointer, uint32_t word)
 	ps_futex_wake(&checkpointer->word, 1, PS_FUTEX_ANY);
 }
 
-bool ps_checkpointer_ask(struct ps_checkpointer *checkpointer, bool last)
+bool ps_checkpointer_ask(struct ps_checkpointer *checkpointer, bool last, bool syncs)
 {
 	if (!checkpointer->exists && !create(checkpointer))
 		return false;
 	memset(&checkpointer->pass, 0, sizeof checkpointer->pass);
 	checkpointer->pass.last = last;
+	checkpointer->pass.syncs = syncs;
 	checkpointer->last = last;
 	checkpointer->asked = true;
 	tell(checkpointer, ASKED);

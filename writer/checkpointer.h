@@ -78,7 +78,7 @@ struct ps_checkpointer {
 };
 
 /* Asks for a pass. False: there is no thread, and there will be none. */
-bool ps_checkpointer_ask(struct ps_checkpointer *checkpointer, bool last);
+bool ps_checkpointer_ask(struct ps_checkpointer *checkpointer, bool last, bool syncs);
 /* Whether the pass that was asked for is over. */
 bool ps_checkpointer_is_done(const struct ps_checkpointer *checkpointer);
 /* Sleeps until it is. */

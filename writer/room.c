@@ -89,7 +89,7 @@ static bool ask(struct ps_batch *batch, bool last)
 {
 	if (!has_thread(batch) || ps_store_begin_pass(batch->store) != PS_LOG_PASS_DUE)
 		return false;
-	if (ps_checkpointer_ask(&batch->checkpointer, last))
+	if (ps_checkpointer_ask(&batch->checkpointer, last, ps_store_syncs(batch->store)))
 		return true;
 	give_up_thread(batch);
 	ps_log(batch->options, PENSTOCK_EVENT_NO_CHECKPOINT_THREAD,

@@ -144,6 +144,7 @@ struct ps_log_pass_store;
 /* One pass: what was asked for and what came of it. */
 struct ps_log_pass {
 	bool last;     /* nobody commits meanwhile */
+	bool syncs;    /* the log before it is copied, and the database */
 	bool unfit;    /* there is no connection */
 	bool broken;   /* an I/O error that the engine must not survive */
 	bool met_lock; /* another process checkpoints */
@@ -293,6 +294,8 @@ void ps_store_write_out(struct ps_store *store);
 uint64_t ps_store_wal_bytes(const struct ps_store *store);
 /* Whether the last checkpoint copied all of a WAL that held something, so that the next commit may begin it anew. */
 bool ps_store_made_room(const struct ps_store *store);
+/* Whether a checkpoint syncs: not with synchronous=off, as long as no PRAGMA has set another. */
+bool ps_store_syncs(const struct ps_store *store);
 /* Whether no other connection can have the database open while this one writes (PRAGMA locking_mode). */
 bool ps_store_is_exclusive(const struct ps_store *store);
 /*

@@ -724,7 +724,7 @@ static void begin_asked(void)
 	checkpointer.ring = &ring;
 	checkpointer.options = &options;
 	passes = 0;
-	ps_checkpointer_ask(&checkpointer, false);
+	ps_checkpointer_ask(&checkpointer, false, true);
 }
 
 /* As if that were over, and its report not taken. */
@@ -764,7 +764,7 @@ static void take_and_ask_and_wait(void)
 {
 	take_report();
 	litmus_writes(&checkpointer.pass);
-	ps_checkpointer_ask(&checkpointer, true);
+	ps_checkpointer_ask(&checkpointer, true, true);
 	ps_checkpointer_wait(&checkpointer);
 	take_report();
 	ps_checkpointer_end(&checkpointer);

@@ -511,6 +511,12 @@ bool ps_store_made_room(const struct ps_store *store)
 	return false;
 }
 
+bool ps_store_syncs(const struct ps_store *store)
+{
+	(void)store;
+	return true;
+}
+
 bool ps_store_is_exclusive(const struct ps_store *store)
 {
 	(void)store;

@@ -24,8 +24,8 @@
 #include "writer/store.h"
 
 struct ps_log_pass_store {
-	const struct ps_options *options;
 	sqlite3 *connection;
+	bool syncs; /* its checkpoints do */
 	struct ps_harm_watch harm;
 };
 
@@ -33,6 +33,16 @@ static void note(struct ps_log_pass *pass, int code)
 {
 	pass->code = code;
 	snprintf(pass->message, sizeof pass->message, "%s", sqlite3_errstr(code));
+}
+
+static int set_syncing(struct ps_log_pass_store *store, bool syncs)
+{
+	int rc =
+		sqlite3_exec(store->connection, syncs ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		store->syncs = syncs;
+	return rc;
 }
 
 void ps_log_pass_open(struct ps_log_pass_store **result, const char *path, const struct ps_options *options,
@@ -47,7 +57,6 @@ void ps_log_pass_open(struct ps_log_pass_store **result, const char *path, const
 		snprintf(pass->message, sizeof pass->message, "out of memory");
 		return;
 	}
-	store->options = options;
 	if (ps_connection_open(path, options, PS_READER, false, NULL, &store->harm, NULL, NULL, &store->connection, &locked) !=
 	    PENSTOCK_OK) {
 		snprintf(pass->message, sizeof pass->message, "%s", penstock_error_message());
@@ -55,11 +64,7 @@ void ps_log_pass_open(struct ps_log_pass_store **result, const char *path, const
 		return;
 	}
 	sqlite3_busy_timeout(store->connection, 0);
-	if (sqlite3_exec(store->connection,
-	                 options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF || ps_fault(PS_FAULT_SKIP_CHECKPOINT_SYNC)
-	                         ? "PRAGMA synchronous=OFF"
-	                         : "PRAGMA synchronous=FULL",
-	                 NULL, NULL, NULL) != SQLITE_OK) {
+	if (set_syncing(store, false) != SQLITE_OK) {
 		note(pass, sqlite3_extended_errcode(store->connection));
 		ps_log_pass_close(store);
 		return;
@@ -72,7 +77,7 @@ static int sync_database(struct ps_log_pass_store *store)
 {
 	sqlite3_file *file = NULL;
 
-	if (store->options->keys.synchronous == PENSTOCK_SYNCHRONOUS_OFF || ps_fault(PS_FAULT_SKIP_CHECKPOINT_SYNC))
+	if (!store->syncs)
 		return SQLITE_OK;
 	sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
 	return file == NULL || file->pMethods == NULL ? SQLITE_OK : file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
@@ -88,11 +93,14 @@ static void look(const struct ps_log_pass_store *store, struct stat *database)
 void ps_log_pass_run(struct ps_log_pass_store *store, struct ps_log_pass *pass)
 {
 	uint64_t started = ps_clock_nsec();
+	bool syncs = pass->syncs && !ps_fault(PS_FAULT_SKIP_CHECKPOINT_SYNC);
 	int frames = -1, copied = -1, rc;
 
 	look(store, &pass->before);
 	ps_harm_begin(&store->harm);
-	rc = sqlite3_wal_checkpoint_v2(store->connection, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	rc = syncs == store->syncs ? SQLITE_OK : set_syncing(store, syncs);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_wal_checkpoint_v2(store->connection, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
 	if (rc == SQLITE_OK && !pass->last && copied > 0)
 		rc = sync_database(store);
 	else if (rc != SQLITE_OK)

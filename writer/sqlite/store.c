@@ -701,6 +701,11 @@ bool ps_store_made_room(const struct ps_store *store)
 	return store->file.book.whole;
 }
 
+bool ps_store_syncs(const struct ps_store *store)
+{
+	return store->options->keys.synchronous != PENSTOCK_SYNCHRONOUS_OFF || store->synchronous != PENSTOCK_SYNCHRONOUS_OFF;
+}
+
 bool ps_store_is_exclusive(const struct ps_store *store)
 {
 	return store->exclusive;
