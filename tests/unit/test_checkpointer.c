@@ -589,6 +589,56 @@ Test(checkpointer, a_submitted_checkpoint_never_meets_it)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static _Atomic bool called;
+
+/* Answers what the pragma says: whether another connection is at one. */
+static void checkpoint_by_function(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	sqlite3_stmt *pragma;
+
+	(void)count;
+	(void)values;
+	called = true;
+	if (sqlite3_prepare_v2(sqlite3_context_db_handle(context), "PRAGMA wal_checkpoint", -1, &pragma, NULL) == SQLITE_OK &&
+	    sqlite3_step(pragma) == SQLITE_ROW)
+		sqlite3_result_int(context, sqlite3_column_int(pragma, 0));
+	sqlite3_finalize(pragma);
+}
+
+static int install_checkpoint(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "checkpoint_by_function", 0, SQLITE_UTF8, NULL, checkpoint_by_function, NULL,
+	                               NULL);
+}
+
+/* Of a statement that calls it nobody knows that it checkpoints, before it does. */
+Test(checkpointer, a_function_that_checkpoints_never_meets_it)
+{
+	penstock_config config = config_with(1 << 20);
+	const penstock_result *result;
+	penstock_handle *handle;
+	penstock *db;
+
+	config.connect_hook = install_checkpoint;
+	shim_install(hold_pass);
+	gate_set(&pass_gate, true);
+	db = kit_open_table(&config);
+	for (int i = 0; i < 2; i++)
+		expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(200000))"), PENSTOCK_OK);
+	gate_await(&pass_gate);
+	expect(kit_submit(db, "SELECT checkpoint_by_function()", PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	await(called);
+	kit_sleep_usec(SHORT);
+	gate_set(&pass_gate, false);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	result = penstock_handle_result(handle);
+	cr_assert_eq(result->cells[0].type, PENSTOCK_INTEGER);
+	cr_assert_eq(result->cells[0].as.integer, 0);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 static bool refuses;
 
 /* The thread's connection calls no hook: the program's functions stay on the writer and its readers. */

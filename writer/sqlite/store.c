@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/atomic.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -156,10 +157,24 @@ static void finalize_own(struct ps_store *store)
 	sqlite3_finalize(store->read_cookie);
 }
 
+/* A pass is waited for before a statement that is known to checkpoint; what a function does is known only now. */
+static void wait_for_pass(struct ps_store *store)
+{
+	struct timespec moment = ps_timespec(PS_NSEC_PER_MSEC);
+
+	if (!store->passing)
+		return;
+	while (ps_load_relaxed_u32(&store->busy.patience->ring->report) == 0)
+		nanosleep(&moment, NULL);
+	/* It may have copied what was committed since the lock was taken. */
+	ps_checkpoint_lock_use(&store->file.lock);
+}
+
 static bool admit_function(void *arg)
 {
 	struct ps_store *store = arg;
 
+	wait_for_pass(store);
 	return ps_file_admit_checkpoint(&store->file);
 }
 
