@@ -425,6 +425,27 @@ static void shorten_what_was_held_up(int64_t thread)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* Though it is SQLite that makes it, within a statement. */
+Test(checkpointer, a_submitted_checkpoint_makes_the_log_as_short_as_it_is)
+{
+	penstock_config config = config_with(1 << 20);
+	penstock *db = kit_open_table(&config);
+	sqlite3 *reader;
+
+	write_some(db);
+	hold_snapshot(db, &reader);
+	write_some(db);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint"), PENSTOCK_OK);
+	cr_assert_gt(kit_counters(db).wal_bytes, 0);
+	cr_assert_eq(sqlite3_close(reader), SQLITE_OK);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).wal_bytes, 0);
+	write_some(db);
+	expect(kit_execute(db, "PRAGMA wal_checkpoint(TRUNCATE)"), PENSTOCK_OK);
+	cr_assert_eq(kit_counters(db).wal_bytes, 0);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* How long it was when a reader held it up means nothing for the log that has begun since. */
 Test(checkpointer, a_log_that_has_begun_anew_is_held_up_no_more)
 {

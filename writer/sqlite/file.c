@@ -277,11 +277,21 @@ bool ps_file_admit_checkpoint(struct ps_file *file)
 	return false;
 }
 
+/* What a statement's checkpoint told, nobody here has heard. The look has counted the frames; some are copied, or all. */
+static void note_checkpoint(struct ps_file *file)
+{
+	bool whole = ps_presence_is_log_copied(file->connection);
+	int frames = (int)file->presence.frames;
+
+	ps_log_book_checkpoint(&file->book, frames, whole ? frames : 0, !whole, true);
+}
+
 void ps_file_release_checkpoint(struct ps_file *file)
 {
 	if (!file->admitted)
 		return;
-	look_behind_checkpoint(file);
+	if (look_behind_checkpoint(file) == PS_GONE_NOTHING)
+		note_checkpoint(file);
 	drop_lock(file);
 	file->admitted = false;
 }
