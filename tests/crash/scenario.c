@@ -54,6 +54,14 @@ static const struct scenario scenarios[] = {
 	  .calls = 60,
 	  .fail_sync = true },
 	{ .name = "checkpoint", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 5, .readers = 30, .small_wal = true },
+	{ .name = "raised",
+	  .synchronous = PENSTOCK_SYNCHRONOUS_FULL,
+	  .failing = 5,
+	  .readers = 5,
+	  .pause = 5,
+	  .restart = 5,
+	  .small_wal = true,
+	  .raised = true },
 	{ .name = "pause", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .pause = 40 },
 	{ .name = "restart", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .bare = 20, .failing = 5, .restart = 40 },
 	{ .name = "producers", .synchronous = PENSTOCK_SYNCHRONOUS_FULL, .failing = 10, .producers = RACERS },
@@ -165,6 +173,8 @@ static void gate_function(sqlite3_context *context, int count, sqlite3_value **v
 static int connect_hook(sqlite3 *connection, void *arg)
 {
 	(void)arg;
+	if (run.scenario->raised)
+		sqlite3_exec(connection, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
 	return sqlite3_create_function(connection, "gate", 0, SQLITE_UTF8, NULL, gate_function, NULL, NULL);
 }
 
@@ -516,7 +526,7 @@ static void open_engine(void)
 	penstock_config config;
 
 	penstock_config_init(&config);
-	config.synchronous = run.scenario->synchronous;
+	config.synchronous = run.scenario->raised ? PENSTOCK_SYNCHRONOUS_OFF : run.scenario->synchronous;
 	config.batch_usec = 0;
 	config.ring_slots = 64;
 	config.connect_hook = connect_hook;

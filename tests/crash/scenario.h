@@ -33,6 +33,7 @@ struct scenario {
 	unsigned restart;     /* of 100 steps */
 	unsigned producers;   /* 0: one, with the writer held while it submits */
 	bool small_wal;       /* checkpoints often */
+	bool raised;          /* the key synchronous is OFF, and the connect hook makes it FULL */
 	bool fail_sync;       /* a sync of the -wal fails once; where there are pauses, the pauser's */
 	bool weak_sectors;    /* crash.h, point 4 of the model */
 	bool adrift;          /* crash.h, point 6; and a sync may fail again in the start that follows */
