@@ -8,6 +8,7 @@
 #include "tests/equivalence/sides.h"
 #include "tests/kit.h"
 
+#define READ_EACH 50 /* statements */
 #define PRODUCERS 3
 
 struct producer {
@@ -124,6 +125,16 @@ static void submit(penstock *db, struct pending *pending)
 	free(sql);
 }
 
+/* Somebody opens a reader, looks, and goes: nobody's outcome is another for that. */
+static void read_beside(penstock *db)
+{
+	sqlite3 *reader;
+
+	expect(penstock_reader_open(db, &reader), PENSTOCK_OK);
+	sqlite3_exec(reader, "SELECT * FROM sqlite_schema", NULL, NULL, NULL);
+	check(sqlite3_close(reader) == SQLITE_OK, "a reader closes");
+}
+
 static void *produce(void *arg)
 {
 	struct producer *producer = arg;
@@ -187,8 +198,11 @@ void run_penstock(const struct setup *setup, struct pending *pending, size_t cou
 		for (i = 0; i < producer_count; i++)
 			pthread_join(producers[i].thread, NULL);
 	} else {
-		for (i = 0; i < count; i++)
+		for (i = 0; i < count; i++) {
 			submit(db, &pending[i]);
+			if (setup->way == LIVE && i % READ_EACH == READ_EACH - 1)
+				read_beside(db);
+		}
 		if (setup->way == QUEUED)
 			expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	}

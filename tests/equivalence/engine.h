@@ -21,7 +21,7 @@ struct setup {
 	int64_t result_bytes_max;           /* 0: the default */
 	bool writer_checkpoints;            /* no checkpoint thread */
 	unsigned groups;                    /* of so many statements one is a group; 0: none */
-	penstock_pragma pragmas[KINDS_MAX]; /* those of kinds, the encoding and the trust: fewer than KINDS_MAX */
+	penstock_pragma pragmas[KINDS_MAX]; /* those of kinds, the encoding, the trust and the version: fewer than KINDS_MAX */
 	size_t pragma_count;
 	const struct kind *kinds[KINDS_MAX]; /* ends with NULL */
 	size_t tables;                       /* so many statements go in before several producers begin */

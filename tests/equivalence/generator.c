@@ -585,6 +585,8 @@ static void draw_setup(uint64_t *random, struct setup *setup)
 	/* A kind that needs the other one says so behind it. */
 	if (chance(random, 10))
 		setup->pragmas[setup->pragma_count++] = (penstock_pragma)PENSTOCK_PRAGMA("trusted_schema", "0");
+	if (chance(random, 5))
+		setup->pragmas[setup->pragma_count++] = (penstock_pragma)PENSTOCK_PRAGMA("user_version", "7");
 	draw_kinds(random, setup);
 	for (i = 0; setup->kinds[i] != NULL; i++) {
 		if (setup->kinds[i]->pragma.name != NULL)
