@@ -30,7 +30,8 @@
  *      WAL-reset bug takes (sqlite/checkpoint_lock.h, sqlite/log_book.h).
  *   5. The log is taken for empty only when the pass copied all of it, and no commit came since it was asked for.
  *   6. Nothing of the thread is left when the writer's connection closes: not while PAUSED, STOPPED or FAILED.
- *   7. It blocks every signal, as the writer does, and calls no function of the program's. It is not pinned where the writer is.
+ *   7. It blocks every signal, as the writer does, and calls no function of the program's, but for what SQLite itself calls for each
+ *      connection (a VFS of the program's, sqlite3_auto_extension). It is not pinned where the writer is.
  *   8. Beside the writer it gives way to whoever runs (SCHED_BATCH), unless the program has chosen another policy, which it inherits.
  *
  * Failure modes
