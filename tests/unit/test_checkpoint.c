@@ -16,6 +16,7 @@
 
 #include "tests/shim.h"
 #include "writer/sqlite/beside.h"
+#include "writer/sqlite/checkpoint_lock.h"
 #include "writer/sqlite/write_lock.h"
 
 #define CHECKPOINT_LOCK 1 /* of SQLite's, in the log's index */
@@ -498,7 +499,8 @@ Test(checkpoint, the_log_and_its_index_are_removed_at_any_call)
 /* ---- the lock ---- */
 
 static int no_locks; /* why the file system has no OFD locks, or 0 */
-static int version;  /* that SQLite says to have; 0: its own */
+static bool no_unlock;
+static int version; /* that SQLite says to have; 0: its own */
 
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fcntl64(int fd, int command, void *arg);
@@ -515,6 +517,10 @@ int __wrap_fcntl64(int fd, int command, ...)
 	va_end(arguments);
 	if (no_locks != 0 && (command == F_OFD_SETLK || command == F_OFD_GETLK)) {
 		errno = no_locks;
+		return -1;
+	}
+	if (no_unlock && command == F_OFD_SETLK && ((const struct flock *)arg)->l_type == F_UNLCK) {
+		errno = ENOLCK;
 		return -1;
 	}
 	return __real_fcntl64(fd, command, arg);
@@ -581,6 +587,27 @@ Test(checkpoint, that_there_are_no_locks_is_told_from_a_lock_that_is_not_to_be_h
 	no_locks = 0;
 	ps_beside_close(&side);
 	check(ps_beside_lock(&side, PS_BESIDE_CHECKPOINT) == PS_BESIDE_NO_LOCKS);
+}
+
+Test(checkpoint, a_lock_that_the_system_does_not_let_unlock_is_dropped)
+{
+	struct ps_checkpoint_lock lock, other;
+
+	choose_path();
+	kit_change(path, "CREATE TABLE t(a)");
+	ps_checkpoint_lock_init(&lock, path);
+	ps_checkpoint_lock_init(&other, path);
+	check(ps_checkpoint_lock_take(&lock) != PS_CHECKPOINT_NOT);
+	check(ps_checkpoint_lock_take(&other) == PS_CHECKPOINT_NOT);
+	no_unlock = true;
+	ps_checkpoint_lock_drop(&lock);
+	no_unlock = false;
+	check(ps_checkpoint_lock_take(&other) != PS_CHECKPOINT_NOT);
+	check(ps_checkpoint_lock_take(&lock) == PS_CHECKPOINT_NOT);
+	ps_checkpoint_lock_drop(&other);
+	check(ps_checkpoint_lock_take(&lock) != PS_CHECKPOINT_NOT);
+	ps_checkpoint_lock_destroy(&lock);
+	ps_checkpoint_lock_destroy(&other);
 }
 
 static char beside[4200];

@@ -347,8 +347,21 @@ static struct {
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fcntl64(int fd, int command, void *arg);
 
-/* An errno that each lock of the pause for all fails with, or 0. */
-static _Atomic int no_pause_lock;
+/* An errno that each lock of the pause for all fails with, or 0; and each attempt to let go of one. */
+static _Atomic int no_pause_lock, no_unlock;
+static _Atomic unsigned unlocks_refused;
+/* The side file has no name until such a lock is refused. */
+static _Atomic bool moved_away;
+
+static void move_side_file(bool back)
+{
+	char name[PATH_MAX], away[PATH_MAX];
+
+	snprintf(name, sizeof name, "%s", harness_path(SIDE));
+	snprintf(away, sizeof away, "%s", harness_path("away"));
+	check(back ? rename(away, name) == 0 : rename(name, away) == 0);
+	moved_away = !back;
+}
 
 /* At the first look a statement comes to nothing, so that the wait is interrupted; at the next one the turn ends. */
 int __wrap_fcntl64(int fd, int command, ...)
@@ -361,7 +374,14 @@ int __wrap_fcntl64(int fd, int command, ...)
 	va_end(arguments);
 	if (no_pause_lock != 0 && command == F_OFD_SETLK && ((const struct flock *)arg)->l_start == PS_BESIDE_PAUSE &&
 	    ((const struct flock *)arg)->l_type != F_UNLCK) {
+		if (moved_away)
+			move_side_file(true);
 		errno = no_pause_lock;
+		return -1;
+	}
+	if (no_unlock != 0 && command == F_OFD_SETLK && ((const struct flock *)arg)->l_type == F_UNLCK) {
+		unlocks_refused++;
+		errno = no_unlock;
 		return -1;
 	}
 	if (command != F_OFD_GETLK || standing.writer == 0 || gettid() != standing.writer)
@@ -1166,6 +1186,75 @@ Test(processes, a_pause_of_all_whose_lock_is_not_to_be_had_fails_and_the_engine_
 	no_pause_lock = 0;
 	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
 	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+static void *pause_all(void *pauser)
+{
+	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return NULL;
+}
+
+/* It is paused as it sleeps, and as it is at work. */
+Test(processes, an_engine_that_the_system_does_not_let_unlock_lets_a_pauser_in)
+{
+	penstock_config config = kit_config();
+	penstock *db, *pauser;
+	pthread_t thread;
+
+	harness_make_folder();
+	config.when_paused = PENSTOCK_HOLD;
+	pauser = kit_open_table(&config);
+	db = kit_open(&config);
+	for (unsigned at_work = 0; at_work < 2; at_work++) {
+		no_unlock = unlocks_refused = 0;
+		if (at_work)
+			kit_block(db);
+		expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		no_unlock = ENOLCK;
+		check(pthread_create(&thread, NULL, pause_all, pauser) == 0);
+		kit_await_phase(pauser, PENSTOCK_PHASE_PAUSED);
+		if (at_work) {
+			kit_sleep_usec(SHORT);
+			kit_unblock();
+		}
+		pthread_join(thread, NULL);
+		check(unlocks_refused > 0);
+		expect(kit_insert(db, 1, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+		no_unlock = 0;
+		expect(penstock_unpause(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	}
+	check(kit_ask(harness_path("test.db"), "SELECT count(*) FROM t") >= 4);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* For a moment it takes the side file for another one, and asks for the lock that it has. */
+Test(processes, an_engine_that_is_refused_the_lock_that_it_has_lets_go_of_it)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db, *pauser;
+
+	harness_make_folder();
+	pauser = kit_open_table(&config);
+	config.batch_max = 1;
+	config.busy_limit_ms = 1;
+	db = kit_open(&config);
+	kit_block(db);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	move_side_file(false);
+	no_pause_lock = ENOLCK;
+	kit_sleep_usec(2 * SHORT);
+	kit_unblock();
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	penstock_handle_release(handle);
+	check(!moved_away);
+	no_pause_lock = 0;
+	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(execute_insert(db, 2), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

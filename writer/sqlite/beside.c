@@ -202,9 +202,9 @@ enum ps_beside_lock ps_beside_share(struct ps_beside *beside, off_t byte)
 	return set_lock(beside, byte, F_RDLCK);
 }
 
-void ps_beside_unlock(struct ps_beside *beside, off_t byte)
+bool ps_beside_unlock(struct ps_beside *beside, off_t byte)
 {
-	set_lock(beside, byte, F_UNLCK);
+	return set_lock(beside, byte, F_UNLCK) != PS_BESIDE_NOT_TOLD;
 }
 
 bool ps_beside_is_locked(struct ps_beside *beside, off_t byte)

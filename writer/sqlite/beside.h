@@ -76,7 +76,8 @@ bool ps_beside_is_current(const struct ps_beside *beside);
 enum ps_beside_lock ps_beside_lock(struct ps_beside *beside, off_t byte);
 /* The same with others that share it. */
 enum ps_beside_lock ps_beside_share(struct ps_beside *beside, off_t byte);
-void ps_beside_unlock(struct ps_beside *beside, off_t byte);
+/* False: the system refuses that, too (it may need memory for it). Whoever closes or opens it anew has let go. */
+bool ps_beside_unlock(struct ps_beside *beside, off_t byte);
 /* Whether another description has a lock on the byte. */
 bool ps_beside_is_locked(struct ps_beside *beside, off_t byte);
 /* Where this process has no such locks: whether somebody has one of them. They can be seen as POSIX locks can. */

@@ -88,7 +88,7 @@ void ps_checkpoint_lock_use(struct ps_checkpoint_lock *lock)
 
 void ps_checkpoint_lock_drop(struct ps_checkpoint_lock *lock)
 {
-	if (lock->taken)
-		ps_beside_unlock(&lock->beside, PS_BESIDE_CHECKPOINT);
+	if (lock->taken && !ps_beside_unlock(&lock->beside, PS_BESIDE_CHECKPOINT))
+		lock->error = ps_beside_reopen(&lock->beside);
 	lock->taken = lock->heard = false;
 }

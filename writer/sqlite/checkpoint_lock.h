@@ -37,6 +37,7 @@
  *     SQLite does not have the bug. The log grows until the last connection closes. It is tried again each time.
  *   - The side file is removed while somebody holds the lock: whoever comes then has a lock of his own. It is looked for its name
  *     after each taking, so that lasts for one checkpoint.
+ *   - The lock cannot be dropped, since the call fails: the side file is closed, and opened anew.
  *   - Whoever checkpoints without the lock (a plain connection, an older Penstock, a function that calls sqlite3_wal_checkpoint)
  *     exposes itself, and everybody to itself.
  *

@@ -157,8 +157,13 @@ static enum ps_entry come_in(struct ps_peers *peers)
 
 		/* Whatever the locks say, they are of no use by another file. */
 		if (ps_beside_is_current(&peers->beside)) {
-			peers->inside = shared == PS_BESIDE_LOCKED || shared == PS_BESIDE_NO_LOCKS;
-			return peers->inside ? PS_ENTRY_IN : shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
+			bool inside = shared == PS_BESIDE_LOCKED || shared == PS_BESIDE_NO_LOCKS;
+
+			/* It may have the lock from before. */
+			if (!inside)
+				ps_peers_leave(peers);
+			peers->inside = inside;
+			return inside ? PS_ENTRY_IN : shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
 		}
 		if (!move_over(peers)) {
 			/* Once more at the next look, and not in each batch. */
@@ -191,7 +196,9 @@ void ps_peers_leave(struct ps_peers *peers)
 		return;
 	ps_turns_end(&peers->turns);
 	peers->inside = false;
-	ps_beside_unlock(&peers->beside, PS_BESIDE_PAUSE);
+	/* A pauser waits for it. */
+	if (!ps_beside_unlock(&peers->beside, PS_BESIDE_PAUSE))
+		move_over(peers);
 }
 
 /* ---- the pauser ---- */

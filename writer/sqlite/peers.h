@@ -31,6 +31,7 @@
  *   - An engine that is stopped while it is in keeps a pauser waiting, and the pauser meanwhile everybody. Its timeout ends that.
  *   - When the call for the lock itself fails (the system has no memory for it, say), nobody knows whether all are paused. An engine
  *     stays outside, and tells its callers what they hear of any lock that is not to be had. A pauser hears that it cannot pause.
+ *   - When the call to let go of the lock fails, the file is closed, which lets go of it, and opened anew.
  *   - Other connections, readers among them, know nothing of all this.
  */
 #ifndef PENSTOCK_PEERS_H
