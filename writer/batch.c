@@ -519,7 +519,9 @@ void ps_batch_wait_for_lock(struct ps_batch *batch, uint64_t *next, uint64_t lim
 		if (!ps_entries_is_gone(&batch->entries, i))
 			ps_attempt_fail_without_lock(batch, i);
 	}
-	deliver(batch, first, *next);
+	/* Nothing was committed, and the file may not be touched: no sync. */
+	ps_entries_deliver(&batch->entries, first, *next, PS_PASS_ALL);
+	ps_ring_release(batch->ring, *next);
 }
 
 uint64_t ps_batch_shut_down(struct ps_batch *batch, uint64_t first, uint64_t limit, int code, const char *reason)

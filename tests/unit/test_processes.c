@@ -1141,6 +1141,9 @@ static void lock_out(penstock *pauser, penstock *db, int error)
 Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_lock)
 {
 	static const int errors[] = { ENOLCK, ENOMEM, EINTR, EIO };
+	static const penstock_submission durable = {
+		.struct_size = sizeof durable, .sql_bytes = -1, .sql = "INSERT INTO t VALUES(1)", .ack = PENSTOCK_ACK_DURABLE
+	};
 	penstock_config config = kit_config();
 
 	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
@@ -1149,6 +1152,7 @@ Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_
 
 		harness_make_folder();
 		config.busy_limit_ms = 1;
+		config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 		pauser = kit_open_table(&config);
 		db = kit_open(&config);
 		lock_out(pauser, db, errors[i]);
@@ -1157,6 +1161,9 @@ Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_
 		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_ERROR);
 		expect_message("database is locked");
 		expect(kit_execute(db, "SELECT 1"), PENSTOCK_ERROR);
+		/* Nor is the file synced. */
+		expect(penstock_execute(db, &durable, PENSTOCK_FOREVER, NULL), PENSTOCK_ERROR);
+		check(kit_counters(db).wal_syncs == 0);
 		/* A stop does not wait for it. */
 		expect(kit_insert(db, 2, PENSTOCK_FOREVER, &left), PENSTOCK_OK);
 		expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
