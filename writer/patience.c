@@ -35,6 +35,12 @@ uint64_t ps_patience_begin(struct ps_patience *patience, uint64_t first, uint64_
 	return limit;
 }
 
+void ps_patience_pass_over(struct ps_patience *patience, uint64_t nsec)
+{
+	if (patience->since != 0)
+		patience->since += nsec;
+}
+
 bool ps_patience_is_tried(const struct ps_patience *patience)
 {
 	return patience->since != 0 || patience->said;

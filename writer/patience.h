@@ -55,6 +55,8 @@ bool ps_patience_gives_up(const struct ps_patience *patience);
 void ps_patience_go_on(struct ps_patience *patience);
 /* Before a batch from `first` on: whoever came later waits anew. Returns `limit`, or a lesser one for those that have waited. */
 uint64_t ps_patience_begin(struct ps_patience *patience, uint64_t first, uint64_t limit);
+/* So long nobody waited for a lock, though there was work; they wait on. */
+void ps_patience_pass_over(struct ps_patience *patience, uint64_t nsec);
 /* Whether a lock was met that has not been had since, by this batch or one before it. */
 bool ps_patience_is_tried(const struct ps_patience *patience);
 /* The lock was had, or is not wanted any more. */

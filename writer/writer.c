@@ -206,12 +206,13 @@ static void wait_for_work(penstock *db, const struct ps_keys *keys)
 }
 
 /*
- * There is work, and the file may not be touched. A pause of all engines may last; who is cancelled or too late is told meanwhile. A lock
- * that is not to be had is waited for as any other is.
+ * There is work, and the file may not be touched. A pause of all engines may last, and does not count as a wait for a lock; who is
+ * cancelled or too late is told meanwhile. A lock that is not to be had is waited for as any other is.
  */
 static void wait_outside(penstock *db, enum ps_entry entry, uint64_t limit)
 {
 	struct timespec moment = ps_timespec(OUTSIDE_NSEC);
+	uint64_t since = ps_clock_nsec();
 
 	if (entry == PS_ENTRY_NO_LOCK) {
 		ps_batch_wait_for_lock(&db->batch, &db->next, limit);
@@ -220,6 +221,7 @@ static void wait_outside(penstock *db, enum ps_entry entry, uint64_t limit)
 	db->batch.entries.base = db->next;
 	ps_reaper_reap(&db->batch.reaper);
 	nanosleep(&moment, NULL);
+	ps_patience_pass_over(&db->batch.patience, ps_clock_nsec() - since);
 }
 
 /* An unfilled batch waits up to linger_usec for more. */

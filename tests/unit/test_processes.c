@@ -1128,6 +1128,60 @@ Test(processes, two_engines_of_one_process_pause_each_other)
 	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+static void *pause_all(void *pauser)
+{
+	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	return NULL;
+}
+
+#define LIMIT_MSEC 2000
+
+/* As one that waits for the lock of a plain connection is told, the pauser gets in. */
+Test(processes, a_pause_of_all_does_not_count_as_a_wait_for_the_lock)
+{
+	penstock_submission submission = { .struct_size = sizeof submission,
+		                           .sql_bytes = -1,
+		                           .sql = "INSERT INTO t VALUES(1)",
+		                           .flags = PENSTOCK_CANCELLABLE };
+	penstock_handle *cancelled, *handle;
+	penstock_config config = kit_config();
+	penstock *db, *pauser;
+	pthread_t thread;
+	sqlite3 *plain;
+	uint64_t retries;
+
+	harness_make_folder();
+	/* It needs no lock to close its connection. */
+	config.leave_wal = true;
+	pauser = kit_open_table(&config);
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = LIMIT_MSEC;
+	db = kit_open(&config);
+	check(sqlite3_open(harness_path("test.db"), &plain) == SQLITE_OK);
+	check(sqlite3_exec(plain, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	kit_block(db);
+	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &cancelled), PENSTOCK_OK);
+	expect(kit_insert(db, 2, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	kit_unblock();
+	await(kit_counters(db).busy_retries > 0);
+	check(pthread_create(&thread, NULL, pause_all, pauser) == 0);
+	kit_await_phase(pauser, PENSTOCK_PHASE_PAUSED);
+	kit_sleep_usec(SHORT);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	pthread_join(thread, NULL);
+	kit_sleep_usec(LIMIT_MSEC * 1100);
+	retries = kit_counters(db).busy_retries;
+	expect(penstock_close(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
+	await(kit_counters(db).busy_retries > retries);
+	check(sqlite3_exec(plain, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(handle);
+	sqlite3_close(plain);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 /* It is out, and cannot tell whether it may come in. */
 static void lock_out(penstock *pauser, penstock *db, int error)
 {
@@ -1194,12 +1248,6 @@ Test(processes, a_pause_of_all_whose_lock_is_not_to_be_had_fails_and_the_engine_
 	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
 	expect(execute_insert(db, 1), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-}
-
-static void *pause_all(void *pauser)
-{
-	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
-	return NULL;
 }
 
 /* It is paused as it sleeps, and as it is at work. */
