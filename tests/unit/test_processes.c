@@ -394,6 +394,44 @@ int __wrap_fcntl64(int fd, int command, ...)
 	return 0;
 }
 
+/* An errno that each opening of the side file fails with, or 0; and each look for its name. */
+static _Atomic int no_side_file, no_look;
+
+static bool is_side_file(const char *name)
+{
+	size_t bytes = strlen(name), end = strlen("-penstock");
+
+	return bytes > end && strcmp(name + bytes - end, "-penstock") == 0;
+}
+
+int __wrap_open64(const char *name, int flags, ...);
+int __real_open64(const char *name, int flags, ...);
+
+int __wrap_open64(const char *name, int flags, ...)
+{
+	va_list arguments;
+	int mode;
+
+	va_start(arguments, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
+	va_end(arguments);
+	if (no_side_file == 0 || !is_side_file(name))
+		return __real_open64(name, flags, mode);
+	errno = no_side_file;
+	return -1;
+}
+
+int __wrap_stat64(const char *name, struct stat64 *info);
+int __real_stat64(const char *name, struct stat64 *info);
+
+int __wrap_stat64(const char *name, struct stat64 *info)
+{
+	if (no_look == 0 || !is_side_file(name))
+		return __real_stat64(name, info);
+	errno = no_look;
+	return -1;
+}
+
 static void let_a_turn_stand(void)
 {
 	int fd = open(harness_path(SIDE), O_RDWR);
@@ -1126,6 +1164,52 @@ Test(processes, two_engines_of_one_process_pause_each_other)
 	expect(execute_insert(other, 100), PENSTOCK_OK);
 	expect(penstock_close(one, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* It cannot tell whether others meet there. */
+static void expect_refused(penstock *db, penstock_config *config)
+{
+	penstock *another;
+
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_ERROR);
+	expect_message("database is locked");
+	expect(penstock_open(harness_path("test.db"), config, &another), PENSTOCK_CANTOPEN);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	no_side_file = no_look = 0;
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+}
+
+Test(processes, a_side_file_that_the_system_refuses_is_waited_for_as_a_lock)
+{
+	static const int errors[] = { EMFILE, ENFILE, ENOMEM, EINTR, EIO };
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	config.busy_limit_ms = 1;
+	db = kit_open_table(&config);
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+		no_side_file = errors[i];
+		check(unlink(harness_path(SIDE)) == 0);
+		kit_sleep_usec(2 * SHORT);
+		expect_refused(db, &config);
+	}
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(processes, a_side_file_whose_name_cannot_be_looked_for_is_waited_for_as_a_lock)
+{
+	penstock_config config = kit_config();
+	penstock *db;
+
+	harness_make_folder();
+	config.busy_limit_ms = 1;
+	db = kit_open_table(&config);
+	no_look = EIO;
+	kit_sleep_usec(2 * SHORT);
+	expect_refused(db, &config);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
 static void *pause_all(void *pauser)

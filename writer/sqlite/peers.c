@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/sqlite/peers.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -119,15 +120,23 @@ void ps_peers_close(struct ps_peers *peers)
 	ps_beside_close(&peers->beside);
 }
 
-/* With its locks gone. False: there is none. */
-static bool move_over(struct ps_peers *peers)
+/* With its locks gone. 0, or an errno: there is none. */
+static int move_over(struct ps_peers *peers)
 {
+	int error;
+
 	unmap(peers);
 	peers->inside = false;
-	if (ps_beside_reopen(&peers->beside) != 0)
-		return false;
-	map(peers);
-	return true;
+	error = ps_beside_reopen(&peers->beside);
+	if (error == 0)
+		map(peers);
+	return error;
+}
+
+/* There may be one by which others meet. */
+static bool is_refused_by_system(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EIO;
 }
 
 /* ---- engines ---- */
@@ -154,6 +163,7 @@ static enum ps_entry come_in(struct ps_peers *peers)
 {
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
 		enum ps_beside_lock shared = share(peers);
+		int error;
 
 		/* Whatever the locks say, they are of no use by another file. */
 		if (ps_beside_is_current(&peers->beside)) {
@@ -165,18 +175,22 @@ static enum ps_entry come_in(struct ps_peers *peers)
 			peers->inside = inside;
 			return inside ? PS_ENTRY_IN : shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
 		}
-		if (!move_over(peers)) {
+		error = move_over(peers);
+		if (is_refused_by_system(error))
+			return PS_ENTRY_NO_LOCK;
+		if (error != 0) {
 			/* Once more at the next look, and not in each batch. */
 			peers->inside = true;
 			return PS_ENTRY_IN;
 		}
 	}
-	return PS_ENTRY_PAUSED;
+	return PS_ENTRY_NO_LOCK;
 }
 
 enum ps_entry ps_peers_enter(struct ps_peers *peers)
 {
 	uint64_t now = ps_clock_nsec();
+	enum ps_entry entry;
 
 	if (peers->inside && ps_peers_is_asked_to_leave(peers))
 		ps_peers_leave(peers);
@@ -187,7 +201,9 @@ enum ps_entry ps_peers_enter(struct ps_peers *peers)
 		return PS_ENTRY_IN;
 	}
 	peers->looked_nsec = now;
-	return come_in(peers);
+	entry = come_in(peers);
+	peers->kept_out = entry != PS_ENTRY_IN;
+	return entry;
 }
 
 void ps_peers_leave(struct ps_peers *peers)
@@ -207,7 +223,7 @@ enum ps_peers_pause ps_peers_pause(struct ps_peers *peers)
 {
 	enum ps_beside_lock mine;
 
-	if (!ps_beside_is_current(&peers->beside) && !move_over(peers))
+	if (!ps_beside_is_current(&peers->beside) && move_over(peers) != 0)
 		return PS_PEERS_NO_LOCKS;
 	mine = ps_beside_lock(&peers->beside, PS_BESIDE_PAUSING);
 	if (mine == PS_BESIDE_LOCKED) {

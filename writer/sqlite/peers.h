@@ -31,6 +31,7 @@
  *   - An engine that is stopped while it is in keeps a pauser waiting, and the pauser meanwhile everybody. Its timeout ends that.
  *   - When the call for the lock itself fails (the system has no memory for it, say), nobody knows whether all are paused. An engine
  *     stays outside, and tells its callers what they hear of any lock that is not to be had. A pauser hears that it cannot pause.
+ *     So it is when the system refuses the file (no descriptor, no memory), or another one has the name at each look.
  *   - When the call to let go of the lock fails, the file is closed, which lets go of it, and opened anew.
  *   - Other connections, readers among them, know nothing of all this.
  */
@@ -52,6 +53,7 @@ struct ps_peers {
 	struct ps_turns turns;
 	bool takes_turns;
 	bool inside;
+	bool kept_out;        /* at the last attempt to come in */
 	uint64_t looked_nsec; /* whether the name still leads to the file */
 };
 
@@ -66,11 +68,6 @@ enum ps_entry ps_peers_enter(struct ps_peers *peers);
 void ps_peers_leave(struct ps_peers *peers);
 /* Whether somebody wants to pause all. */
 bool ps_peers_is_asked_to_leave(struct ps_peers *peers);
-/* Whether it was kept from coming in. */
-static inline bool ps_peers_is_out(const struct ps_peers *peers)
-{
-	return peers->beside.fd >= 0 && !peers->inside;
-}
 
 /* What a step of a pauser has come to. */
 enum ps_peers_pause {
