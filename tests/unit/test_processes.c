@@ -1078,6 +1078,55 @@ Test(processes, a_pause_of_all_waits_for_a_pass_of_an_idle_engine)
 	pause_in_a_pass(0);
 }
 
+/* A pauser that has gone has left the word set. */
+static void ask_to_leave(void)
+{
+	int fd = open(harness_path(SIDE), O_RDWR);
+	uint32_t *page = mmap(NULL, PS_BESIDE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	check(fd >= 0 && page != MAP_FAILED);
+	close(fd);
+	ps_store_relaxed_u32(&page[1], 1);
+	munmap(page, PS_BESIDE_PAGE_BYTES);
+}
+
+/* Another pass is due, for what came beside the first one; and nothing is to do any more, since it was refused. */
+Test(processes, an_engine_that_had_to_leave_begins_no_pass)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	uint64_t passes;
+	penstock *db;
+
+	share();
+	harness_make_folder();
+	make_table();
+	shim_install(hold_pass);
+	config.wal_bytes_max = 1 << 20;
+	config.checkpoint_thread = 1;
+	config.busy_limit_ms = 1;
+	db = kit_open(&config);
+	while (ps_load_acquire_u32(&shared->ready) == 0) {
+		if (kit_counters(db).wal_bytes < 1 << 19)
+			expect(kit_execute(db, "INSERT INTO t VALUES(zeroblob(4000))"), PENSTOCK_OK);
+		else
+			kit_sleep_usec(100);
+	}
+	expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_OK);
+	no_pause_lock = ENOLCK;
+	ask_to_leave();
+	expect(kit_insert(db, 2, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	go();
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_ERROR);
+	passes = kit_counters(db).checkpoints_beside;
+	penstock_handle_release(handle);
+	kit_sleep_usec(SHORT);
+	check(passes > 0 && kit_counters(db).checkpoints_beside == passes);
+	no_pause_lock = 0;
+	expect(execute_insert(db, 3), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, a_pause_of_all_waits_for_a_pass_of_a_busy_engine)
 {
 	pause_in_a_pass(10);

@@ -735,6 +735,10 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 {
 	int rc;
 
+	/* One that had to leave makes none. */
+	*copied = PS_COPIED_NOT;
+	if (!store->peers.inside)
+		return PS_DONE;
 	ps_harm_begin(&store->harm);
 	rc = ps_file_checkpoint(&store->file, wait_ms, copied);
 	if (rc == SQLITE_OK || ps_connection_met_lock(rc))
@@ -747,8 +751,11 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 
 enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
 {
-	enum ps_log_pass_due due = ps_file_begin_pass(&store->file);
+	enum ps_log_pass_due due = PS_LOG_PASS_NOTHING;
 
+	/* One that had to leave begins none. */
+	if (store->peers.inside)
+		due = ps_file_begin_pass(&store->file);
 	store->passing = due == PS_LOG_PASS_DUE;
 	return due;
 }
