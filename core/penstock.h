@@ -587,16 +587,18 @@ PENSTOCK_API int penstock_stop(penstock *db, int64_t timeout_usec);
 PENSTOCK_API int penstock_stop_with(penstock *db, int64_t timeout_usec, unsigned flags);
 /*
  * Waits until everything accepted before has its outcome, then closes the writer's connection: until unpause the engine
- * does not touch the file (all of it is in the database, unless leave_wal is set or a reader is open). Exclusive: a second pauser waits its turn, in order; a thread that has paused and pauses again
- * gets MISUSE. TIMEOUT: the engine runs on. STOPPED, FAILED, MISUSE, FORKED. Any thread but in a callback.
+ * does not touch the file. As a rule all of it is in the database; with leave_wal, a reader that is open, engines of other processes or
+ * a checkpoint lock that is not to be had (checkpoints_not_allowed) some of it is in the -wal. Exclusive: a second pauser waits its turn,
+ * in order; a thread that has paused and pauses again gets MISUSE. TIMEOUT: the engine runs on. STOPPED, FAILED, MISUSE, FORKED. Any
+ * thread but in a callback.
  */
 PENSTOCK_API int penstock_pause(penstock *db, int64_t timeout_usec);
 /*
  * Pauses this engine, and all others on the file, in every process: none of them touches it until penstock_unpause, a stop or close
- * of this engine, its failure, or the end of this process, however that comes. Their connections stay open: the file may be copied,
- * and changed by SQLite, but not be replaced. They accept submissions meanwhile, which wait; busy_limit_ms does not count
- * that time, a deadline does. One that opens or starts waits too, for busy_limit_ms. Connections that are no engine's writer, readers
- * among them, know nothing of it.
+ * of this engine, its failure, or the end of this process, however that comes. Their connections stay open: the file may be copied
+ * together with its -wal, which has what they wrote last, and changed by SQLite, but not be replaced. They accept submissions meanwhile,
+ * which wait; busy_limit_ms does not count that time, a deadline does. One that opens or starts waits too, for busy_limit_ms.
+ * Connections that are no engine's writer, readers among them, know nothing of it.
  *
  * As penstock_pause; besides, it waits until the others have done their transaction, its delivery, and any checkpoint. CANTOPEN: engines of other
  * processes cannot be paused there, since the file DATABASE-penstock cannot be used, or none of its locks (Linux's OFD locks) is to be
