@@ -347,8 +347,8 @@ static struct {
 int __wrap_fcntl64(int fd, int command, ...);
 int __real_fcntl64(int fd, int command, void *arg);
 
-/* An errno that each lock of the pause for all fails with, or 0; and each attempt to let go of one. */
-static _Atomic int no_pause_lock, no_unlock;
+/* An errno that each lock of the pause for all fails with, or 0; each look for a pauser; and each attempt to let go of a lock. */
+static _Atomic int no_pause_lock, no_pause_look, no_unlock;
 static _Atomic unsigned unlocks_refused;
 /* The side file has no name until such a lock is refused. */
 static _Atomic bool moved_away;
@@ -377,6 +377,10 @@ int __wrap_fcntl64(int fd, int command, ...)
 		if (moved_away)
 			move_side_file(true);
 		errno = no_pause_lock;
+		return -1;
+	}
+	if (no_pause_look != 0 && command == F_OFD_GETLK && ((const struct flock *)arg)->l_start == PS_BESIDE_PAUSING) {
+		errno = no_pause_look;
 		return -1;
 	}
 	if (no_unlock != 0 && command == F_OFD_SETLK && ((const struct flock *)arg)->l_type == F_UNLCK) {
@@ -1316,12 +1320,12 @@ Test(processes, a_pause_of_all_does_not_count_as_a_wait_for_the_lock)
 }
 
 /* It is out, and cannot tell whether it may come in. */
-static void lock_out(penstock *pauser, penstock *db, int error)
+static void lock_out(penstock *pauser, penstock *db, int error, bool by_look)
 {
 	expect(penstock_pause_all(pauser, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(kit_insert(db, 0, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	kit_sleep_usec(SHORT);
-	no_pause_lock = error;
+	*(by_look ? &no_pause_look : &no_pause_lock) = error;
 	expect(penstock_unpause(pauser, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
 }
 
@@ -1333,7 +1337,7 @@ Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_
 	};
 	penstock_config config = kit_config();
 
-	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+	for (size_t i = 0; i < 2 * COUNT_OF(errors); i++) {
 		penstock_handle *left;
 		penstock *db, *pauser;
 
@@ -1342,7 +1346,7 @@ Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_
 		config.synchronous = PENSTOCK_SYNCHRONOUS_NORMAL;
 		pauser = kit_open_table(&config);
 		db = kit_open(&config);
-		lock_out(pauser, db, errors[i]);
+		lock_out(pauser, db, errors[i / 2], i % 2 != 0);
 		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		check(kit_counters(db).failed == 1 && kit_counters(db).busy_retries > 0);
 		expect(kit_execute(db, "INSERT INTO t VALUES(1)"), PENSTOCK_ERROR);
@@ -1357,7 +1361,7 @@ Test(processes, a_lock_for_coming_in_that_is_not_to_be_had_is_waited_for_as_any_
 		expect(penstock_handle_wait(left, 0), PENSTOCK_ERROR);
 		penstock_handle_release(left);
 		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
-		no_pause_lock = 0;
+		no_pause_lock = no_pause_look = 0;
 		expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 		expect(execute_insert(db, 3), PENSTOCK_OK);
 		check(kit_ask(harness_path("test.db"), "SELECT sum(a) FROM t") == 3);

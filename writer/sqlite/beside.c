@@ -178,18 +178,22 @@ bool ps_beside_is_current(const struct ps_beside *beside)
 
 /* ---- locks ---- */
 
+/* Of a call that has failed. */
+static enum ps_beside_lock why_not(int error)
+{
+	if (error == EAGAIN || error == EACCES)
+		return PS_BESIDE_BUSY;
+	/* Anything else may be so for this process alone. */
+	return error == EINVAL || error == EOPNOTSUPP || error == ENOSYS ? PS_BESIDE_NO_LOCKS : PS_BESIDE_NOT_TOLD;
+}
+
 static enum ps_beside_lock set_lock(struct ps_beside *beside, off_t byte, short kind)
 {
 	struct flock lock = { .l_type = kind, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 
 	if (beside->fd < 0)
 		return PS_BESIDE_NO_LOCKS;
-	if (fcntl(beside->fd, F_OFD_SETLK, &lock) == 0)
-		return PS_BESIDE_LOCKED;
-	if (errno == EAGAIN || errno == EACCES)
-		return PS_BESIDE_BUSY;
-	/* Anything else may be so for this process alone. */
-	return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? PS_BESIDE_NO_LOCKS : PS_BESIDE_NOT_TOLD;
+	return fcntl(beside->fd, F_OFD_SETLK, &lock) == 0 ? PS_BESIDE_LOCKED : why_not(errno);
 }
 
 enum ps_beside_lock ps_beside_lock(struct ps_beside *beside, off_t byte)
@@ -207,11 +211,20 @@ bool ps_beside_unlock(struct ps_beside *beside, off_t byte)
 	return set_lock(beside, byte, F_UNLCK) != PS_BESIDE_NOT_TOLD;
 }
 
-bool ps_beside_is_locked(struct ps_beside *beside, off_t byte)
+enum ps_beside_lock ps_beside_would_lock(struct ps_beside *beside, off_t byte)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 
-	return beside->fd >= 0 && fcntl(beside->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	if (beside->fd < 0)
+		return PS_BESIDE_NO_LOCKS;
+	if (fcntl(beside->fd, F_OFD_GETLK, &lock) != 0)
+		return why_not(errno);
+	return lock.l_type == F_UNLCK ? PS_BESIDE_LOCKED : PS_BESIDE_BUSY;
+}
+
+bool ps_beside_is_locked(struct ps_beside *beside, off_t byte)
+{
+	return ps_beside_would_lock(beside, byte) == PS_BESIDE_BUSY;
 }
 
 bool ps_beside_is_in_use(struct ps_beside *beside)

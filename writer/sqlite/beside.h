@@ -78,7 +78,9 @@ enum ps_beside_lock ps_beside_lock(struct ps_beside *beside, off_t byte);
 enum ps_beside_lock ps_beside_share(struct ps_beside *beside, off_t byte);
 /* False: the system refuses that, too (it may need memory for it). Whoever closes or opens it anew has let go. */
 bool ps_beside_unlock(struct ps_beside *beside, off_t byte);
-/* Whether another description has a lock on the byte. */
+/* What ps_beside_lock would come to. */
+enum ps_beside_lock ps_beside_would_lock(struct ps_beside *beside, off_t byte);
+/* Whether another description has a lock on the byte, as far as can be told. */
 bool ps_beside_is_locked(struct ps_beside *beside, off_t byte);
 /* Where this process has no such locks: whether somebody has one of them. They can be seen as POSIX locks can. */
 bool ps_beside_is_in_use(struct ps_beside *beside);

@@ -141,18 +141,30 @@ static bool is_refused_by_system(int error)
 
 /* ---- engines ---- */
 
+/* That somebody pauses all, or is about to: PS_BESIDE_BUSY. */
+static enum ps_beside_lock look_for_pauser(struct ps_peers *peers)
+{
+	return ps_beside_would_lock(&peers->beside, PS_BESIDE_PAUSING);
+}
+
 bool ps_peers_is_asked_to_leave(struct ps_peers *peers)
 {
-	if (peers->page == NULL)
-		return peers->beside.fd >= 0 && ps_beside_is_locked(&peers->beside, PS_BESIDE_PAUSING);
+	if (peers->page == NULL) {
+		enum ps_beside_lock pausing = look_for_pauser(peers);
+
+		return pausing == PS_BESIDE_BUSY || pausing == PS_BESIDE_NOT_TOLD;
+	}
 	return ps_load_relaxed_u32(&peers->page->pausing) != 0;
 }
 
 /* PS_BESIDE_NO_LOCKS also when there is no file. */
 static enum ps_beside_lock share(struct ps_peers *peers)
 {
-	if (peers->beside.fd >= 0 && ps_beside_is_locked(&peers->beside, PS_BESIDE_PAUSING))
-		return PS_BESIDE_BUSY;
+	enum ps_beside_lock pausing = look_for_pauser(peers);
+
+	/* Who came in all the same might never let a pauser in. */
+	if (pausing == PS_BESIDE_BUSY || pausing == PS_BESIDE_NOT_TOLD)
+		return pausing;
 	/* One that was killed has left it set. */
 	if (peers->page != NULL && ps_load_relaxed_u32(&peers->page->pausing) != 0)
 		ps_store_relaxed_u32(&peers->page->pausing, 0);

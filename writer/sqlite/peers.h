@@ -29,9 +29,9 @@
  *   - Removed or replaced: noticed within 20 ms of work, and the engine moves over. Whoever holds a pause by the old file
  *     holds it no more.
  *   - An engine that is stopped while it is in keeps a pauser waiting, and the pauser meanwhile everybody. Its timeout ends that.
- *   - When the call for the lock itself fails (the system has no memory for it, say), nobody knows whether all are paused. An engine
- *     stays outside, and tells its callers what they hear of any lock that is not to be had. A pauser hears that it cannot pause.
- *     So it is when the system refuses the file (no descriptor, no memory), or another one has the name at each look.
+ *   - When the call for the lock, or the look for a pauser, fails itself (the system has no memory for it, say), nobody knows whether all
+ *     are paused. An engine stays outside, and tells its callers what they hear of any lock that is not to be had. A pauser hears that
+ *     it cannot pause. So it is when the system refuses the file (no descriptor, no memory), or another one has the name at each look.
  *   - When the call to let go of the lock fails, the file is closed, which lets go of it, and opened anew.
  *   - Other connections, readers among them, know nothing of all this.
  */
