@@ -21,8 +21,8 @@
  *   6. A pause that timed out is withdrawn: if the writer had already disconnected it connects again.
  *   7. The engines of other processes are paused only while this one is: behind its own pause, and until that ends, or an unpause begins.
  *
- * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED; after an unpause it stays
- * PAUSED, and the caller hears why.
+ * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED, unless it meets a lock: then it tries again,
+ * as a running one would. After an unpause it stays PAUSED, and the caller hears why.
  */
 #ifndef PENSTOCK_CONTROL_H
 #define PENSTOCK_CONTROL_H
@@ -53,6 +53,7 @@ struct ps_control {
 	bool connecting; /* a start or unpause waits for the report */
 	bool opening;    /* the writer opens its connection, whoever waits for that */
 	int connect_status;
+	bool connect_met_lock; /* that is why: another process has it, or has paused all */
 	char connect_message[1024];
 
 	struct cds_list_head pausers; /* waiting for their turn, the longest first */

@@ -46,16 +46,15 @@ static bool wants_store(penstock *db)
 }
 
 /* For busy_limit_ms, unless a command comes that needs no connection. */
-static int open_store(penstock *db, enum ps_role role, struct ps_store **store)
+static int open_store(penstock *db, enum ps_role role, struct ps_store **store, bool *locked)
 {
 	struct ps_patience *patience = &db->batch.patience;
-	bool locked;
 	int status;
 
 	ps_patience_renew(patience);
 	do {
-		status = db->batch.kind->open(store, db->path, &db->options, role, patience, &locked);
-	} while (locked && wants_store(db) && ps_patience_retry(patience));
+		status = db->batch.kind->open(store, db->path, &db->options, role, patience, locked);
+	} while (*locked && wants_store(db) && ps_patience_retry(patience));
 	ps_patience_renew(patience);
 	return status;
 }
@@ -66,15 +65,17 @@ static int connect_locked(penstock *db, enum ps_role role)
 	struct ps_control *control = &db->control;
 	struct ps_starter *starter;
 	struct ps_store *store;
+	bool locked;
 	int status;
 
 	control->opening = true;
 	pthread_mutex_unlock(&control->mutex);
-	status = open_store(db, role, &store);
+	status = open_store(db, role, &store, &locked);
 	if (status == PENSTOCK_OK)
 		ps_batch_connect(&db->batch, store);
 	pthread_mutex_lock(&control->mutex);
 	control->connect_status = status;
+	control->connect_met_lock = locked;
 	snprintf(control->connect_message, sizeof control->connect_message, "%s",
 	         status == PENSTOCK_OK ? "" : penstock_error_message());
 	cds_list_for_each_entry (starter, &control->starters, place) {
@@ -345,13 +346,19 @@ static void fail_locked(penstock *db, int code, const char *message)
 		wait_for_command(control);
 }
 
-/* With the mutex held. The file could not be opened again. True: still PAUSED, and whoever unpaused hears why. */
+/*
+ * With the mutex held. The file could not be opened again. True: still PAUSED; whoever unpaused hears why, and without a pauser (it has
+ * withdrawn) a lock is tried again.
+ */
 static bool stay_paused_locked(penstock *db)
 {
 	struct ps_control *control = &db->control;
+	bool paused = db->state.current->phase == PS_PAUSED;
 
-	/* Without a pauser (it has withdrawn) nobody would mend the file and unpause. */
-	if (db->state.current->phase != PS_PAUSED || control->pauser == 0) {
+	if (paused && control->pauser == 0 && control->connect_met_lock)
+		return true;
+	/* Nobody would mend the file and unpause. */
+	if (!paused || control->pauser == 0) {
 		fail_locked(db, SQLITE_CANTOPEN, control->connect_message);
 		return false;
 	}

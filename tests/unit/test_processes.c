@@ -1454,6 +1454,30 @@ Test(processes, an_engine_that_is_refused_the_lock_that_it_has_lets_go_of_it)
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(processes, an_engine_whose_pause_is_withdrawn_while_another_has_paused_all_runs_on)
+{
+	penstock_config config = kit_config();
+	penstock *db, *other;
+
+	harness_make_folder();
+	other = kit_open_table(&config);
+	config.busy_limit_ms = 1;
+	db = kit_open(&config);
+	expect(penstock_pause_all(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause_all(db, SHORT), PENSTOCK_TIMEOUT);
+	/* Longer than it waits for a lock. */
+	kit_sleep_usec(SHORT);
+	expect(penstock_unpause(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	/* Nor does it keep a stop waiting. */
+	expect(penstock_pause_all(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause_all(db, SHORT), PENSTOCK_TIMEOUT);
+	kit_sleep_usec(SHORT);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, a_pause_of_all_needs_the_side_file)
 {
 	penstock_config config = kit_config();
