@@ -483,7 +483,7 @@ int ps_connection_open(const char *path, const struct ps_options *options, enum 
 	if (status == PENSTOCK_OK) {
 		status = configure(*connection, path, options, role, busy, peers);
 		*locked = status == PENSTOCK_CANTOPEN &&
-		          (ps_connection_met_lock(sqlite3_errcode(*connection)) || (peers != NULL && peers->kept_out));
+		          (ps_connection_met_lock(sqlite3_errcode(*connection)) || (peers != NULL && ps_peers_is_out(peers)));
 	}
 	if (status == PENSTOCK_OK && watch != NULL)
 		ps_harm_watch(watch, *connection);

@@ -202,7 +202,6 @@ static enum ps_entry come_in(struct ps_peers *peers)
 enum ps_entry ps_peers_enter(struct ps_peers *peers)
 {
 	uint64_t now = ps_clock_nsec();
-	enum ps_entry entry;
 
 	if (peers->inside && ps_peers_is_asked_to_leave(peers))
 		ps_peers_leave(peers);
@@ -213,9 +212,7 @@ enum ps_entry ps_peers_enter(struct ps_peers *peers)
 		return PS_ENTRY_IN;
 	}
 	peers->looked_nsec = now;
-	entry = come_in(peers);
-	peers->kept_out = entry != PS_ENTRY_IN;
-	return entry;
+	return come_in(peers);
 }
 
 void ps_peers_leave(struct ps_peers *peers)

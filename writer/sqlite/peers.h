@@ -53,7 +53,6 @@ struct ps_peers {
 	struct ps_turns turns;
 	bool takes_turns;
 	bool inside;
-	bool kept_out;        /* at the last attempt to come in */
 	uint64_t looked_nsec; /* whether the name still leads to the file */
 };
 
@@ -68,6 +67,11 @@ enum ps_entry ps_peers_enter(struct ps_peers *peers);
 void ps_peers_leave(struct ps_peers *peers);
 /* Whether somebody wants to pause all. */
 bool ps_peers_is_asked_to_leave(struct ps_peers *peers);
+/* Whether a lock has kept it from coming in, and not that the system refuses the file. */
+static inline bool ps_peers_is_out(const struct ps_peers *peers)
+{
+	return peers->beside.fd >= 0 && !peers->inside;
+}
 
 /* What a step of a pauser has come to. */
 enum ps_peers_pause {
