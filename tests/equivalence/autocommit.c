@@ -180,8 +180,7 @@ static bool goes_well(FILE *out, sqlite3 *connection, const struct statement *gr
 	return false;
 }
 
-/* An interrupt lasts as long as anything runs, and an R-tree keeps a blob open (which has no SQL) until the transaction ends. */
-static void end_group(sqlite3 *connection)
+void roll_back_plain(sqlite3 *connection)
 {
 	sqlite3_stmt *at = NULL;
 
@@ -217,7 +216,7 @@ static char *outcome_of_group(sqlite3 *connection, const struct statement *group
 	if (well && (well = goes_well(out, connection, group, "COMMIT")))
 		fprintf(out, "OK");
 	if (!well) {
-		end_group(connection);
+		roll_back_plain(connection);
 		changes = rowid = 0;
 	}
 	fclose(behind);

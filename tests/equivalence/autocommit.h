@@ -16,6 +16,8 @@ sqlite3 *open_plain(const char *path);
 sqlite3 *open_reference(const struct setup *setup);
 /* What the statement comes to, as text_of_result writes it; the caller frees it. */
 char *reference_outcome(sqlite3 *connection, const struct statement *statement);
+/* An interrupt lasts as long as anything runs, and an R-tree keeps a blob open (which has no SQL) until the transaction ends. */
+void roll_back_plain(sqlite3 *connection);
 void bind_plain(sqlite3_stmt *prepared, const struct statement *statement);
 /* The row that it stands at. */
 void write_row(FILE *out, sqlite3_stmt *prepared);

@@ -130,7 +130,7 @@ char *reference_call(sqlite3 *connection, const struct statement *statement)
 		}
 	}
 	if (!sqlite3_get_autocommit(connection))
-		sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL);
+		roll_back_plain(connection);
 	fprintf(out, " changes=%" PRId64 " rowid=%" PRId64 "%s", changes, rowid, run.log);
 	fclose(out);
 	free(run.log);

@@ -782,6 +782,36 @@ static int count_statements(sqlite3 *connection, void *arg, char **message)
 	return SQLITE_OK;
 }
 
+/* The table has a blob open until the transaction ends, and as long as that runs nothing else does: not even a look at the schema. */
+static int interrupt_a_table(sqlite3 *connection, void *arg, char **message)
+{
+	(void)message;
+	check(sqlite3_exec(connection, "CREATE TABLE new(a); DELETE FROM boxes WHERE id > 150", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_interrupt(connection);
+	check(sqlite3_exec(connection, "SELECT 1", NULL, NULL, NULL) == SQLITE_INTERRUPT);
+	return *(int *)arg;
+}
+
+Test(call, what_a_virtual_table_has_open_stays_when_the_schema_cannot_be_read)
+{
+	static const int returns[] = { SQLITE_INTERRUPT, SQLITE_OK, SQLITE_INTERRUPT };
+	penstock *db = open_table();
+
+	expect(kit_execute(db, "CREATE VIRTUAL TABLE boxes USING rtree(id, a, b)"), PENSTOCK_OK);
+	expect(kit_execute(db, "INSERT INTO boxes WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200)"
+	                       " SELECT i, i, i+1 FROM n"),
+	       PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(returns); i++) {
+		int code = returns[i];
+
+		call(db, interrupt_a_table, &code, PENSTOCK_ERROR, SQLITE_INTERRUPT);
+		expect(kit_execute(db, "DELETE FROM boxes WHERE id=1"), PENSTOCK_OK);
+		expect(kit_execute(db, "INSERT INTO boxes VALUES(1, 2, 3)"), PENSTOCK_OK);
+	}
+	cr_assert_eq(ask("SELECT count(*) FROM boxes"), 200);
+	close_db(db);
+}
+
 Test(call, statements_left_open_are_finalized_and_an_error)
 {
 	penstock *db = open_table();

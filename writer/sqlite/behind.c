@@ -45,7 +45,6 @@ void ps_behind_look_at_schema(struct ps_store *store)
 
 	if (store->schema.known && store->schema.at == store->schema_changes)
 		return;
-	store->schema.known = true;
 	store->schema.at = store->schema_changes;
 	store->schema.deferred_keys = store->schema.full_text = false;
 	ps_statements_forget_virtual(&store->statements);
@@ -60,6 +59,7 @@ void ps_behind_look_at_schema(struct ps_store *store)
 			note_table(store, name, sql);
 	}
 	sqlite3_finalize(statement);
+	store->schema.known = rc == SQLITE_DONE;
 	if (rc != SQLITE_DONE)
 		store->schema.deferred_keys = store->schema.full_text = true;
 }

@@ -431,11 +431,17 @@ static void renew_handlers(struct ps_store *store)
 	ps_changes_renew(store->changes);
 }
 
-/* Whether a virtual table may have it for itself: in its text is the name of one of the tables that it keeps, or it is a pragma. */
-static bool is_of_virtual_table(const struct ps_statements *statements, sqlite3_stmt *statement)
+/*
+ * Whether a virtual table may have it for itself: in its text is the name of one of the tables that it keeps, or it is a pragma. Where
+ * the schema could not be read each may be one's.
+ */
+static bool is_of_virtual_table(const struct ps_store *store, sqlite3_stmt *statement)
 {
+	const struct ps_statements *statements = &store->statements;
 	const char *text = sqlite3_sql(statement), *at;
 
+	if (!store->schema.known)
+		return true;
 	if (statements->virtual_count == 0)
 		return false;
 	/* A blob that is read piece by piece has no text. */
@@ -480,7 +486,8 @@ static size_t note_running(struct ps_call *call)
 
 /*
  * Finalizes what the function has left open: how many. Where there are virtual tables that goes for what still runs: what does not
- * may be theirs, and they would finalize it once more. (One that is renamed keeps statements with its old name.)
+ * may be theirs, and they would finalize it once more. (One that is renamed keeps statements with its old name.) Where nobody can tell
+ * what runs is only reset.
  */
 static unsigned finalize_left(struct ps_store *store)
 {
@@ -500,7 +507,7 @@ static unsigned finalize_left(struct ps_store *store)
 	while (statement != NULL) {
 		bool runs = is_among(call->open + call->open_count, running, statement);
 
-		if ((plain || runs) && !is_of_virtual_table(&store->statements, statement)) {
+		if ((plain || runs) && !is_of_virtual_table(store, statement)) {
 			/* With it may go what a virtual table had for it. */
 			sqlite3_finalize(statement);
 			count++;
@@ -510,8 +517,10 @@ static unsigned finalize_left(struct ps_store *store)
 		}
 	}
 	while ((statement = next_new(call, statement)) != NULL) {
-		if (sqlite3_sql(statement) != NULL && sqlite3_stmt_busy(statement))
-			sqlite3_reset(statement);
+		if (sqlite3_sql(statement) == NULL || !sqlite3_stmt_busy(statement))
+			continue;
+		sqlite3_reset(statement);
+		count += store->schema.known ? 0 : 1;
 	}
 	return count;
 }
@@ -621,6 +630,8 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	rc = call_function(store, function, arg, &message, &waited);
 	if (rc != SQLITE_OK)
 		fail(store, outcome, rc, message);
+	if (ps_inside_end_interrupted(store) && rc == SQLITE_OK)
+		fail(store, outcome, SQLITE_INTERRUPT, sqlite3_errstr(SQLITE_INTERRUPT));
 	sqlite3_free(message);
 	replaced = !has_authorizer(&store->call);
 	store->statements.call = NULL;
@@ -636,8 +647,7 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	store->reprepares += ps_statements_forget_all(&store->statements);
 	ps_harm_suspect(&store->harm);
 	if (finalize_left(store) > 0)
-		misuse(outcome,
-		       "the function left a statement open, which is finalized, and the call rolled back; finalize each of them");
+		misuse(outcome, "the function left a statement open, and the call is rolled back; finalize each of them");
 	/* Not before: it prepares a statement of the engine's, which would be taken for one that was left open. */
 	ps_inside_forget_statements(store);
 	if (store->call.ended || !ps_store_in_transaction(store))

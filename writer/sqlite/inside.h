@@ -68,7 +68,7 @@ struct ps_store {
 	int64_t cookie;        /* of the schema of main, and... */
 	unsigned data_version; /* ...SQLite's number for what other connections have committed, when it was read */
 	struct {
-		bool known;
+		bool known;  /* false also behind a look that failed: what is there is not told */
 		uint64_t at; /* schema_changes */
 		bool deferred_keys;
 		bool full_text; /* or another kind of virtual table that may keep writes until later */
@@ -82,6 +82,11 @@ struct ps_store {
 void ps_inside_note_error(struct ps_store *store);
 /* Steps and resets. SQLITE_OK, or the code. */
 int ps_inside_step(sqlite3_stmt *statement);
+/*
+ * Ends the transaction if an interrupt stands that meets whatever follows, COMMIT and ROLLBACK too. False: none. What has been prepared
+ * for that must still be as it was: it is no time to prepare anything.
+ */
+bool ps_inside_end_interrupted(struct ps_store *store);
 /* Rolls back, if there is a transaction; without memory it may fail (ps_inside_is_stuck). */
 void ps_inside_end_transaction(struct ps_store *store);
 /* Whatever ran now would be rolled back with the transaction that is still there, its OK notwithstanding. */

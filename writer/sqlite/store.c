@@ -351,6 +351,10 @@ bool ps_store_in_transaction(const struct ps_store *store)
 	return !sqlite3_get_autocommit(store->connection);
 }
 
+/*
+ * An interrupt lasts as long as anything runs, and an R-tree keeps a blob open until the transaction ends: then it meets ROLLBACK too.
+ * When it meets a write, that ends the transaction.
+ */
 static void write_nothing(struct ps_store *store)
 {
 	int64_t count = ps_changes_shown(store->changes);
@@ -359,9 +363,16 @@ static void write_nothing(struct ps_store *store)
 	ps_changes_correct(store->changes, count);
 }
 
+bool ps_inside_end_interrupted(struct ps_store *store)
+{
+	if (!ps_store_in_transaction(store) || ps_inside_step(store->read_cookie) != SQLITE_INTERRUPT)
+		return false;
+	write_nothing(store);
+	return true;
+}
+
 /*
- * An interrupt lasts as long as anything runs, and an R-tree keeps a blob open until the transaction ends: then it meets ROLLBACK too.
- * When it meets a write, that ends the transaction.
+ * An interrupt may meet it (see write_nothing).
  *
  * SQLite may prepare even ROLLBACK again (settings or functions of the connection have changed), for which memory may lack.
  */
