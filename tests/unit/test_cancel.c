@@ -1263,3 +1263,35 @@ Test(cancel, groups_are_cancelled_and_expire_as_a_whole)
 		kit_change(harness_path("test.db"), "DROP TABLE t");
 	}
 }
+
+Test(cancel, what_comes_to_nothing_under_query_only_leaves_nothing_for_the_next)
+{
+	static const char *const texts[] = { "CREATE TABLE t(a,b,c,PRIMARY KEY(a,b)) WITHOUT ROWID",
+		                             "CREATE TABLE pv(a INTEGER PRIMARY KEY,x)", "ATTACH ':memory:' AS other",
+		                             "INSERT INTO pv(x) VALUES(22)", "PRAGMA query_only=1" };
+	penstock_submission submission = PENSTOCK_SUBMISSION_INIT, ask = PENSTOCK_SUBMISSION_INIT;
+	penstock_config config = kit_config();
+	penstock_handle *cancelled, *question;
+	penstock_statement *statement;
+	penstock *db;
+
+	harness_make_folder();
+	config.autostart = 0;
+	config.batch_usec = 0;
+	db = kit_open(&config);
+	expect(penstock_statement_register(db, "PRAGMA foreign_keys", -1, &statement), PENSTOCK_OK);
+	for (size_t i = 0; i < 5; i++) {
+		submission.sql = texts[i];
+		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
+	}
+	cancelled = cancellable(db, 1);
+	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
+	ask.statement = statement;
+	expect(penstock_submit(db, &ask, PENSTOCK_FOREVER, &question), PENSTOCK_OK);
+	expect(penstock_start(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	expect(penstock_handle_wait(question, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(cancelled);
+	penstock_handle_release(question);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}

@@ -26,6 +26,9 @@
  * What a virtual table prepares for itself while the function runs, and keeps, must stay. It is known by the names of its shadow tables;
  * and where there are virtual tables, only what the function left running is taken for the function's.
  *
+ * An interrupt that still stands when the function has returned would meet COMMIT and ROLLBACK. So it ends the transaction at once, and the
+ * call comes to SQLITE_INTERRUPT unless the function failed with something else.
+ *
  * Failure modes: no memory for the guard, or for the list of what was open: the function is not called. What the function does to
  * SQLite by means that nobody sees (sqlite3_file_control, hooks that the engine does not use, functions) stays.
  */

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+/* To set PRAGMA query_only again. */
+#define QUERY_ONLY_ATTEMPTS 1000
+
 #define MODULE "penstock_changes"
 
 struct ps_changes {
@@ -229,13 +232,10 @@ void ps_changes_fail(struct ps_changes *changes, int64_t counted)
 	ps_changes_correct(changes, 0);
 }
 
-int ps_changes_put_right(struct ps_changes *changes)
+static int set(struct ps_changes *changes)
 {
-	sqlite3_int64 rowid = sqlite3_last_insert_rowid(changes->connection);
 	int rc = SQLITE_OK;
 
-	if (!changes->corrected)
-		return SQLITE_OK;
 	if (changes->put_right == NULL)
 		rc = sqlite3_prepare_v3(changes->connection, "DELETE FROM " MODULE " WHERE rows = ?1", -1,
 		                        SQLITE_PREPARE_PERSISTENT, &changes->put_right, NULL);
@@ -246,7 +246,35 @@ int ps_changes_put_right(struct ps_changes *changes)
 	while (rc == SQLITE_OK || rc == SQLITE_ROW)
 		rc = sqlite3_step(changes->put_right);
 	sqlite3_reset(changes->put_right);
-	if (rc != SQLITE_DONE)
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* PRAGMA query_only refuses a write of nothing, too. */
+static int set_in_spite(struct ps_changes *changes)
+{
+	unsigned attempts = QUERY_ONLY_ATTEMPTS;
+	int rc;
+
+	if (sqlite3_exec(changes->connection, "PRAGMA query_only=0", NULL, NULL, NULL) != SQLITE_OK)
+		return SQLITE_READONLY;
+	rc = set(changes);
+	/* Memory may lack. */
+	while (sqlite3_exec(changes->connection, "PRAGMA query_only=1", NULL, NULL, NULL) != SQLITE_OK && --attempts > 0)
+		;
+	return rc;
+}
+
+int ps_changes_put_right(struct ps_changes *changes)
+{
+	sqlite3_int64 rowid = sqlite3_last_insert_rowid(changes->connection);
+	int rc;
+
+	if (!changes->corrected)
+		return SQLITE_OK;
+	rc = set(changes);
+	if (rc == SQLITE_READONLY)
+		rc = set_in_spite(changes);
+	if (rc != SQLITE_OK)
 		return rc;
 	changes->total_undone += changes->count;
 	changes->undone_at_begin += changes->count;

@@ -47,7 +47,7 @@ void ps_changes_correct(struct ps_changes *changes, int64_t count);
 int64_t ps_changes_shown(const struct ps_changes *changes);
 /*
  * Sets it, if need be. 0.4 us for one row, 47 ms for a million (SQLite 3.40.1, one machine). It takes the write lock: within a
- * transaction, or where the next statement takes it too. SQLite's code.
+ * transaction, or where the next statement takes it too. PRAGMA query_only is lifted for it. SQLite's code.
  */
 int ps_changes_put_right(struct ps_changes *changes);
 
