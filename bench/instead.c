@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "bench/plot.h"
 
@@ -99,15 +100,23 @@ bool bench_use_by_threads(struct bench_case *self, unsigned count, uint64_t nsec
 
 /* ---- programs ---- */
 
+bool bench_command_hung(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == 124;
+}
+
 bool bench_use_by_command(struct bench_case *self, const char *command, struct bench_used *used)
 {
 	FILE *child = popen(command, "r");
+	int status;
 	bool whole = child != NULL && fscanf(child, "%lf %lf %lf %lf %lf %lf", &used->rows, &used->seconds, &used->p50,
 	                                     &used->p99, &used->p999, &used->worst) == 6;
 
-	if (child != NULL && pclose(child) != 0)
-		whole = false;
-	if (!whole)
+	status = child != NULL ? pclose(child) : -1;
+	whole &= status == 0;
+	if (bench_command_hung(status))
+		bench_leave_out(self, "it hung");
+	else if (!whole)
 		bench_fail(self, "failed: %.200s", command);
 	return whole;
 }

@@ -83,7 +83,9 @@ bool bench_use_by_threads(struct bench_case *self, unsigned count, uint64_t nsec
 
 /* ---- for those that are programs of their own ---- */
 
-/* Runs a command that prints rows, seconds, p50, p99, p99.9 and the longest in ns; false: the case failed. */
+/* What pclose tells of one that timeout(1) has ended. */
+bool bench_command_hung(int status);
+/* Runs a command that prints rows, seconds, p50, p99, p99.9 and the longest in ns; false: the case failed, or it hung. */
 bool bench_use_by_command(struct bench_case *self, const char *command, struct bench_used *used);
 
 #endif

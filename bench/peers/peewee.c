@@ -20,6 +20,10 @@
 
 #define PYTHON "/usr/bin/python3"
 
+/* SqliteQueueDatabase has been seen to hang as it stops. No round takes that long. */
+#define HANG_SECONDS 120
+#define HANG_TEXT "120"
+
 const char *bench_peewee_left_out(void)
 {
 	static int there = -1;
@@ -34,19 +38,24 @@ static bool bench_peewee_write(struct bench_case *self, const struct bench_task 
 	const char *path = bench_database_new();
 	sqlite3 *connection = bench_plain_new(self, path, task->synchronous);
 	char command[1500];
+	bool whole, hung;
 	FILE *child;
-	bool whole;
+	int status;
 
 	if (connection == NULL)
 		return false;
 	sqlite3_close(connection);
-	snprintf(command, sizeof command, "exec " PYTHON " '%s/peewee_rows.py' '%s' %s %u %llu %s", BENCH_PEERS, path,
-	         task->synchronous, task->producers, (unsigned long long)task->rows, task->waits ? "wait" : "none");
+	snprintf(command, sizeof command, "exec timeout " HANG_TEXT " " PYTHON " '%s/peewee_rows.py' '%s' %s %u %llu %s",
+	         BENCH_PEERS, path, task->synchronous, task->producers, (unsigned long long)task->rows,
+	         task->waits ? "wait" : "none");
 	child = popen(command, "r");
 	whole = child != NULL && fscanf(child, "%lf", &took->seconds) == 1;
-	if (child != NULL && pclose(child) != 0)
-		whole = false;
-	if (!whole)
+	status = child != NULL ? pclose(child) : -1;
+	hung = bench_command_hung(status);
+	whole &= status == 0;
+	if (hung)
+		bench_leave_out(self, "peewee_rows.py hung");
+	else if (!whole)
 		bench_fail(self, "peewee_rows.py failed");
 	bench_database_remove();
 	return whole;
@@ -70,7 +79,8 @@ static bool bench_peewee_run(struct bench_case *self, enum bench_use use, uint64
 	if (connection == NULL)
 		return false;
 	sqlite3_close(connection);
-	snprintf(command, sizeof command, "exec " PYTHON " '" BENCH_PEERS "/peewee_uses.py' '%s' %s %u %llu", path,
+	snprintf(command, sizeof command,
+	         "exec timeout " HANG_TEXT " " PYTHON " '" BENCH_PEERS "/peewee_uses.py' '%s' %s %u %llu", path,
 	         bench_use_name(use), bench_use_threads(use), (unsigned long long)nsec);
 	whole = bench_use_by_command(self, command, used);
 	bench_database_remove();
@@ -87,6 +97,8 @@ const struct bench_instead bench_peewee_instead = {
 
 static void bench_peewee_become(char *const arguments[], int in, int out)
 {
+	/* Of whatever it becomes. */
+	alarm(HANG_SECONDS);
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
 		execv(PYTHON, arguments);
 	_exit(127);
