@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -19,6 +20,13 @@
 static char folder[256];
 static char paths[16][384];
 static unsigned path_count;
+
+bool harness_is_checkpoint_thread(void)
+{
+	char name[16];
+
+	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
+}
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
 {

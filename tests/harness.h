@@ -77,8 +77,11 @@ void plain_skip(const char *format, ...) __attribute__((noreturn, format(printf,
 #include <criterion/criterion.h>
 #endif
 
+#include <stdbool.h>
 #include <string.h>
 
+/* Whether the calling thread is an engine's checkpoint thread: by its name. */
+bool harness_is_checkpoint_thread(void);
 /* A new folder for the running test's files, removed by harness_remove_folder; below $TMPDIR or /tmp. */
 const char *harness_make_folder(void);
 /* A path in it; the text lasts until the test ends. */

@@ -195,18 +195,11 @@ static void at(enum point point)
 /* On the writer thread, between the frame header that commits and its page. */
 static __thread bool commit_frame_out;
 
-static bool is_checkpoint_thread(void)
-{
-	char name[16];
-
-	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
-}
-
 static void at_write(const struct shim_event *event)
 {
 	if (event->file == SHIM_MAIN) {
 		if (!event->after)
-			at(is_checkpoint_thread() ? AT_PASSING : AT_CHECKPOINTING);
+			at(harness_is_checkpoint_thread() ? AT_PASSING : AT_CHECKPOINTING);
 		return;
 	}
 	if (event->file != SHIM_WAL)
@@ -250,7 +243,7 @@ static int on_call(const struct shim_event *event)
 		if (event->file == SHIM_WAL)
 			at(event->after ? AT_SYNCED : AT_SYNC);
 		else if (event->file == SHIM_MAIN && event->after)
-			at(is_checkpoint_thread() ? AT_PASSED : AT_CHECKPOINTED);
+			at(harness_is_checkpoint_thread() ? AT_PASSED : AT_CHECKPOINTED);
 		/* Whatever is written survives the process. */
 		return event->after ? SQLITE_OK : SHIM_SKIP;
 	case SHIM_SHM_LOCK:

@@ -131,13 +131,6 @@ static void at(enum point point)
 		usleep(100);
 }
 
-static bool is_checkpoint_thread(void)
-{
-	char name[16];
-
-	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
-}
-
 /* Whatever the writer is doing meanwhile: only where one that is stopped there may hold up others. */
 static void at_pass(const struct shim_event *event)
 {
@@ -151,7 +144,7 @@ static int on_call(const struct shim_event *event)
 {
 	bool write_lock = event->offset == 0 && (event->flags & SQLITE_SHM_EXCLUSIVE) != 0;
 
-	if (is_checkpoint_thread()) {
+	if (harness_is_checkpoint_thread()) {
 		at_pass(event);
 		return event->call == SHIM_SYNC && !event->after ? SHIM_SKIP : SQLITE_OK;
 	}

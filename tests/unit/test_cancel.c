@@ -1280,7 +1280,7 @@ Test(cancel, what_comes_to_nothing_under_query_only_leaves_nothing_for_the_next)
 	config.batch_usec = 0;
 	db = kit_open(&config);
 	expect(penstock_statement_register(db, "PRAGMA foreign_keys", -1, &statement), PENSTOCK_OK);
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
 		submission.sql = texts[i];
 		expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, NULL), PENSTOCK_OK);
 	}

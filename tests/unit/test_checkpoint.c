@@ -116,17 +116,9 @@ static int note_writer(sqlite3 *connection, void *arg)
 	return SQLITE_OK;
 }
 
-/* Of the engine that is looked at: no other one here has so much in its log. */
-static bool is_checkpoint_thread(void)
-{
-	char name[16];
-
-	return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0;
-}
-
 static bool is_looked_at(void)
 {
-	return pthread_equal(writer, pthread_self()) || is_checkpoint_thread();
+	return pthread_equal(writer, pthread_self()) || harness_is_checkpoint_thread();
 }
 
 /* A checkpoint begins. What others do there they do on a thread of theirs. */
@@ -142,7 +134,7 @@ static int at_call(const struct shim_event *event)
 	if (event->call != SHIM_SHM_LOCK || event->offset != CHECKPOINT_LOCK || (event->flags & SQLITE_SHM_EXCLUSIVE) == 0)
 		return SQLITE_OK;
 	atomic_store(&full, false);
-	if (stop_by != 0 && is_checkpoint_thread()) {
+	if (stop_by != 0 && harness_is_checkpoint_thread()) {
 		atomic_store(&stands, true);
 		for (;;)
 			pause();

@@ -84,10 +84,7 @@ static _Atomic bool copied_as[SCHED_BATCH + 1]; /* by policy */
 
 static int note_policy(const struct shim_event *event)
 {
-	char name[32];
-
-	if (event->call == SHIM_WRITE && event->file == SHIM_MAIN && !event->after &&
-	    pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0)
+	if (event->call == SHIM_WRITE && event->file == SHIM_MAIN && !event->after && harness_is_checkpoint_thread())
 		atomic_store(&copied_as[sched_getscheduler(0)], true);
 	return SQLITE_OK;
 }
@@ -113,10 +110,7 @@ static _Atomic uint64_t synced; /* the database, by the thread */
 
 static int count_syncs(const struct shim_event *event)
 {
-	char name[32];
-
-	if (event->call == SHIM_SYNC && event->file == SHIM_MAIN && !event->after &&
-	    pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "pc", 2) == 0)
+	if (event->call == SHIM_SYNC && event->file == SHIM_MAIN && !event->after && harness_is_checkpoint_thread())
 		synced++;
 	return SQLITE_OK;
 }
@@ -518,12 +512,7 @@ static int pass_code; /* what it comes to */
 /* A pass is held as it begins to copy. */
 static int hold_pass(const struct shim_event *event)
 {
-	char name[PS_THREAD_NAME_BYTES];
-
-	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after)
-		return SQLITE_OK;
-	kit_thread_name(gettid(), name, sizeof name);
-	if (strncmp(name, "pc", 2) != 0)
+	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after || !harness_is_checkpoint_thread())
 		return SQLITE_OK;
 	gate_pass(&pass_gate);
 	return pass_code;

@@ -403,9 +403,9 @@ static _Atomic int no_side_file, no_look;
 
 static bool is_side_file(const char *name)
 {
-	size_t bytes = strlen(name), end = strlen("-penstock");
+	size_t bytes = strlen(name), end = strlen(PS_BESIDE_SUFFIX);
 
-	return bytes > end && strcmp(name + bytes - end, "-penstock") == 0;
+	return bytes > end && strcmp(name + bytes - end, PS_BESIDE_SUFFIX) == 0;
 }
 
 int __wrap_open64(const char *name, int flags, ...);
@@ -1002,10 +1002,8 @@ Test(processes, a_pause_of_all_waits_for_a_transaction)
 static int hold_pass(const struct shim_event *event)
 {
 	static _Atomic bool held;
-	char name[16];
 
-	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after ||
-	    pthread_getname_np(pthread_self(), name, sizeof name) != 0 || strncmp(name, "pc", 2) != 0 ||
+	if (event->call != SHIM_WRITE || event->file != SHIM_MAIN || event->after || !harness_is_checkpoint_thread() ||
 	    atomic_exchange(&held, true))
 		return SQLITE_OK;
 	is_ready();
@@ -1246,7 +1244,7 @@ Test(processes, a_side_file_that_the_system_refuses_is_waited_for_as_a_lock)
 	harness_make_folder();
 	config.busy_limit_ms = 1;
 	db = kit_open_table(&config);
-	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+	for (size_t i = 0; i < COUNT_OF(errors); i++) {
 		no_side_file = errors[i];
 		check(unlink(harness_path(SIDE)) == 0);
 		kit_sleep_usec(2 * SHORT);
