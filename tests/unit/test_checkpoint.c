@@ -116,6 +116,7 @@ static int note_writer(sqlite3 *connection, void *arg)
 	return SQLITE_OK;
 }
 
+/* The checkpoint thread is of the engine that is looked at: no other one here has so much in its log. */
 static bool is_looked_at(void)
 {
 	return pthread_equal(writer, pthread_self()) || harness_is_checkpoint_thread();

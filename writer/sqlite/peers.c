@@ -141,29 +141,26 @@ static bool is_refused_by_system(int error)
 
 /* ---- engines ---- */
 
-/* That somebody pauses all, or is about to: PS_BESIDE_BUSY. */
-static enum ps_beside_lock look_for_pauser(struct ps_peers *peers)
+/* What keeps an engine out: somebody has the lock, or may have it. */
+static bool keeps_out(enum ps_beside_lock lock)
 {
-	return ps_beside_would_lock(&peers->beside, PS_BESIDE_PAUSING);
+	return lock == PS_BESIDE_BUSY || lock == PS_BESIDE_NOT_TOLD;
 }
 
 bool ps_peers_is_asked_to_leave(struct ps_peers *peers)
 {
-	if (peers->page == NULL) {
-		enum ps_beside_lock pausing = look_for_pauser(peers);
-
-		return pausing == PS_BESIDE_BUSY || pausing == PS_BESIDE_NOT_TOLD;
-	}
+	if (peers->page == NULL)
+		return keeps_out(ps_beside_would_lock(&peers->beside, PS_BESIDE_PAUSING));
 	return ps_load_relaxed_u32(&peers->page->pausing) != 0;
 }
 
 /* PS_BESIDE_NO_LOCKS also when there is no file. */
 static enum ps_beside_lock share(struct ps_peers *peers)
 {
-	enum ps_beside_lock pausing = look_for_pauser(peers);
+	enum ps_beside_lock pausing = ps_beside_would_lock(&peers->beside, PS_BESIDE_PAUSING);
 
 	/* Who came in all the same might never let a pauser in. */
-	if (pausing == PS_BESIDE_BUSY || pausing == PS_BESIDE_NOT_TOLD)
+	if (keeps_out(pausing))
 		return pausing;
 	/* One that was killed has left it set. */
 	if (peers->page != NULL && ps_load_relaxed_u32(&peers->page->pausing) != 0)
@@ -179,13 +176,13 @@ static enum ps_entry come_in(struct ps_peers *peers)
 
 		/* Whatever the locks say, they are of no use by another file. */
 		if (ps_beside_is_current(&peers->beside)) {
-			bool inside = shared == PS_BESIDE_LOCKED || shared == PS_BESIDE_NO_LOCKS;
-
+			if (!keeps_out(shared)) {
+				peers->inside = true;
+				return PS_ENTRY_IN;
+			}
 			/* It may have the lock from before. */
-			if (!inside)
-				ps_peers_leave(peers);
-			peers->inside = inside;
-			return inside ? PS_ENTRY_IN : shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
+			ps_peers_leave(peers);
+			return shared == PS_BESIDE_BUSY ? PS_ENTRY_PAUSED : PS_ENTRY_NO_LOCK;
 		}
 		error = move_over(peers);
 		if (is_refused_by_system(error))
