@@ -100,25 +100,32 @@ bool bench_use_by_threads(struct bench_case *self, unsigned count, uint64_t nsec
 
 /* ---- programs ---- */
 
-bool bench_command_hung(int status)
+/* timeout(1) */
+#define HUNG 124
+
+bool bench_end_command(struct bench_case *self, FILE *child, bool read, const char *what)
 {
-	return WIFEXITED(status) && WEXITSTATUS(status) == 124;
+	int status = child != NULL ? pclose(child) : -1;
+	char message[160];
+
+	if (read && status == 0)
+		return true;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == HUNG) {
+		snprintf(message, sizeof message, "hung: %s", what);
+		bench_leave_out(self, message);
+	} else {
+		bench_fail(self, "failed: %.200s", what);
+	}
+	return false;
 }
 
 bool bench_use_by_command(struct bench_case *self, const char *command, struct bench_used *used)
 {
 	FILE *child = popen(command, "r");
-	int status;
-	bool whole = child != NULL && fscanf(child, "%lf %lf %lf %lf %lf %lf", &used->rows, &used->seconds, &used->p50,
-	                                     &used->p99, &used->p999, &used->worst) == 6;
+	bool read = child != NULL && fscanf(child, "%lf %lf %lf %lf %lf %lf", &used->rows, &used->seconds, &used->p50,
+	                                    &used->p99, &used->p999, &used->worst) == 6;
 
-	status = child != NULL ? pclose(child) : -1;
-	whole &= status == 0;
-	if (bench_command_hung(status))
-		bench_leave_out(self, "it hung");
-	else if (!whole)
-		bench_fail(self, "failed: %.200s", command);
-	return whole;
+	return bench_end_command(self, child, read, command);
 }
 
 /* ---- Penstock ---- */

@@ -83,8 +83,11 @@ bool bench_use_by_threads(struct bench_case *self, unsigned count, uint64_t nsec
 
 /* ---- for those that are programs of their own ---- */
 
-/* What pclose tells of one that timeout(1) has ended. */
-bool bench_command_hung(int status);
+/*
+ * Ends a command that popen has begun, under timeout(1) if it may hang. read: what it was to print has come. False: the case failed, or it
+ * hung, and is left out; `what` says who.
+ */
+bool bench_end_command(struct bench_case *self, FILE *child, bool read, const char *what);
 /* Runs a command that prints rows, seconds, p50, p99, p99.9 and the longest in ns; false: the case failed, or it hung. */
 bool bench_use_by_command(struct bench_case *self, const char *command, struct bench_used *used);
 

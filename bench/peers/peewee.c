@@ -22,7 +22,8 @@
 
 /* SqliteQueueDatabase has been seen to hang as it stops. No round takes that long. */
 #define HANG_SECONDS 120
-#define HANG_TEXT "120"
+#define TEXT_OF(number) #number
+#define IN_TIME(seconds) "exec timeout " TEXT_OF(seconds) " "
 
 const char *bench_peewee_left_out(void)
 {
@@ -38,25 +39,17 @@ static bool bench_peewee_write(struct bench_case *self, const struct bench_task 
 	const char *path = bench_database_new();
 	sqlite3 *connection = bench_plain_new(self, path, task->synchronous);
 	char command[1500];
-	bool whole, hung;
 	FILE *child;
-	int status;
+	bool whole;
 
 	if (connection == NULL)
 		return false;
 	sqlite3_close(connection);
-	snprintf(command, sizeof command, "exec timeout " HANG_TEXT " " PYTHON " '%s/peewee_rows.py' '%s' %s %u %llu %s",
-	         BENCH_PEERS, path, task->synchronous, task->producers, (unsigned long long)task->rows,
-	         task->waits ? "wait" : "none");
+	snprintf(command, sizeof command, IN_TIME(HANG_SECONDS) PYTHON " '%s/peewee_rows.py' '%s' %s %u %llu %s", BENCH_PEERS,
+	         path, task->synchronous, task->producers, (unsigned long long)task->rows, task->waits ? "wait" : "none");
 	child = popen(command, "r");
 	whole = child != NULL && fscanf(child, "%lf", &took->seconds) == 1;
-	status = child != NULL ? pclose(child) : -1;
-	hung = bench_command_hung(status);
-	whole &= status == 0;
-	if (hung)
-		bench_leave_out(self, "peewee_rows.py hung");
-	else if (!whole)
-		bench_fail(self, "peewee_rows.py failed");
+	whole = bench_end_command(self, child, whole, "peewee_rows.py");
 	bench_database_remove();
 	return whole;
 }
@@ -79,9 +72,8 @@ static bool bench_peewee_run(struct bench_case *self, enum bench_use use, uint64
 	if (connection == NULL)
 		return false;
 	sqlite3_close(connection);
-	snprintf(command, sizeof command,
-	         "exec timeout " HANG_TEXT " " PYTHON " '" BENCH_PEERS "/peewee_uses.py' '%s' %s %u %llu", path,
-	         bench_use_name(use), bench_use_threads(use), (unsigned long long)nsec);
+	snprintf(command, sizeof command, IN_TIME(HANG_SECONDS) PYTHON " '" BENCH_PEERS "/peewee_uses.py' '%s' %s %u %llu",
+	         path, bench_use_name(use), bench_use_threads(use), (unsigned long long)nsec);
 	whole = bench_use_by_command(self, command, used);
 	bench_database_remove();
 	return whole;
