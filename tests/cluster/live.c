@@ -192,6 +192,8 @@ static unsigned compare_values(penstock *file, penstock *node)
 		values[1] = penstock_int64((int64_t)i);
 		compare(file, node, "INSERT INTO v(b, n) VALUES(?, @n)", values, 2);
 		compare(file, node, "INSERT INTO v(n, b, r) VALUES(?2, ?1, ?2)", values, 2);
+		/* As Tcl names them. */
+		compare(file, node, "INSERT INTO v(b, n) VALUES(@a::b('), $::n)", values, 2);
 	}
 	compare(file, node, "INSERT INTO v(n) VALUES(?)", values, 2);
 	compare(file, node, "INSERT INTO v(n) VALUES(?)", NULL, 0);

@@ -91,6 +91,15 @@ Test(cluster_parts, what_would_harm_a_node_is_refused)
 		{ "CREATE TABLE temp.a(b)", "in temp" },
 		{ "CREATE TABLE IF NOT EXISTS \"temp\" . a(b)", "in temp" },
 		{ "SELECT ?0", "out of range" },
+		/* Tcl's names may have quotes in them, behind any sign. */
+		{ "SELECT :a('); SELECT 2 --')", "second statement" },
+		{ "SELECT @a(\"); SELECT 2 --\")", "second statement" },
+		{ "SELECT $::a('); SELECT 2 --')", "second statement" },
+		{ "SELECT #a('); SELECT 2 --')", "second statement" },
+		{ "SELECT :a(b", "no name" },
+		{ "SELECT :a(\v)", "no name" },
+		{ "SELECT :", "no name" },
+		{ "SELECT $()", "no name" },
 		{ "SELECT ?99999", "out of range" },
 	};
 	struct ps_statement statement = { .text = NULL };
@@ -141,6 +150,7 @@ Test(cluster_parts, what_a_statement_does_is_known)
 		{ "DROP TABLE t", PS_EFFECT_SCHEMA, 0, false, false },
 		{ "ANALYZE", PS_EFFECT_SCHEMA, 0, false, false },
 		{ "SELECT a$b, c?1, 'it''s ?'", PS_EFFECT_READ, 1, false, false },
+		{ "SELECT ?1a, ?b, :a::b, :a(;), :::c", PS_EFFECT_READ, 5, false, false },
 	};
 	struct ps_statement statement = { .text = NULL };
 
@@ -152,6 +162,88 @@ Test(cluster_parts, what_a_statement_does_is_known)
 		check(statement.parameters == texts[i].parameters, "%s: %u", texts[i].sql, statement.parameters);
 		check(statement.returning == texts[i].returning && statement.upserts == texts[i].upserts, "%s", texts[i].sql);
 	}
+	ps_statement_free(&statement);
+}
+
+/*
+ * SQLite reads texts of odd pieces as they are read here: what may be sent is an error to it, or one statement to the end of the text, with as
+ * many parameters.
+ */
+Test(cluster_parts, what_may_be_sent_is_one_statement_to_sqlite)
+{
+	static const char *const pieces[] = { " ",
+		                              "\n",
+		                              "\v",
+		                              "\f",
+		                              "SELECT ",
+		                              "1",
+		                              "a",
+		                              "x'00'",
+		                              "'",
+		                              "''",
+		                              "\"",
+		                              "`",
+		                              "[",
+		                              "]",
+		                              ";",
+		                              ",",
+		                              "--",
+		                              "/*",
+		                              "*/",
+		                              "(",
+		                              ")",
+		                              "?",
+		                              "?2",
+		                              ":",
+		                              "::",
+		                              ":a",
+		                              "@b",
+		                              "$c",
+		                              "#d",
+		                              "$",
+		                              ".",
+		                              "->>",
+		                              "END",
+		                              "*",
+		                              "SELECT 1",
+		                              "\xef\xbb\xbf",
+		                              " AS ",
+		                              "DELETE FROM t",
+		                              "EXPLAIN ",
+		                              "VALUES(",
+		                              "\xc3\xa9",
+		                              "+",
+		                              "CREATE TRIGGER r DELETE ON t BEGIN " };
+	struct ps_statement statement = { .text = NULL };
+	unsigned sent = 0, whole = 0;
+	uint64_t random = 7;
+	sqlite3 *db;
+
+	cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "CREATE TABLE t(a)", NULL, NULL, NULL), SQLITE_OK);
+	for (unsigned i = 0; i < 200000; i++) {
+		char sql[512] = "SELECT 1,", text[512];
+		sqlite3_stmt *prepared;
+		const char *tail;
+
+		if (random_below(&random, 4) == 0)
+			*sql = '\0';
+		for (uint64_t count = random_below(&random, 9); count > 0; count--)
+			strcat(sql, pieces[random_below(&random, COUNT_OF(pieces))]);
+		if (refusal_of(&statement, sql) != NULL)
+			continue;
+		sent++;
+		snprintf(text, sizeof text, "%.*s", (int)statement.bytes, statement.text);
+		if (sqlite3_prepare_v2(db, text, -1, &prepared, &tail) != SQLITE_OK)
+			continue;
+		whole++;
+		check(prepared != NULL && *tail == '\0', "%s", sql);
+		check(statement.parameters == (unsigned)sqlite3_bind_parameter_count(prepared), "%s: %u", sql,
+		      statement.parameters);
+		sqlite3_finalize(prepared);
+	}
+	check(sent > 1000 && whole > 1000, "%u and %u", sent, whole);
+	sqlite3_close(db);
 	ps_statement_free(&statement);
 }
 
@@ -226,6 +318,11 @@ Test(cluster_parts, names_of_places_are_whole)
 	                                   penstock_int64(4), penstock_blob("\5", 1)),
 	                            &code),
 	                 "[[\"SELECT x'01',x'02',x'03',?,x'05' FROM t\",4]]");
+	cr_assert_str_eq(request_of("SELECT :a::b,@a('),$::c,#d(;),?b",
+	                            VALUES(penstock_blob("\1", 1), penstock_int64(2), penstock_blob("\3", 1),
+	                                   penstock_blob("\4", 1), penstock_int64(5)),
+	                            &code),
+	                 "[[\"SELECT x'01',?,x'03',x'04',?b\",2,5]]");
 }
 
 /* More places than there is room for at first. */

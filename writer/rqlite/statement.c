@@ -57,16 +57,29 @@ static size_t quoted_bytes(const char *text)
 	}
 }
 
+/* As SQLite's tokenizer ends one: ? has digits, anything else a name, which may be Tcl's: $a::b(c). 0: it is none. */
 static size_t place_bytes(const char *text)
 {
-	size_t bytes = 1 + word_bytes(text + 1);
+	static const char ends[] = ") \t\n\v\f\r";
+	size_t bytes = 1, in_name = 0;
 
-	/* Tcl's: $a::b(c) */
-	while (*text == '$' && text[bytes] == ':' && text[bytes + 1] == ':')
-		bytes += 2 + word_bytes(text + bytes + 2);
-	if (*text == '$' && text[bytes] == '(')
-		bytes += strcspn(text + bytes, ") \t\n\f\r") + (text[bytes + strcspn(text + bytes, ") \t\n\f\r")] == ')');
-	return bytes;
+	if (*text == '?')
+		return bytes + strspn(text + 1, "0123456789");
+	for (;; bytes++) {
+		if (is_in_word(text[bytes]))
+			in_name++;
+		else if (text[bytes] == ':' && text[bytes + 1] == ':')
+			bytes++;
+		else
+			break;
+	}
+	if (in_name == 0)
+		return 0;
+	if (text[bytes] != '(')
+		return bytes;
+	bytes++;
+	bytes += strcspn(text + bytes, ends);
+	return text[bytes] == ')' ? bytes + 1 : 0;
 }
 
 static struct token next_token(const char *text)
@@ -83,9 +96,9 @@ static struct token next_token(const char *text)
 	if (strchr("'\"`[", *token.text) != NULL) {
 		token.bytes = quoted_bytes(token.text);
 		token.kind = token.bytes != 0 ? QUOTED : UNFINISHED;
-	} else if (*token.text == '?' || (strchr(":@#$", *token.text) != NULL && is_in_word(token.text[1]))) {
-		token.kind = PLACE;
+	} else if (strchr("?:@#$", *token.text) != NULL) {
 		token.bytes = place_bytes(token.text);
+		token.kind = token.bytes != 0 ? PLACE : UNFINISHED;
 	} else if (is_in_word(*token.text)) {
 		token.kind = WORD;
 		token.bytes = word_bytes(token.text);
@@ -215,8 +228,6 @@ static const char *add_place(struct ps_statement *statement, const struct token 
 {
 	unsigned number = number_of(statement, token->text, token->bytes);
 
-	if (*token->text == '?' && strspn(token->text + 1, "0123456789") != token->bytes - 1)
-		return "a parameter is ? or ? with a number, or has a name";
 	if (number == 0 || number > UINT16_MAX)
 		return "the number of a parameter is out of range";
 	if (statement->place_count == statement->capacity) {
@@ -305,7 +316,7 @@ static const char *look_at(struct ps_statement *statement, struct reading *readi
 {
 	switch (token->kind) {
 	case UNFINISHED:
-		return "unrecognized token: a quote is not closed";
+		return "unrecognized token: a quote is not closed, or a parameter has no name";
 	case PLACE:
 		return add_place(statement, token);
 	case OPEN:
