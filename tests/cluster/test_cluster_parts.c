@@ -141,6 +141,7 @@ Test(cluster_parts, what_a_statement_does_is_known)
 		{ "INSERT INTO t VALUES(:a,@b,$c,:a,?)", PS_EFFECT_INSERT, 4, false, false },
 		{ "REPLACE INTO t VALUES('?', \"?\", [?], x'00', ?7)", PS_EFFECT_INSERT, 7, false, false },
 		{ "INSERT INTO t VALUES(1) ON CONFLICT DO UPDATE SET a=?", PS_EFFECT_INSERT, 1, false, true },
+		{ "INSERT INTO conflict VALUES(1)", PS_EFFECT_INSERT, 0, false, false },
 		{ "UPDATE t SET a=? WHERE b=?2 RETURNING a", PS_EFFECT_CHANGE, 2, true, false },
 		{ "DELETE FROM t", PS_EFFECT_CHANGE, 0, false, false },
 		{ "WITH a AS (SELECT 1), b(c) AS (SELECT 2) INSERT INTO t SELECT 3", PS_EFFECT_INSERT, 0, false, false },
@@ -476,19 +477,25 @@ Test(cluster_parts, an_answer_is_believed_only_when_it_is_whole)
 /* ---- values in (rules 11 and 12) ---- */
 
 /* The outcome of one statement from its result; to be reset. */
-static struct ps_outcome take(enum ps_effect effect, const char *result, uint64_t bytes_max)
+static struct ps_outcome take_of(const struct ps_statement *statement, const char *result, bool wanted, uint64_t bytes_max)
 {
-	struct ps_statement statement = { .effect = effect };
 	struct ps_answer answer = { .locale = newlocale(LC_ALL_MASK, "C", (locale_t)0) };
 	struct ps_outcome outcome = { .result.message = "" };
 	char text[4096];
 
 	snprintf(text, sizeof text, "{\"results\":[%s]}", result);
 	check(ps_answer_read(&answer, text, strlen(text), 1, false) == PS_ANSWER_RESULTS, "%s", text);
-	ps_answer_take(&answer, &statement, true, bytes_max, &outcome);
+	ps_answer_take(&answer, statement, wanted, bytes_max, &outcome);
 	ps_answer_free(&answer);
 	freelocale(answer.locale);
 	return outcome;
+}
+
+static struct ps_outcome take(enum ps_effect effect, const char *result, uint64_t bytes_max)
+{
+	struct ps_statement statement = { .effect = effect };
+
+	return take_of(&statement, result, true, bytes_max);
 }
 
 Test(cluster_parts, numbers_come_in_with_all_their_digits)
@@ -593,10 +600,37 @@ Test(cluster_parts, a_result_that_cannot_be_read_is_none)
 	outcome = take(PS_EFFECT_INSERT, "{\"rows_affected\":1.5}", 4096);
 	cr_assert_eq(outcome.result.status, PENSTOCK_UNKNOWN);
 	ps_outcome_reset(&outcome);
+	outcome = take(PS_EFFECT_CHANGE, "{\"rows_affected\":-1}", 4096);
+	check(outcome.result.status == PENSTOCK_UNKNOWN && outcome.result.changes == 0);
+	ps_outcome_reset(&outcome);
 	/* More than may be returned. */
 	outcome = take(PS_EFFECT_READ, "{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[1],[2]]}", sizeof(penstock_value));
 	check(outcome.result.status == PENSTOCK_ERROR && outcome.result.code == SQLITE_TOOBIG);
 	ps_outcome_reset(&outcome);
+}
+
+/* What a node has not understood it runs as what has no rows. */
+Test(cluster_parts, rows_that_do_not_come_are_no_rows)
+{
+	static const struct {
+		enum ps_effect effect;
+		bool returning, wanted;
+		penstock_status status;
+	} cases[] = {
+		{ PS_EFFECT_READ, false, true, PENSTOCK_ERROR },    { PS_EFFECT_READ, false, false, PENSTOCK_OK },
+		{ PS_EFFECT_INSERT, true, true, PENSTOCK_UNKNOWN }, { PS_EFFECT_INSERT, true, false, PENSTOCK_OK },
+		{ PS_EFFECT_CHANGE, true, true, PENSTOCK_UNKNOWN }, { PS_EFFECT_CHANGE, false, true, PENSTOCK_OK },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct ps_statement statement = { .effect = cases[i].effect, .returning = cases[i].returning };
+		struct ps_outcome outcome =
+			take_of(&statement, "{\"last_insert_id\":7,\"rows_affected\":5}", cases[i].wanted, 4096);
+
+		check(outcome.result.status == cases[i].status, "%zu: %s", i, outcome.result.message);
+		check(outcome.result.status == PENSTOCK_OK || outcome.result.changes == 0);
+		ps_outcome_reset(&outcome);
+	}
 }
 
 static size_t garble(char *text, size_t bytes, size_t room, uint64_t *random)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define UNREADABLE "the answer is not what a node of a cluster gives"
+#define NO_ROWS "the node gives no rows of it, as it does not know all that SQLite does: leave out RETURNING, or EXPLAIN"
 #define FOREIGN_KEY "FOREIGN KEY constraint failed"
 
 /* ---- errors ---- */
@@ -348,12 +349,30 @@ static bool read_count(struct reading *reading, const struct ps_json_node *resul
 	return true;
 }
 
+/* Of a statement without rows. */
+static void read_changes(struct reading *reading, const struct ps_json_node *result)
+{
+	const struct ps_statement *statement = reading->statement;
+	int64_t changes, rowid;
+
+	if (!read_count(reading, result, "rows_affected", &changes) || !read_count(reading, result, "last_insert_id", &rowid))
+		return;
+	if (changes < 0) {
+		fail_unreadable(reading);
+		return;
+	}
+	reading->outcome->result.changes = changes;
+	if (statement->effect == PS_EFFECT_INSERT && changes > 0 && !statement->upserts)
+		reading->outcome->result.last_insert_rowid = rowid;
+}
+
 void ps_answer_take(struct ps_answer *answer, const struct ps_statement *statement, bool wanted, uint64_t bytes_max,
                     struct ps_outcome *outcome)
 {
 	const struct ps_json_node *result = answer->result, *error, *columns;
 	struct reading reading = { .answer = answer, .statement = statement, .outcome = outcome, .bytes_max = bytes_max };
-	int64_t changes = 0, rowid = 0;
+	bool changes = statement->effect == PS_EFFECT_INSERT || statement->effect == PS_EFFECT_CHANGE;
+	int64_t rows = 0;
 
 	answer->result = ps_json_next(&answer->json, result);
 	error = ps_json_member(&answer->json, result, "error");
@@ -364,15 +383,12 @@ void ps_answer_take(struct ps_answer *answer, const struct ps_statement *stateme
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, ps_answer_code(error->text), error->text);
 	} else if (columns != NULL) {
 		/* Of RETURNING, or a query. */
-		if (read_rows(&reading, result, columns, wanted, &changes) &&
-		    (statement->effect == PS_EFFECT_INSERT || statement->effect == PS_EFFECT_CHANGE))
-			outcome->result.changes = changes;
-	} else if (statement->effect == PS_EFFECT_INSERT || statement->effect == PS_EFFECT_CHANGE) {
-		if (!read_count(&reading, result, "rows_affected", &changes) ||
-		    !read_count(&reading, result, "last_insert_id", &rowid))
-			return;
-		outcome->result.changes = changes;
-		if (statement->effect == PS_EFFECT_INSERT && changes > 0 && !statement->upserts)
-			outcome->result.last_insert_rowid = rowid;
+		if (read_rows(&reading, result, columns, wanted, &rows) && changes)
+			outcome->result.changes = rows;
+	} else if (wanted && (statement->returning || statement->effect == PS_EFFECT_READ)) {
+		/* A node runs what it has not understood as it runs what has no rows; its count is not of it, either. */
+		fail(&reading, SQLITE_PROTOCOL, NO_ROWS);
+	} else if (changes) {
+		read_changes(&reading, result);
 	}
 }

@@ -65,6 +65,7 @@ static const char *add_statement(struct ps_bulk *bulk, uint64_t ticket, const st
 	if (refusal == NULL)
 		bulk->sent[bulk->sent_count++] = (struct ps_bulk_sent){ .ticket = ticket,
 			                                                .effect = bulk->statement.effect,
+			                                                .returning = bulk->statement.returning,
 			                                                .upserts = bulk->statement.upserts };
 	return refusal;
 }
@@ -182,7 +183,7 @@ static void take_statement(struct ps_batch *batch, const struct ps_bulk_sent *se
 {
 	struct ps_bulk *bulk = bulk_of(batch);
 	const struct ps_record *record = ps_ring_at(batch->ring, sent->ticket);
-	struct ps_statement statement = { .effect = sent->effect, .upserts = sent->upserts };
+	struct ps_statement statement = { .effect = sent->effect, .returning = sent->returning, .upserts = sent->upserts };
 	struct ps_outcome scratch, *outcome = ps_entries_begin_run(&batch->entries, sent->ticket, &scratch);
 
 	ps_answer_take(&bulk->answer, &statement, record->listener_kind != PS_LISTENER_NONE,

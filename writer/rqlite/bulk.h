@@ -36,7 +36,7 @@
 struct ps_bulk_sent {
 	uint64_t ticket;
 	enum ps_effect effect;
-	bool upserts;
+	bool returning, upserts;
 };
 
 struct ps_bulk {

@@ -254,6 +254,7 @@ struct reading {
 	bool known;     /* the effect */
 	bool with;      /* in the names of a WITH */
 	bool name_next; /* of which one comes now */
+	bool on;        /* the word before was ON */
 	bool trigger;
 	unsigned end; /* of a trigger: 1 behind a semicolon, 2 behind "; END" */
 };
@@ -279,10 +280,13 @@ static void look_at_word(struct ps_statement *statement, struct reading *reading
 	static const char *const reads[] = { "SELECT", "VALUES", NULL }, *const inserts[] = { "INSERT", "REPLACE", NULL },
 				 *const changes[] = { "UPDATE", "DELETE", NULL };
 
+	bool on = reading->on;
+
+	reading->on = is_word(token, "ON");
 	if (reading->depth > 0 || reading->trigger)
 		return;
 	statement->returning |= is_word(token, "RETURNING");
-	statement->upserts |= is_word(token, "CONFLICT");
+	statement->upserts |= on && is_word(token, "CONFLICT");
 	if (reading->known || is_word(token, "WITH") || is_word(token, "RECURSIVE"))
 		return;
 	if (reading->name_next) {
