@@ -189,6 +189,38 @@ static unsigned compare_rows(penstock *file, penstock *node)
 	return (unsigned)COUNT_OF(texts);
 }
 
+/* Numbers and text in columns of every affinity but that of no type, which a node does not tell. */
+static unsigned compare_types(penstock *file, penstock *node)
+{
+	static const char *const types[] = { "REAL",       "double",        "DOUBLE PRECISION",
+		                             "FLOAT",      "Float(8)",      "FLOATING POINT",
+		                             "NUMERIC",    "DECIMAL(10,2)", "INT",
+		                             "BIGINT",     "BOOL",          "TIME",
+		                             "STRING",     "VARCHAR(9)",    "CLOB",
+		                             "NCHAR (55)", "JSON",          "MONEY" };
+	const penstock_value values[] = { penstock_int64(0),         penstock_int64(1),
+		                          penstock_int64(INT64_MIN), penstock_int64(INT64_C(9007199254740993)),
+		                          penstock_double(1),        penstock_double(-0.0),
+		                          penstock_double(0.5),      penstock_double(1e15),
+		                          penstock_double(9e18),     penstock_double(1e19),
+		                          penstock_double(1e300),    penstock_text("1"),
+		                          penstock_text("1.0"),      penstock_text("1e3"),
+		                          penstock_text("x"),        penstock_null() };
+	char sql[128];
+	size_t i, j;
+
+	for (i = 0; i < COUNT_OF(types); i++) {
+		snprintf(sql, sizeof sql, "CREATE TABLE typed(i INTEGER PRIMARY KEY, a %s)", types[i]);
+		compare(file, node, sql, NULL, 0);
+		for (j = 0; j < COUNT_OF(values); j++)
+			compare(file, node, "INSERT INTO typed(a) VALUES(?)", &values[j], 1);
+		snprintf(sql, sizeof sql, "SELECT a, typeof(a), CAST(a AS TEXT) FROM typed ORDER BY i -- %s", types[i]);
+		compare(file, node, sql, NULL, 0);
+		compare(file, node, "DROP TABLE typed", NULL, 0);
+	}
+	return (unsigned)(COUNT_OF(types) * COUNT_OF(values));
+}
+
 static unsigned compare_values(penstock *file, penstock *node)
 {
 	const double reals[] = {
@@ -446,7 +478,7 @@ int main(void)
 	config.pragma_count = 1;
 	file = open_or_end(in_folder("file.db"), &config);
 	statements = compare_statements(file, node) + compare_rows(file, node);
-	values = compare_values(file, node);
+	values = compare_values(file, node) + compare_types(file, node);
 	groups = compare_groups(file, node);
 	texts = harm(node);
 	penstock_close(file, PENSTOCK_FOREVER);

@@ -525,6 +525,28 @@ Test(cluster_parts, numbers_come_in_with_all_their_digits)
 	ps_outcome_reset(&outcome);
 }
 
+/* By the affinity that SQLite gives to a declared type. */
+Test(cluster_parts, a_number_is_a_real_where_sqlite_keeps_reals)
+{
+	static const char *const types[] = { "double", "DOUBLE PRECISION", "float", "real", "a realm" }, *const others[] = {
+		"", "int", "numeric", "decimal(10,2)", "floating point", "double int", "blob", "text"
+	};
+	struct ps_outcome outcome;
+	char result[256];
+
+	for (size_t i = 0; i < COUNT_OF(types) + COUNT_OF(others); i++) {
+		bool real = i < COUNT_OF(types);
+
+		snprintf(result, sizeof result, "{\"columns\":[\"a\"],\"types\":[\"%s\"],\"values\":[[7],[-0.5]]}",
+		         real ? types[i] : others[i - COUNT_OF(types)]);
+		outcome = take(PS_EFFECT_READ, result, 4096);
+		cr_assert_eq(outcome.result.row_count, 2);
+		check(outcome.result.cells[0].type == (real ? PENSTOCK_FLOAT : PENSTOCK_INTEGER), "%s", result);
+		check(outcome.result.cells[1].type == PENSTOCK_FLOAT && outcome.result.cells[1].as.real == -0.5);
+		ps_outcome_reset(&outcome);
+	}
+}
+
 Test(cluster_parts, text_and_blobs_come_in_whole)
 {
 	struct ps_outcome outcome = take(

@@ -161,13 +161,32 @@ static bool is_rewritten(const struct ps_json_node *type)
 	return false;
 }
 
+/* Whether SQLite keeps every number as a real there, as its rules for the affinity of a declared type have it. */
+static bool is_real(const struct ps_json_node *type)
+{
+	static const char *const others[] = { "%int%", "%char%", "%clob%", "%text%", "%blob%" }, *const reals[] = { "%real%",
+		                                                                                                    "%floa%",
+		                                                                                                    "%doub%" };
+	size_t i;
+
+	for (i = 0; type != NULL && i < sizeof others / sizeof others[0]; i++) {
+		if (sqlite3_strlike(others[i], type->text, 0) == 0)
+			return false;
+	}
+	for (i = 0; type != NULL && i < sizeof reals / sizeof reals[0]; i++) {
+		if (sqlite3_strlike(reals[i], type->text, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool read_number(struct reading *reading, const struct ps_json_node *node, penstock_value *cell)
 {
 	long long integer;
 	double real;
 	char *end;
 
-	if (!ps_json_is(reading->type, "real") && strspn(node->text, "-0123456789") == node->bytes) {
+	if (!is_real(reading->type) && strspn(node->text, "-0123456789") == node->bytes) {
 		errno = 0;
 		integer = strtoll(node->text, &end, 10);
 		if (errno == 0 && *end == '\0') {
