@@ -45,12 +45,14 @@ static bool send_answer(struct node *node, int connection, const struct node_ans
 {
 	char text[65536];
 	const char *version = node->version != NULL ? node->version : "8";
-	size_t bytes = (size_t)snprintf(text, sizeof text,
-	                                "HTTP/1.1 %d Whatever\r\nX-Rqlite-Version: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
-	                                answer->status != 0 ? answer->status : 200, version,
-	                                answer->fields != NULL ? answer->fields : "", strlen(answer->body), answer->body);
+	size_t body = answer->bytes != 0 ? answer->bytes : strlen(answer->body);
+	size_t bytes = (size_t)snprintf(
+		text, sizeof text, "HTTP/1.1 %d Whatever\r\nX-Rqlite-Version: %s\r\n%sContent-Length: %zu\r\n\r\n",
+		answer->status != 0 ? answer->status : 200, version, answer->fields != NULL ? answer->fields : "", body);
 
-	must(bytes < sizeof text, "an answer is too long");
+	must(bytes + body < sizeof text, "an answer is too long");
+	memcpy(text + bytes, answer->body, body);
+	bytes += body;
 	node->answer_bytes = bytes;
 	if (cut_at >= bytes)
 		return send_all(connection, text, bytes);

@@ -24,6 +24,7 @@ struct node_answer {
 	const char *body;
 	const char *fields; /* of the head, each with its end of line */
 	bool silent;        /* never comes */
+	size_t bytes;       /* of the body; 0: up to its NUL */
 };
 
 struct node {

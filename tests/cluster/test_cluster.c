@@ -321,6 +321,8 @@ Test(cluster, what_may_be_applied_is_unknown_and_the_engine_goes_on)
 		{ .status = 503, .body = "something else" },
 		{ .status = 503, .body = "leader not found, or so" },
 		{ .status = 503, .body = "" },
+		{ .status = 503, .body = "leader not found\0, or so", .bytes = 24 },
+		{ .body = "{\"error\":\"not leader\\u0000, or so\"}" },
 		{ .status = 301, .body = "" },
 		{ .status = 417, .body = "" },
 		{ .body = "" },

@@ -443,6 +443,7 @@ Test(cluster_parts, an_answer_is_believed_only_when_it_is_whole)
 		"{\"error\":\"write protobuf bytes: broken pipe\"}",
 		"{\"error\":\"not leader or so\"}",
 		"{\"error\":\"is not leader\"}",
+		"{\"error\":\"not leader\\u0000 but applied\"}",
 		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: pool get: dial tcp 127.0.0.1:4002: i/o timeout\"}",
 		"{\"error\":\"node failed to process Request on remote node at 127.0.0.1:4002: read protobuf length: read tcp "
 		"127.0.0.1:5->127.0.0.1:4002: read: connection reset by peer\"}",

@@ -63,11 +63,16 @@ static enum ps_answer_kind say(struct ps_answer *answer, enum ps_answer_kind kin
 	return kind;
 }
 
-static enum ps_answer_kind judge_error(struct ps_answer *answer, const char *error, bool grouped)
+static enum ps_answer_kind judge_error(struct ps_answer *answer, const struct ps_json_node *error, bool grouped)
 {
-	if (ps_answer_is_not_applied(error))
-		return say(answer, PS_ANSWER_NOT_APPLIED, error);
-	return say(answer, grouped && strcmp(error, FOREIGN_KEY) == 0 ? PS_ANSWER_FAILED : PS_ANSWER_UNKNOWN, error);
+	/* A text that goes on behind a NUL is not the one that is known. */
+	bool whole = strlen(error->text) == error->bytes;
+
+	if (whole && ps_answer_is_not_applied(error->text))
+		return say(answer, PS_ANSWER_NOT_APPLIED, error->text);
+	if (whole && grouped && strcmp(error->text, FOREIGN_KEY) == 0)
+		return say(answer, PS_ANSWER_FAILED, error->text);
+	return say(answer, PS_ANSWER_UNKNOWN, error->text);
 }
 
 /* Of a group: behind a member that failed there are no results, and those before it are void. */
@@ -105,7 +110,7 @@ enum ps_answer_kind ps_answer_read(struct ps_answer *answer, const char *text, s
 	error = ps_json_member(&answer->json, whole, "error");
 	results = ps_json_member(&answer->json, whole, "results");
 	if (error != NULL && error->type == PS_JSON_STRING && error->bytes > 0)
-		return judge_error(answer, error->text, grouped);
+		return judge_error(answer, error, grouped);
 	if (results == NULL || results->type != PS_JSON_ARRAY || error != NULL)
 		return say(answer, PS_ANSWER_UNKNOWN, UNREADABLE);
 	return judge_count(answer, results, expected, grouped);

@@ -160,7 +160,7 @@ static size_t line_bytes(const struct ps_http *http)
 {
 	size_t bytes = 0;
 
-	while (bytes < http->bytes && strchr("\r\n", http->body[bytes]) == NULL)
+	while (bytes < http->bytes && http->body[bytes] != '\r' && http->body[bytes] != '\n')
 		bytes++;
 	return bytes;
 }
