@@ -563,6 +563,30 @@ Test(cluster_parts, text_and_blobs_come_in_whole)
 	ps_outcome_reset(&outcome);
 }
 
+/* With a node of the tree for each of its bytes it would take fifty times as much. */
+Test(cluster_parts, a_blob_is_one_node_of_the_tree)
+{
+	static char text[1 << 16] =
+		"{\"results\":[{\"columns\":[\"a\",\"b\"],\"types\":[\"blob\",\"blob\"],\"values\":[[[1],[]],[[0";
+	size_t bytes = strlen(text);
+	struct ps_json json;
+	uint32_t i, blob = 0;
+
+	for (i = 1; i < 10000; i++)
+		bytes += (size_t)sprintf(text + bytes, ",%u", i % 256);
+	strcpy(text + bytes, "],[1]]]}]}");
+	check(ps_json_read(&json, text, strlen(text)));
+	check(json.count < 30, "%u", json.count);
+	for (i = 0; i < json.count; i++) {
+		if (json.nodes[i].type == PS_JSON_BYTES && json.nodes[i].bytes == 10000)
+			blob = i;
+	}
+	check(blob != 0);
+	for (i = 0; i < 10000; i++)
+		check((unsigned char)json.nodes[blob].text[i] == i % 256, "%u", i);
+	ps_json_free(&json);
+}
+
 Test(cluster_parts, what_a_node_rewrites_is_an_error_that_names_the_cast)
 {
 	static const char *const types[] = { "date", "datetime", "timestamp", "boolean" };
@@ -608,6 +632,10 @@ Test(cluster_parts, a_result_that_cannot_be_read_is_none)
 		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[-1]]]}",
 		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[1.5]]]}",
 		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[\"a\"]]]}",
+		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[1,2,\"a\",3]]]}",
+		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[1,[2],3]]]}",
+		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[1,1000]]]}",
+		"{\"columns\":[\"a\"],\"types\":[\"\"],\"values\":[[[1,1e1]]]}",
 		"{\"error\":7}",
 	};
 	struct ps_outcome outcome;
@@ -690,7 +718,7 @@ Test(cluster_parts, garbage_is_no_answer)
 {
 	static const char *const answers[] = {
 		"{\"results\":[{\"last_insert_id\":7,\"rows_affected\":1},{\"error\":\"UNIQUE constraint failed: t.a\"}],\"time\":0.1}",
-		"{\"results\":[{\"columns\":[\"a\",\"b\"],\"types\":[\"integer\",\"blob\"],\"values\":[[1,[0,255]],[-2.5e3,null]]},{}]}",
+		"{\"results\":[{\"columns\":[\"a\",\"b\"],\"types\":[\"integer\",\"blob\"],\"values\":[[1,[0,255]],[-2.5e3,null],[[1,[2],3],[[[4]]]]]},{}]}",
 		"{\"results\":[{\"columns\":[\"\\u00e9\\n\"],\"types\":[\"text\"],\"values\":[[\"\\ud83d\\ude00 \\\\x\"]]},{\"rows_affected\":2}]}",
 		"{\"results\":[],\"error\":\"not leader\"}",
 	};

@@ -207,44 +207,25 @@ static bool read_number(struct reading *reading, const struct ps_json_node *node
 	return true;
 }
 
-static bool read_blob(struct reading *reading, const struct ps_json_node *node, penstock_value *cell)
-{
-	unsigned char *data = ps_outcome_allocate(reading->outcome, node->count + 1u);
-	const struct ps_json_node *byte;
-	size_t bytes = 0;
-
-	if (data == NULL)
-		return fail_for_memory(reading);
-	for (byte = ps_json_first(&reading->answer->json, node); byte != NULL;
-	     byte = ps_json_next(&reading->answer->json, byte)) {
-		if (byte->type != PS_JSON_NUMBER || strspn(byte->text, "0123456789") != byte->bytes || byte->bytes > 3 ||
-		    atoi(byte->text) > 255)
-			return fail_unreadable(reading);
-		data[bytes++] = (unsigned char)atoi(byte->text);
-	}
-	data[bytes] = '\0';
-	*cell = penstock_blob(data, bytes);
-	return true;
-}
-
-static bool read_text(struct reading *reading, const struct ps_json_node *node, penstock_value *cell)
+/* Or bytes; NULL without memory. */
+static const char *copy_text(struct reading *reading, const struct ps_json_node *node)
 {
 	char *copy = ps_outcome_allocate(reading->outcome, node->bytes + 1);
 
 	if (copy == NULL)
-		return fail_for_memory(reading);
-	memcpy(copy, node->text, node->bytes + 1);
-	*cell = penstock_text_bytes(copy, node->bytes);
-	return true;
+		fail_for_memory(reading);
+	else
+		memcpy(copy, node->text, node->bytes + 1);
+	return copy;
 }
 
 static bool read_cell(struct reading *reading, const struct ps_json_node *node, penstock_value *cell)
 {
+	bool copies = node->type == PS_JSON_STRING || node->type == PS_JSON_BYTES;
+	const char *copy;
 	char message[240];
 
-	reading->bytes += sizeof *cell + (node->type == PS_JSON_ARRAY    ? node->count
-	                                  : node->type == PS_JSON_STRING ? node->bytes
-	                                                                 : 0);
+	reading->bytes += sizeof *cell + (copies ? node->bytes : 0);
 	if (reading->bytes > reading->bytes_max) {
 		snprintf(message, sizeof message,
 		         "the rows take more than result_bytes_max (%llu bytes); ask for fewer, or raise it",
@@ -261,16 +242,15 @@ static bool read_cell(struct reading *reading, const struct ps_json_node *node, 
 		         reading->type->text, reading->name->text);
 		return fail(reading, SQLITE_MISMATCH, message);
 	}
-	switch (node->type) {
-	case PS_JSON_NUMBER:
+	if (node->type == PS_JSON_NUMBER)
 		return read_number(reading, node, cell);
-	case PS_JSON_STRING:
-		return read_text(reading, node, cell);
-	case PS_JSON_ARRAY:
-		return read_blob(reading, node, cell);
-	default:
+	if (!copies)
 		return fail_unreadable(reading);
-	}
+	copy = copy_text(reading, node);
+	if (copy == NULL)
+		return false;
+	*cell = node->type == PS_JSON_BYTES ? penstock_blob(copy, node->bytes) : penstock_text_bytes(copy, node->bytes);
+	return true;
 }
 
 static bool read_row(struct reading *reading, const struct ps_json_node *row, const struct ps_json_node *columns,
@@ -296,16 +276,15 @@ static bool read_names(struct reading *reading, const struct ps_json_node *colum
 {
 	const char **names = ps_outcome_allocate(reading->outcome, columns->count * sizeof *names);
 	const struct ps_json_node *node;
-	penstock_value name;
 	size_t count = 0;
 
 	if (names == NULL)
 		return fail_for_memory(reading);
 	for (node = ps_json_first(&reading->answer->json, columns); node != NULL;
 	     node = ps_json_next(&reading->answer->json, node)) {
-		if (!read_text(reading, node, &name))
+		names[count] = copy_text(reading, node);
+		if (names[count++] == NULL)
 			return false;
-		names[count++] = name.as.data;
 	}
 	reading->outcome->result.column_names = names;
 	reading->outcome->result.column_count = count;

@@ -13,12 +13,23 @@
 
 /* ---- events ---- */
 
+/* What is open, when it is bytes so far. */
+static struct ps_json_node *open_bytes(const struct ps_json *json)
+{
+	struct ps_json_node *node = json->open != NONE ? &json->nodes[json->open] : NULL;
+
+	return node != NULL && node->type == PS_JSON_BYTES ? node : NULL;
+}
+
 /* NULL without memory. */
 static struct ps_json_node *add(struct ps_json *json, enum ps_json_type type)
 {
 	struct ps_json_node *node;
+	struct ps_json_node *bytes = open_bytes(json);
 	uint32_t at = json->count;
 
+	if (bytes != NULL)
+		bytes->type = PS_JSON_ARRAY;
 	if (at == json->capacity) {
 		uint32_t capacity = json->capacity == 0 ? 64 : json->capacity * 2;
 		struct ps_json_node *nodes = capacity > at ? reallocarray(json->nodes, capacity, sizeof *nodes) : NULL;
@@ -76,9 +87,30 @@ static int on_boolean(void *json, int value)
 	return add(json, value ? PS_JSON_TRUE : PS_JSON_FALSE) != NULL;
 }
 
+/* False: it is none. */
+static bool add_byte(struct ps_json *json, const char *text, size_t bytes)
+{
+	struct ps_json_node *node = open_bytes(json);
+	unsigned value = 0;
+	size_t i;
+
+	if (node == NULL || bytes > 3)
+		return false;
+	for (i = 0; i < bytes; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = value * 10 + (unsigned)(text[i] - '0');
+	}
+	if (value > UINT8_MAX)
+		return false;
+	json->texts[json->used++] = (char)value;
+	node->bytes++;
+	return true;
+}
+
 static int on_number(void *json, const char *text, size_t bytes)
 {
-	return add_text(json, PS_JSON_NUMBER, text, bytes);
+	return add_byte(json, text, bytes) || add_text(json, PS_JSON_NUMBER, text, bytes);
 }
 
 static int on_string(void *json, const unsigned char *text, size_t bytes)
@@ -104,9 +136,25 @@ static int begin(struct ps_json *json, enum ps_json_type type)
 	return 1;
 }
 
-static int on_array(void *json)
+/* As a blob stands in a row, among rows. */
+static bool may_be_bytes(const struct ps_json *json)
 {
-	return begin(json, PS_JSON_ARRAY);
+	const struct ps_json_node *row = json->open != NONE ? &json->nodes[json->open] : NULL;
+
+	return row != NULL && row->type == PS_JSON_ARRAY && row->parent != NONE &&
+	       json->nodes[row->parent].type == PS_JSON_ARRAY;
+}
+
+static int on_array(void *context)
+{
+	struct ps_json *json = context;
+
+	if (!may_be_bytes(json))
+		return begin(json, PS_JSON_ARRAY);
+	if (!begin(json, PS_JSON_BYTES))
+		return 0;
+	json->nodes[json->open].text = json->texts + json->used;
+	return 1;
 }
 
 static int on_object(void *json)
@@ -118,6 +166,8 @@ static int on_end(void *context)
 {
 	struct ps_json *json = context;
 
+	if (open_bytes(json) != NULL)
+		json->texts[json->used++] = '\0';
 	json->open = json->nodes[json->open].parent;
 	return 1;
 }

@@ -6,13 +6,17 @@
  * stands. yajl reads the text and checks its UTF-8; here its events become nodes of one array. A string has its length, for it may hold
  * NUL bytes.
  *
+ * A node writes a blob as an array of numbers, in a row, among rows. With a node of the tree for each byte it would take fifty times its
+ * size, so an array in an array in an array is one node, with its bytes for a text.
+ *
  * yajl does not look at what its allocations come to. So they are made here, and one that fails leaves yajl behind by a long jump, with
  * all that it had.
  *
  * Invariants
  *   1. Node 0 is the whole text. A node's children are behind it, chained by `next`; 0 ends a chain.
  *   2. All texts lie in one block as long as the input: no decoded text is longer than what it was written as.
- *   3. yajl never sees an allocation fail, and has no memory when the reading is over.
+ *   3. What is no array of bytes, where one may be, is no PS_JSON_BYTES: it is an ARRAY that begins with what is no byte.
+ *   4. yajl never sees an allocation fail, and has no memory when the reading is over.
  *
  * Failure modes: what is no JSON, or more than one value, and no memory: no tree.
  */
@@ -23,7 +27,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ps_json_type { PS_JSON_NULL, PS_JSON_FALSE, PS_JSON_TRUE, PS_JSON_NUMBER, PS_JSON_STRING, PS_JSON_ARRAY, PS_JSON_OBJECT };
+enum ps_json_type {
+	PS_JSON_NULL,
+	PS_JSON_FALSE,
+	PS_JSON_TRUE,
+	PS_JSON_NUMBER,
+	PS_JSON_STRING,
+	PS_JSON_ARRAY,
+	PS_JSON_OBJECT,
+	PS_JSON_BYTES
+};
 
 struct ps_json_node {
 	enum ps_json_type type;
@@ -32,7 +45,7 @@ struct ps_json_node {
 	uint32_t count; /* of children */
 	uint32_t parent;
 	uint32_t last;    /* child so far */
-	const char *text; /* of a string or a number, with a NUL behind it */
+	const char *text; /* of a string, a number or bytes, with a NUL behind it */
 	size_t bytes;
 	const char *name; /* of an object's member */
 };
