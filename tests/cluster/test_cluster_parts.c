@@ -827,6 +827,9 @@ Test(cluster_parts, a_path_names_nodes_user_and_tls)
 	check(!address.tls);
 	cr_assert_eq(address.timeout_ms, 1);
 	ps_address_free(&address);
+	expect(ps_address_read(&address, "rqlite://h:1,h:65535,[::ffff:127.0.0.1]:04001"), PENSTOCK_OK);
+	cr_assert_eq(address.host_count, 3);
+	ps_address_free(&address);
 	expect(ps_address_read(&address, "rqlite://h?timeout_ms=3600000"), PENSTOCK_OK);
 	cr_assert_eq(address.timeout_ms, 3600000);
 	ps_address_free(&address);
@@ -843,6 +846,18 @@ Test(cluster_parts, a_wrong_path_is_told_without_its_password)
 		                             "rqlite://a:x/",
 		                             "rqlite://a:/",
 		                             "rqlite://:1/",
+		                             "rqlite://a:0/",
+		                             "rqlite://a:65536/",
+		                             "rqlite://a:0000000001/",
+		                             "rqlite://a:1:2/",
+		                             "rqlite://::1/",
+		                             "rqlite://fe80::1:4001/",
+		                             "rqlite://[::1/",
+		                             "rqlite://[]/",
+		                             "rqlite://]/",
+		                             "rqlite://[::1]a/",
+		                             "rqlite://a[::1]/",
+		                             "rqlite://[::1]:/",
 		                             "rqlite://a/db",
 		                             "rqlite://a b/",
 		                             "rqlite://a/?x=1",

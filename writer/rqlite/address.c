@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "writer/rqlite/address.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +19,36 @@ static int wrong(const char *what)
 	                what);
 }
 
+/* A name or an address of IPv4; or one of IPv6, which stands in brackets. */
+static size_t host_bytes(const char *text)
+{
+	static const char name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_",
+			  ipv6[] = "0123456789ABCDEFabcdef:.";
+	size_t bytes;
+
+	if (*text != '[')
+		return strspn(text, name);
+	bytes = 1 + strspn(text + 1, ipv6);
+	return bytes > 1 && text[bytes] == ']' ? bytes + 1 : 0;
+}
+
 static int add_host(struct ps_address *address, const char *text)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
-	const char *behind = strrchr(text, ']') != NULL ? strrchr(text, ']') : text, *colon = strchr(behind, ':');
+	const char *port = text + host_bytes(text);
+	size_t digits;
 	char *host;
 
-	if (*text == '\0' || strspn(text, allowed) != strlen(text) || colon == text)
+	if (*port == ':' && strchr(port + 1, ':') != NULL)
+		return wrong("a host has two ports; or it is an address of IPv6, which stands in [ and ]");
+	if (port == text || (*port != '\0' && *port != ':'))
 		return wrong("a host has no name, or one with a character that does not belong there");
-	if (colon != NULL && (colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1)))
-		return wrong("a port is no number");
+	digits = *port == ':' ? strspn(port + 1, "0123456789") : 0;
+	if (*port == ':' &&
+	    (digits == 0 || digits > 5 || port[1 + digits] != '\0' || atoi(port + 1) < 1 || atoi(port + 1) > UINT16_MAX))
+		return wrong("a port is a number from 1 to 65535");
 	if (address->host_count == PS_HOSTS_MAX)
 		return wrong("too many hosts");
-	if (asprintf(&host, "%s%s", text, colon == NULL ? ":" PORT : "") < 0)
+	if (asprintf(&host, "%s%s", text, *port == '\0' ? ":" PORT : "") < 0)
 		return ps_refuse(PENSTOCK_NOMEM);
 	address->hosts[address->host_count++] = host;
 	return PENSTOCK_OK;
