@@ -454,7 +454,9 @@ static bool try_tls(void)
 	snprintf(options, sizeof options, "?tls=yes&ca=%s", ca);
 	try_path("secret1", "writer@", options, "cannot be used");
 	snprintf(options, sizeof options, "?tls=yes&ca=%s&cert=%s&key=%s", in_folder("other.pem"), cert, key);
-	try_path("secret1", "writer@", options, "cannot be used");
+	try_path("secret1", "writer@", options, "certificate");
+	snprintf(options, sizeof options, "?tls=yes&ca=%s&cert=%s&key=%s", in_folder("nowhere.pem"), cert, key);
+	try_path("secret1", "writer@", options, "nowhere.pem");
 	try_path("secret1", "writer@", "", "cannot be used");
 	nodes_end(&nodes);
 	return true;

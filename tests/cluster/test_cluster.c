@@ -415,6 +415,7 @@ Test(cluster, an_answer_cut_at_any_byte_leaves_unknown_and_no_request_comes_twic
 		before = node_whole(&node);
 		node.cut_answer = at;
 		run(db, "INSERT INTO t VALUES(1)", PENSTOCK_UNKNOWN);
+		check(strstr(penstock_error_message(), "rewind") == NULL, "%s", penstock_error_message());
 		check(node_whole(&node) == before + 1, "cut at byte %zu the request came %u times", at,
 		      node_whole(&node) - before);
 		node.cut_answer = NODE_NEVER;

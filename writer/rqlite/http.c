@@ -135,6 +135,7 @@ int ps_http_init(struct ps_http *http, const struct ps_address *address, const c
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
 	return PENSTOCK_OK;
 }
 
@@ -229,6 +230,16 @@ static CURLcode perform(struct ps_http *http)
 	return code;
 }
 
+/* Why there is no answer, in libcurl's words, but for those of what it was not allowed. */
+static const char *cause(const struct ps_http *http, CURLcode code)
+{
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return "a stop gave it up before it had answered";
+	if (code == CURLE_SEND_FAIL_REWIND)
+		return "the node closed the connection, and had not answered";
+	return http->detail[0] != '\0' ? http->detail : curl_easy_strerror(code);
+}
+
 enum ps_http_verdict ps_http_ask(struct ps_http *http, const char *host, const char *target, const char *text, size_t bytes)
 {
 	char *url;
@@ -240,7 +251,7 @@ enum ps_http_verdict ps_http_ask(struct ps_http *http, const char *host, const c
 	http->handed = false;
 	http->bytes = 0;
 	http->status = 0;
-	http->version[0] = '\0';
+	http->version[0] = http->detail[0] = '\0';
 	if (asprintf(&url, "%s://%s%s", http->address->tls ? "https" : "http", host, target) < 0)
 		return say(http, PS_HTTP_NOT_SENT, "out of memory");
 	if (text != NULL) {
@@ -254,10 +265,8 @@ enum ps_http_verdict ps_http_ask(struct ps_http *http, const char *host, const c
 	free(url);
 	if (code == CURLE_OK)
 		code = perform(http);
-	if (code == CURLE_ABORTED_BY_CALLBACK)
-		return say(http, http->handed ? PS_HTTP_UNKNOWN : PS_HTTP_NOT_SENT, "a stop gave it up before it had answered");
 	if (code != CURLE_OK)
-		return say(http, http->handed ? PS_HTTP_UNKNOWN : PS_HTTP_NOT_SENT, curl_easy_strerror(code));
+		return say(http, http->handed ? PS_HTTP_UNKNOWN : PS_HTTP_NOT_SENT, cause(http, code));
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &http->status);
 	return judge_status(http);
 }

@@ -46,8 +46,9 @@ struct ps_http {
 	size_t bytes;
 	size_t capacity;
 	long status;
-	char version[32]; /* what the last node that answered says it is */
-	char reason[256]; /* of all but ANSWERED */
+	char version[32];             /* what the last node that answered says it is */
+	char reason[256];             /* of all but ANSWERED */
+	char detail[CURL_ERROR_SIZE]; /* libcurl's, of the request under way */
 };
 
 /* password: or NULL; not kept. OK, or a status with the thread's message, and nothing to free. */
