@@ -362,7 +362,7 @@ static PyObject *failure(PyObject *object, PyObject *unused)
 	(void)unused;
 	if (code == 0)
 		Py_RETURN_NONE;
-	return Py_BuildValue("(is)", code, text);
+	return Py_BuildValue("(iN)", code, py_text(text));
 }
 
 static PyObject *queue_depth(PyObject *object, PyObject *unused)

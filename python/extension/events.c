@@ -100,7 +100,8 @@ PyObject *events_take(PyObject *object, PyObject *unused)
 		count = 0;
 	pthread_mutex_unlock(&events->guard);
 	for (event = first; list != NULL && event != NULL; event = event->next) {
-		one = Py_BuildValue("(siis)", event->error ? "error" : "log", event->first, event->second, event->message);
+		one = Py_BuildValue("(siiN)", event->error ? "error" : "log", event->first, event->second,
+		                    py_text(event->message));
 		if (one == NULL || PyList_Append(list, one) < 0)
 			Py_CLEAR(list);
 		Py_XDECREF(one);

@@ -9,13 +9,21 @@ static PyObject *error_of, *adapt;
 
 /* ---- errors ---- */
 
+PyObject *py_text(const char *text)
+{
+	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 PyObject *py_exception(int status, const char *message, int code, int extended_code)
 {
+	PyObject *text;
+
 	if (error_of == NULL) {
 		PyErr_SetString(PyExc_RuntimeError, "_penstock is a part of the package penstock, which begins it");
 		return NULL;
 	}
-	return PyObject_CallFunction(error_of, "isii", status, message, code, extended_code);
+	text = py_text(message);
+	return text != NULL ? PyObject_CallFunction(error_of, "iNii", status, text, code, extended_code) : NULL;
 }
 
 PyObject *py_raise(int status, const char *message, int code, int extended_code)

@@ -63,6 +63,11 @@ int handle_add(PyObject *module);
 int completions_add(PyObject *module);
 int connection_add(PyObject *module);
 
+/*
+ * A str of what SQLite, a node of a cluster or a path says, for people. That may be no UTF-8, or end in the midst of a character: what is wrong
+ * in it becomes U+FFFD, and nobody hears of an encoding in place of an outcome.
+ */
+PyObject *py_text(const char *text);
 /* Raises what the package makes of a status: see penstock/errors.py. Always returns NULL. */
 PyObject *py_raise(int status, const char *message, int code, int extended_code);
 /* The same, with what the last failing call of Penstock on this thread said. */

@@ -205,7 +205,7 @@ static PyObject *get_columns(PyObject *object, void *closure)
 		Py_RETURN_NONE;
 	columns = PyTuple_New((Py_ssize_t)view->column_count);
 	for (i = 0; columns != NULL && i < view->column_count; i++) {
-		name = PyUnicode_FromString(view->column_names[i]);
+		name = py_text(view->column_names[i]);
 		if (name == NULL || PyTuple_SetItem(columns, (Py_ssize_t)i, name) < 0)
 			Py_CLEAR(columns);
 	}

@@ -106,6 +106,18 @@ class Writing(Case):
         with self.assertRaises(penstock.OperationalError):
             self.db.execute('BEGIN')
 
+    def test_messages_need_not_be_utf8(self):
+        bad = "SELECT json_extract('{}', 'a' || CAST(x'ff41' AS TEXT))"
+        with self.assertRaisesRegex(penstock.OperationalError, '\ufffd'):
+            self.db.execute(bad)
+        with self.assertRaisesRegex(penstock.OperationalError, '\ufffd'):
+            self.db.submit(bad).result()
+        failures = []
+        db = self.open(on_error=failures.append)
+        db.post(bad)
+        db.close()
+        self.assertIn('\ufffd', str(failures[0]))
+
     def test_futures(self):
         futures = [self.db.submit('INSERT INTO t VALUES(?, ?)', (number, number % 50)) for number in range(100)]
         done, missing = concurrent.futures.wait(futures, 60)
