@@ -557,6 +557,33 @@ static int no_hook(sqlite3 *connection, void *arg)
 	abort();
 }
 
+/* A limit that does not hold is none. */
+Test(cluster, limits_that_a_node_does_not_keep_are_refused)
+{
+	static const char *const keys[][2] = { { "statement_timeout_ms", "100" },
+		                               { "sql_bytes_max", "2000" },
+		                               { "value_bytes_max", "2000" },
+		                               { "trusted_schema", "no" } };
+	static const char *const defaults[][2] = { { "statement_timeout_ms", "0" },
+		                                   { "sql_bytes_max", "1000000000" },
+		                                   { "value_bytes_max", "1000000000" },
+		                                   { "trusted_schema", "yes" } };
+	penstock_config config;
+	penstock *db = open_node();
+
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		config = plain_config();
+		expect(penstock_config_set(&config, keys[i][0], keys[i][1]), PENSTOCK_OK);
+		expect(penstock_open(node.path, &config, &db), PENSTOCK_CONFIG);
+		expect_message(keys[i][0]);
+	}
+	config = plain_config();
+	for (size_t i = 0; i < COUNT_OF(defaults); i++)
+		expect(penstock_config_set(&config, defaults[i][0], defaults[i][1]), PENSTOCK_OK);
+	close_node(kit_open_path(node.path, &config));
+}
+
 Test(cluster, what_needs_a_connection_is_refused_with_the_reason)
 {
 	penstock_pragma pragma = PENSTOCK_PRAGMA("cache_size", "7");

@@ -3,7 +3,7 @@
  * store.c - a cluster of rqlite as a store: what it refuses, opening and closing (bulk.h runs the batches)
  *
  * Experimental. What needs a connection of SQLite's own has no place there, and is refused with the reason: hooks, calls, pragmas, a reader's
- * connection; and a synchronous below full, for a cluster knows of no other.
+ * connection; a synchronous below full, for a cluster knows of no other; and limits, which a node would not keep.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +18,29 @@
 /* What the rules about answers were found with. */
 #define VERSION "8"
 
+/* SQLite's own sql_bytes_max and value_bytes_max. */
+#define BYTES_MAX 1000000000
+
 /* Between two attempts to open. */
 #define PAUSE_NSEC (20 * PS_NSEC_PER_MSEC)
 
 #define NO_FUNCTIONS "a cluster runs no function of the program: submit statements, or a group of them"
 
+/* A key that limits what statements may do, set to what a node does not keep; or NULL. */
+static const char *limit_of(const struct ps_keys *keys)
+{
+	if (keys->statement_timeout_ms != 0)
+		return "statement_timeout_ms";
+	if (keys->sql_bytes_max != BYTES_MAX)
+		return "sql_bytes_max";
+	if (keys->value_bytes_max != BYTES_MAX)
+		return "value_bytes_max";
+	return keys->trusted_schema == 0 ? "trusted_schema" : NULL;
+}
+
 static int check(const char *path, const struct ps_options *options)
 {
+	const char *limit = limit_of(&options->keys);
 	struct ps_address address;
 	int status;
 
@@ -35,6 +51,8 @@ static int check(const char *path, const struct ps_options *options)
 		                options->pragmas[0].origin, options->pragmas[0].name);
 	if (options->keys.synchronous < PENSTOCK_SYNCHRONOUS_FULL)
 		return ps_error(PENSTOCK_CONFIG, "synchronous: what a cluster has committed is durable; set full, or nothing");
+	if (limit != NULL)
+		return ps_error(PENSTOCK_CONFIG, "%s: a cluster's nodes have their own limits; leave it out", limit);
 	status = ps_address_read(&address, path);
 	if (status == PENSTOCK_OK)
 		ps_address_free(&address);
