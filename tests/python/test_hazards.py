@@ -199,10 +199,11 @@ class Gil(Case):
         db.submit('SELECT 1').result()
         there = ctypes.create_string_buffer(1)
         read = ctypes.PyDLL(None).read
+        # Before the writer may want the GIL: one that has waited for as long as the interval was then is still to be given way to.
+        sys.setswitchinterval(1e6)
         futures = [db.submit('INSERT INTO t VALUES({value})', (number,)) for number in range(100)]
         os.write(1, b'x')
         # From here on this thread has the GIL, until somebody else has seen the rows.
-        sys.setswitchinterval(1e6)
         gate.set()
         read(0, there, 1)
         print(there.value.decode())
@@ -295,31 +296,34 @@ class Interrupt(Case):
 
 def press_again(process, over):
     while not over.wait(5):
-        process.send_signal(signal.SIGINT)
+        # One that is on its way to the end of its wait would be interrupted there.
+        if sleeps(process.pid):
+            process.send_signal(signal.SIGINT)
 
 
 class End(Case):
+    # The whole of it takes as long as 500 of `each`: what must not be whole has to be far from it wherever the first thread is held up.
     SLOW = '''
         import atexit, sys, time
         import penstock
         {before}
         db = penstock.Database(sys.argv[1], synchronous='off'{arguments})
         db.execute('CREATE TABLE t(a)')
-        db.create_function('slow', 1, lambda value: time.sleep(0.001) or value, deterministic=True)
+        db.create_function('slow', 1, lambda value: time.sleep({each}) or value, deterministic=True)
         for number in range(500):
             db.post('INSERT INTO t VALUES(slow(?))', (number,))
     '''
 
     def test_what_is_queued(self):
-        self.good(self.SLOW.format(before='', arguments=', exit_timeout=600'))
+        self.good(self.SLOW.format(before='', arguments=', exit_timeout=600', each=0.001))
         self.assertEqual(self.rows('SELECT count(*) FROM t'), [(500,)])
         os.unlink(self.path)
         # Without the guard Python ends, and the writer with it. It is in the way of a clean end, too.
-        self.program(self.SLOW.format(before='atexit.unregister(penstock.database._end)', arguments=''))
+        self.program(self.SLOW.format(before='atexit.unregister(penstock.database._end)', arguments='', each=0.1))
         self.assertLess(self.rows('SELECT count(*) FROM t')[0][0], 500)
 
     def test_deadline(self):
-        self.good(self.SLOW.format(before='', arguments=', exit_timeout=0'))
+        self.good(self.SLOW.format(before='', arguments=', exit_timeout=0', each=0.1))
         self.assertLess(self.rows('SELECT count(*) FROM t')[0][0], 500)
 
     def test_threads_that_go_on(self):
