@@ -248,12 +248,16 @@ test_service() { # EXAMPLE
 		ok "$1: $client events that come at once are answered" \
 			'[ "$(answered 200)" = $((20 * client)) ]' '[ "$(missing '"$db"')" = 0 ]'
 	done
-	query "$db" "DELETE FROM events WHERE id > 204"
-
-	# wrk ends with an event on the way on each connection.
-	rm -f ids-*
-	wrk --threads 2 --connections 32 --duration 1s --timeout 100s --script wrk.lua "http://127.0.0.1:$port/events" >out 2>err
-	rc=$?
+	# wrk ends with an event on the way on each connection. A second may be over before a busy machine has answered one.
+	runs=0
+	for seconds in 1 10 100; do
+		runs=$((runs + 1))
+		query "$db" "DELETE FROM events WHERE id > 204"
+		rm -f ids-*
+		wrk --threads 2 --connections 32 --duration ${seconds}s --timeout 200s --script wrk.lua "http://127.0.0.1:$port/events" >out 2>err
+		rc=$?
+		[ ! -s ids-1 ] && [ ! -s ids-2 ] || break
+	done
 	sort ids-1 ids-2 >ids
 	ok "$1: wrk sees nothing but 200, each id once and in the table" \
 		'[ $rc = 0 ]' '[ -s ids ]' '! grep -qE "Non-2xx|Socket errors" out' '[ -z "$(uniq -d ids)" ]' \
@@ -262,7 +266,7 @@ test_service() { # EXAMPLE
 	kill "$pid"
 	finish
 	ok "$1: ends with status 0; at most what was on the way is there besides" \
-		'[ $rc = 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -ge 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -le 32 ]'
+		'[ $rc = 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -ge 0 ]' '[ $(($(rows '"$db"') - 204 - $(wc -l <ids))) -le $((32 * runs)) ]'
 
 	query "$db" "DELETE FROM events"
 	serve "$1" -d 120 "$db"
