@@ -15,6 +15,24 @@ Test(trap, a_function_may_fail_with_any_code)
 	             "INSERT INTO t VALUES(13,13)", "SELECT fail_code(13)", "SELECT * FROM t");
 }
 
+#define WRITES_AND_FAILS(code) "INSERT INTO x VALUES(1) RETURNING run_sql('INSERT INTO u VALUES(1)'),fail_code(" code ")"
+#define EXPECT_OWN_CODE(code)                                                                                                \
+	EXPECT_EQUAL("CREATE TABLE u(a)", "CREATE TEMP TABLE x(a)", "ATTACH '$D/other.db' AS other", WRITES_AND_FAILS(code), \
+	             "group:INSERT INTO u VALUES(2); " WRITES_AND_FAILS(code), "alone:" WRITES_AND_FAILS(code),              \
+	             "SELECT total_changes()", "SELECT * FROM u", "SELECT * FROM x")
+
+/* As if another process had the lock, which SQLite itself takes, and late, where a database is attached. */
+Test(trap, a_function_that_fails_as_if_by_a_lock_has_met_none)
+{
+	EXPECT_OWN_CODE("5");
+	EXPECT_OWN_CODE("261");
+	EXPECT_OWN_CODE("517");
+	EXPECT_OWN_CODE("773");
+	EXPECT_OWN_CODE("6");
+	EXPECT_OWN_CODE("262");
+	EXPECT_OWN_CODE("15");
+}
+
 /* The disk is well: it is the function that says so, and the statement that fails. */
 Test(trap, a_function_that_fails_with_ioerr_does_not_fail_the_engine)
 {

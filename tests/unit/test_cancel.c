@@ -904,13 +904,14 @@ static const struct wish attached_kinds[] = {
 	{ .sql = "INSERT INTO aux.u VALUES(?) RETURNING a" },
 	{ .sql = "INSERT INTO aux.u SELECT ? WHERE NOT EXISTS (SELECT 1 FROM t WHERE a = 7)" },
 	{ .sql = "INSERT INTO tr VALUES(?)" },
+	{ .sql = "INSERT INTO tr VALUES(?) RETURNING a" },
 };
 
 #define TEMP_TRIGGER                                                                          \
 	"CREATE TEMP TRIGGER both AFTER INSERT ON main.tr BEGIN INSERT INTO u VALUES(new.a);" \
 	" END"
 
-/* Its own lock is held, or main's, which it needs too if it is the one with a trigger. */
+/* Its own lock is held, or main's, which it needs too if it is one with a trigger. */
 static void check_behind_attached_lock(const struct wish *kind, const char *journal_mode, const char *locked, bool cancels)
 {
 	penstock *db = open_attached(journal_mode);
@@ -946,7 +947,7 @@ Test(cancel, is_seen_behind_the_lock_of_an_attached_database)
 		for (int wal = 0; wal < 2; wal++) {
 			for (int cancels = 0; cancels < 2; cancels++) {
 				check_behind_attached_lock(&attached_kinds[i], wal ? "WAL" : "DELETE", "other.db", cancels);
-				if (i == COUNT_OF(attached_kinds) - 1)
+				if (strstr(attached_kinds[i].sql, "INTO tr") != NULL)
 					check_behind_attached_lock(&attached_kinds[i], wal ? "WAL" : "DELETE", "test.db",
 					                           cancels);
 			}

@@ -964,8 +964,8 @@ static int add_fail_with(sqlite3 *connection, void *arg)
 	return sqlite3_create_function(connection, "fail_with", 1, SQLITE_UTF8, NULL, fail_with, NULL, NULL);
 }
 
-/* It is not taken for another process's lock, which would be waited for for ever. */
-Test(contract, whatever_a_function_says_of_busy_is_no_lock)
+/* It is not taken for another process's lock, which would be waited for for ever; nor where SQLite itself takes the locks late. */
+static void check_busy_functions(bool attached)
 {
 	static const int codes[] = { SQLITE_BUSY, SQLITE_BUSY_RECOVERY, SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_TIMEOUT,
 		                     SQLITE_PROTOCOL };
@@ -977,6 +977,8 @@ Test(contract, whatever_a_function_says_of_busy_is_no_lock)
 	config.connect_hook = add_fail_with;
 	config.busy_limit_ms = 0;
 	db = kit_open_table(&config);
+	if (attached)
+		expect(kit_execute(db, "ATTACH ':memory:' AS other"), PENSTOCK_OK);
 	for (size_t i = 0; i < 2 * COUNT_OF(texts) * COUNT_OF(codes); i++) {
 		penstock_submission fail = PENSTOCK_SUBMISSION_INIT;
 		penstock_value code = penstock_int64(codes[i % COUNT_OF(codes)]);
@@ -990,12 +992,119 @@ Test(contract, whatever_a_function_says_of_busy_is_no_lock)
 		fail_calls = 0;
 		expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
 		cr_assert_eq(penstock_handle_result(handle)->extended_code, code.as.integer);
-		check(!once || fail_calls == 1, "%u times", fail_calls);
+		check(!(once || attached) || fail_calls == 1, "%u times", fail_calls);
 		penstock_handle_release(handle);
 	}
 	cr_assert_eq(kit_counters(db).busy_retries, 0);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	cr_assert_eq(rows(), 0);
+}
+
+Test(contract, whatever_a_function_says_of_busy_is_no_lock)
+{
+	check_busy_functions(false);
+	kit_change(harness_path("test.db"), "DROP TABLE t");
+	check_busy_functions(true);
+}
+
+/* run_or_fail(sql): fails with the code of what it runs. */
+static void run_or_fail(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	int code =
+		sqlite3_exec(sqlite3_context_db_handle(context), (const char *)sqlite3_value_text(values[0]), NULL, NULL, NULL);
+
+	(void)count;
+	fail_calls++;
+	if (code != SQLITE_OK)
+		sqlite3_result_error_code(context, code);
+}
+
+static int add_run_or_fail(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_create_function(connection, "run_or_fail", 1, SQLITE_UTF8, NULL, run_or_fail, NULL, NULL);
+}
+
+/* Somebody else's, or its own, of a file that has two names. */
+Test(contract, the_lock_that_a_function_meets_is_the_functions)
+{
+	static const char *const texts[] = { "INSERT INTO t VALUES(run_or_fail('INSERT INTO aux.u VALUES(1)'))",
+		                             "INSERT INTO t VALUES(run_or_fail('INSERT INTO again.t VALUES(1)'))",
+		                             "SELECT run_or_fail('INSERT INTO aux.u VALUES(1)')",
+		                             "INSERT INTO t VALUES(1) RETURNING run_or_fail('INSERT INTO aux.u VALUES(1)')" };
+	penstock_config config = kit_config();
+	sqlite3 *holder;
+	char sql[400];
+	penstock *db;
+
+	config.connect_hook = add_run_or_fail;
+	config.busy_timeout_ms = 0;
+	config.busy_limit_ms = 0;
+	db = kit_open_table(&config);
+	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS again", harness_path("test.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+	check(sqlite3_open(harness_path("other.db"), &holder) == SQLITE_OK);
+	check(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	for (size_t i = 0; i < 2 * COUNT_OF(texts); i++) {
+		penstock_submission fail = PENSTOCK_SUBMISSION_INIT;
+		penstock_handle *handle;
+		bool once = i % 2 != 0;
+
+		fail.sql = texts[i / 2];
+		fail.flags = once ? PENSTOCK_RUN_ALONE : 0;
+		fail_calls = 0;
+		expect(penstock_execute(db, &fail, PENSTOCK_FOREVER, &handle), PENSTOCK_ERROR);
+		cr_assert_eq(penstock_handle_result(handle)->code, SQLITE_BUSY);
+		check(!once || fail_calls == 1, "%u times", fail_calls);
+		penstock_handle_release(handle);
+	}
+	cr_assert_eq(kit_counters(db).busy_retries, 0);
+	check(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && sqlite3_close(holder) == SQLITE_OK);
+	expect(kit_execute(db, texts[0]), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 1);
+}
+
+#define BETWEEN_SQL "INSERT INTO t VALUES(2) RETURNING a"
+
+/* SQLite traces a statement before it opens its transactions. */
+static int write_between(unsigned what, void *arg, void *statement, void *text)
+{
+	(void)what;
+	(void)arg;
+	(void)statement;
+	if (strcmp(text, BETWEEN_SQL) == 0 && fail_calls++ == 0)
+		kit_change(harness_path("test.db"), "INSERT INTO t VALUES(1)");
+	return 0;
+}
+
+static int add_write_between(sqlite3 *connection, void *arg)
+{
+	(void)arg;
+	return sqlite3_trace_v2(connection, SQLITE_TRACE_STMT, write_between, NULL);
+}
+
+/* Then the transaction that is the statement's own, and has read, may not write. */
+Test(contract, who_writes_between_a_statement_and_its_transaction_is_waited_for)
+{
+	penstock_config config = kit_config();
+	penstock_handle *handle;
+	penstock *db;
+
+	config.connect_hook = add_write_between;
+	db = kit_open_table(&config);
+	expect(kit_execute(db, "ATTACH ':memory:' AS other"), PENSTOCK_OK);
+	fail_calls = 0;
+	expect(kit_submit(db, BETWEEN_SQL, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	cr_assert_eq(fail_calls, 2);
+	cr_assert_eq(kit_counters(db).busy_retries, 1);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	cr_assert_eq(rows(), 2);
 }
 
 /* A reader keeps the commit from an attached database that has no log. What has run by then does not run again. */

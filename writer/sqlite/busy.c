@@ -15,6 +15,16 @@
 /* How long one look of a checkpoint at the readers holds. */
 #define READERS_NSEC (2 * PS_NSEC_PER_MSEC)
 
+/* Whether a statement that a function runs asks: besides it, the one that called the function is under way. */
+static bool is_nested(sqlite3 *connection)
+{
+	unsigned under_way = 0;
+
+	for (sqlite3_stmt *at = sqlite3_next_stmt(connection, NULL); at != NULL; at = sqlite3_next_stmt(connection, at))
+		under_way += sqlite3_stmt_busy(at) != 0;
+	return under_way > 1;
+}
+
 static bool waits_on(struct ps_busy *busy, int count)
 {
 	bool for_readers = busy->readers_ms >= 0, often = for_readers || busy->at_turn;
@@ -22,7 +32,7 @@ static bool waits_on(struct ps_busy *busy, int count)
 	uint64_t now = ps_clock_nsec();
 	struct timespec pause;
 
-	busy->met = true;
+	busy->met |= !is_nested(busy->connection);
 	if (count == 0)
 		busy->since = now;
 	if (now - busy->since >= limit)

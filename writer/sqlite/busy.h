@@ -17,6 +17,12 @@
  *
  * Invariants
  *   1. It is the connection's, whatever the connect hook or a PRAGMA busy_timeout has put there: it is put back behind both.
+ *   2. A lock that a statement of a function's meets is not the lock of the statement that called the function. The function hears of it,
+ *      as in autocommit, and what it fails with is its own.
+ *
+ * Failure modes: which statement meets a lock is told by how many are under way. One of a function's that has to read a schema first is
+ * taken for the caller's, which may run again; but not what may run only once (run.c). One of a virtual table's own is taken for a
+ * function's, and so is the caller's commit while a function has left a statement under way: such a lock is not tried again.
  */
 #ifndef PENSTOCK_BUSY_H
 #define PENSTOCK_BUSY_H
@@ -36,7 +42,7 @@ struct ps_busy {
 	uint64_t since;     /* the wait under way */
 	bool anew;          /* a checkpoint that waited for readers was ended so that it is begun anew */
 	bool at_turn;       /* this engine's, among those of other processes */
-	bool met;           /* a lock, since whoever asks has set this to false */
+	bool met;           /* a lock, and no statement of a function has, since whoever asks has set this to false */
 	bool unbegun;       /* though there may be a lock that was had, nothing has been done */
 	bool or_nothing;    /* a checkpoint that does not get its lock copies nothing, instead of going on without */
 };

@@ -181,17 +181,18 @@ static bool lasts(const struct ps_store *store, int extended_code)
 	return (extended_code & 0xff) == SQLITE_INTERRUPT && !store->deadline.expired;
 }
 
-/* What a statement that failed inside a transaction, or in autocommit without harm, means for the batch. */
-static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote)
+/*
+ * What a statement that failed inside a transaction, or in autocommit without harm, means for the batch. locked_out: if it was by BUSY, it
+ * met the lock as it began, or was not even prepared.
+ */
+static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, bool batched, bool wrote, bool locked_out)
 {
 	ps_harm_note(&store->harm, extended_code);
 	/*
-	 * A function may have said BUSY, or PROTOCOL: that is the statement's own failure. SQLite asks the handler; but not when a
-	 * transaction of the statement's own, which did not begin with the lock, finds that another process has written meanwhile.
+	 * A function may have said BUSY, or PROTOCOL: that is the statement's own failure. Behind the beginning it is SQLite's if the
+	 * handler was asked, as in a commit.
 	 */
-	if (!batched && (extended_code & 0xff) == SQLITE_BUSY &&
-	    (store->busy.met || (extended_code == SQLITE_BUSY_SNAPSHOT && store->attached && store->group == NULL &&
-	                         ps_store_in_transaction(store))))
+	if (!batched && (extended_code & 0xff) == SQLITE_BUSY && (locked_out || store->busy.met))
 		return PS_BUSY;
 	if (!batched)
 		return wrote && ps_store_in_transaction(store) && may_leave_rows(extended_code) ? PS_HALF_DONE : PS_DONE;
@@ -204,7 +205,7 @@ static enum ps_verdict judge_failure(struct ps_store *store, int extended_code, 
 
 /* What a statement that failed in autocommit means for the engine, and what it came to. */
 static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepared *prepared, const struct ps_record *record,
-                                   struct ps_outcome *outcome)
+                                   bool locked_out, struct ps_outcome *outcome)
 {
 	int code = outcome->result.extended_code;
 	enum ps_harm harm = ps_inside_judge_harm(store, code, !prepared->read_only && !ps_statements_act_early(record));
@@ -214,9 +215,9 @@ static enum ps_verdict judge_alone(struct ps_store *store, const struct ps_prepa
 	store->lacked_room &= !prepared->read_only;
 	if (harm == PS_HARMFUL || (harm == PS_IN_DOUBT && !prepared->read_only))
 		outcome->result.status = PENSTOCK_UNKNOWN;
-	verdict = harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only);
+	verdict = harm == PS_HARMFUL ? PS_BROKEN : judge_failure(store, code, false, !prepared->read_only, locked_out);
 	/* It has had its locks, and may have called functions. */
-	if (verdict == PS_BUSY && record->kind == PS_KIND_ALONE && (prepared->read_only || !store->busy.unbegun))
+	if (verdict == PS_BUSY && record->kind == PS_KIND_ALONE && !locked_out && (prepared->read_only || !store->busy.unbegun))
 		verdict = PS_DONE;
 	return verdict;
 }
@@ -273,6 +274,7 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	int64_t total = sqlite3_total_changes64(store->connection);
 	uint64_t own_bytes = 0, *row_bytes = store->group != NULL ? &store->group->row_bytes : &own_bytes;
 	enum ps_collected collected;
+	bool locked_out;
 	int rc;
 
 	if (record->value_count != (uint32_t)prepared->parameters) {
@@ -308,6 +310,8 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 		return prepared->read_only ? PS_DONE : PS_TOO_LONG;
 	}
 	fail_running(store, outcome);
+	/* Where its transactions begin SQLite stays, to be stepped once more; no function has been called. Any other failure ends it. */
+	locked_out = sqlite3_stmt_busy(prepared->statement) != 0;
 	sqlite3_reset(prepared->statement);
 	/* OR FAIL keeps the rows before the failing one, and counts them; where nothing was counted, changes() may be that of the
 	 * statement before (this one could not even be prepared again). */
@@ -318,12 +322,12 @@ static enum ps_verdict run_prepared(struct ps_store *store, struct ps_prepared *
 	if (!prepared->read_only && store->group == NULL)
 		note_temp(store, prepared, autocommit, outcome->result.extended_code);
 	if (autocommit)
-		return judge_alone(store, prepared, record, outcome);
+		return judge_alone(store, prepared, record, locked_out, outcome);
 	if (!batched && prepared->may_lack_temp && store->group == NULL) {
 		ps_harm_note(&store->harm, outcome->result.extended_code);
 		return PS_TAKE_OUT;
 	}
-	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only);
+	return judge_failure(store, outcome->result.extended_code, batched, !prepared->read_only, locked_out);
 }
 
 /* A submitted PRAGMA may lower synchronous, but not to where durable submissions could not be kept; there are too many ways
@@ -392,7 +396,7 @@ static enum ps_verdict run_watched(struct ps_store *store, struct ps_prepared *p
 	/* A query that would have to wait for the lock goes on without. */
 	if (rc != SQLITE_OK && !(prepared->read_only && ps_connection_met_lock(rc))) {
 		fail_running(store, outcome);
-		return judge_failure(store, outcome->result.extended_code, batched, false);
+		return judge_failure(store, outcome->result.extended_code, batched, false, true);
 	}
 	/* In autocommit nobody asks for it, and reading would end PRAGMA defer_foreign_keys before the statement. */
 	if (transaction)
@@ -472,7 +476,7 @@ static enum ps_verdict fail_unrun(struct ps_store *store, struct ps_outcome *out
                                   bool batched)
 {
 	fail_from_sqlite(store, outcome, code, message);
-	return judge_failure(store, code, batched, false);
+	return judge_failure(store, code, batched, false, false);
 }
 
 enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *record, bool batched, bool wanted,
@@ -501,6 +505,7 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 		/* A pragma acts when it is prepared: a write behind that would end defer_foreign_keys. */
 		ps_changes_put_right(store->changes);
 	}
+	store->busy.met = false;
 	prepared = ps_statements_get(&store->statements, record, &code, &message);
 	if (prepared == NULL) {
 		verdict = fail_unrun(store, outcome, code, message, batched);
