@@ -5,6 +5,8 @@
  * A function of the user's may write through the connection that called it, within a SELECT, an INSERT, a trigger, or a statement
  * that fails afterwards; and it may fail with any code that SQLite knows. Left out are the extended codes of
  * I/O, which docs/guarantees.md tells apart, and a write that ends the transaction of the statement that called for it (OR ROLLBACK).
+ *
+ * Beside an attached file a statement takes its locks by itself, and each code of a lock may be a function's.
  */
 #include "tests/equivalence/kinds.h"
 
@@ -104,5 +106,65 @@ const struct kind kind_functions = {
 	.templates = templates,
 	.questions = questions,
 	.runs = runs,
+	.prepare = prepare,
+};
+
+/* Those that SQLite has for a lock. */
+#define LOCK_CODES "${0|5|5|261|517|517|773|6|262|15}"
+#define LOCK_WRITES                                                                                                          \
+	"'${INSERT INTO lw VALUES($n)|INSERT INTO far.lf VALUES($n)|INSERT INTO temp.lu VALUES($n)|DELETE FROM lw|SELECT 1|" \
+	"INSERT INTO lw VALUES($n);INSERT INTO far.lf VALUES($n)|CREATE TABLE IF NOT EXISTS far.ln(a)|nonsense}'"
+
+static const char *const locks_schema[] = {
+	"CREATE TABLE lm(a UNIQUE,b)",
+	"CREATE TABLE lw(a)",
+	"CREATE TEMP TABLE lt(a UNIQUE,b)",
+	"CREATE TEMP TABLE lu(a)",
+	"ATTACH '$D/far.db' AS far",
+	"CREATE TABLE far.lo(a UNIQUE,b)",
+	"CREATE TABLE far.lf(a)",
+	"CREATE TEMP TRIGGER lm_to_lo AFTER DELETE ON main.lm BEGIN INSERT OR IGNORE INTO lo VALUES(old.a,old.b); END",
+	NULL,
+};
+
+static const struct template locks_templates[] = {
+	SQL(6, "INSERT$O INTO ${lm|lm|far.lo|lt} VALUES$[($k,$n)]$R"),
+	SQL(6, "INSERT$O INTO ${lm|far.lo|lt} VALUES($k,wrote_then(" LOCK_WRITES "," LOCK_CODES "))$R"),
+	SQL(6, "INSERT$O INTO ${lm|far.lo|lt} VALUES($k,$n),($k,$n) RETURNING wrote_then(" LOCK_WRITES "," LOCK_CODES ")"),
+	SQL(3, "INSERT$O INTO ${lm|far.lo|lt} VALUES($k,fail_code(" LOCK_CODES "))$R"),
+	SQL(3, "INSERT$O INTO far.lo SELECT a+$n,wrote_then(" LOCK_WRITES "," LOCK_CODES ") FROM lm WHERE a<$k$R"),
+	SQL(4, "UPDATE$O ${lm|far.lo|lt} SET b=wrote_then(" LOCK_WRITES "," LOCK_CODES ") WHERE a<$k$R"),
+	SQL(3, "DELETE FROM ${lm|far.lo|lt} WHERE a=$k RETURNING wrote_then(" LOCK_WRITES "," LOCK_CODES ")"),
+	SQL(3, "DELETE FROM ${lm|far.lo|lt} WHERE a=$k$R"),
+	SQL(3, "SELECT wrote_then(" LOCK_WRITES "," LOCK_CODES ")"),
+	SQL(2, "SELECT a,fail_code(" LOCK_CODES ") FROM ${lm|far.lo|lt} WHERE a>$n"),
+	SQL(1, "PRAGMA ${far.|main.|}user_version=$n"),
+	SQL(1, "DROP TABLE IF EXISTS far.ln"),
+	SQL(1, "DETACH far"),
+	SQL(3, "ATTACH '$D/far.db' AS far"),
+	SQL(3, "SELECT changes(),total_changes(),last_insert_rowid()"),
+	SQL_END,
+};
+
+static const char *const locks_questions[] = {
+	"SELECT * FROM lt",
+	"SELECT * FROM lu",
+	"SELECT changes(),total_changes()",
+	NULL,
+};
+
+static const struct run locks_runs[] = {
+	{ 2, "INSERT INTO lm VALUES(?,?)" },
+	{ 0, NULL },
+};
+
+const struct kind kind_locks = {
+	.name = "locks",
+	.one_in = 5,
+	.weight = 1,
+	.schema = locks_schema,
+	.templates = locks_templates,
+	.questions = locks_questions,
+	.runs = locks_runs,
 	.prepare = prepare,
 };

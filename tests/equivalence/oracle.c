@@ -215,6 +215,7 @@ static void enter_locale(const struct setup *setup)
 /* Runs the list both ways. NULL when nobody can see the batching. */
 char *difference(const struct setup *setup, const struct list *list, penstock_counters *counters)
 {
+	static const char *const names[] = { "main.db", "other.db", "near.db", "far.db" };
 	struct pending *pending = calloc(list->count, sizeof *pending);
 	sqlite3 *reference;
 	char *found = NULL;
@@ -249,13 +250,13 @@ char *difference(const struct setup *setup, const struct list *list, penstock_co
 	check(sqlite3_close(reference) == SQLITE_OK, "the reference is busy");
 	free(pending);
 	locale_leave();
-	if (found == NULL)
-		found = compare_files("main.db", pages_are_loose(setup));
-	if (found == NULL)
-		found = compare_files("other.db", pages_are_loose(setup));
-	if (found == NULL)
-		found = compare_files("near.db", pages_are_loose(setup));
+	for (i = 0; i < COUNT_OF(names) && found == NULL; i++)
+		found = compare_files(names[i], pages_are_loose(setup));
 	if (found == NULL)
 		check_counters(counters, list->count);
+	/* Nobody else has the files. */
+	if (found == NULL && counters->busy_retries != 0)
+		check(asprintf(&found, "counters: a lock was another process's\n  %" PRIu64 " attempts met one\n",
+		               counters->busy_retries) > 0);
 	return found;
 }

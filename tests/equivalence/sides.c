@@ -19,7 +19,8 @@ void clear_side(char side)
 {
 	static const char *const names[] = { "main.db",  "main.db-wal",  "main.db-shm",  "main.db-journal",
 		                             "other.db", "other.db-wal", "other.db-shm", "other.db-journal",
-		                             "near.db",  "near.db-wal",  "near.db-shm",  "near.db-journal" };
+		                             "near.db",  "near.db-wal",  "near.db-shm",  "near.db-journal",
+		                             "far.db",   "far.db-wal",   "far.db-shm",   "far.db-journal" };
 	char name[32];
 	size_t i;
 
