@@ -165,7 +165,11 @@ static unsigned find_word(const void *at, unsigned bytes)
 		fprintf(stderr, "more than %d words\n", WORDS);
 		abort();
 	}
-	words[word_count] = (struct word){ .at = at, .bytes = bytes, .count = 1 };
+	/* Not all of it, which is 7 KiB: a store is made before anybody looks at it. */
+	words[word_count].at = at;
+	words[word_count].bytes = bytes;
+	words[word_count].count = 1;
+	words[word_count].stores[0] = (struct store){ 0 };
 	memcpy(&words[word_count].stores[0].value, at, bytes);
 	return word_count++;
 }
