@@ -105,6 +105,8 @@ static const char *const strength_names[] = { "relaxed", "acquiring", "releasing
 static struct litmus_site *const *const sites = __start_litmus_sites;
 static unsigned site_count;
 static bool visited[SITES_MOST][CASES_MOST];
+/* The cases from the smallest: most errors are found before the large ones come. */
+static unsigned by_size[CASES_MOST];
 static unsigned lines, failed;
 static bool search_listed;
 
@@ -135,10 +137,11 @@ static void search_shapes(void)
 
 static uint64_t search_as_they_are(const char *name)
 {
-	uint64_t executions = 0;
+	uint64_t executions = 0, sizes[CASES_MOST] = { 0 };
 
 	for (unsigned i = 0; i < litmus_case_count; i++) {
 		struct litmus_found found;
+		unsigned place = i;
 
 		if (strstr(litmus_cases[i].name, name) == NULL)
 			continue;
@@ -148,6 +151,10 @@ static uint64_t search_as_they_are(const char *name)
 		for (unsigned j = 0; j < site_count; j++)
 			visited[j][i] = sites[j]->visits != 0;
 		executions += found.executions;
+		sizes[i] = found.executions + found.cut;
+		for (; place > 0 && sizes[by_size[place - 1]] > sizes[i]; place--)
+			by_size[place] = by_size[place - 1];
+		by_size[place] = i;
 		say(found.exhausted && found.error == NULL, "%s: %llu executions%s%s", litmus_cases[i].name,
 		    (unsigned long long)found.executions, found.exhausted ? "" : ", and more",
 		    found.error != NULL ? found.error : "");
@@ -159,7 +166,8 @@ static uint64_t search_as_they_are(const char *name)
 static const char *found_in(bool *tried)
 {
 	*tried = false;
-	for (unsigned i = 0; i < litmus_case_count; i++) {
+	for (unsigned at = 0; at < litmus_case_count; at++) {
+		unsigned i = by_size[at];
 		bool comes_by = false;
 
 		for (unsigned j = 0; j < site_count; j++)
@@ -303,8 +311,8 @@ static void break_each(unsigned *found)
 
 		ps_fault_arm(faults[i], 0, UINT64_MAX);
 		for (unsigned j = 0; j < litmus_case_count && name == NULL; j++)
-			if (litmus_search(&litmus_cases[j], EXECUTIONS_MOST, false).error != NULL)
-				name = litmus_cases[j].name;
+			if (litmus_search(&litmus_cases[by_size[j]], EXECUTIONS_MOST, false).error != NULL)
+				name = litmus_cases[by_size[j]].name;
 		ps_fault_disarm();
 		*found += name != NULL;
 		say(name != NULL, "%s: found in: %s", faults[i], name != NULL ? name : "none");
