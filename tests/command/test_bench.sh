@@ -4,7 +4,8 @@
 # test_bench.sh - every benchmark runs: penstock-bench --quick, whose figures decide nothing
 #
 # PENSTOCK_BENCH is the program, PENSTOCK_BENCH_FILTER says which cases (. is all of them; unless set, all but the queues and
-# writers with more than 2 producers, and the turns of more than 2 processes, which are the same code once more). Prints TAP, a test for each family of cases.
+# writers with more than 2 producers, and the turns of more than 2 processes, which are the same code once more).
+# PENSTOCK_BENCH_FEWER=1 leaves the sizes in between out of the latter, too. Prints TAP, a test for each family of cases.
 set -u -o pipefail
 
 bench=${PENSTOCK_BENCH:?must name penstock-bench}
@@ -21,6 +22,11 @@ say() { # status, name
 }
 
 filter=${PENSTOCK_BENCH_FILTER:--^(ring|ring_think|write)/.*producers:(4|8|16|32|64)|^turns/.*/[48]:}
+if [ -n "${PENSTOCK_BENCH_FEWER-}" ] && [ -z "${PENSTOCK_BENCH_FILTER-}" ]; then
+	filter+='|^write/.*batch:(10|100|1000)$|^(inflight|latency)/.*depth:(8|64|1000)$|^group/.*statements:4|^turns/.*:8$'
+	number=$((number + 1))
+	echo "ok $number - bench: the sizes in between # SKIP left to --ci"
+fi
 "$bench" --quick --benchmark_filter="$filter" >"$folder/out" 2>"$folder/err"
 status=$?
 for family in $("$bench" --benchmark_list_tests | cut -d / -f 1 | sort -u); do
