@@ -29,6 +29,7 @@
  * pthread_setspecific and pthread_atfork (once per process), unlocking and closing a file (SQLite looks at neither).
  *
  *     PENSTOCK_FAULT_STEP=1   every N instead of every so many
+ *     PENSTOCK_FAULT_SPARSE=3 three times as many steps between two N where the writer checkpoints, or another process is beside
  *     PENSTOCK_FAULT_KIND=X   only this kind, with a line for each point that was met
  *     PENSTOCK_HANG=60        seconds without a life's end after which it counts as hung
  */
@@ -1341,9 +1342,12 @@ static void set_up_sqlite(void)
  */
 static unsigned step_of(unsigned kind, unsigned asked)
 {
+	const char *text = getenv("PENSTOCK_FAULT_SPARSE");
+	unsigned sparse = text != NULL && atoi(text) > 0 && (!by_thread || has_company((int)kind)) ? (unsigned)atoi(text) : 1;
+
 	if (asked != 0 && by_thread && !has_company((int)kind))
 		return asked;
-	return kinds[kind].step * (SANITIZED ? 3 : 1) * (by_thread ? 1 : 2);
+	return kinds[kind].step * sparse * (SANITIZED ? 3 : 1) * (by_thread ? 1 : 2);
 }
 
 static unsigned fail_each_kind(const char *only, unsigned step, unsigned *tried)
