@@ -609,7 +609,7 @@ PENSTOCK_API int penstock_pause_all(penstock *db, int64_t timeout_usec);
 /*
  * Reconnects and runs on. Any thread may end a pause. MISUSE when not paused; CANTOPEN when the file cannot be opened any
  * more (still PAUSED, but a pause of all engines is over: mend it and call again); TIMEOUT (still connecting; the engine runs when it is
- * done); STOPPED, FORKED.
+ * done, however long another process's lock lasts, or is still PAUSED as behind CANTOPEN); STOPPED, FORKED.
  */
 PENSTOCK_API int penstock_unpause(penstock *db, int64_t timeout_usec);
 /* 1 exactly when no writer thread runs (in a forked child: 1). Any thread. */

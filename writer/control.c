@@ -463,10 +463,11 @@ static int unpause_locked(penstock *db, uint64_t deadline)
 	while (in_time && control->pause == self.pause && control->connecting)
 		in_time = ps_control_wait(control, deadline);
 	cds_list_del(&self.place);
+	/* It may have slept over the report, which was left to it. */
+	if (control->pause == self.pause && !control->connecting)
+		return report_locked(control);
 	if (!in_time)
 		return ps_refuse(PENSTOCK_TIMEOUT);
-	if (control->pause == self.pause)
-		return report_locked(control);
 	return self.resumed ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
 }
 

@@ -22,7 +22,7 @@
  *   7. The engines of other processes are paused only while this one is: behind its own pause, and until that ends, or an unpause begins.
  *
  * Failure modes: a writer that cannot connect again after a withdrawn pause moves to FAILED, unless it meets a lock: then it tries again,
- * as a running one would. After an unpause it stays PAUSED, and the caller hears why.
+ * as a running one would. After an unpause it stays PAUSED, and the caller hears why; when the caller waits no more, a lock is tried again.
  */
 #ifndef PENSTOCK_CONTROL_H
 #define PENSTOCK_CONTROL_H

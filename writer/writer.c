@@ -346,16 +346,27 @@ static void fail_locked(penstock *db, int code, const char *message)
 		wait_for_command(control);
 }
 
+static bool is_unpause_awaited_locked(const struct ps_control *control)
+{
+	const struct ps_unpauser *unpauser;
+
+	cds_list_for_each_entry (unpauser, &control->unpausers, place) {
+		if (unpauser->pause == control->pause)
+			return true;
+	}
+	return false;
+}
+
 /*
- * With the mutex held. The file could not be opened again. True: still PAUSED; whoever unpaused hears why, and without a pauser (it has
- * withdrawn) a lock is tried again.
+ * With the mutex held. The file could not be opened again. True: still PAUSED; whoever unpaused hears why. A lock is tried again when there
+ * is nobody to hear it: the pauser has withdrawn, or whoever unpaused waits no more.
  */
 static bool stay_paused_locked(penstock *db)
 {
 	struct ps_control *control = &db->control;
 	bool paused = db->state.current->phase == PS_PAUSED;
 
-	if (paused && control->pauser == 0 && control->connect_met_lock)
+	if (paused && control->connect_met_lock && (control->pauser == 0 || !is_unpause_awaited_locked(control)))
 		return true;
 	/* Nobody would mend the file and unpause. */
 	if (!paused || control->pauser == 0) {

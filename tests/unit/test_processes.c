@@ -1476,6 +1476,39 @@ Test(processes, an_engine_whose_pause_is_withdrawn_while_another_has_paused_all_
 	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+Test(processes, an_engine_whose_unpause_is_given_up_while_another_has_paused_all_runs_on)
+{
+	penstock_config config = kit_config();
+	penstock *db, *other;
+	uint64_t retries;
+	int status;
+
+	harness_make_folder();
+	other = kit_open_table(&config);
+	config.busy_limit_ms = 1;
+	db = kit_open(&config);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause_all(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	/* Who waits to the end of busy_limit_ms hears of the lock; this one is gone by then. */
+	do {
+		status = penstock_unpause(db, 0);
+	} while (status == PENSTOCK_CANTOPEN);
+	expect(status, PENSTOCK_TIMEOUT);
+	retries = kit_counters(db).busy_retries;
+	await(kit_counters(db).busy_retries > retries + 10);
+	/* And who waits anew does. */
+	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_CANTOPEN);
+	do {
+		status = penstock_unpause(db, 0);
+	} while (status == PENSTOCK_CANTOPEN);
+	expect(status, PENSTOCK_TIMEOUT);
+	expect(penstock_unpause(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	kit_await_phase(db, PENSTOCK_PHASE_RUNNING);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, a_pause_of_all_needs_the_side_file)
 {
 	penstock_config config = kit_config();
