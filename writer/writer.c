@@ -208,13 +208,17 @@ static void wait_for_work(penstock *db, const struct ps_keys *keys)
 
 /*
  * There is work, and the file may not be touched. A pause of all engines may last, and does not count as a wait for a lock; who is
- * cancelled or too late is told meanwhile. A lock that is not to be had is waited for as any other is.
+ * cancelled or too late is told meanwhile, and nobody waits for his turn. A lock that is not to be had is waited for as any other is.
  */
 static void wait_outside(penstock *db, enum ps_entry entry, uint64_t limit)
 {
 	struct timespec moment = ps_timespec(OUTSIDE_NSEC);
 	uint64_t since = ps_clock_nsec();
 
+	if ((ps_ring_at(&db->ring, db->next)->asks & PS_ASKS_TOLD) != 0) {
+		ps_batch_pass_told(&db->batch, &db->next, limit);
+		return;
+	}
 	if (entry == PS_ENTRY_NO_LOCK) {
 		ps_batch_wait_for_lock(&db->batch, &db->next, limit);
 		return;

@@ -1138,14 +1138,14 @@ Test(processes, a_pause_of_all_waits_for_a_pass_of_a_busy_engine)
 	pause_in_a_pass(10);
 }
 
-/* Behind a pause of all: what it has queued expires at its deadline, is cancelled, and given up by a stop. */
+/* Behind a pause of all: what it has queued expires at its deadline, and is cancelled. */
 static void wait_in_vain(unsigned number)
 {
 	penstock_config config = kit_config();
 	penstock_submission submission = { .struct_size = sizeof submission,
 		                           .sql_bytes = -1,
 		                           .sql = "INSERT INTO t VALUES(1)" };
-	penstock_handle *timed, *cancelled, *left;
+	penstock_handle *timed, *cancelled;
 	penstock *db = kit_open(&config);
 
 	(void)number;
@@ -1157,31 +1157,59 @@ static void wait_in_vain(unsigned number)
 	submission.deadline_usec = 0;
 	submission.flags = PENSTOCK_CANCELLABLE;
 	expect(penstock_submit(db, &submission, PENSTOCK_FOREVER, &cancelled), PENSTOCK_OK);
-	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &left), PENSTOCK_OK);
 	expect(penstock_handle_wait(timed, PENSTOCK_FOREVER), PENSTOCK_EXPIRED);
 	expect(penstock_handle_cancel(cancelled), PENSTOCK_OK);
 	expect(penstock_handle_wait(cancelled, PENSTOCK_FOREVER), PENSTOCK_CANCELLED);
+	/* Nobody waits any more. */
+	expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_pause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	penstock_handle_release(timed);
+	penstock_handle_release(cancelled);
+}
+
+/* And what has not come to nothing waits, unless a stop gives it up. */
+static void wait_for_the_end(unsigned number)
+{
+	penstock_config config = kit_config();
+	penstock_handle *left;
+	penstock *db = kit_open(&config);
+
+	(void)number;
+	expect(execute_insert(db, 0), PENSTOCK_OK);
+	is_ready();
+	await_go();
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &left), PENSTOCK_OK);
 	expect(penstock_handle_wait(left, SHORT), PENSTOCK_TIMEOUT);
 	expect(penstock_stop(db, SHORT), PENSTOCK_TIMEOUT);
 	expect(penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP), PENSTOCK_OK);
 	expect(penstock_handle_wait(left, 0), PENSTOCK_SHUTDOWN);
-	penstock_handle_release(timed);
-	penstock_handle_release(cancelled);
 	penstock_handle_release(left);
 }
 
-Test(processes, behind_a_pause_of_all_deadlines_cancels_and_a_stop_count)
+static void pause_beside(void (*run)(unsigned number))
 {
 	penstock *db;
 	pid_t child;
 
-	begin_pause_case(&child, wait_in_vain, &db);
+	begin_pause_case(&child, run, &db);
 	expect(penstock_pause_all(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	go();
 	end(child);
 	check(rows() == 1);
 	expect(penstock_unpause(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+Test(processes, behind_a_pause_of_all_deadlines_and_cancels_count_and_nobody_waits_for_them)
+{
+	pause_beside(wait_in_vain);
+}
+
+Test(processes, behind_a_pause_of_all_a_stop_counts)
+{
+	pause_beside(wait_for_the_end);
 }
 
 Test(processes, two_engines_of_one_process_pause_each_other)
