@@ -32,7 +32,10 @@
 	X(PASS_ANYWAY, pass_anyway)     /* a pass begins, be there anything to copy or not */                            \
 	X(WHOLE_EARLY, whole_early)     /* the log is taken for copied whole, though a commit came */                    \
 	X(SKIP_CHECKPOINT_SYNC, skip_checkpoint_sync) /* the checkpoint thread does not sync what it has copied */       \
-	X(LONG_TERM, long_term)                       /* a turn has no term */
+	X(LONG_TERM, long_term)                       /* a turn has no term */                                           \
+	X(LEAVE_EARLY, leave_early)                   /* an engine that came in leaves before its batch has run */       \
+	X(LEAVE_PASS, leave_pass)                     /* and while its checkpoint thread makes a pass */                 \
+	X(PASS_OUTSIDE, pass_outside)                 /* a pass begins though the engine had to leave */
 
 enum ps_fault_point {
 #define PS_FAULT_ENUM(identifier, name) PS_FAULT_##identifier,

@@ -1,31 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * among.c - the store among the engines of other processes: coming in, turns, and pausing all of them
+ * among.c - the store among the engines of other processes: coming in, the passes of the checkpoint thread, which keep it from
+ * leaving, turns, and pausing all of them
  */
 #include "writer/sqlite/inside.h"
 
 #include <stdlib.h>
 
 #include "core/error.h"
+#include "core/fault.h"
+
+/* A pass of the checkpoint thread's is at work, and cannot leave. */
+static bool must_stay(const struct ps_store *store)
+{
+	return store->passing && !ps_fault(PS_FAULT_LEAVE_PASS);
+}
 
 enum ps_entry ps_store_enter(struct ps_store *store)
 {
-	/* A pass of the checkpoint thread's is at work, and cannot leave. Nothing more begins, or there might always be one. */
-	if (store->passing && store->peers.inside)
+	enum ps_entry entry;
+
+	/* Nothing more begins, or there might always be one. */
+	if (must_stay(store) && store->peers.inside)
 		return ps_peers_is_asked_to_leave(&store->peers) ? PS_ENTRY_PAUSED : PS_ENTRY_IN;
-	return ps_peers_enter(&store->peers);
+	entry = ps_peers_enter(&store->peers);
+	if (ps_fault(PS_FAULT_LEAVE_EARLY))
+		ps_peers_leave(&store->peers);
+	return entry;
 }
 
 void ps_store_leave(struct ps_store *store)
 {
-	/* As above; its report wakes the writer, which comes to leave again. */
-	if (!store->passing)
+	/* Its report wakes the writer, which comes to leave again. */
+	if (!must_stay(store))
 		ps_peers_leave(&store->peers);
 }
 
 bool ps_store_is_inside(const struct ps_store *store)
 {
 	return store->peers.inside;
+}
+
+enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
+{
+	enum ps_log_pass_due due = PS_LOG_PASS_NOTHING;
+
+	/* One that had to leave begins none. */
+	if (store->peers.inside || ps_fault(PS_FAULT_PASS_OUTSIDE))
+		due = ps_file_begin_pass(&store->file);
+	store->passing = due == PS_LOG_PASS_DUE;
+	return due;
 }
 
 /* Somebody is to be told; or everybody. */

@@ -760,17 +760,6 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 	return ps_harm_breaks_checkpoint(&store->harm, store->error_code) ? PS_BROKEN : PS_DONE;
 }
 
-enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
-{
-	enum ps_log_pass_due due = PS_LOG_PASS_NOTHING;
-
-	/* One that had to leave begins none. */
-	if (store->peers.inside)
-		due = ps_file_begin_pass(&store->file);
-	store->passing = due == PS_LOG_PASS_DUE;
-	return due;
-}
-
 enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pass *pass, struct ps_log_pass_end *end)
 {
 	enum ps_gone gone = ps_file_end_pass(&store->file, pass, end);
