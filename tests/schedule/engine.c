@@ -6,10 +6,13 @@
  * What must hold in each schedule: every call returns; what was accepted has exactly one outcome, what was refused
  * none; an OK was committed once and before the outcome was out, an ERROR or SHUTDOWN never; what is CANCELLED is what a cancel was
  * answered OK for, it did not run, and nor did what is EXPIRED; each producer's rows are in its order, and all in the order of the tickets; after a pause or stop (of an engine that holds nothing)
- * everything accepted before it has its outcome; the engine keeps away from the file while it is paused.
+ * everything accepted before it has its outcome; the engine keeps away from the file while it is paused. While another process has
+ * paused all (others.h) nobody is at work; who is cancelled or too late is told, and a verb that nobody has left anything to do for
+ * comes back; behind it everybody goes on. A call of the engine's that the kernel refuses its lock hears SQLITE_BUSY at worst.
  */
 #include <string.h>
 
+#include "tests/schedule/others.h"
 #include "tests/schedule/scheduler.h"
 #include "tests/schedule/store.h"
 #include "queue/completions.h"
@@ -34,13 +37,16 @@ struct submission {
 	penstock_handle *handle; /* not released yet */
 	unsigned outcomes;       /* that a callback or a handle brought */
 	penstock_status status;
-	uint64_t ticket; /* with an outcome */
+	bool lacked_lock; /* what it heard */
+	uint64_t ticket;  /* with an outcome */
 };
 
 static penstock *db;
 static struct submission submissions[IDS];
 static unsigned submits, producers, through; /* producers that call no more */
 static bool holds, holds_when_paused, excludes, lone_pauser;
+static bool among; /* other processes */
+static struct others_plan plan;
 static bool strangers; /* the first ones are each of a thread of its own */
 
 /* ---- outcomes ---- */
@@ -51,6 +57,7 @@ static void hear(struct submission *submission, const penstock_result *result)
 
 	submission->outcomes++;
 	submission->status = result->status;
+	submission->lacked_lock = result->status == PENSTOCK_ERROR && result->extended_code == SQLITE_BUSY;
 	submission->ticket = result->ticket;
 	if (result->status == PENSTOCK_OK)
 		schedule_check(row->committed == 1, "an OK that is not committed");
@@ -232,36 +239,41 @@ static void stand_about(unsigned most)
 }
 
 /* With the file its own: the engine must not be there, and unless it holds accept nothing. */
-static void use_file(void)
+static void use_file(bool all)
 {
 	store_world.excluded = excludes;
+	store_world.holds_others = excludes && all;
+	schedule_check(!store_world.holds_others || (!store_world.held_by_other && !store_world.other_writes),
+	               "all are paused, and another process is at work");
 	if (excludes)
 		schedule_check(!store_world.connected, "paused, and still connected");
 	stand_about(60);
 	if (excludes && !holds_when_paused)
 		schedule_check(db->next == ps_ring_tail(&db->ring), "accepted while paused");
-	store_world.excluded = false;
+	store_world.excluded = store_world.holds_others = false;
 }
 
 static void pauser(void *arg)
 {
 	unsigned set, rounds;
-	bool still = false; /* an unpause that timed out goes on by itself, and meanwhile the pause is this thread's */
+	bool all, still = false; /* an unpause that timed out goes on by itself, and meanwhile the pause is this thread's */
 	int status;
 
 	(void)arg;
 	for (rounds = 1 + schedule_random(2); rounds > 0; rounds--) {
 		stand_about(40);
 		set = accepted_now();
-		status = penstock_pause(db, some_timeout());
+		all = among && schedule_random(2) == 0;
+		status = all ? penstock_pause_all(db, some_timeout()) : penstock_pause(db, some_timeout());
 		schedule_check(status == PENSTOCK_OK || status == PENSTOCK_TIMEOUT || status == PENSTOCK_STOPPED ||
-		                       status == PENSTOCK_FAILED || (status == PENSTOCK_MISUSE && still),
+		                       status == PENSTOCK_FAILED || (status == PENSTOCK_MISUSE && still) ||
+		                       (status == PENSTOCK_CANTOPEN && all && store_world.refuses != 0),
 		               "pause: %s", penstock_status_name(status));
 		if (status != PENSTOCK_OK)
 			continue;
 		expect_settled(set, "pause");
-		use_file();
-		/* After a TIMEOUT it may be another's pause, or (cannot_open) still this one. */
+		use_file(all);
+		/* After a TIMEOUT it may be another's pause, or (cannot_open, refuses) still this one. */
 		do {
 			status = penstock_unpause(db, some_timeout());
 		} while (status == PENSTOCK_CANTOPEN || (status == PENSTOCK_TIMEOUT && lone_pauser));
@@ -319,7 +331,7 @@ static void observer(void *arg)
 
 /* ---- the first thread ---- */
 
-enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16, CHECKPOINTS = 32 };
+enum { PAUSES = 1, STOPS = 2, BREAKS = 4, CANNOT_OPEN = 8, LOOKS = 16, CHECKPOINTS = 32, OTHERS = 64 };
 
 static void configure(penstock_config *config, unsigned what)
 {
@@ -342,6 +354,10 @@ static void configure(penstock_config *config, unsigned what)
 		config->leave_wal = schedule_random(2);
 		config->batch_max = 1 + schedule_random(2);
 	}
+	if ((what & OTHERS) != 0 && schedule_random(2) == 0)
+		config->turns = 0;
+	if ((what & OTHERS) != 0 && schedule_random(4) == 0)
+		config->busy_limit_ms = 1 + schedule_random(3);
 	holds_when_paused = config->when_paused == PENSTOCK_HOLD;
 	holds = holds_when_paused || config->when_stopped == PENSTOCK_HOLD || !config->autostart;
 	excludes = (what & STOPS) == 0;
@@ -350,6 +366,10 @@ static void configure(penstock_config *config, unsigned what)
 static void prepare_store(unsigned what)
 {
 	memset(&store_world, 0, sizeof store_world);
+	beside_forget();
+	among = (what & OTHERS) != 0;
+	store_world.log.read = among && schedule_random(2) == 0;
+	store_world.refuses = among && schedule_random(6) == 0 ? 2 + schedule_random(10) : 0;
 	store_world.busy = schedule_random(4) == 0 ? 1 + schedule_random(schedule_random(4) == 0 ? 40 : 3) : 0;
 	store_world.durable = schedule_random(2) == 0;
 	store_world.log.unfit = (what & CHECKPOINTS) != 0 && schedule_random(16) == 0;
@@ -412,7 +432,7 @@ static void judge(void)
 			               "submission %u is told %s, but %u are committed", i,
 			               penstock_status_name(submission->status), row->committed);
 		if (told && submission->status == PENSTOCK_ERROR)
-			schedule_check(row->errored == 1);
+			schedule_check(row->errored == 1 || (among && submission->lacked_lock));
 		schedule_check((told && submission->status == PENSTOCK_CANCELLED) == submission->cancelled,
 		               "submission %u is told %s, and its cancel was %s", i, penstock_status_name(submission->status),
 		               submission->cancelled ? "OK" : "too late, or none");
@@ -434,9 +454,39 @@ static void judge(void)
 	schedule_check(!store_world.connected && !store_world.in_transaction, "the store is left open");
 }
 
+/* Threads of another process. */
+static unsigned spawn_others(unsigned what, const penstock_config *config, unsigned *threads)
+{
+	unsigned count = 0;
+	bool writes = schedule_random(2) == 0;
+
+	if ((what & OTHERS) == 0)
+		return 0;
+	plan = (struct others_plan){ .most = 0 };
+	/* Where it is alone with the pauser, and stays open. */
+	if (!writes && store_world.refuses == 0 && (what & (PAUSES | STOPS)) == 0)
+		plan.most = (unsigned)config->batch_max;
+	threads[count++] = schedule_spawn("other pauser", others_pause, &plan);
+	if (writes)
+		threads[count++] = schedule_spawn("other writer", others_write, &plan);
+	return count;
+}
+
+/* Another process may have paused all, or have its turn, or be dead in it. */
+static void open_engine(const penstock_config *config)
+{
+	int status;
+
+	do {
+		status = penstock_open(among ? STORE_FILE : STORE_LONE, config, &db);
+	} while (status == PENSTOCK_CANTOPEN && among);
+	schedule_check(status == PENSTOCK_OK, "open: %s", penstock_status_name(status));
+}
+
 static void run_engine(unsigned what)
 {
-	unsigned threads[8], verbs = 0, count = 0, i;
+	unsigned threads[8], others[2], verbs = 0, count = 0, others_count = 0, i;
+	bool late = schedule_random(2) == 0;
 	penstock_config config;
 	int status;
 
@@ -449,13 +499,16 @@ static void run_engine(unsigned what)
 	through = 0;
 	if (!config.autostart && schedule_random(2) == 0 && (what & CANNOT_OPEN) != 0)
 		store_world.cannot_open = 1;
-	status = penstock_open("/nowhere", &config, &db);
-	schedule_check(status == PENSTOCK_OK, "open: %s", penstock_status_name(status));
+	if (!late)
+		others_count = spawn_others(what, &config, others);
+	open_engine(&config);
+	if (late)
+		others_count = spawn_others(what, &config, others);
 	if ((what & CANNOT_OPEN) != 0)
 		store_world.cannot_open = schedule_random(3);
 	if ((what & PAUSES) != 0) {
 		threads[count++] = schedule_spawn("pauser", pauser, NULL);
-		lone_pauser = (what & CANNOT_OPEN) != 0 || schedule_random(3) != 0;
+		lone_pauser = (what & CANNOT_OPEN) != 0 || store_world.refuses != 0 || schedule_random(3) != 0;
 		if (!lone_pauser)
 			threads[count++] = schedule_spawn("pauser 2", pauser, NULL);
 	}
@@ -487,6 +540,8 @@ static void run_engine(unsigned what)
 	schedule_check(status == PENSTOCK_OK, "close: %s", penstock_status_name(status));
 	for (i = verbs; i < count; i++)
 		schedule_join(threads[i]);
+	for (i = 0; i < others_count; i++)
+		schedule_join(others[i]);
 	for (i = 0; i < IDS; i++) {
 		if (submissions[i].handle != NULL)
 			finish(&submissions[i]);
@@ -549,7 +604,7 @@ static void run_broken_pass(void)
 	config.autostart = 1;
 	memset(&store_world, 0, sizeof store_world);
 	store_world.log.pass_breaks_in = 1;
-	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	schedule_check(penstock_open(STORE_LONE, &config, &db) == PENSTOCK_OK);
 	for (i = 0; i < rows; i++) {
 		store_values(values, i, false);
 		submission.arg = &submissions[i];
@@ -570,6 +625,152 @@ static void run_reopen(void)
 static void run_looks(void)
 {
 	run_engine(LOOKS | (schedule_random(2) == 0 ? PAUSES : 0) | (schedule_random(4) == 0 ? STOPS : 0));
+}
+
+/* Another process pauses all, while the engine does whatever an engine does. */
+static void run_pause_of_all(void)
+{
+	run_engine(OTHERS | (schedule_random(2) == 0 ? CHECKPOINTS : 0) | (schedule_random(3) == 0 ? PAUSES : 0) |
+	           (schedule_random(3) == 0 ? STOPS : 0));
+}
+
+/* ---- a pause of all that stands ---- */
+
+/* Of a thread that calls the engine itself. */
+static void put_row(unsigned id)
+{
+	struct submission *mine = &submissions[id];
+	penstock_value values[2];
+	penstock_submission submission = {
+		.struct_size = sizeof submission,
+		.sql_bytes = -1,
+		.sql = "x",
+		.values = values,
+		.value_count = 2,
+		.arg = mine,
+	};
+	int status;
+
+	mine->listener = HANDLE;
+	mine->cancellable = schedule_random(3) == 0;
+	if (mine->cancellable)
+		submission.flags = PENSTOCK_CANCELLABLE;
+	mine->timed = schedule_random(3) == 0;
+	if (mine->timed)
+		submission.deadline_usec = penstock_deadline((int64_t)schedule_random(3000));
+	store_values(values, id, false);
+	status = penstock_submit(db, &submission, 0, &mine->handle);
+	mine->accepted = status == PENSTOCK_OK;
+}
+
+/* Nobody who may be told waits for the pauser: who is too late, or cancelled in time. */
+static void expect_told(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct submission *mine = &submissions[i];
+
+		if (mine->handle == NULL)
+			continue;
+		if (mine->cancellable && schedule_random(2) == 0)
+			cancel(mine);
+		if (mine->timed || mine->cancelled) {
+			penstock_handle_wait(mine->handle, PENSTOCK_FOREVER);
+			finish(mine);
+		}
+	}
+}
+
+/* What must not wait for the pauser. True: it is closed. *resumes: it goes on by itself, as the call was promised that has timed out. */
+static bool call_a_verb(unsigned count, bool *resumes)
+{
+	unsigned set = accepted_now(), left = 0, i;
+	sqlite3 *connection;
+	int status;
+
+	for (i = 0; i < count; i++)
+		left += submissions[i].handle != NULL && penstock_handle_result(submissions[i].handle) == NULL;
+	switch (schedule_random(5)) {
+	case 0:
+		status = penstock_stop_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP);
+		schedule_check(status == PENSTOCK_OK, "stop: %s", penstock_status_name(status));
+		expect_settled(set, "stop");
+		status = penstock_start(db, PENSTOCK_FOREVER);
+		schedule_check(status == PENSTOCK_CANTOPEN, "start: %s", penstock_status_name(status));
+		return false;
+	case 1:
+		status = penstock_close_with(db, PENSTOCK_FOREVER, PENSTOCK_GIVE_UP);
+		schedule_check(status == PENSTOCK_OK, "close: %s", penstock_status_name(status));
+		return true;
+	case 2:
+		status = penstock_stop(db, left == 0 ? PENSTOCK_FOREVER : 50);
+		schedule_check(status == PENSTOCK_OK || (left != 0 && status == PENSTOCK_TIMEOUT), "stop: %s",
+		               penstock_status_name(status));
+		return false;
+	case 3:
+		status = penstock_pause(db, left == 0 ? PENSTOCK_FOREVER : 50);
+		schedule_check(status == PENSTOCK_OK || (left != 0 && status == PENSTOCK_TIMEOUT), "pause: %s",
+		               penstock_status_name(status));
+		if (status == PENSTOCK_OK && schedule_random(2) == 0)
+			*resumes = penstock_unpause(db, schedule_random(3000)) == PENSTOCK_TIMEOUT && store_world.refuses == 0;
+		return false;
+	default:
+		status = penstock_pause_all(db, 50);
+		schedule_check(status == PENSTOCK_TIMEOUT || (store_world.refuses != 0 && status == PENSTOCK_CANTOPEN),
+		               "pause all: %s", penstock_status_name(status));
+		status = penstock_reader_open(db, &connection);
+		schedule_check(status == PENSTOCK_OK || status == PENSTOCK_PAUSED, "reader: %s", penstock_status_name(status));
+		return false;
+	}
+}
+
+static void run_standing_pause(void)
+{
+	unsigned count = schedule_random(4) == 0 ? schedule_random(IDS) : IDS, thread, i;
+	unsigned early = schedule_random(4) == 0 ? schedule_random(count + 1) : count, commits = schedule_random(early + 1);
+	penstock_config config;
+	bool closed, resumes = false;
+
+	memset(submissions, 0, sizeof submissions);
+	configure(&config, CHECKPOINTS | OTHERS);
+	config.busy_limit_ms = 1 + schedule_random(2);
+	config.ring_slots = IDS;
+	config.ring_bytes = 65536;
+	config.autostart = 1;
+	prepare_store(OTHERS);
+	store_world.busy = store_world.refuses = 0;
+	strangers = false;
+	producers = through = 0;
+	plan = (struct others_plan){ .stands = true };
+	open_engine(&config);
+	for (i = 0; i < early; i++)
+		put_row(i);
+	while (store_world.commits < commits && db->next < ps_ring_tail(&db->ring))
+		ps_stall();
+	thread = schedule_spawn("other pauser", others_pause, &plan);
+	while (!store_world.held_by_other)
+		ps_stall();
+	store_world.refuses = schedule_random(2) * (2 + schedule_random(3));
+	for (; i < count; i++)
+		put_row(i);
+	if (schedule_random(2) == 0)
+		stand_about(200);
+	expect_told(count);
+	closed = call_a_verb(count, &resumes);
+	schedule_check(store_world.held_by_other, "the pause is over");
+	plan.let_go = true;
+	while (resumes && penstock_phase_of(db) != PENSTOCK_PHASE_RUNNING)
+		ps_stall();
+	if (!closed) {
+		store_world.refuses = 0;
+		bring_up();
+		schedule_check(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK);
+	}
+	schedule_join(thread);
+	for (i = 0; i < IDS; i++) {
+		if (submissions[i].handle != NULL)
+			finish(&submissions[i]);
+	}
+	judge();
 }
 
 /* ---- completion queues ---- */
@@ -734,7 +935,7 @@ static void run_close(void)
 	config.ring_slots = 2;
 	config.autostart = 0;
 	config.on_error = on_error;
-	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	schedule_check(penstock_open(STORE_LONE, &config, &db) == PENSTOCK_OK);
 	for (i = 1; i <= 2; i++) {
 		store_values(values, i, false);
 		submission.arg = &submissions[i];
@@ -819,7 +1020,7 @@ static void run_turn(void)
 	config.ring_slots = 2 << schedule_random(3);
 	config.ring_bytes = 4096;
 	config.on_error = on_error;
-	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	schedule_check(penstock_open(STORE_LONE, &config, &db) == PENSTOCK_OK);
 	threads[0] = schedule_spawn("trier", trying_producer, NULL);
 	for (i = 0; i < 3; i++)
 		threads[1 + i] = schedule_spawn("large", large_producer, (void *)(uintptr_t)i);
@@ -920,7 +1121,7 @@ static void run_leave(void)
 	penstock_config_init(&config);
 	config.ring_slots = 2;
 	config.autostart = schedule_random(4) != 0;
-	schedule_check(penstock_open("/nowhere", &config, &db) == PENSTOCK_OK);
+	schedule_check(penstock_open(STORE_LONE, &config, &db) == PENSTOCK_OK);
 	for (i = 0; i < 2; i++) {
 		looks[i] = schedule_random(LOOKS_THERE_ARE);
 		to_look += looks[i] < UNCOUNTED_LOOKS;
@@ -955,6 +1156,8 @@ const struct schedule_scenario schedule_engine[] = {
 	{ "broken-pass", "an I/O error in a pass, behind which nothing comes", run_broken_pass },
 	{ "reopen", "and a file that cannot be opened again", run_reopen },
 	{ "looks", "and one that tunes, opens readers and looks", run_looks },
+	{ "pause-of-all", "and another process that pauses all, and may die of it", run_pause_of_all },
+	{ "standing-pause", "and what does not wait until that is over", run_standing_pause },
 	{ "completions", "event loops, and one or the other verb", run_completions },
 	{ "close", "close, while a producer waits for room", run_close },
 	{ "turn", "large submissions, and one that tries to pass them", run_turn },

@@ -5,6 +5,8 @@
 #ifndef PENSTOCK_SCHEDULE_INSIDE_H
 #define PENSTOCK_SCHEDULE_INSIDE_H
 
+#include <setjmp.h>
+
 #include "tests/schedule/coroutine.h"
 #include "tests/schedule/scheduler.h"
 
@@ -25,7 +27,7 @@ struct thread {
 	void (*run)(void *);
 	void *(*run_pthread)(void *);
 	void *arg;
-	bool done;
+	bool done, joined; /* joined: another may have its place */
 	enum waiting waiting;
 	const void *address; /* what it waits on */
 	uint32_t bits;
@@ -38,6 +40,8 @@ struct thread {
 	uint64_t section; /* of the read section it is in, 0: none; stored through the buffer */
 	unsigned depth;   /* of nested sections */
 	unsigned added;   /* additions to a word */
+	unsigned life;    /* points to the death of what runs there, 0: none */
+	jmp_buf *death;
 	struct pending buffer[BUFFERED];
 	unsigned buffered;
 	struct ps_thread local; /* the engine's own, while another runs */

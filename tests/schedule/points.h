@@ -4,9 +4,9 @@
  *
  * The compiler includes this before anything else of a file (-include). It stands in for core/atomic.h, core/futex.h,
  * core/rcu.h and core/event.h, whose guards it defines, and gives other names to the few calls of the C library through which a
- * thread can wait or read the clock. Everything else of core, queue and writer is compiled as it stands, so what is
- * scheduled is the code that ships; a new operation in one of the four headers does not compile here until it is
- * added.
+ * thread can wait or read the clock, and to those of the side file (writer/sqlite/beside.h), where another process is met. Everything
+ * else of core, queue and writer is compiled as it stands, so what is scheduled is the code that ships; a new operation in one of the
+ * four headers does not compile here until it is added.
  *
  * Each use is a site: file, line, function, what kind of operation, and the operand's text. Sites make the trace of a
  * replayed schedule, and a control (scheduler.h) names the one it disables.
@@ -26,6 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 struct schedule_site {
@@ -115,6 +117,9 @@ void schedule_futex_wake(struct schedule_site *site, const uint32_t *word, uint3
 	schedule_futex_wait(SCHEDULE_SITE("wait", #word), word, expected, bits, deadline)
 #define ps_futex_wake(word, count, bits) schedule_futex_wake(SCHEDULE_SITE("wake", #word), word, count, bits)
 
+#define ps_futex_wait_shared(word, expected, bits, deadline) ps_futex_wait(word, expected, bits, deadline)
+#define ps_futex_wake_shared(word, count, bits) ps_futex_wake(word, count, bits)
+
 /* ---- core/event.h ---- */
 
 struct ps_event {
@@ -179,6 +184,36 @@ int schedule_clock(struct timespec *now);
 #define nanosleep(time, left) schedule_sleep(SCHEDULE_SITE("sleep", ""), time)
 #define sched_yield() schedule_stall(SCHEDULE_SITE("yield", ""))
 #define clock_gettime(clock, now) schedule_clock(now)
+
+/* ---- writer/sqlite/beside.h: one side file in memory, and its locks (beside.c) ---- */
+
+#include "writer/sqlite/beside.h"
+
+#define SCHEDULE_BESIDE_FD 1000000 /* none of the system's */
+
+int schedule_open_beside(struct schedule_site *site, struct ps_beside *beside, const char *database);
+void schedule_close_beside(struct schedule_site *site, struct ps_beside *beside);
+bool schedule_is_current(const struct ps_beside *beside);
+enum ps_beside_lock schedule_lock(struct schedule_site *site, struct ps_beside *beside, off_t byte, bool shared);
+enum ps_beside_lock schedule_look(struct schedule_site *site, const struct ps_beside *beside, off_t byte);
+bool schedule_unlock(struct schedule_site *site, struct ps_beside *beside, off_t byte);
+void *schedule_page(void);
+
+#define ps_beside_open(beside, database) schedule_open_beside(SCHEDULE_SITE("open", #beside), beside, database)
+#define ps_beside_reopen(beside) schedule_open_beside(SCHEDULE_SITE("reopen", #beside), beside, NULL)
+#define ps_beside_close(beside) schedule_close_beside(SCHEDULE_SITE("close", #beside), beside)
+#define ps_beside_is_current(beside) schedule_is_current(beside)
+#define ps_beside_lock(beside, byte) schedule_lock(SCHEDULE_SITE("lock", #byte), beside, byte, false)
+#define ps_beside_share(beside, byte) schedule_lock(SCHEDULE_SITE("share", #byte), beside, byte, true)
+#define ps_beside_unlock(beside, byte) schedule_unlock(SCHEDULE_SITE("unlock", #byte), beside, byte)
+#define ps_beside_would_lock(beside, byte) schedule_look(SCHEDULE_SITE("look", #byte), beside, byte)
+#define ps_beside_is_locked(beside, byte) (schedule_look(SCHEDULE_SITE("look", #byte), beside, byte) == PS_BESIDE_BUSY)
+#define mmap(address, bytes, protection, flags, fd, offset) \
+	((fd) == SCHEDULE_BESIDE_FD ? schedule_page() : (mmap)(address, bytes, protection, flags, fd, offset))
+#define munmap(address, bytes) ((void)(address))
+#define madvise(address, bytes, advice) ((void)(address))
+#define fstat(fd, info) \
+	((fd) == SCHEDULE_BESIDE_FD ? (*(info) = (struct stat){ .st_size = PS_BESIDE_PAGE_BYTES }, 0) : (fstat)(fd, info))
 
 /* What is large (an engine, its ring) is kept until the schedule's end, and an operation on a word of it is a use after free. */
 void schedule_free(void *memory);

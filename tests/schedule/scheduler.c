@@ -312,6 +312,11 @@ void point(void)
 	if (++step > STEPS_MAX)
 		hung();
 	go_on();
+	if (self->life > 0 && --self->life == 0) {
+		flush_all(self);
+		trace_line(self, NULL, "is killed");
+		longjmp(*self->death, 1);
+	}
 }
 
 void wait_for(enum waiting what, const void *address, uint64_t deadline)
@@ -388,13 +393,18 @@ static void thread_main(void *arg)
 
 static unsigned add_thread(const char *name, void (*run)(void *), void *(*run_pthread)(void *), void *arg)
 {
-	struct thread *thread = &threads[thread_count];
-	struct coroutine coroutine = thread->coroutine;
+	struct thread *thread;
+	struct coroutine coroutine;
+	unsigned place = 0;
 
-	if (thread_count == THREADS) {
+	while (place < thread_count && !threads[place].joined)
+		place++;
+	if (place == THREADS) {
 		fprintf(stderr, "more than %d threads\n", THREADS);
 		abort();
 	}
+	thread = &threads[place];
+	coroutine = thread->coroutine;
 	memset(thread, 0, offsetof(struct thread, buffer));
 	thread->coroutine = coroutine;
 	thread->buffered = 0;
@@ -406,12 +416,26 @@ static unsigned add_thread(const char *name, void (*run)(void *), void *(*run_pt
 	thread->deadline = PS_NEVER;
 	thread->priority = (int)schedule_random(1 << 20);
 	thread->buffer_priority = (int)schedule_random(1 << 20);
-	return thread_count++;
+	thread_count += place == thread_count;
+	return place;
 }
 
 unsigned schedule_spawn(const char *name, void (*run)(void *), void *arg)
 {
 	return add_thread(name, run, NULL, arg);
+}
+
+bool schedule_live(void (*run)(void *), void *arg, unsigned points)
+{
+	jmp_buf death;
+
+	if (setjmp(death) != 0)
+		return false;
+	self->death = &death;
+	self->life = points;
+	run(arg);
+	self->life = 0;
+	return true;
 }
 
 void join(struct thread *thread)
@@ -444,6 +468,7 @@ int schedule_pthread_join(struct schedule_site *site, pthread_t thread)
 {
 	point();
 	join(&threads[thread]);
+	threads[thread].joined = true;
 	trace_line(self, site, "%s", threads[thread].name);
 	return 0;
 }

@@ -66,6 +66,11 @@ unsigned schedule_random(unsigned bound);
 /* A thread; returns its number. The name is for the trace. */
 unsigned schedule_spawn(const char *name, void (*run)(void *), void *arg);
 void schedule_join(unsigned thread);
+/*
+ * What another process does: runs it on this thread until it is over; or, with points, until it has passed so many of them, and is killed
+ * there. True: it is over. What a killed one has in memory stays as it stands, and its locks are the scenario's to take away.
+ */
+bool schedule_live(void (*run)(void *), void *arg, unsigned points);
 /* How often the thread has added to a word. */
 unsigned schedule_additions(unsigned thread);
 /* A point by itself: anything may happen here. */

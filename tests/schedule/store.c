@@ -7,16 +7,16 @@
 #include "core/error.h"
 #include "queue/group.h"
 #include "tests/schedule/scheduler.h"
+#include "writer/batch.h"
+#include "writer/kind.h"
 #include "writer/registry.h"
-#include "writer/sqlite/log_book.h"
-#include "writer/store.h"
+#include "writer/room.h"
+#include "writer/sqlite/inside.h"
 
 struct store_world store_world;
 
-static struct ps_store {
-	int code;
-	struct ps_log_book book;
-} the_store;
+static struct ps_store the_store;
+static bool has_peers;
 
 /* A few commits make a checkpoint due, and a few more reach the bound (wal_bytes_max=65536). */
 #define FRAME_BYTES 9000
@@ -40,43 +40,99 @@ static void touch_connected(void)
 	schedule_check(store_world.connected, "the store is used while it is closed");
 }
 
-int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
-                  struct ps_patience *patience, bool *locked)
+static void expect_no_pause(void)
 {
-	(void)options;
-	(void)role;
-	(void)patience;
-	touch();
-	schedule_check(!store_world.connected, "the store is opened twice");
+	schedule_check(!store_world.held_by_other, "the engine is at work while another process has paused all");
+}
+
+/* Before what an engine may do only while it is in. */
+static void touch_inside(void)
+{
+	touch_connected();
+	expect_no_pause();
+}
+
+/* ---- opening and closing ---- */
+
+/* As ps_connection_open does once it has the file. False: it is kept out. */
+static bool come_in(struct ps_peers *peers, const char *path, const struct ps_options *options, struct ps_busy *busy)
+{
+	ps_peers_open(peers, path, options->keys.turns != 0);
+	if (ps_peers_enter(peers) == PS_ENTRY_IN) {
+		if (busy != NULL)
+			ps_store_take_turn(&the_store);
+		expect_no_pause();
+		schedule_point("sets up");
+		expect_no_pause();
+		ps_turns_end(&peers->turns);
+		return true;
+	}
+	return false;
+}
+
+static int open_at(const char *path, bool *locked)
+{
 	*locked = store_world.busy > 0;
 	if (*locked) {
 		store_world.busy--;
-		*store = NULL;
 		return ps_error(PENSTOCK_CANTOPEN, "%s is locked", path);
 	}
 	if (store_world.cannot_open > 0) {
 		store_world.cannot_open--;
-		*store = NULL;
 		return ps_error(PENSTOCK_CANTOPEN, "%s is not there", path);
+	}
+	return PENSTOCK_OK;
+}
+
+int ps_store_open(struct ps_store **store, const char *path, const struct ps_options *options, enum ps_role role,
+                  struct ps_patience *patience, bool *locked)
+{
+	int status;
+
+	(void)role;
+	*store = NULL;
+	touch();
+	schedule_check(!store_world.connected, "the store is opened twice");
+	status = open_at(path, locked);
+	if (status != PENSTOCK_OK)
+		return status;
+	memset(&the_store, 0, sizeof the_store);
+	the_store.options = options;
+	the_store.busy.patience = patience;
+	has_peers = strcmp(path, STORE_LONE) != 0;
+	the_store.peers.inside = true;
+	if (has_peers && !come_in(&the_store.peers, path, options, &the_store.busy)) {
+		*locked = ps_peers_is_out(&the_store.peers);
+		ps_peers_close(&the_store.peers);
+		return ps_error(PENSTOCK_CANTOPEN, "%s: another process has paused all", path);
 	}
 	store_world.connected = true;
 	store_world.in_transaction = false;
-	the_store.book = (struct ps_log_book){ 0 };
 	schedule_point("opened");
 	*store = &the_store;
 	return PENSTOCK_OK;
 }
 
+static uint64_t copy_log(uint64_t most);
+
 enum ps_copied ps_store_close(struct ps_store *store, bool checkpoint)
 {
-	(void)store;
-	(void)checkpoint;
+	enum ps_copied copied = PS_COPIED_ALL;
+
 	touch_connected();
 	schedule_check(!store_world.in_transaction, "the store is closed in a transaction");
 	schedule_check(!store_world.log.opened, "the store is closed before the checkpoint thread's connection");
 	schedule_point("closing");
+	if (has_peers) {
+		ps_store_end_turn(store);
+		if (checkpoint && ps_peers_enter(&store->peers) != PS_ENTRY_IN)
+			copied = PS_COPIED_NOT;
+		else if (checkpoint && !store->options->keys.leave_wal)
+			copy_log(UINT64_MAX);
+		ps_peers_close(&store->peers);
+	}
 	store_world.connected = false;
-	return PS_COPIED_ALL;
+	return copied;
 }
 
 /* There is no connection to give: a pause keeps whoever opens one away from the file. */
@@ -97,10 +153,23 @@ int ps_store_open_reader(const char *path, const struct ps_options *options, sql
 
 int ps_store_probe(const char *path, const struct ps_options *options, bool *locked)
 {
-	(void)path;
-	(void)options;
+	struct ps_peers peers;
+	bool in = true;
+
 	*locked = false;
-	return visit();
+	if (strcmp(path, STORE_LONE) != 0) {
+		in = come_in(&peers, path, options, NULL);
+		*locked = !in && ps_peers_is_out(&peers);
+		ps_peers_close(&peers);
+	}
+	return in ? visit() : ps_error(PENSTOCK_CANTOPEN, "%s: another process has paused all", path);
+}
+
+int ps_connection_find_file(const char *path, const struct ps_options *options, char **file)
+{
+	(void)options;
+	*file = strdup(path);
+	return *file == NULL ? PENSTOCK_NOMEM : PENSTOCK_OK;
 }
 
 struct penstock_statement *ps_store_statement_new(const char *sql, size_t bytes)
@@ -133,19 +202,27 @@ static void values_of(const struct ps_record *record, unsigned *row, bool *bad)
 
 static enum ps_verdict break_now(void)
 {
-	the_store.code = SQLITE_IOERR_WRITE;
+	the_store.error_code = SQLITE_IOERR_WRITE;
 	return PS_BROKEN;
+}
+
+/* Another process has SQLite's lock. */
+static bool is_locked(void)
+{
+	if (store_world.busy > 0) {
+		store_world.busy--;
+		return true;
+	}
+	return store_world.other_writes;
 }
 
 enum ps_verdict ps_store_begin(struct ps_store *store)
 {
 	(void)store;
-	touch_connected();
+	touch_inside();
 	schedule_check(!store_world.in_transaction, "a transaction begins in another");
-	if (store_world.busy > 0) {
-		store_world.busy--;
+	if (is_locked())
 		return PS_BUSY;
-	}
 	store_world.in_transaction = true;
 	store_world.pending_count = 0;
 	return PS_DONE;
@@ -174,11 +251,13 @@ static void log_commit(void)
 	}
 	log->frames++;
 	schedule_point("in the log");
-	ps_log_book_commit(&the_store.book, log->frames);
+	ps_log_book_commit(&the_store.file.book, log->frames);
 }
 
 static void commit_row(unsigned row)
 {
+	expect_no_pause();
+	store_world.commits++;
 	store_world.rows[row].committed++;
 	store_world.rows[row].place = ++store_world.places;
 }
@@ -189,7 +268,7 @@ enum ps_verdict ps_store_commit(struct ps_store *store)
 	unsigned i;
 
 	(void)store;
-	touch_connected();
+	touch_inside();
 	schedule_check(store_world.in_transaction, "a commit without a transaction");
 	store_world.in_transaction = false;
 	if (store_world.pending_count > 0 && !broken)
@@ -262,7 +341,7 @@ void ps_store_note_failure(struct ps_store *store, bool in_commit)
 int ps_store_error(const struct ps_store *store, const char **message)
 {
 	*message = "the disk is broken";
-	return store->code;
+	return store->error_code;
 }
 
 /* ---- statements ---- */
@@ -326,20 +405,20 @@ enum ps_verdict ps_store_run(struct ps_store *store, const struct ps_record *rec
 	(void)store;
 	(void)wanted;
 	(void)result_bytes_max;
-	touch_connected();
+	touch_inside();
 	schedule_check(store_world.in_transaction || !batched, "a batch runs outside of its transaction");
 	values_of(record, &row, &bad);
 	if (begin_late != NULL) {
-		if (store_world.busy > 0) {
-			store_world.busy--;
+		if (is_locked())
 			return PS_BUSY;
-		}
 		if (!begin_late(late_arg)) {
 			ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_INTERRUPT, "interrupted");
 			return PS_DONE;
 		}
 		begin_late = NULL;
 	}
+	if (!store_world.in_transaction && store_world.other_writes)
+		return PS_BUSY;
 	if (breaks()) {
 		ps_outcome_fail(outcome, PENSTOCK_ERROR, SQLITE_IOERR_WRITE, "the disk is broken");
 		store_world.rows[row].errored++;
@@ -411,7 +490,7 @@ void ps_store_call(struct ps_store *store, penstock_function *function, void *ar
 	int rc;
 
 	(void)store;
-	touch_connected();
+	touch_inside();
 	schedule_check(store_world.in_transaction, "a call outside of a transaction");
 	rc = function(NULL, arg, NULL);
 	if (rc != SQLITE_OK)
@@ -463,7 +542,7 @@ enum ps_verdict ps_store_run_fused(struct ps_store *store, const struct ps_recor
 	bool bad;
 
 	(void)store;
-	touch_connected();
+	touch_inside();
 	*done = 0;
 	for (i = 0; i < count; i++) {
 		values_of(records[i], &row, &bad);
@@ -491,7 +570,7 @@ bool ps_store_commit_is_durable(const struct ps_store *store)
 enum ps_verdict ps_store_sync(struct ps_store *store)
 {
 	(void)store;
-	touch_connected();
+	touch_inside();
 	return PS_DONE;
 }
 
@@ -502,7 +581,7 @@ void ps_store_write_out(struct ps_store *store)
 
 uint64_t ps_store_wal_bytes(const struct ps_store *store)
 {
-	return store->book.frames * FRAME_BYTES;
+	return store->file.book.frames * FRAME_BYTES;
 }
 
 bool ps_store_made_room(const struct ps_store *store)
@@ -536,6 +615,7 @@ static uint64_t copy_log(uint64_t most)
 	uint64_t seen = log->frames;
 
 	schedule_check(!log->passing, "two checkpoints at once");
+	expect_no_pause();
 	log->passing = true;
 	schedule_point("looked at the log");
 	if (log->copied < seen) {
@@ -545,6 +625,7 @@ static uint64_t copy_log(uint64_t most)
 	}
 	schedule_check(log->copied <= log->frames, "a log that was begun anew is taken for the old one");
 	schedule_point("copied");
+	expect_no_pause();
 	log->passing = false;
 	return seen;
 }
@@ -561,84 +642,24 @@ enum ps_verdict ps_store_checkpoint(struct ps_store *store, int64_t wait_ms, enu
 	uint64_t seen;
 
 	(void)wait_ms;
-	*copied = PS_COPIED_ALL;
+	*copied = PS_COPIED_NOT;
 	touch_connected();
 	schedule_check(!store_world.in_transaction, "a checkpoint in a transaction");
+	if (!store->peers.inside)
+		return PS_DONE;
+	*copied = PS_COPIED_ALL;
 	seen = copy_log(UINT64_MAX);
-	ps_log_book_checkpoint(&store->book, (int)seen, (int)seen, false, true);
+	ps_log_book_checkpoint(&store->file.book, (int)seen, (int)seen, false, true);
 	return PS_DONE;
 }
 
-/* No other process. */
-enum ps_entry ps_store_enter(struct ps_store *store)
-{
-	(void)store;
-	return PS_ENTRY_IN;
-}
-
-void ps_store_leave(struct ps_store *store)
-{
-	(void)store;
-}
-
-bool ps_store_is_inside(const struct ps_store *store)
-{
-	(void)store;
-	return false;
-}
-
-bool ps_store_take_turn(struct ps_store *store)
-{
-	(void)store;
-	return true;
-}
-
-bool ps_store_is_turn_over(const struct ps_store *store)
-{
-	(void)store;
-	return true;
-}
-
-void ps_store_end_turn(struct ps_store *store)
-{
-	(void)store;
-}
-
-struct ps_turn_counts ps_store_take_turn_counts(struct ps_store *store)
-{
-	struct ps_turn_counts none = { 0 };
-
-	(void)store;
-	return none;
-}
-
-int ps_store_pause_all(const char *path, const struct ps_options *options, struct ps_store_pause **pause)
-{
-	(void)path;
-	(void)options;
-	*pause = NULL;
-	return PENSTOCK_OK;
-}
-
-int ps_store_pause_step(struct ps_store_pause *pause, bool *paused)
-{
-	(void)pause;
-	*paused = true;
-	return PENSTOCK_OK;
-}
-
-void ps_store_pause_end(struct ps_store_pause *pause)
-{
-	(void)pause;
-}
-
-enum ps_log_pass_due ps_store_begin_pass(struct ps_store *store)
+enum ps_log_pass_due ps_file_begin_pass(struct ps_file *file)
 {
 	touch_connected();
 	schedule_check(!store_world.in_transaction, "a pass is asked for in a transaction");
-	if (!ps_log_book_is_pass_due(&store->book))
+	if (!ps_log_book_is_pass_due(&file->book))
 		return PS_LOG_PASS_NOTHING;
-	ps_log_book_begin_pass(&store->book);
+	ps_log_book_begin_pass(&file->book);
 	return PS_LOG_PASS_DUE;
 }
 
@@ -646,14 +667,15 @@ enum ps_verdict ps_store_end_pass(struct ps_store *store, const struct ps_log_pa
 {
 	touch_connected();
 	schedule_check(!store_world.in_transaction, "a report is taken in a transaction");
-	ps_log_book_end_pass(&store->book, pass, end);
+	ps_log_book_end_pass(&store->file.book, pass, end);
+	store->passing = false;
 	end->rest *= FRAME_BYTES;
 	schedule_check(!end->whole || store_world.log.copied == store_world.log.frames,
 	               "the log is taken for whole and is not");
 	store_world.log.whole += end->whole;
 	if (!pass->broken)
 		return PS_DONE;
-	store->code = pass->code;
+	store->error_code = pass->code;
 	return PS_BROKEN;
 }
 
@@ -662,7 +684,7 @@ void ps_log_pass_open(struct ps_log_pass_store **store, const char *path, const 
 {
 	(void)path;
 	(void)options;
-	touch_connected();
+	touch_inside();
 	pass->unfit = store_world.log.unfit;
 	store_world.log.opened = !pass->unfit;
 	*store = pass->unfit ? NULL : (struct ps_log_pass_store *)(void *)&store_world;
@@ -671,11 +693,13 @@ void ps_log_pass_open(struct ps_log_pass_store **store, const char *path, const 
 void ps_log_pass_run(struct ps_log_pass_store *store, struct ps_log_pass *pass)
 {
 	struct store_log *log = &store_world.log;
-	/* It may stop at the transaction of the writer's. */
+	/* It may stop at the transaction of the writer's, or at what a reader reads. */
 	uint64_t most = store_world.in_transaction && schedule_random(2) == 0 ? log->frames : UINT64_MAX;
 
+	if (log->read && schedule_random(2) == 0)
+		most = log->copied;
 	(void)store;
-	touch_connected();
+	touch_inside();
 	log->passes++;
 	log->running = true;
 	if (log->pass_breaks_in > 0 && --log->pass_breaks_in == 0) {
@@ -711,3 +735,29 @@ uint64_t ps_store_take_reprepares(struct ps_store *store)
 	(void)store;
 	return 0;
 }
+
+/* ---- a store that no other process has ---- */
+
+static int check(const char *path, const struct ps_options *options)
+{
+	(void)path;
+	(void)options;
+	return PENSTOCK_OK;
+}
+
+static void say_away(const struct ps_options *options)
+{
+	(void)options;
+}
+
+const struct ps_store_kind ps_store_rqlite = {
+	.check = check,
+	.open = ps_store_open,
+	.probe = ps_store_probe,
+	.open_reader = ps_store_open_reader,
+	.close = ps_store_close,
+	.run = ps_batch_run_transactions,
+	.rest = ps_room_checkpoint,
+	.beside = ps_room_beside,
+	.say_away = say_away,
+};
