@@ -64,6 +64,7 @@ static bool goes_on(void *arg)
 static int take_turns(const char *folder)
 {
 	struct ps_peers peers;
+	uint64_t waited;
 	char path[4096];
 
 	alarm(HANG_SECONDS);
@@ -73,13 +74,17 @@ static int take_turns(const char *folder)
 	await_both(folder);
 	for (unsigned i = 0; i < TURNS; i++) {
 		must(ps_peers_enter(&peers) == PS_ENTRY_IN, "it comes in");
-		if (!ps_turns_take(&peers.turns, goes_on, NULL))
+		waited = peers.turns.counts.wait_nsec;
+		if (!ps_turns_take(&peers.turns, goes_on, NULL)) {
+			/* The machine has not run it for as long as a turn is waited for. */
+			must(peers.turns.counts.wait_nsec - waited >= PS_TURNS_LONGEST, "it missed no turn");
 			continue;
+		}
 		/* For so long that the other one waits. */
 		usleep(10);
 		ps_turns_end(&peers.turns);
 	}
-	must(peers.turns.counts.taken == TURNS && peers.turns.counts.missed == 0, "it missed no turn");
+	must(peers.turns.counts.taken + peers.turns.counts.missed == TURNS, "it had each turn");
 	printf("%" PRIu64 " ", peers.turns.counts.waited);
 	ps_peers_close(&peers);
 	return 0;
@@ -150,6 +155,6 @@ int main(int count, char **arguments)
 		must(waitpid(processes[i], &status, 0) == processes[i] && status == 0, "both end well");
 	judge(folder);
 	remove_folder(folder);
-	printf("times; missed 0\nok machines/two_libraries\n");
+	printf("times\nok machines/two_libraries\n");
 	return 0;
 }

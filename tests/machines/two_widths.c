@@ -4,7 +4,7 @@
  *
  * This program as it is built for a machine, and the same built for another width (PENSTOCK_OTHER_WIDTH names it; without it there is
  * nothing to try), each with an engine on one file. When both are at work each writes ROWS rows and waits for each of them. All are there,
- * nobody missed a turn, and the tickets that were drawn in the side file are as many as both have had turns, at least, and all were served:
+ * nobody gave a turn up before its time, and the tickets that were drawn in the side file are as many as both have had turns, at least, and all were served:
  * so both mean the same words. (That the words lie where they should is asserted in peers.c; here they are used.)
  */
 #include <fcntl.h>
@@ -74,6 +74,8 @@ static void write_rows(const char *path)
 	for (int64_t i = 0; i < ROWS; i++)
 		execute(db, "INSERT INTO t VALUES(?,?)", 2, i, 0, 0);
 	penstock_counters_read(db, &counters);
+	/* But for one that the machine did not run for as long as a turn is waited for. */
+	must(counters.turns_missed * PS_TURNS_LONGEST <= counters.turns_wait_nsec, "it missed no turn");
 	execute(db, "INSERT INTO told VALUES(?,?,?,?)", 4, (int64_t)counters.turns, (int64_t)counters.turns_waited,
 	        (int64_t)counters.turns_missed);
 	must(penstock_close(db, PENSTOCK_FOREVER) == PENSTOCK_OK, "it closes");
@@ -114,17 +116,18 @@ static uint32_t drawn_tickets(void)
 
 static void judge(sqlite3 *connection)
 {
-	int64_t turns = ask(connection, "SELECT sum(turns) FROM told");
+	int64_t turns = ask(connection, "SELECT sum(turns) FROM told"),
+		missed = ask(connection, "SELECT sum(missed) FROM told");
 
 	must(ask(connection, "SELECT count(DISTINCT bits) FROM told") == 2, "they have two widths");
 	must(ask(connection, "SELECT count(*) FROM t") == 2 * ROWS, "all rows are there");
 	must(ask(connection, "SELECT count(*) FROM (SELECT DISTINCT bits,n FROM t)") == 2 * ROWS, "each is there once");
-	must(ask(connection, "SELECT sum(missed) FROM told") == 0, "nobody missed a turn");
-	must(turns > 2 * ROWS && drawn_tickets() >= turns, "they have drawn from the same tickets");
+	must(turns + missed > 2 * ROWS && drawn_tickets() >= turns + missed, "they have drawn from the same tickets");
 	must(ask(connection, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") == 1, "the file is whole");
-	printf("widths: %d rows by 32 bits and as many by 64, %" PRId64 " and %" PRId64 " turns waited for; lost 0, missed 0\n",
+	printf("widths: %d rows by 32 bits and as many by 64, %" PRId64 " and %" PRId64
+	       " turns waited for; lost 0, missed %" PRId64 "\n",
 	       ROWS, ask(connection, "SELECT waited FROM told WHERE bits=32"),
-	       ask(connection, "SELECT waited FROM told WHERE bits=64"));
+	       ask(connection, "SELECT waited FROM told WHERE bits=64"), missed);
 }
 
 int main(int count, char **arguments)

@@ -93,9 +93,16 @@ static int execute_insert(penstock *db, int64_t number)
 
 #define EACH 20
 
+/* A turn is given up by who has waited for the longest that it does, as nobody has but where a machine does not run them for that long. */
+static bool gave_up_late(const penstock_counters *counters)
+{
+	return counters->turns_missed * PS_TURNS_LONGEST <= counters->turns_wait_nsec;
+}
+
 static void open_and_write(unsigned number)
 {
 	penstock_config config = kit_config();
+	penstock_counters counters;
 	penstock *db;
 
 	is_ready();
@@ -104,7 +111,8 @@ static void open_and_write(unsigned number)
 	expect(kit_execute(db, "CREATE TABLE IF NOT EXISTS t(a)"), PENSTOCK_OK);
 	for (int64_t i = 0; i < EACH; i++)
 		expect(execute_insert(db, number * EACH + i), PENSTOCK_OK);
-	check(kit_counters(db).turns_missed == 0);
+	counters = kit_counters(db);
+	check(gave_up_late(&counters), "%" PRIu64 " missed in %" PRIu64 " ns", counters.turns_missed, counters.turns_wait_nsec);
 	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 

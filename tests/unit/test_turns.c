@@ -165,14 +165,20 @@ static void take_many(unsigned place)
 	struct ps_turns turns = engine(place);
 
 	for (unsigned i = 0; i < 3000; i++) {
-		check(ps_turns_take(&turns, for_ever, NULL));
+		uint64_t waited = turns.counts.wait_nsec;
+
+		/* On a busy machine a process may not run for so long that it gives up. */
+		if (!ps_turns_take(&turns, for_ever, NULL)) {
+			check(turns.counts.wait_nsec - waited >= PS_TURNS_LONGEST);
+			continue;
+		}
 		if (ps_add_u32(&shared->inside, 1) != 0)
 			ps_add_u32(&shared->overlaps, 1);
 		ps_add_u32(&shared->inside, UINT32_MAX);
 		ps_turns_end(&turns);
 	}
 	ps_add_u32(&shared->skipped, (uint32_t)turns.counts.skipped);
-	check(turns.counts.taken == 3000 && turns.counts.missed == 0 && turns.counts.succeeded == 0);
+	check(turns.counts.taken + turns.counts.missed == 3000 && turns.counts.succeeded == 0);
 }
 
 Test(turns, one_at_a_time)
@@ -182,8 +188,13 @@ Test(turns, one_at_a_time)
 
 	share();
 	shared->words.tail = shared->words.serving = UINT32_MAX - 5000;
+	/* They begin together, or one is done before the next one is there. */
+	struct ps_turns first = engine(PROCESSES);
+	check(ps_turns_take(&first, for_ever, NULL));
 	for (i = 0; i < PROCESSES; i++)
 		children[i] = process(take_many, i);
+	await(ps_load_relaxed_u32(&shared->words.tail) - first.ticket > PROCESSES);
+	ps_turns_end(&first);
 	for (i = 0; i < PROCESSES; i++)
 		end(children[i]);
 	check(shared->skipped > 0 || shared->overlaps == 0, "%u overlaps", shared->overlaps);
