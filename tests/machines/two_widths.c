@@ -4,8 +4,8 @@
  *
  * This program as it is built for a machine, and the same built for another width (PENSTOCK_OTHER_WIDTH names it; without it there is
  * nothing to try), each with an engine on one file. When both are at work each writes ROWS rows and waits for each of them. All are there,
- * nobody gave a turn up before its time, and the tickets that were drawn in the side file are as many as both have had turns, at least, and all were served:
- * so both mean the same words. (That the words lie where they should is asserted in peers.c; here they are used.)
+ * nobody gave a turn up before its time, and the tickets that were drawn in the side file are as many as both have had turns, at least,
+ * and all were served: so both mean the same words. (That the words lie where they should is asserted in peers.c; here they are used.)
  */
 #include <fcntl.h>
 #include <inttypes.h>
