@@ -991,13 +991,12 @@ Test(completions, who_asks_is_told_of_places)
 	penstock_config config = kit_config();
 	penstock *db = kit_open_table(&config);
 	penstock_completions *queue = queue_of(db, 1);
-	pid_t writer = kit_find_writer();
 
 	for (int round = 0; round < 10; round++) {
 		expect(submit(db, queue, 1), PENSTOCK_OK);
 		expect(penstock_flush(db, PENSTOCK_FOREVER), PENSTOCK_OK);
-		/* As it goes to sleep it tells whoever has asked for room by then. */
-		await(kit_thread_sleeps(writer));
+		/* Whenever the writer goes to sleep it tells whoever has asked for room; at the gate it cannot. */
+		kit_block(db);
 		expect(submit(db, queue, 2), PENSTOCK_FULL);
 		expect(penstock_completions_notify_room(db, queue), PENSTOCK_OK);
 		expect(submit(db, queue, 2), PENSTOCK_FULL);
@@ -1013,6 +1012,7 @@ Test(completions, who_asks_is_told_of_places)
 		}
 		check(take_one(queue, NULL) == 0 && !is_ready(queue));
 		expect(submit(db, queue, 2), PENSTOCK_OK);
+		kit_unblock();
 		check(await_one(queue, NULL) == 2);
 	}
 	expect(penstock_completions_close(queue), PENSTOCK_OK);
