@@ -2256,6 +2256,7 @@ Test(states, what_has_begun_is_finished_and_the_rest_given_up)
 	gate_await(&sql_gate);
 	verb_begin(&stop, stop_giving_up, db);
 	kit_await_phase(db, PENSTOCK_PHASE_STOPPING);
+	verb_sleeps(db); /* until then the writer goes on, one by one */
 	kit_unblock();
 	expect(verb_end(&stop), PENSTOCK_OK);
 	cr_assert_eq(ends[PENSTOCK_OK], 4);
