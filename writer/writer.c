@@ -363,14 +363,14 @@ static bool is_unpause_awaited_locked(const struct ps_control *control)
 
 /*
  * With the mutex held. The file could not be opened again. True: still PAUSED; whoever unpaused hears why. A lock is tried again when there
- * is nobody to hear it: the pauser has withdrawn, or whoever unpaused waits no more.
+ * is nobody to hear it: the pauser has withdrawn, whoever unpaused waits no more, or a stop came as the writer disconnected.
  */
 static bool stay_paused_locked(penstock *db)
 {
 	struct ps_control *control = &db->control;
 	bool paused = db->state.current->phase == PS_PAUSED;
 
-	if (paused && control->connect_met_lock && (control->pauser == 0 || !is_unpause_awaited_locked(control)))
+	if (control->connect_met_lock && (!paused || control->pauser == 0 || !is_unpause_awaited_locked(control)))
 		return true;
 	/* Nobody would mend the file and unpause. */
 	if (!paused || control->pauser == 0) {

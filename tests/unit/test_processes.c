@@ -1550,6 +1550,57 @@ Test(processes, an_engine_whose_unpause_is_given_up_while_another_has_paused_all
 	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
 }
 
+/* The other has paused all, and has let go of its connection; the writer of this one stands as it lets go of its own. */
+static void open_and_pause_until_it_disconnects(penstock **other, penstock **db)
+{
+	penstock_config config = kit_config();
+
+	harness_make_folder();
+	*other = kit_open_table(&config);
+	config.busy_limit_ms = 1;
+	config.when_paused = PENSTOCK_HOLD;
+	*db = kit_open(&config);
+	expect(penstock_pause_all(*other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	gate_set(&drop_gate, true);
+	/* On a busy machine a pause may be over before the writer has come to the gate. */
+	do {
+		expect(penstock_pause(*db, 10 * SHORT), PENSTOCK_TIMEOUT);
+	} while (!gate_is_taken(&drop_gate));
+}
+
+/* It is RUNNING by then, and has to connect again. */
+Test(processes, a_pause_that_is_withdrawn_as_it_disconnects_is_behind_anothers_pause_of_all)
+{
+	penstock *db, *other;
+
+	open_and_pause_until_it_disconnects(&other, &db);
+	gate_set(&drop_gate, false);
+	kit_sleep_usec(2 * SHORT);
+	expect(penstock_unpause(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(execute_insert(db, 1), PENSTOCK_OK);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
+/* And a stop that has something to run. */
+Test(processes, a_stop_of_one_that_disconnects_waits_for_the_end_of_anothers_pause_of_all)
+{
+	penstock_handle *handle;
+	penstock *db, *other;
+
+	open_and_pause_until_it_disconnects(&other, &db);
+	expect(kit_insert(db, 1, PENSTOCK_FOREVER, &handle), PENSTOCK_OK);
+	expect(penstock_stop(db, 0), PENSTOCK_TIMEOUT);
+	gate_set(&drop_gate, false);
+	expect(penstock_stop(db, 2 * SHORT), PENSTOCK_TIMEOUT);
+	expect(penstock_unpause(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_stop(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_handle_wait(handle, 0), PENSTOCK_OK);
+	penstock_handle_release(handle);
+	expect(penstock_close(db, PENSTOCK_FOREVER), PENSTOCK_OK);
+	expect(penstock_close(other, PENSTOCK_FOREVER), PENSTOCK_OK);
+}
+
 Test(processes, a_pause_of_all_needs_the_side_file)
 {
 	penstock_config config = kit_config();
