@@ -466,9 +466,9 @@ static int unpause_locked(penstock *db, uint64_t deadline)
 	/* It may have slept over the report, which was left to it. */
 	if (control->pause == self.pause && !control->connecting)
 		return report_locked(control);
-	if (!in_time)
-		return ps_refuse(PENSTOCK_TIMEOUT);
-	return self.resumed ? PENSTOCK_OK : ps_refuse(PENSTOCK_STOPPED);
+	if (self.resumed)
+		return PENSTOCK_OK;
+	return ps_refuse(control->pause == self.pause ? PENSTOCK_TIMEOUT : PENSTOCK_STOPPED);
 }
 
 int penstock_unpause(penstock *db, int64_t timeout_usec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import ctypes
 import datetime
 import gc
 import logging
@@ -337,6 +338,24 @@ class Verbs(Case):
         second.join()
         self.assertEqual(db.phase, 'PAUSED')
         db.unpause()
+
+    def test_slow_unpause_ends_no_other_pause(self):
+        db = self.open()
+        # Opening takes longer than one wait without a look at signals; and whoever looks waits for the GIL.
+        db.on_connect('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 500000) SELECT count(x) FROM c')
+        for _ in range(10):
+            db.pause()
+            second = threading.Thread(target=db.pause)
+            second.start()
+            begun = threading.Event()
+            holder = threading.Thread(target=lambda: begun.wait() and ctypes.PyDLL(None).usleep(300000))
+            holder.start()
+            begun.set()
+            db.unpause()
+            second.join()
+            self.assertEqual(db.phase, 'PAUSED')
+            db.unpause()
+            holder.join()
 
     def test_stop_and_start(self):
         db = self.open()
