@@ -362,8 +362,8 @@ static bool is_unpause_awaited_locked(const struct ps_control *control)
 }
 
 /*
- * With the mutex held. The file could not be opened again. True: still PAUSED; whoever unpaused hears why. A lock is tried again when there
- * is nobody to hear it: the pauser has withdrawn, whoever unpaused waits no more, or a stop came as the writer disconnected.
+ * With the mutex held. The file could not be opened again. True: the engine has not failed, and whoever unpaused hears why. A lock is tried
+ * again when there is nobody to hear it: the pauser has withdrawn, whoever unpaused waits no more, or a stop came as the writer disconnected.
  */
 static bool stay_paused_locked(penstock *db)
 {
