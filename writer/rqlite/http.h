@@ -47,7 +47,7 @@ struct ps_http {
 	size_t capacity;
 	long status;
 	char version[32];             /* what the last node that answered says it is */
-	char reason[256];             /* of all but ANSWERED */
+	char reason[512];             /* of all but ANSWERED */
 	char detail[CURL_ERROR_SIZE]; /* libcurl's, of the request under way */
 };
 
