@@ -169,7 +169,7 @@ static void fail_sent(struct ps_batch *batch, penstock_status status, int code, 
 
 static void fail_away(struct ps_batch *batch)
 {
-	char message[320];
+	char message[600];
 
 	if (ps_patience_gives_up(&batch->patience)) {
 		fail_sent(batch, PENSTOCK_SHUTDOWN, SQLITE_OK, PS_GIVEN_UP);

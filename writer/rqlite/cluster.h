@@ -26,7 +26,7 @@ struct ps_cluster {
 	size_t host;  /* to ask */
 	bool led;     /* it leads, or knows who does, and has answered */
 	bool refused; /* a node answered, and will not have this user */
-	char reason[256];
+	char reason[512];
 };
 
 /* OK, or a status with the thread's message, and nothing to free. Does not connect yet. */
