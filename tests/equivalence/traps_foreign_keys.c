@@ -132,6 +132,18 @@ Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
 	             "PRAGMA defer_foreign_keys=ON", "timed:DELETE FROM parent", "VACUUM", "PRAGMA defer_foreign_keys=ON",
 	             "PRAGMA defer_foreign_keys", "timed:DELETE FROM parent RETURNING id", "VACUUM",
 	             "PRAGMA defer_foreign_keys=ON", "group:DELETE FROM parent; SELECT 1");
+	/* Behind the rollback of a group that had changed it, too; not of one that might have. */
+#define BEHIND_A_GROUP(sql)                                                                                              \
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)",                          \
+	             "INSERT INTO parent VALUES(1)", "INSERT INTO strict VALUES(1)", "group:" sql "; SELECT 1 FROM gone", \
+	             "PRAGMA defer_foreign_keys=ON", "DELETE FROM parent")
+	BEHIND_A_GROUP("CREATE TABLE new(a)");
+	BEHIND_A_GROUP("CREATE TEMP TABLE new(a)");
+	BEHIND_A_GROUP("CREATE INDEX new ON strict(p)");
+	BEHIND_A_GROUP("ALTER TABLE child RENAME TO new");
+	BEHIND_A_GROUP("DROP TABLE child; INSERT INTO parent VALUES(2)");
+	BEHIND_A_GROUP("CREATE TABLE IF NOT EXISTS parent(a)");
+	BEHIND_A_GROUP("ANALYZE");
 	/* But not where only a batch that changed it was rolled back. */
 	EXPECT_EQUAL("PRAGMA foreign_keys=ON", "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
 	             "CREATE TABLE now(id INTEGER PRIMARY KEY,p REFERENCES parent(id))",

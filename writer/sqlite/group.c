@@ -205,7 +205,8 @@ static enum ps_verdict settle(struct ps_store *store, bool careful, enum ps_verd
 			return PS_TAKE_OUT;
 		return store->group->last ? PS_DONE_LAST : PS_DONE;
 	}
-	if (!is_its_own(store, outcome))
+	/* Its own ROLLBACK forgets the schema if it has changed that, which shows where PRAGMA defer_foreign_keys is next. */
+	if (!is_its_own(store, outcome) || store->group->renamed)
 		return PS_TAKE_OUT;
 	if (!careful)
 		return PS_CAREFULLY;

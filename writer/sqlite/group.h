@@ -12,7 +12,8 @@
  * with a savepoint around each group, which undoes the one that fails. So groups that go well pay nothing for those that do not
  * (measured: a savepoint around each from the first run on makes a batch of groups a fifth slower). To a transaction of its own goes:
  *   - what the batch may be the cause of (no room, no memory, a lock);
- *   - what only ROLLBACK undoes, since a member or a function has ended the transaction;
+ *   - what only ROLLBACK undoes, since a member or a function has ended the transaction; or undoes as ROLLBACK alone does: a change of
+ *     the schema;
  *   - what would meet another state than that of a transaction that has just begun: statements that must be alone, functions that
  *     write, and full-text tables, which keep writes until the COMMIT.
  * Of deferred keys the count is zero where a group begins, and where it ends it is what its COMMIT would look at. A group that may have
