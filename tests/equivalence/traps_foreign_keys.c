@@ -133,8 +133,8 @@ Test(trap, defer_foreign_keys_ends_where_sqlite_has_to_read)
 	             "PRAGMA defer_foreign_keys", "timed:DELETE FROM parent RETURNING id", "VACUUM",
 	             "PRAGMA defer_foreign_keys=ON", "group:DELETE FROM parent; SELECT 1");
 	/* Behind the rollback of a group that had changed it, too; not of one that might have. */
-#define BEHIND_A_GROUP(sql)                                                                                              \
-	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)",                          \
+#define BEHIND_A_GROUP(sql)                                                                                               \
+	EXPECT_EQUAL(FAMILY, "CREATE TABLE strict(p REFERENCES parent(id) ON DELETE RESTRICT)",                           \
 	             "INSERT INTO parent VALUES(1)", "INSERT INTO strict VALUES(1)", "group:" sql "; SELECT 1 FROM gone", \
 	             "PRAGMA defer_foreign_keys=ON", "DELETE FROM parent")
 	BEHIND_A_GROUP("CREATE TABLE new(a)");
