@@ -315,6 +315,16 @@ static KIT_UNUSED void kit_change(const char *path, const char *sql)
 	check(sqlite3_close(connection) == SQLITE_OK);
 }
 
+/* As aux: other.db, in which a table u(a) is created. */
+static KIT_UNUSED void kit_attach_other(penstock *db)
+{
+	char sql[400];
+
+	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
+	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
+	expect(kit_execute(db, sql), PENSTOCK_OK);
+}
+
 /* How many descriptors of this process are open on files whose path begins so. */
 static KIT_UNUSED int kit_open_files(const char *path)
 {

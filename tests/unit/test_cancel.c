@@ -962,16 +962,13 @@ Test(cancel, nothing_is_done_before_the_lock_of_an_attached_database_is_had)
 	struct wish wish = { .sql = "INSERT INTO aux.u SELECT step(?)", .flags = PENSTOCK_CANCELLABLE };
 	penstock_handle *handles[2];
 	sqlite3 *holder;
-	char sql[300];
 	penstock *db;
 
 	config.busy_timeout_ms = 1000000;
 	config.busy_limit_ms = 0;
 	config.connect_hook = hook_with_step;
 	db = kit_open_table(&config);
-	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
-	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
-	expect(kit_execute(db, sql), PENSTOCK_OK);
+	kit_attach_other(db);
 	step_noted = 0;
 	gate_set(&step_gate, true);
 	holder = hold_lock_of("other.db");
@@ -1013,15 +1010,12 @@ Test(cancel, attempts_at_the_lock_of_an_attached_database_change_no_changes)
 	static const char two[] = "INSERT INTO t VALUES(1), (2)";
 	penstock_config config = kit_config();
 	struct wish wish = { .sql = "INSERT INTO aux.u SELECT 10 * changes() + ?" };
-	char sql[300];
 	penstock *db;
 
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 0;
 	db = kit_open_table(&config);
-	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
-	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
-	expect(kit_execute(db, sql), PENSTOCK_OK);
+	kit_attach_other(db);
 	for (int way = 0; way < 4; way++) {
 		sqlite3 *holder = way == 2 ? NULL : hold_lock_of("other.db");
 		uint64_t retries = kit_counters(db).busy_retries;

@@ -1041,9 +1041,7 @@ Test(contract, the_lock_that_a_function_meets_is_the_functions)
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 0;
 	db = kit_open_table(&config);
-	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
-	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
-	expect(kit_execute(db, sql), PENSTOCK_OK);
+	kit_attach_other(db);
 	snprintf(sql, sizeof sql, "ATTACH '%s' AS again", harness_path("test.db"));
 	expect(kit_execute(db, sql), PENSTOCK_OK);
 	check(sqlite3_open(harness_path("other.db"), &holder) == SQLITE_OK);
@@ -1113,16 +1111,13 @@ Test(contract, what_runs_alone_runs_once_whatever_keeps_its_commit)
 	penstock_config config = kit_config();
 	penstock_submission once = PENSTOCK_SUBMISSION_INIT, member = PENSTOCK_SUBMISSION_INIT;
 	sqlite3 *reader;
-	char sql[300];
 	penstock *db;
 
 	config.connect_hook = add_fail_with;
 	config.busy_timeout_ms = 0;
 	config.busy_limit_ms = 0;
 	db = kit_open_table(&config);
-	kit_change(harness_path("other.db"), "CREATE TABLE u(a)");
-	snprintf(sql, sizeof sql, "ATTACH '%s' AS aux", harness_path("other.db"));
-	expect(kit_execute(db, sql), PENSTOCK_OK);
+	kit_attach_other(db);
 	check(sqlite3_open(harness_path("other.db"), &reader) == SQLITE_OK);
 	check(sqlite3_exec(reader, "BEGIN; SELECT * FROM u", NULL, NULL, NULL) == SQLITE_OK);
 	once.sql = member.sql = "INSERT INTO aux.u VALUES(fail_with(0))";
