@@ -127,12 +127,11 @@ static PyObject *open_(PyObject *object, PyObject *args)
 struct verb {
 	engine *self;
 	unsigned flags;
-	int64_t timeout_usec;
 	bool again;
 };
 
-/* Of an unpause. */
-#define FIRST_UNPAUSE INT64_C(2000000)
+/* Longer than opening a file takes: see unpause. */
+#define FIRST_UNPAUSE_USEC INT64_C(2000000)
 
 static int start(void *arg, int64_t timeout_usec)
 {
@@ -153,20 +152,17 @@ static int pause_(void *arg, int64_t timeout_usec)
 
 /*
  * After a slice it goes on by itself, and may be done when it is asked again. Then the next pauser may have come, whose pause it would end:
- * so the first slice is longer than opening a file takes.
+ * so the first slice is a long one.
  */
 static int unpause(void *arg, int64_t timeout_usec)
 {
 	struct verb *verb = arg;
-	bool whole = verb->timeout_usec >= 0 && verb->timeout_usec < FIRST_UNPAUSE;
-	int status;
+	int status = penstock_unpause(verb->self->db, timeout_usec);
 
-	if (verb->again) {
-		status = penstock_unpause(verb->self->db, timeout_usec);
-		return status == PENSTOCK_MISUSE ? PENSTOCK_OK : status;
-	}
+	if (status == PENSTOCK_MISUSE && verb->again)
+		return PENSTOCK_OK;
 	verb->again = true;
-	return penstock_unpause(verb->self->db, whole ? verb->timeout_usec : FIRST_UNPAUSE);
+	return status;
 }
 
 static int flush(void *arg, int64_t timeout_usec)
@@ -191,7 +187,7 @@ bool engine_usable(engine *self)
 	return false;
 }
 
-static PyObject *do_verb(PyObject *object, PyObject *args, waiting *verb)
+static PyObject *do_verb(PyObject *object, PyObject *args, waiting *verb, int64_t first_usec)
 {
 	engine *self = (engine *)object;
 	struct verb arg = { .self = self };
@@ -200,8 +196,7 @@ static PyObject *do_verb(PyObject *object, PyObject *args, waiting *verb)
 
 	if (!PyArg_ParseTuple(args, "L|I", &timeout_usec, &arg.flags) || !engine_usable(self))
 		return NULL;
-	arg.timeout_usec = timeout_usec;
-	status = py_wait(self, verb, &arg, timeout_usec);
+	status = py_wait_from(self, verb, &arg, timeout_usec, first_usec);
 	if (status != PENSTOCK_OK)
 		return engine_raise(self, status);
 	Py_RETURN_NONE;
@@ -209,27 +204,27 @@ static PyObject *do_verb(PyObject *object, PyObject *args, waiting *verb)
 
 static PyObject *do_start(PyObject *self, PyObject *args)
 {
-	return do_verb(self, args, start);
+	return do_verb(self, args, start, PY_FIRST_USEC);
 }
 
 static PyObject *do_stop(PyObject *self, PyObject *args)
 {
-	return do_verb(self, args, stop);
+	return do_verb(self, args, stop, PY_FIRST_USEC);
 }
 
 static PyObject *do_pause(PyObject *self, PyObject *args)
 {
-	return do_verb(self, args, pause_);
+	return do_verb(self, args, pause_, PY_FIRST_USEC);
 }
 
 static PyObject *do_unpause(PyObject *self, PyObject *args)
 {
-	return do_verb(self, args, unpause);
+	return do_verb(self, args, unpause, FIRST_UNPAUSE_USEC);
 }
 
 static PyObject *do_flush(PyObject *self, PyObject *args)
 {
-	return do_verb(self, args, flush);
+	return do_verb(self, args, flush, PY_FIRST_USEC);
 }
 
 /* ---- close ---- */

@@ -3,7 +3,6 @@
 
 #include <time.h>
 
-#define FIRST_SLICE INT64_C(50000)
 #define LAST_SLICE INT64_C(2000000)
 
 static int64_t now_usec(void)
@@ -16,7 +15,12 @@ static int64_t now_usec(void)
 
 int py_wait(engine *self, waiting *call, void *arg, int64_t timeout_usec)
 {
-	int64_t begun = now_usec(), end = timeout_usec >= 0 ? begun + timeout_usec : INT64_MAX, slice = FIRST_SLICE, left;
+	return py_wait_from(self, call, arg, timeout_usec, PY_FIRST_USEC);
+}
+
+int py_wait_from(engine *self, waiting *call, void *arg, int64_t timeout_usec, int64_t first_usec)
+{
+	int64_t begun = now_usec(), end = timeout_usec >= 0 ? begun + timeout_usec : INT64_MAX, slice = first_usec, left;
 	int status;
 
 	for (;; begun = now_usec()) {

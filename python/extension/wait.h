@@ -11,6 +11,9 @@
 
 #include "python/extension/module.h"
 
+/* How long a call waits before signals are looked at for the first time. */
+#define PY_FIRST_USEC INT64_C(50000)
+
 /* A call of Penstock's that waits up to timeout_usec; TIMEOUT or FULL: not yet. */
 typedef int waiting(void *arg, int64_t timeout_usec);
 
@@ -19,6 +22,8 @@ typedef int waiting(void *arg, int64_t timeout_usec);
  * it is counted as inside, and gives STOPPED when that closes. With the GIL; the call is made without it.
  */
 int py_wait(engine *self, waiting *call, void *arg, int64_t timeout_usec);
+/* The same, with another first wait. */
+int py_wait_from(engine *self, waiting *call, void *arg, int64_t timeout_usec, int64_t first_usec);
 /* Microseconds of a number of seconds, or of None (`none` then), or -1 with an exception. Never negative otherwise. */
 int64_t py_usec(PyObject *seconds, int64_t none);
 
