@@ -12,14 +12,12 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "queue/record.h"
 #include "writer/kind.h"
 #include "writer/rqlite/bulk.h"
 
 /* What the rules about answers were found with. */
 #define VERSION "8"
-
-/* SQLite's own sql_bytes_max and value_bytes_max. */
-#define BYTES_MAX 1000000000
 
 /* Between two attempts to open. */
 #define PAUSE_NSEC (20 * PS_NSEC_PER_MSEC)
@@ -31,9 +29,9 @@ static const char *limit_of(const struct ps_keys *keys)
 {
 	if (keys->statement_timeout_ms != 0)
 		return "statement_timeout_ms";
-	if (keys->sql_bytes_max != BYTES_MAX)
+	if (keys->sql_bytes_max != PS_LENGTH_MAX)
 		return "sql_bytes_max";
-	if (keys->value_bytes_max != BYTES_MAX)
+	if (keys->value_bytes_max != PS_LENGTH_MAX)
 		return "value_bytes_max";
 	return keys->trusted_schema == 0 ? "trusted_schema" : NULL;
 }
