@@ -166,23 +166,20 @@ static bool is_rewritten(const struct ps_json_node *type)
 	return false;
 }
 
+static bool contains_any(const char *text, const char *const *patterns)
+{
+	while (*patterns != NULL && sqlite3_strlike(*patterns, text, 0) != 0)
+		patterns++;
+	return *patterns != NULL;
+}
+
 /* Whether SQLite keeps every number as a real there, as its rules for the affinity of a declared type have it. */
 static bool is_real(const struct ps_json_node *type)
 {
-	static const char *const others[] = { "%int%", "%char%", "%clob%", "%text%", "%blob%" }, *const reals[] = { "%real%",
-		                                                                                                    "%floa%",
-		                                                                                                    "%doub%" };
-	size_t i;
+	static const char *const others[] = { "%int%", "%char%", "%clob%", "%text%", "%blob%", NULL };
+	static const char *const reals[] = { "%real%", "%floa%", "%doub%", NULL };
 
-	for (i = 0; type != NULL && i < sizeof others / sizeof others[0]; i++) {
-		if (sqlite3_strlike(others[i], type->text, 0) == 0)
-			return false;
-	}
-	for (i = 0; type != NULL && i < sizeof reals / sizeof reals[0]; i++) {
-		if (sqlite3_strlike(reals[i], type->text, 0) == 0)
-			return true;
-	}
-	return false;
+	return type != NULL && !contains_any(type->text, others) && contains_any(type->text, reals);
 }
 
 static bool read_number(struct reading *reading, const struct ps_json_node *node, penstock_value *cell)
